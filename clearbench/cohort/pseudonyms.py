@@ -1,0 +1,70 @@
+"""Keyed hashes that stand for identifiers, and the key table that leads back to them.
+
+A pseudonym is an HMAC-SHA256 (RFC 2104) of the identifier under the store's secret, so it can be
+neither guessed nor compared across stores. Secret and key table are readable by their owner only.
+"""
+
+import csv
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SECRET_FILE = "secret.key"
+KEY_TABLE = "keys.csv"
+OWNER_ONLY = 0o600
+
+
+@dataclass(frozen=True)
+class Pseudonyms:
+    """Names identifiers under one store's secret; a frozen key, safe to hand to a process."""
+
+    secret: bytes
+
+    def name(self, kind: str, identifier: str) -> str:
+        """Return `<kind>-<12 hex>`, the same for the same kind, identifier and secret."""
+        text = f"{kind}\0{identifier}".encode()
+        return f"{kind}-{hmac.new(self.secret, text, hashlib.sha256).hexdigest()[:12]}"
+
+    def series(self, series_uid: str) -> str:
+        """Return the pseudonym of a SeriesInstanceUID, as cohort tables hold it."""
+        return self.name("series", series_uid)
+
+
+def open_pseudonyms(store: Path) -> Pseudonyms:
+    """Read the store's secret, or make one with owner-only rights."""
+    path = store / SECRET_FILE
+    store.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    except FileExistsError:
+        return Pseudonyms(path.read_bytes())
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(32))
+    return Pseudonyms(path.read_bytes())
+
+
+def remember_keys(store: Path, keys: Mapping[str, str]) -> Path:
+    """Add pseudonym → identifier pairs to the store's key table, whole or not at all."""
+    path = store / KEY_TABLE
+    known = read_keys(store) | dict(keys)
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY)
+    with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["pseudonym", "identifier"])
+        writer.writerows(sorted(known.items()))
+    draft.replace(path)
+    return path
+
+
+def read_keys(store: Path) -> dict[str, str]:
+    """Return the key table, empty if there is none yet."""
+    path = store / KEY_TABLE
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["pseudonym"]: row["identifier"] for row in csv.DictReader(file)}

@@ -1,0 +1,184 @@
+"""The cohort: one row per scan, checked; ids, path, split, technical facts, labels."""
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from clearbench.cohort.files import read_table
+from clearbench.errors import BadCohort, UnknownName, suggestion
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+REQUIRED = ("scan_id", "patient_id", "path")
+PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split")
+TECHNICAL = ("thickness_mm", "kernel", "contrast", "manufacturer", "model", "kvp", "scanner")
+KNOWN = (*REQUIRED, *PLACES, *TECHNICAL)
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class ScanRow:
+    """One scan of a cohort: who, and where its pixels lie."""
+
+    scan_id: str
+    patient_id: str
+    path: Path
+    series_id: str = ""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A checked table of scans: every column text, blank = null, paths absolute.
+
+    `problems` are told to the user and stop nothing.
+    """
+
+    name: str
+    table: pa.Table
+    problems: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the label columns: all that is neither id, place nor technical."""
+        return tuple(name for name in self.table.column_names if name not in KNOWN)
+
+    @property
+    def public(self) -> bool:
+        """Tell whether the cohort is a published data set."""
+        return (self.column("public") or [None])[0] in ("1", "true", "True")
+
+    def column(self, name: str) -> list[str | None]:
+        """Return one column as text; empty if the cohort has none of that name."""
+        return list(self.table.column(name).to_pylist()) if name in self.table.column_names else []
+
+    def label(self, name: str) -> list[str | None]:
+        """Return one label of every scan; raises UnknownName with the nearest labels."""
+        if name not in self.table.column_names:
+            raise UnknownName.among(f"column of cohort {self.name}", name, self.table.column_names)
+        return self.column(name)
+
+    def rows(self) -> list[ScanRow]:
+        """Return one record per scan, in the table's order."""
+        series = self.column("series_id") or [None] * self.table.num_rows
+        columns = zip(*(self.column(name) for name in REQUIRED), series, strict=True)
+        return [ScanRow(str(s), str(p), Path(str(at)), uid or "") for s, p, at, uid in columns]
+
+
+def read_cohort(path: Path, name: str = "") -> Cohort:
+    """Read and check a cohort table; `path` cells are relative to the file.
+
+    Raises BadCohort naming the rows at fault.
+    """
+    return check_cohort(read_table(path), name or "", path)
+
+
+def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
+    """Check a table of scans that lies (or would lie) at `source`; see read_cohort."""
+    _check_columns(table, source)
+    name = name or _cohort_name(table, source)
+    faults = [*_blank(table), *_bad_ids(table, name), *_twice(table), *_two_splits(table)]
+    if faults:
+        raise BadCohort(f"{source}: " + "; ".join(faults))
+    paths = [_absolute(Path(text), source.parent) for text in table.column("path").to_pylist()]
+    index = table.column_names.index("path")
+    table = table.set_column(index, "path", pa.array([str(path) for path in paths]))
+    return Cohort(name, table, (*_near_names(table), *_missing_files(paths)))
+
+
+def _check_columns(table: pa.Table, source: Path) -> None:
+    """Require the id columns, and refuse known columns in another spelling."""
+    names = table.column_names
+    lost = [name for name in REQUIRED if name not in names]
+    if lost:
+        hints = "".join(suggestion(name, names) for name in lost[:1])
+        raise BadCohort(
+            f"{source}: no column {', '.join(lost)}{hints or '.'} "
+            f"A cohort has {', '.join(REQUIRED)}; this table has {', '.join(names)}"
+        )
+    plain = {_plain(name): name for name in KNOWN}
+    for name in names:
+        if name not in KNOWN and _plain(name) in plain:
+            raise BadCohort(f"{source}: unknown column {name}; did you mean {plain[_plain(name)]}?")
+
+
+def _plain(name: str) -> str:
+    """Fold case, dashes, spaces and underscores of a column name."""
+    return re.sub(r"[\s_.-]", "", name).lower()
+
+
+def _near_names(table: pa.Table) -> list[str]:
+    """Tell label columns that look like a misspelt known column."""
+    near = [(name, suggestion(name, PLACES + TECHNICAL)) for name in table.column_names if name not in KNOWN]
+    return [f"column {name} is taken as a label{hint}" for name, hint in near if hint]
+
+
+def _cohort_name(table: pa.Table, source: Path) -> str:
+    """Take the name from the cohort column, else from the file's stem."""
+    if "cohort" not in table.column_names:
+        return source.stem
+    names = sorted({str(name) for name in table.column("cohort").to_pylist()})
+    if len(names) > 1:
+        raise BadCohort(f"{source}: several cohorts in one table ({', '.join(names[:SHOWN])}); split it")
+    return names[0]
+
+
+def _some(values: Sequence[str]) -> str:
+    """Name a few values and count the rest."""
+    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    return ", ".join(values[:SHOWN]) + more
+
+
+def _blank(table: pa.Table) -> list[str]:
+    """Find rows without an id or path."""
+    faults = []
+    for name in REQUIRED:
+        rows = [str(i + 2) for i, value in enumerate(table.column(name).to_pylist()) if value is None]
+        faults += [f"{name} is blank in line {_some(rows)}"] if rows else []
+    return faults
+
+
+def _bad_ids(table: pa.Table, name: str) -> list[str]:
+    """Find ids that can't be file names."""
+    faults = []
+    ids = {"scan_id": table.column("scan_id"), "patient_id": table.column("patient_id")}
+    for column, values in ids.items():
+        bad = [v for v in values.to_pylist() if v is not None and not ID_PATTERN.fullmatch(v)]
+        if bad:
+            faults.append(f"{column} may hold letters, digits, dot, dash and underscore (at most 100), not {_some(bad)}")
+    if not ID_PATTERN.fullmatch(name):
+        faults.append(f"the cohort's name may not be {name!r}; give one with --name")
+    return faults
+
+
+def _twice(table: pa.Table) -> list[str]:
+    """Find scan ids that name two rows; ids that differ by case only would share a file."""
+    counts = Counter(str(value).lower() for value in table.column("scan_id").to_pylist() if value)
+    twice = [value for value, count in counts.items() if count > 1]
+    return [f"scan_id names more than one row: {_some(twice)}"] if twice else []
+
+
+def _two_splits(table: pa.Table) -> list[str]:
+    """Find patients on two sides of the split."""
+    if "split" not in table.column_names:
+        return []
+    sides: dict[Any, set[str]] = defaultdict(set)
+    for patient, split in zip(table.column("patient_id").to_pylist(), table.column("split").to_pylist(), strict=True):
+        sides[patient] |= {split} if split else set()
+    both = [f"{patient} ({', '.join(sorted(found))})" for patient, found in sides.items() if len(found) > 1]
+    return [f"a patient in two splits: {_some(both)}"] if both else []
+
+
+def _absolute(path: Path, base: Path) -> Path:
+    """Resolve a cell's path from the table's folder, without following links."""
+    return Path(os.path.abspath(base / path))
+
+
+def _missing_files(paths: Sequence[Path]) -> list[str]:
+    """Tell which paths do not exist; those scans will fail, the others go on."""
+    missing = [str(path) for path in paths if not path.exists()]
+    return [f"{len(missing)} of {len(paths)} paths do not exist: {_some(missing)}"] if missing else []

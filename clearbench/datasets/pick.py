@@ -1,0 +1,67 @@
+"""One series per study, by an SQL preference over the series table."""
+
+import re
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from clearbench.errors import BadQuery, BadRequest
+
+DEFAULT_PICK = (
+    "ORDER BY orientation = 'axial' DESC, thickness_mm >= 1 DESC NULLS LAST, "
+    "thickness_mm ASC NULLS LAST, soft_kernel DESC NULLS LAST"
+)
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The chosen scan ids, in study order, and for each tie the ids that were equally good."""
+
+    scan_ids: tuple[str, ...]
+    ties: tuple[tuple[str, ...], ...]
+    without: tuple[str, ...]        # studies none of whose series is readable and wanted
+
+
+def pick_series(table: pa.Table, pick: str = DEFAULT_PICK) -> Picked:
+    """Take one readable series per study_id: the first by `pick`, `[WHERE …] [ORDER BY …]`.
+
+    Equally good series are ties; of those, the one with most slices, then the smallest scan_id.
+    Raises BadQuery if the SQL can't be run over the series table.
+    """
+    where, order = _parts(pick)
+    statement = f"""
+        WITH ranked AS (
+            SELECT study_id, scan_id, n_slices, rank() OVER (PARTITION BY study_id ORDER BY {order}) AS place
+            FROM series WHERE coalesce(error, '') = '' AND ({where}))
+        SELECT study_id, list(scan_id ORDER BY n_slices DESC, scan_id) FROM ranked
+        WHERE place = 1 GROUP BY study_id ORDER BY study_id"""
+    rows = _run(statement, table)
+    chosen = {study: tuple(ids) for study, ids in rows}
+    studies = sorted(set(table.column("study_id").to_pylist()))
+    return Picked(
+        scan_ids=tuple(ids[0] for ids in chosen.values()),
+        ties=tuple(ids for ids in chosen.values() if len(ids) > 1),
+        without=tuple(study for study in studies if study not in chosen),
+    )
+
+
+def _parts(pick: str) -> tuple[str, str]:
+    """Split `[WHERE …] [ORDER BY …]` into its condition and its keys."""
+    match = re.fullmatch(r"\s*(?:where\s+(?P<where>.+?))?\s*(?:order\s+by\s+(?P<order>.+?))?\s*", pick, re.I | re.S)
+    if match is None or not pick.strip():
+        raise BadRequest(f'--pick takes "WHERE … ORDER BY …" over the series table, not {pick!r}')
+    return match["where"] or "true", match["order"] or "1"
+
+
+def _run(statement: str, table: pa.Table) -> list[tuple[str, list[str]]]:
+    """Run one SELECT over the series table, and nothing else."""
+    with duckdb.connect(config={"enable_external_access": "false"}) as connection:
+        try:
+            if [item.type for item in connection.extract_statements(statement)] != [duckdb.StatementType.SELECT]:
+                raise BadQuery("--pick must be a condition and an order, not a statement of its own")
+            connection.register("series", table)
+            return connection.execute(statement).fetchall()
+        except duckdb.Error as error:
+            columns = ", ".join(table.column_names)
+            raise BadQuery(f"--pick: {str(error).splitlines()[0]}. Columns: {columns}") from error

@@ -1,0 +1,123 @@
+"""The series table: what `clearbench scans` lists, under pseudonyms or, if asked, in clear."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from clearbench.cohort.pseudonyms import Pseudonyms
+from clearbench.cohort.table import ID_PATTERN
+from clearbench.errors import BadRequest
+from clearbench.scans.inventory import FoundScan, Inventory
+from clearbench.scans.kernels import is_soft_kernel
+
+KEYS = ("PatientID", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "path")
+
+
+@dataclass(frozen=True)
+class NamedScan:
+    """A found scan under the ids that a cohort will give it; `keys` are in clear."""
+
+    scan: FoundScan
+    place: str
+    scan_id: str
+    patient_id: str
+    study_id: str
+    series_id: str
+    keys: dict[str, str]
+
+
+def name_scans(inventory: Inventory, names: Pseudonyms, *, keep_ids: bool = False) -> list[NamedScan]:
+    """Give every found scan its ids: keyed hashes, or with `keep_ids` the identifiers themselves.
+
+    Raises BadRequest if an identifier to keep can't serve as an id.
+    """
+    root = inventory.root if inventory.root.is_dir() else inventory.root.parent
+    return [_named(scan, scan.path.relative_to(root).as_posix(), names, keep_ids) for scan in inventory.scans]
+
+
+def _named(scan: FoundScan, place: str, names: Pseudonyms, keep_ids: bool) -> NamedScan:
+    """Name one scan; without DICOM identities each file is its own study and patient."""
+    who = scan.identity
+    keys = {
+        "PatientID": who.patient_id if who else "",
+        "AccessionNumber": who.accession_number if who else "",
+        "StudyInstanceUID": who.study_uid if who else "",
+        "SeriesInstanceUID": who.series_uid if who else "",
+        "path": place,
+    }
+    unique = keys["SeriesInstanceUID"] or place
+    sources = {
+        "scan": unique,
+        "patient": keys["PatientID"] or keys["StudyInstanceUID"] or unique,
+        "study": keys["StudyInstanceUID"] or unique,
+        "series": keys["SeriesInstanceUID"],
+    }
+    ids = {kind: (_kept(text) if keep_ids else names.name(kind, text)) if text else "" for kind, text in sources.items()}
+    return NamedScan(scan, place, ids["scan"], ids["patient"], ids["study"], ids["series"], keys)
+
+
+def _kept(identifier: str) -> str:
+    """Return an identifier as an id in clear, if its letters allow that."""
+    name = identifier.replace("/", "_")
+    if not ID_PATTERN.fullmatch(name):
+        raise BadRequest(f"--keep-ids: {identifier!r} can't be an id (letters, digits, dot, dash, underscore); leave the option out for pseudonyms")
+    return name
+
+
+def series_table(scans: list[NamedScan], *, keep_ids: bool = False) -> pa.Table:
+    """List scans as a table: ids, path, geometry, technical facts, problems.
+
+    Identifiers from DICOM headers appear only with `keep_ids`.
+    """
+    return pa.Table.from_pylist([_row(item, keep_ids) for item in scans], schema=_schema(keep_ids))
+
+
+def _schema(keep_ids: bool) -> pa.Schema:
+    """Return the columns of the series table."""
+    text, number = pa.string(), pa.float64()
+    fields: list[tuple[str, pa.DataType]] = [
+        ("scan_id", text), ("patient_id", text), ("study_id", text), ("series_id", text), ("path", text), ("kind", text),
+        ("orientation", text), ("n_slices", pa.int64()), ("rows", pa.int64()), ("columns", pa.int64()),
+        ("spacing_z_mm", number), ("spacing_y_mm", number), ("spacing_x_mm", number),
+        ("thickness_mm", number), ("kernel", text), ("soft_kernel", pa.bool_()), ("contrast", text),
+        ("manufacturer", text), ("model", text), ("kvp", number), ("gantry_tilt_deg", number),
+        ("windows", text), ("problems", text), ("error", text),
+    ]  # fmt: skip
+    return pa.schema(fields + [(key, text) for key in KEYS[:-1] if keep_ids])
+
+
+def _row(item: NamedScan, keep_ids: bool) -> dict[str, object]:
+    """Write one scan as a row."""
+    scan, facts = item.scan, item.scan.facts
+    shape = (*scan.shape, None, None, None)[:3]
+    spacing = (*(mm if mm == mm else None for mm in scan.spacing_mm), None, None, None)[:3]
+    row: dict[str, object] = {
+        "scan_id": item.scan_id, "patient_id": item.patient_id, "study_id": item.study_id,
+        "series_id": item.series_id, "path": item.place, "kind": scan.kind, "orientation": scan.orientation,
+        "n_slices": shape[0], "rows": shape[1], "columns": shape[2],
+        "spacing_z_mm": spacing[0], "spacing_y_mm": spacing[1], "spacing_x_mm": spacing[2],
+        "thickness_mm": facts.thickness_mm, "kernel": facts.kernel, "soft_kernel": is_soft_kernel(facts.kernel),
+        "contrast": facts.contrast, "manufacturer": facts.manufacturer, "model": facts.model, "kvp": facts.kvp,
+        "gantry_tilt_deg": facts.gantry_tilt_deg, "windows": ", ".join(scan.windows),
+        "problems": "; ".join(facts.problems), "error": scan.error,
+    }  # fmt: skip
+    return row | ({key: item.keys[key] for key in KEYS[:-1]} if keep_ids else {})
+
+
+def key_table(scans: list[NamedScan]) -> dict[str, str]:
+    """Return pseudonym → identifier of every scan, for the store's key table."""
+    keys: dict[str, str] = {}
+    for item in scans:
+        keys[item.scan_id] = item.keys["SeriesInstanceUID"] or item.place
+        if item.scan.identity:
+            keys[item.patient_id] = item.keys["PatientID"]
+            keys[item.study_id] = item.keys["StudyInstanceUID"]
+            keys[item.series_id] = item.keys["SeriesInstanceUID"]
+    return {name: identifier for name, identifier in keys.items() if identifier}
+
+
+def relative_to(place: str, root: Path, target: Path) -> str:
+    """Return a scan's path as the cohort file at `target` should hold it."""
+    return os.path.relpath(root / place, target.parent)

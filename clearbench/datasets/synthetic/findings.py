@@ -1,0 +1,152 @@
+"""Who has what: lesions, lung disease and stage, dealt to patients before anything is drawn."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Site = Literal["bone", "abdomen", "mediastinum", "liver", "lung", "kidney"]
+Stage = Literal["I", "II", "III", "IV"]
+Side = Literal["train", "test"]
+
+SITES: tuple[Site, ...] = ("bone", "abdomen", "mediastinum", "liver", "lung", "kidney")
+STAGES: tuple[Stage, ...] = ("I", "II", "III", "IV")
+LARGE_MM = 22.0
+MANY_LESIONS = 15
+FEWEST_PATIENTS = 4
+
+_TEST_SHARE = 0.4
+_SPLIT_TRIES = 400
+_UNEVENNESS = 1.2
+_DIAMETER_MM = {"I": (14, 21.9), "II": (20, 40), "III": (20, 38), "IV": (20, 40)}
+_LESIONS_PER_SITE = {"I": (4, 7), "II": (5, 7), "III": (5, 7), "IV": (5, 8)}
+_DISTANT: tuple[Site, ...] = ("bone", "abdomen", "liver", "lung", "kidney")
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One lesion: ``place`` holds three numbers in 0..1 that say where in its site it lies."""
+
+    site: Site
+    diameter_mm: float
+    place: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is true of a patient, whichever day the scan; ``disease_extent`` 0 is healthy."""
+
+    patient_id: str
+    lesions: tuple[Lesion, ...]
+    disease_extent: float
+    side: Side = "train"
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that the lesions add up to."""
+        return stage_of(self.lesions)
+
+    def has(self, site: Site) -> bool:
+        """Tell whether a lesion lies at ``site``."""
+        return any(lesion.site == site for lesion in self.lesions)
+
+
+def stage_of(lesions: tuple[Lesion, ...]) -> Stage:
+    """Stage by number of lesions (IV), then mediastinal nodes (III), then largest size (II, I)."""
+    if len(lesions) >= MANY_LESIONS:
+        return "IV"
+    if any(lesion.site == "mediastinum" for lesion in lesions):
+        return "III"
+    if any(lesion.diameter_mm >= LARGE_MM for lesion in lesions):
+        return "II"
+    return "I"
+
+
+def draw_patients(count: int, seed: int) -> tuple[Patient, ...]:
+    """Deal findings to ``count`` patients so that stages and sites come out about even.
+
+    Raises ValueError for fewer patients than there are stages.
+    """
+    if count < FEWEST_PATIENTS:
+        raise ValueError(f"{count} patients are too few: at least {FEWEST_PATIENTS} are needed")
+    rng = np.random.default_rng([seed, 1])
+    stages = [STAGES[i] for i in rng.permutation(np.arange(count) % len(STAGES))]
+    ill = rng.permutation(np.arange(count) % 2)
+    used = dict.fromkeys(_DISTANT, 0)
+    patients = tuple(
+        Patient(
+            patient_id=f"syn-{index + 1:03d}",
+            lesions=_draw_lesions(rng, _draw_sites(rng, stage, used), stage),
+            disease_extent=float(ill[index] * rng.uniform(0.12, 0.5)),
+        )
+        for index, stage in enumerate(stages)
+    )
+    sides = _draw_sides(rng, label_table(patients), np.array([STAGES.index(s) for s in stages]))
+    return tuple(replace(p, side=side) for p, side in zip(patients, sides, strict=True))
+
+
+def label_table(patients: tuple[Patient, ...]) -> NDArray[np.bool_]:
+    """Tabulate yes or no per patient: six sites, lung disease, four stages. [patients, 11]."""
+    return np.array(
+        [
+            [p.has(site) for site in SITES]
+            + [p.disease_extent > 0]
+            + [p.stage == stage for stage in STAGES]
+            for p in patients
+        ]
+    )
+
+
+def _draw_sites(rng: np.random.Generator, stage: Stage, used: dict[Site, int]) -> list[Site]:
+    """Choose the sites of one patient, the least used ones first, give or take."""
+    wanted = {"I": 1, "II": int(rng.integers(1, 3)), "III": 1, "IV": 3}[stage]
+    rank = {site: used[site] + rng.normal(0, _UNEVENNESS) for site in _DISTANT}
+    chosen = sorted(_DISTANT, key=rank.__getitem__)[:wanted]
+    for site in chosen:
+        used[site] += 1
+    if stage == "III" or (stage == "IV" and rng.random() < 0.5):
+        chosen.append("mediastinum")
+    return chosen
+
+
+def _draw_lesions(rng: np.random.Generator, sites: list[Site], stage: Stage) -> tuple[Lesion, ...]:
+    """Place a few lesions at every site, in sizes that the stage allows."""
+    smallest_mm, largest_mm = _DIAMETER_MM[stage]
+    lesions = [
+        Lesion(site, float(rng.uniform(smallest_mm, largest_mm)), _draw_place(rng))
+        for site in sites
+        for _ in range(int(rng.integers(*_LESIONS_PER_SITE[stage])))
+    ]
+    if stage == "II":
+        lesions[0] = replace(lesions[0], diameter_mm=float(rng.uniform(LARGE_MM + 4, 40)))
+    return tuple(lesions)
+
+
+def _draw_place(rng: np.random.Generator) -> tuple[float, float, float]:
+    """Draw where in its site a lesion lies."""
+    first, second, third = (float(number) for number in rng.random(3))
+    return first, second, third
+
+
+def _draw_sides(
+    rng: np.random.Generator, labels: NDArray[np.bool_], strata: NDArray[np.int_]
+) -> list[Side]:
+    """Try many splits within strata and keep the one whose test side has the fairest share.
+
+    ``labels`` [patients, labels] bool, ``strata`` [patients] int.
+    """
+    target = labels.sum(axis=0) * _TEST_SHARE
+    tries = [_one_split(rng, strata) for _ in range(_SPLIT_TRIES)]
+    unfair = [float(np.square(labels[test].sum(axis=0) - target).sum()) for test in tries]
+    best = tries[int(np.argmin(unfair))]
+    return ["test" if is_test else "train" for is_test in best]
+
+
+def _one_split(rng: np.random.Generator, strata: NDArray[np.int_]) -> NDArray[np.bool_]:
+    """Send the test share of every stratum to the test side, at least one. [patients] bool."""
+    test = np.zeros(len(strata), dtype=bool)
+    for stratum in np.unique(strata):
+        members = rng.permutation(np.flatnonzero(strata == stratum))
+        test[members[: max(1, round(_TEST_SHARE * len(members)))]] = True
+    return test

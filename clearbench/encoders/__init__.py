@@ -1,0 +1,1 @@
+"""Frozen networks behind one call: axial slices in HU → features."""

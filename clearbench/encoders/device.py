@@ -1,0 +1,50 @@
+"""Where and in what precision a network runs; settled before anything is hashed."""
+
+from typing import Literal, get_args
+
+import torch
+
+from clearbench.errors import BadRequest
+
+Precision = Literal["float32", "bfloat16", "float16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """Return a device; auto takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises BadRequest if the device isn't there.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise BadRequest(f"--device {wanted}: auto, cpu, cuda, cuda:1 or mps") from error
+    missing = (device.type == "cuda" and not torch.cuda.is_available()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise BadRequest(f"--device {wanted}: torch sees none here; leave the option out for the CPU")
+    return device
+
+
+def choose_precision(wanted: str, device: torch.device, stored: Precision | None = None) -> Precision:
+    """Return a precision; auto follows `stored`, else takes bfloat16 where the processor has it."""
+    if wanted == "auto":
+        return stored or ("bfloat16" if has_bfloat16(device) else "float32")
+    if wanted not in PRECISIONS:
+        raise BadRequest(f"--precision {wanted}: auto, {', '.join(PRECISIONS)}")
+    return next(name for name in PRECISIONS if name == wanted)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Tell whether the processor multiplies bfloat16 matrices itself, and so faster."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type == "cpu":
+        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+    return False

@@ -1,0 +1,145 @@
+"""A frozen network behind one call: axial slices in HU → features."""
+
+import importlib
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from clearbench.cards import PLUGIN_GROUP
+from clearbench.encoders.device import Precision, choose_device, choose_precision
+from clearbench.encoders.fingerprint import fingerprint
+from clearbench.encoders.preprocess import prepare
+from clearbench.encoders.registry import Build, EncoderCard, Registered, find_encoder
+from clearbench.encoders.views import View, choose_views
+from clearbench.encoders.weights import file_sha256, find_weights, module_sha256
+from clearbench.errors import BadCard, BadRequest, MissingExtra, UnknownName, UnreadableScan
+
+FAMILIES = MappingProxyType(
+    {
+        "timm": "clearbench.encoders.families.timm:build",
+        "open_clip": "clearbench.encoders.families.open_clip:build",
+    }
+)
+DTYPES = MappingProxyType({"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16})
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One encoder, ready: its card, effective views, precision, fingerprint and frozen network."""
+
+    name: str
+    card: EncoderCard
+    views: tuple[View, ...]
+    precision: Precision
+    device: torch.device
+    weights_sha256: str
+    fingerprint: str
+    network: nn.Module
+
+    def embed(self, slices_hu: NDArray[Any], spacing_mm: Sequence[float] | None = None, *, batch_size: int = 16) -> NDArray[np.float32]:
+        """Embed axial slices [n, y, x] in HU → features [n, views, dim] float32.
+
+        Each slice alone: neighbours and order don't matter. `spacing_mm` (z, y, x) is for volume
+        encoders. Raises BadRequest for another shape.
+        """
+        del spacing_mm
+        if slices_hu.ndim != 3 or slices_hu.shape[0] == 0:
+            raise BadRequest(f"embed takes slices [n, y, x] in HU, not an array of shape {slices_hu.shape}")
+        parts = []
+        for start in range(0, len(slices_hu), batch_size):
+            images = self.prepare(slices_hu[start : start + batch_size], ())
+            parts.append(self.forward(images.flatten(0, 1)).unflatten(0, images.shape[:2]).cpu())
+        features: NDArray[np.float32] = torch.cat(parts).numpy()
+        return features
+
+    def prepare(self, pixels: NDArray[Any], windows: tuple[str, ...]) -> Tensor:
+        """Put slices on the device as network input [n, views, c, size, size] float32.
+
+        `windows` names the columns of pixels [n, windows, y, x] that were windowed before. Raises
+        UnreadableScan if the card needs HU, or a view is not among the windows.
+        """
+        if windows:
+            self._check_windows(windows)
+        with torch.inference_mode():
+            tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, non_blocking=True)
+            return prepare(tensor, windows, self.views, self.card.input)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Run the network over prepared images [b, c, size, size] → [b, dim] float32, on the device."""
+        with torch.inference_mode():
+            features: Tensor = self.network(images.to(DTYPES[self.precision])).float()
+        return features
+
+    def _check_windows(self, windows: tuple[str, ...]) -> None:
+        """Refuse windowed images that can't become this encoder's views."""
+        have = ", ".join(windows)
+        if self.card.input.views != "free" or self.card.input.channels == "hu":
+            raise UnreadableScan(f"{self.name} needs HU, and these images were windowed before ({have})")
+        lost = [name for view in self.views for name in view.window_names if name not in windows]
+        if lost:
+            raise UnreadableScan(f"these images hold the windows {have}, not {', '.join(lost)}; type --views {','.join(windows)}")
+
+
+def load_encoder(
+    name: str,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    views: Sequence[str] = (),
+    weights: Path | str | None = None,
+    registry: Iterable[Path] = (),
+) -> Encoder:
+    """Load an encoder by its name (or its card's path), frozen and in eval mode.
+
+    Raises UnknownName, BadCard, BadRequest for views it can't have, WeightsUnavailable.
+    """
+    return build_encoder(find_encoder(name, registry), device=device, precision=precision, views=views, weights=weights)
+
+
+def build_encoder(
+    found: Registered, *, device: str = "auto", precision: str = "auto", views: Sequence[str] = (), weights: Path | str | None = None
+) -> Encoder:
+    """Build a found encoder; see load_encoder."""
+    card = found.card
+    chosen = choose_views(card, views)
+    place = choose_device(device)
+    exact = choose_precision(precision, place)
+    file = find_weights(card, Path(weights) if weights is not None else None) if found.build is None else None
+    network = (found.build or family_builder(card))(card, file)
+    network.eval().requires_grad_(False)
+    digest = file_sha256(file) if file is not None else module_sha256(network)
+    network.to(place, DTYPES[exact])
+    return Encoder(
+        name=found.name,
+        card=card,
+        views=chosen,
+        precision=exact,
+        device=place,
+        weights_sha256=digest,
+        fingerprint=fingerprint(card, chosen, digest, exact),
+        network=network,
+    )
+
+
+def family_builder(card: EncoderCard) -> Build:
+    """Return the builder of a card's family: one of ours, or a plug-in's."""
+    plugins = {entry.name: entry.value for entry in importlib.metadata.entry_points(group=PLUGIN_GROUP)}
+    known = plugins | dict(FAMILIES)
+    if card.family not in known:
+        raise UnknownName.among("family of encoders", card.family, known, f" (known: {', '.join(sorted(known))})")
+    module, _, function = known[card.family].partition(":")
+    try:
+        build: Build = getattr(importlib.import_module(module), function)
+    except ImportError as error:
+        raise MissingExtra(f"family {card.family} needs {error.name}: pip install {error.name}") from error
+    except AttributeError as error:
+        raise BadCard(f"family {card.family}: {module} has no {function}") from error
+    return build

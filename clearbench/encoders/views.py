@@ -1,0 +1,70 @@
+"""Views: the HU windows under which a slice is embedded, one embedding each."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clearbench.encoders.registry import EncoderCard
+from clearbench.errors import BadRequest, UnknownName
+from clearbench.scans.windows import WINDOWS_HU
+
+OWN_WINDOW = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_]*)=(?P<low>-?[\d.]+):(?P<high>-?[\d.]+)")
+
+
+@dataclass(frozen=True)
+class View:
+    """One embedding per slice: the windows [lower, upper] in HU that make its channels.
+
+    One window for "repeat", one per channel for "stack", none for raw HU.
+    """
+
+    name: str
+    windows_hu: tuple[tuple[float, float], ...]
+    window_names: tuple[str, ...] = ()
+
+
+def choose_views(card: EncoderCard, wanted: Sequence[str] = ()) -> tuple[View, ...]:
+    """Return a card's views: its fixed ones, or the `wanted` named windows, or its default.
+
+    `wanted` names presets (brain, lung, …) or gives `name=lower:upper` in HU.
+    Raises BadRequest if the card's views are fixed and others are wanted.
+    """
+    if card.input.channels == "hu":
+        _refuse(card, wanted, "raw HU")
+        return (View("hu", ()),)
+    if isinstance(card.input.views, dict):
+        _refuse(card, wanted, ", ".join(card.input.views))
+        windows = dict(card.input.views)
+    else:
+        windows = dict(_window(text) for text in wanted or card.input.default_views)
+    if len(windows) < len(wanted):
+        raise BadRequest(f"--views names a window twice: {', '.join(wanted)}")
+    if card.input.channels == "stack":
+        return (_stacked(card, windows),)
+    return tuple(View(name, (window,), (name,)) for name, window in windows.items())
+
+
+def _stacked(card: EncoderCard, windows: dict[str, tuple[float, float]]) -> View:
+    """Make one view whose channels are the windows."""
+    if len(windows) != len(card.input.mean):
+        raise BadRequest(f"{card.title} stacks {len(card.input.mean)} windows as channels, not {len(windows)}")
+    return View("+".join(windows), tuple(windows.values()), tuple(windows))
+
+
+def _refuse(card: EncoderCard, wanted: Sequence[str], fixed: str) -> None:
+    """Refuse --views for a card that was trained on fixed ones."""
+    if wanted:
+        raise BadRequest(f"{card.title} has fixed views ({fixed}); leave --views out")
+
+
+def _window(text: str) -> tuple[str, tuple[float, float]]:
+    """Read a preset's name or `name=lower:upper`."""
+    own = OWN_WINDOW.fullmatch(text)
+    if own:
+        low, high = float(own["low"]), float(own["high"])
+        if low >= high:
+            raise BadRequest(f"--views {text}: the lower HU bound comes first")
+        return own["name"].lower(), (low, high)
+    if text.lower() not in WINDOWS_HU:
+        raise UnknownName.among("window", text, WINDOWS_HU, f" (presets: {', '.join(WINDOWS_HU)}; or name=lower:upper in HU)")
+    return text.lower(), WINDOWS_HU[text.lower()]

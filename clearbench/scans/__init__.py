@@ -1,0 +1,1 @@
+"""Read one scan, whatever its format, as axial slices in Hounsfield units."""

@@ -1,0 +1,1 @@
+"""DICOM CT: headers to series, series to volumes."""

@@ -1,0 +1,144 @@
+"""Slices → series, ordered along the slice normal, with what is odd about their spacing."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearbench.errors import UnreadableScan
+from clearbench.scans.dicom.headers import Identity, Slice
+from clearbench.scans.volume import (
+    OBLIQUE_LIMIT_DEG,
+    SAME_POSITION_MM,
+    ScanFacts,
+    axial_angle_deg,
+    tilt_deg,
+)
+
+UNEVEN_SHARE = 0.1      # neighbouring distances may differ by a tenth of their median
+TILT_LIMIT_DEG = 1.0
+
+
+@dataclass(frozen=True)
+class Series:
+    """The CT slices of one SeriesInstanceUID, feet to head along their normal.
+
+    directions [3, 3] LPS unit vectors: stacking, down a column, along a row
+    along_stack_mm, normal_mm [n] positions from the first slice, and along the normal
+    """
+
+    identity: Identity
+    slices: tuple[Slice, ...]
+    directions: NDArray[np.float64]
+    along_stack_mm: NDArray[np.float64]
+    normal_mm: NDArray[np.float64]
+    facts: ScanFacts
+
+    @property
+    def orientation(self) -> str:
+        """Return axial, coronal, sagittal or oblique, from the slice normal."""
+        normal = np.abs(np.cross(self.directions[2], self.directions[1]))
+        if self.facts.gantry_tilt_deg is None and axial_angle_deg(self.directions) > OBLIQUE_LIMIT_DEG:
+            return "oblique"
+        return ("sagittal", "coronal", "axial")[int(normal.argmax())]
+
+
+def group_series(slices: Iterable[Slice]) -> list[tuple[Slice, ...]]:
+    """Group slices by SeriesInstanceUID, in the order of those UIDs."""
+    groups: dict[str, list[Slice]] = defaultdict(list)
+    for item in slices:
+        groups[item.identity.series_uid].append(item)
+    return [tuple(groups[uid]) for uid in sorted(groups)]
+
+
+def order_series(slices: Sequence[Slice]) -> Series:
+    """Order one series along its slice normal, never by file name or InstanceNumber.
+
+    Raises UnreadableScan if its slices differ in size, pixel distance or orientation.
+    """
+    kept, copies = _without_copies(slices)
+    first = kept[0]
+    row, column = np.array(first.row_axis), np.array(first.column_axis)
+    _refuse_mixture(kept, row, column)
+    normal = np.cross(row, column)
+    normal = normal * (np.sign(normal[np.abs(normal).argmax()]) or 1.0) / np.linalg.norm(normal)
+    positions = np.array([item.position_mm for item in kept])
+    along = positions @ normal
+    order = np.lexsort(([item.sop_uid for item in kept], along))
+    stack = positions[order[-1]] - positions[order[0]]
+    length = float(np.linalg.norm(stack))
+    stack = stack / length if length > SAME_POSITION_MM else normal
+    directions = np.stack([stack, column, row])
+    ordered = tuple(kept[i] for i in order)
+    from_first = (positions[order] - positions[order[0]]) @ stack
+    facts = _with_tilt(first, directions).with_problems(copies, *spacing_problems(from_first))
+    return Series(first.identity, ordered, directions, from_first, along[order], facts)
+
+
+def _without_copies(slices: Sequence[Slice]) -> tuple[list[Slice], str]:
+    """Keep one of each slice that lies on the disk twice."""
+    unique = {(item.sop_uid or str(item.path), item.frame): item for item in reversed(slices)}
+    copies = len(slices) - len(unique)
+    return list(reversed(unique.values())), f"{copies} files are copies of others" if copies else ""
+
+
+def _refuse_mixture(slices: Sequence[Slice], row: NDArray[np.float64], column: NDArray[np.float64]) -> None:
+    """Refuse a series whose slices can't be stacked."""
+    sizes = sorted({item.shape for item in slices})
+    if len(sizes) > 1:
+        raise UnreadableScan(f"slices of {len(sizes)} sizes in one series: {sizes}")
+    if len({tuple(round(mm, 3) for mm in item.pixel_mm) for item in slices}) > 1:
+        raise UnreadableScan("slices of several pixel distances in one series")
+    turned = [
+        item
+        for item in slices
+        if max(np.abs(np.array(item.row_axis) - row).max(), np.abs(np.array(item.column_axis) - column).max()) > 0.01
+    ]
+    if turned:
+        raise UnreadableScan(
+            f"{len(turned)} of {len(slices)} slices have another orientation than the first; "
+            f"separate them, e.g. {turned[0].path.name}"
+        )
+
+
+def _with_tilt(first: Slice, directions: NDArray[np.float64]) -> ScanFacts:
+    """Tell a tilted gantry: slices stacked along the table, or turned as their tag says."""
+    lean = tilt_deg(directions)
+    turned = axial_angle_deg(directions[1:])
+    tagged = abs(first.tilt_tag_deg)
+    by_tag = tagged > TILT_LIMIT_DEG and abs(tagged - turned) < 2.0
+    along_table = lean > TILT_LIMIT_DEG and axial_angle_deg(directions[:1]) < OBLIQUE_LIMIT_DEG
+    if not (by_tag or along_table):
+        return first.facts
+    tilt = round(lean if along_table else turned, 1)
+    facts = ScanFacts(**{**first.facts.__dict__, "gantry_tilt_deg": tilt})
+    return facts.with_problems(f"gantry tilt {tilt}°")
+
+
+def spacing_problems(positions_mm: NDArray[np.float64]) -> tuple[str, ...]:
+    """Name duplicate positions, missing slices and uneven distances of ascending positions."""
+    if len(positions_mm) == 1:
+        return ("a single slice",)
+    steps = np.diff(positions_mm)
+    doubles = int((steps < SAME_POSITION_MM).sum())
+    steps = steps[steps >= SAME_POSITION_MM]
+    problems = [f"{doubles} positions hold more than one slice"] if doubles else []
+    if len(steps) > 1:
+        problems += _uneven(steps)
+    return tuple(problems)
+
+
+def _uneven(steps: NDArray[np.float64]) -> list[str]:
+    """Tell slices missing from an even grid (gaps of whole steps) from uneven distances."""
+    usual = float(np.median(steps))
+    ratio = steps / usual
+    gaps = ratio > 1.5
+    whole = np.abs(ratio - np.rint(ratio)) < UNEVEN_SHARE
+    if whole.all() and not gaps.any():
+        return []
+    if whole.all():
+        missing = int(np.rint(ratio[gaps] - 1).sum())
+        return [f"{missing} slices missing (gaps of up to {steps.max():.2f} mm, usually {usual:.2f})"]
+    return [f"uneven slice distance, {steps.min():.2f} to {steps.max():.2f} mm"]

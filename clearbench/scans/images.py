@@ -1,0 +1,130 @@
+"""Folders of slice images: 8-bit in named windows, or 16-bit PNG with HU + 32768."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from clearbench.errors import UnreadableScan
+from clearbench.scans.volume import Pixels, Scan, clean_hu
+from clearbench.scans.windows import WINDOWS_HU
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+DEEPLESION_OFFSET = 32768       # DeepLesion's way: HU = value - 32768
+UNKNOWN_SPACING = (float("nan"), float("nan"), float("nan"))
+
+
+def window_folders(folder: Path) -> dict[str, Path]:
+    """Return the sub-folders named after windows (brain, bone, …), by window name."""
+    return {
+        path.name.lower(): path
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and path.name.lower() in WINDOWS_HU
+    }
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the images right in a folder, in the order of the numbers in their names."""
+    files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(files, key=lambda path: (_number(path), path.stem))
+
+
+def _number(path: Path) -> int:
+    """Return the last number in a file's name, -1 without one."""
+    numbers = re.findall(r"\d+", path.stem)
+    return int(numbers[-1]) if numbers else -1
+
+
+def read_image_folder(folder: Path) -> Scan:
+    """Read one scan from a folder of images.
+
+    Sub-folders named after windows hold 8-bit images, one per slice, paired by file name; a slice
+    that lacks a window is kept, and `present` says so. Without sub-folders, 16-bit PNGs are HU.
+    Raises UnreadableScan naming the image that is damaged, or of another size or depth.
+    """
+    folders = window_folders(folder)
+    return _read_windows(folder, folders) if folders else _read_hu(folder)
+
+
+def _read_windows(folder: Path, folders: dict[str, Path]) -> Scan:
+    """Read 8-bit images as [n, windows, y, x]."""
+    found = {name: {path.stem: path for path in image_files(place)} for name, place in folders.items()}
+    firsts = {stem: path for files in found.values() for stem, path in files.items()}
+    paths = sorted(firsts.values(), key=lambda path: (_number(path), path.stem))
+    if not paths:
+        raise UnreadableScan(f"its folders {', '.join(folders)} hold no PNG or JPEG images")
+    shape = _open(paths[0]).shape
+    pixels = np.zeros((len(paths), len(folders), *shape), np.uint8)
+    present = np.zeros((len(paths), len(folders)), bool)
+    for row, path in enumerate(paths):
+        for column, files in enumerate(found.values()):
+            if path.stem in files:
+                pixels[row, column] = _eight_bit(files[path.stem], shape)
+                present[row, column] = True
+    scan = _scan(pixels, present, paths, tuple(folders))
+    return _with_gaps(scan, folder)
+
+
+def _with_gaps(scan: Scan, folder: Path) -> Scan:
+    """Record which slices lack a window."""
+    gaps = [
+        f"slice {scan.slice_index[row]} of {folder.name} lacks its {scan.windows[column]} window"
+        for row, column in np.argwhere(~scan.present)
+    ]
+    return Scan(**{**scan.__dict__, "facts": scan.facts.with_problems(*gaps)})
+
+
+def _read_hu(folder: Path) -> Scan:
+    """Read 16-bit PNGs as HU [n, y, x]."""
+    paths = image_files(folder)
+    if not paths:
+        raise UnreadableScan("holds no DICOM, NIfTI or image file")
+    planes = [_open(path) for path in paths]
+    if planes[0].dtype == np.uint8:
+        raise UnreadableScan(
+            "8-bit images whose window is not said; put them into a sub-folder named after it "
+            f"({', '.join(WINDOWS_HU)})"
+        )
+    for path, plane in zip(paths, planes, strict=True):
+        if plane.shape != planes[0].shape or plane.dtype == np.uint8:
+            raise UnreadableScan(f"{path.name} is {plane.shape} {plane.dtype}, unlike {paths[0].name}")
+    hu = clean_hu(np.stack(planes).astype(np.int32) - DEEPLESION_OFFSET)
+    return _scan(hu, np.ones((len(paths), 1), bool), paths, ())
+
+
+def _scan(pixels: Pixels, present: Pixels, paths: Sequence[Path], windows: tuple[str, ...]) -> Scan:
+    """Make the record; images know neither spacing nor position."""
+    numbers = [_number(path) for path in paths]
+    known = len(set(numbers)) == len(numbers) and min(numbers) >= 0
+    index = numbers if known else list(range(len(paths)))
+    return Scan(
+        pixels=pixels,
+        z_mm=np.full(len(paths), np.nan, np.float32),
+        slice_index=np.array(index, np.int32),
+        spacing_mm=UNKNOWN_SPACING,
+        present=present,
+        windows=windows,
+    )
+
+
+def _open(path: Path) -> Pixels:
+    """Decode one grey image, [y, x] uint8 or 16-bit."""
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith("I"):
+                return np.asarray(image).astype(np.int32)
+            return np.asarray(image.convert("L"))
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+        raise UnreadableScan(f"{path.name} is not a readable image ({error})") from error
+
+
+def _eight_bit(path: Path, shape: tuple[int, ...]) -> Pixels:
+    """Decode one windowed image and refuse another size or depth."""
+    plane = _open(path)
+    if plane.shape != shape or plane.dtype != np.uint8:
+        raise UnreadableScan(
+            f"{path.parent.name}/{path.name} is {plane.shape} {plane.dtype}, not {shape} uint8"
+        )
+    return plane

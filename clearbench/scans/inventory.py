@@ -1,0 +1,169 @@
+"""What lies under a path: every scan that would be read, and every file that would not, and why."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from os.path import commonpath
+from pathlib import Path
+
+import nibabel
+from loky import get_reusable_executor
+
+from clearbench.errors import BadRequest, UnreadableScan
+from clearbench.scans.dicom.headers import Identity, LeftOut, Slice, read_slices
+from clearbench.scans.dicom.series import Series, group_series, order_series
+from clearbench.scans.images import IMAGE_SUFFIXES, image_files, window_folders
+from clearbench.scans.slices import files_under, is_nifti
+from clearbench.scans.volume import ScanFacts, slice_distance_mm
+
+MANY_FILES = 2000       # from here on, headers are read by several processes
+CHUNK = 500
+
+OnRead = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FoundScan:
+    """One scan as its headers tell it; `error` says why it can't be read, if so.
+
+    `path` is the folder or file to read, `identity` (DICOM only) is in clear and never stored.
+    """
+
+    path: Path
+    kind: str
+    shape: tuple[int, ...] = ()
+    spacing_mm: tuple[float, ...] = ()
+    orientation: str = ""
+    identity: Identity | None = None
+    facts: ScanFacts = field(default_factory=ScanFacts)
+    windows: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Every scan under a root, in path order, and the files that are none."""
+
+    root: Path
+    scans: tuple[FoundScan, ...]
+    left_out: tuple[LeftOut, ...]
+
+    def reasons(self) -> Counter[str]:
+        """Count the files left out by reason."""
+        return Counter(item.reason for item in self.left_out)
+
+
+def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -> Inventory:
+    """List the DICOM series, NIfTI files and image folders at or below `root`.
+
+    Raises BadRequest if `root` does not exist.
+    """
+    if not root.exists():
+        raise BadRequest(f"{root} does not exist")
+    image_folders = _image_folders(root)
+    scans = [_image_scan(folder) for folder in image_folders]
+    rest = [file for file in files_under(root) if file.suffix.lower() not in IMAGE_SUFFIXES]
+    scans += [_nifti_scan(file) for file in rest if is_nifti(file)]
+    read = _read_all([file for file in rest if not is_nifti(file)], workers, on_read)
+    slices = [item for group in read if not isinstance(group, LeftOut) for item in group]
+    scans += [_dicom_scan(group) for group in group_series(slices)]
+    left_out = tuple(item for item in read if isinstance(item, LeftOut))
+    return Inventory(root, tuple(sorted(scans, key=lambda scan: (scan.path, str(scan.identity)))), left_out)
+
+
+def _read_all(files: list[Path], workers: int, on_read: OnRead | None) -> list[tuple[Slice, ...] | LeftOut]:
+    """Read every header, in this process, or in several where there are many."""
+    chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+    several = workers > 1 and len(files) >= MANY_FILES
+    results = get_reusable_executor(workers).map(_read_chunk, chunks) if several else map(_read_chunk, chunks)
+    read: list[tuple[Slice, ...] | LeftOut] = []
+    for part in results:
+        read += part
+        if on_read is not None:
+            on_read(len(read), len(files))
+    return read
+
+
+def _read_chunk(files: Iterable[Path]) -> list[tuple[Slice, ...] | LeftOut]:
+    """Read some headers; the unit of work of one process."""
+    return [read_slices(file) for file in files]
+
+
+def _image_folders(root: Path) -> list[Path]:
+    """Find the folders that are scans of images: window folders count as one scan."""
+    if root.is_file():
+        return []
+    folders: dict[Path, None] = defaultdict()
+    for file in files_under(root):
+        if file.suffix.lower() in IMAGE_SUFFIXES:
+            folder = file.parent
+            within = folder != root and folder.name.lower() in window_folders(folder.parent)
+            folders[folder.parent if within else folder] = None
+    return sorted(folders)
+
+
+def _image_scan(folder: Path) -> FoundScan:
+    """Tell what a folder of images holds, by counting files."""
+    windows = window_folders(folder)
+    counts = [len(image_files(place)) for place in (windows or {"": folder}).values()]
+    return FoundScan(
+        path=folder,
+        kind="images",
+        shape=(max(counts),),
+        orientation="axial",
+        windows=tuple(windows),
+        facts=ScanFacts().with_problems("windows of unequal length" if len(set(counts)) > 1 else ""),
+    )
+
+
+def _nifti_scan(file: Path) -> FoundScan:
+    """Tell what a NIfTI file holds, from its header."""
+    try:
+        header = nibabel.load(file)
+    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+        return FoundScan(path=file, kind="nifti", error=f"not a readable NIfTI file ({error})")
+    shape = tuple(int(size) for size in header.shape)
+    if len(shape) != 3:
+        return FoundScan(path=file, kind="nifti", shape=shape, error=f"{len(shape)} dimensions {shape}, not 3")
+    return FoundScan(
+        path=file,
+        kind="nifti",
+        shape=shape[::-1],
+        spacing_mm=tuple(float(mm) for mm in header.header.get_zooms()[::-1]),
+        orientation="".join(str(code) for code in nibabel.aff2axcodes(header.affine)),
+    )
+
+
+def _dicom_scan(slices: tuple[Slice, ...]) -> FoundScan:
+    """Tell what one series holds, from its headers."""
+    path = _place(slices)
+    identity = slices[0].identity
+    try:
+        series = order_series(slices)
+    except UnreadableScan as error:
+        return FoundScan(path=path, kind="dicom", identity=identity, error=str(error))
+    return FoundScan(
+        path=path,
+        kind="dicom",
+        shape=(len(series.slices), *series.slices[0].shape),
+        spacing_mm=(slice_distance_mm(series.along_stack_mm), *series.slices[0].pixel_mm),
+        orientation=series.orientation,
+        identity=identity,
+        facts=series.facts,
+        error=_oblique(series),
+    )
+
+
+def _oblique(series: Series) -> str:
+    """Say that a series would be refused without --resample."""
+    if series.orientation == "axial":
+        return ""
+    return f"{series.orientation} slices; embed with --resample, or take an axial series"
+
+
+def _place(slices: tuple[Slice, ...]) -> Path:
+    """Return the one file, or the deepest folder that holds every file of a series."""
+    files = {item.path for item in slices}
+    if len(files) == 1:
+        return next(iter(files))
+    return Path(commonpath([file.parent for file in files]))

@@ -1,0 +1,25 @@
+"""Reconstruction kernels, told apart as soft or sharp by their makers' naming habits.
+
+Siemens numbers (B10–B49 soft, B50 and up sharp; likewise Br, Bf, Hr, I …), Toshiba/Canon FC01–FC29
+body and soft, FC30 and up bone and lung; GE and Philips use words and letters.
+"""
+
+import re
+
+SOFT_WORDS = frozenset({"STANDARD", "STD", "STD+", "SOFT", "SMOOTH", "A", "B", "BRAIN", "BODY"})
+SHARP_WORDS = frozenset({"LUNG", "BONE", "BONEPLUS", "EDGE", "DETAIL", "CHEST", "SHARP", "ULTRA", "YC", "YD", "C", "D", "E", "L"})
+SIEMENS = re.compile(r"^[A-Z][A-Za-z]{0,2}(\d\d)[A-Za-z]?")
+CANON = re.compile(r"^FC(\d\d)")
+
+
+def is_soft_kernel(kernel: str) -> bool | None:
+    """Tell whether a kernel is a soft one; None if its name says nothing."""
+    name = kernel.split("\\")[0].strip()
+    canon, siemens = CANON.match(name.upper()), SIEMENS.match(name)
+    if canon:
+        return int(canon[1]) < 30
+    if siemens:
+        return int(siemens[1]) < 50
+    if name.upper() in SOFT_WORDS:
+        return True
+    return False if name.upper() in SHARP_WORDS else None

@@ -1,0 +1,129 @@
+"""Any path → one scan's axial slices, and the signatures that tell if its source changed."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from clearbench.errors import UnreadableScan
+from clearbench.scans.dicom.headers import LeftOut, Slice, read_slices
+from clearbench.scans.dicom.pixels import read_volume
+from clearbench.scans.dicom.series import group_series, order_series
+from clearbench.scans.images import IMAGE_SUFFIXES, read_image_folder, window_folders
+from clearbench.scans.nifti import read_nifti
+from clearbench.scans.volume import Scan, upright
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one scan lies: a file or folder, and which DICOM series in it (UID or pseudonym)."""
+
+    path: Path
+    series: str = ""
+
+
+def read_scan(
+    source: Source, *, pseudonym: Callable[[str], str] | None = None, resample: bool = False
+) -> Scan:
+    """Read one scan as axial slices, feet to head, row 0 anterior, column 0 the patient's right.
+
+    `pseudonym` turns a SeriesInstanceUID into the name that `source.series` may hold instead.
+    Raises UnreadableScan saying what is wrong and where.
+    """
+    path = source.path
+    if not path.exists():
+        raise UnreadableScan(f"{path} does not exist")
+    if is_nifti(path):
+        return upright(read_nifti(path), resample=resample)
+    if path.is_dir() and holds_images(path):
+        return read_image_folder(path)
+    slices = _pick_series(path, source.series, pseudonym)
+    return upright(read_volume(order_series(slices)), resample=resample)
+
+
+def is_nifti(path: Path) -> bool:
+    """Tell NIfTI by its file name."""
+    return path.name.lower().endswith((".nii", ".nii.gz"))
+
+
+def holds_images(folder: Path) -> bool:
+    """Tell whether a folder is a scan of PNG or JPEG slices."""
+    if window_folders(folder):
+        return True
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+
+
+def _pick_series(
+    path: Path, series: str, pseudonym: Callable[[str], str] | None
+) -> tuple[Slice, ...]:
+    """Return the slices of the one series meant."""
+    slices, left_out = _headers(path, source_signature(path))
+    damaged = [item for item in left_out if item.damaged]
+    if damaged:
+        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+        raise UnreadableScan(f"{damaged[0].path.name}: {damaged[0].reason}{more}; repair or remove it")
+    groups = group_series(slices)
+    if not groups:
+        raise UnreadableScan(_no_series(left_out))
+    if not series:
+        if len(groups) > 1:
+            raise UnreadableScan(
+                f"{len(groups)} CT series in one folder; say which in a series_id column "
+                "(`clearbench cohort build folder` writes it)"
+            )
+        return groups[0]
+    names = {group[0].identity.series_uid: group for group in groups}
+    names |= {pseudonym(uid): group for uid, group in list(names.items())} if pseudonym else {}
+    if series not in names:
+        raise UnreadableScan(f"none of the {len(groups)} CT series there is {series}")
+    return names[series]
+
+
+def _no_series(left_out: tuple[LeftOut, ...]) -> str:
+    """Say why a folder holds no CT series, by the most common reason."""
+    if not left_out:
+        return "an empty folder"
+    reasons = [item.reason for item in left_out]
+    common = max(set(reasons), key=lambda reason: (reasons.count(reason), reason))
+    return f"no CT series: {common} ({reasons.count(common)} of {len(reasons)} files)"
+
+
+@lru_cache(maxsize=2)
+def _headers(path: Path, _signature: str) -> tuple[tuple[Slice, ...], tuple[LeftOut, ...]]:
+    """Read the headers under a path; neighbours in one folder share one reading."""
+    found = [read_slices(file) for file in files_under(path)]
+    slices = tuple(item for group in found if not isinstance(group, LeftOut) for item in group)
+    return slices, tuple(item for item in found if isinstance(item, LeftOut))
+
+
+def files_under(path: Path) -> list[Path]:
+    """Return a file, or every file below a folder, hidden ones left aside, in a fixed order."""
+    if path.is_file():
+        return [path]
+    return sorted(
+        file
+        for file in path.rglob("*")
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+
+
+def source_signature(path: Path) -> str:
+    """Hash the names, sizes and times of a source's files; cheap, and changed by a mere copy."""
+    rows = []
+    for file in files_under(path):
+        facts = file.stat()
+        name = file.name if path.is_file() else file.relative_to(path).as_posix()
+        rows.append(f"{name}\0{facts.st_size}\0{facts.st_mtime_ns}")
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def pixels_signature(scan: Scan) -> str:
+    """Hash what was read, pixels and places; equal for a copy, other for other pixels."""
+    total = hashlib.sha256()
+    header = (scan.pixels.shape, scan.pixels.dtype.str, scan.windows, np.round(scan.z_mm, 2).tolist())
+    total.update(repr(header).encode())
+    total.update(np.ascontiguousarray(scan.pixels).data)
+    return total.hexdigest()

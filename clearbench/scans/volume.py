@@ -1,0 +1,215 @@
+"""The records of a scan, and the one orientation in which its slices come out."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from clearbench.errors import UnreadableScan
+
+AIR_HU = -1024          # the lowest value a CT scale holds; anything below is padding
+OBLIQUE_LIMIT_DEG = 10.0
+SAME_POSITION_MM = 0.01
+STANDARD = "SPL"        # array axes z, y, x run towards Superior, Posterior, Left
+
+Pixels = NDArray[Any]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScanFacts:
+    """Technical facts that may predict a label, and what is odd about the scan; no identities."""
+
+    thickness_mm: float | None = None
+    kernel: str = ""
+    contrast: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    kvp: float | None = None
+    gantry_tilt_deg: float | None = None
+    problems: tuple[str, ...] = ()
+
+    def with_problems(self, *more: str) -> "ScanFacts":
+        """Return the same facts with further problems."""
+        return replace(self, problems=(*self.problems, *(text for text in more if text)))
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan, read: slices feet to head, row 0 anterior, column 0 the patient's right.
+
+    pixels       [n, y, x] HU (int16 or float32), or [n, windows, y, x] uint8 where `windows` names
+                 the windows that were applied before
+    present      [n, windows] bool, all true for HU (one column)
+    z_mm         [n] float32 along the slice normal, NaN if unknown
+    slice_index  [n] int32, the slice's number in its source, from 0, feet to head
+    spacing_mm   (z, y, x); NaN where unknown
+    """
+
+    pixels: Pixels
+    z_mm: Floats
+    slice_index: NDArray[np.int32]
+    spacing_mm: tuple[float, float, float]
+    present: NDArray[np.bool_]
+    windows: tuple[str, ...] = ()
+    facts: ScanFacts = field(default_factory=ScanFacts)
+
+    def __len__(self) -> int:
+        return int(self.pixels.shape[0])
+
+    def __repr__(self) -> str:
+        z, y, x = self.spacing_mm
+        kind = f"windows: {', '.join(self.windows)}" if self.windows else "HU"
+        return f"Scan({self.pixels.shape}, {kind}, spacing {z:.2f} × {y:.2f} × {x:.2f} mm, {STANDARD})"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """HU [a, b, c] as the file holds it, with the geometry that turns it upright.
+
+    directions   [3, 3] unit vectors in LPS millimetres (x left, y posterior, z superior), one row
+                 per array axis; the first axis is the one along which slices are stacked
+    positions_mm [a] along the stack axis, ascending, from the origin's slice
+    pixel_mm     (b, c) pixel distances
+    origin_mm    [3] LPS position of voxel (0, 0, 0)
+    normal_mm    [a] positions along the slice normal, as z_mm is told
+    """
+
+    hu: Pixels
+    directions: NDArray[np.float64]
+    positions_mm: NDArray[np.float64]
+    pixel_mm: tuple[float, float]
+    origin_mm: NDArray[np.float64]
+    normal_mm: NDArray[np.float64]
+    facts: ScanFacts
+
+
+def slice_distance_mm(positions_mm: NDArray[np.float64]) -> float:
+    """Return the median distance of neighbouring positions, NaN if there is only one."""
+    steps = np.diff(positions_mm)
+    steps = steps[steps > SAME_POSITION_MM]
+    return float(np.median(steps)) if len(steps) else float("nan")
+
+
+def tilt_deg(directions: NDArray[np.float64]) -> float:
+    """Return the angle between the slice normal and the direction of stacking, in degrees."""
+    normal = np.cross(directions[1], directions[2])
+    return _angle_deg(normal, directions[0])
+
+
+def axial_angle_deg(directions: NDArray[np.float64]) -> float:
+    """Return how far the axes are turned away from the patient's, in degrees, at worst."""
+    return max(float(np.degrees(np.arccos(min(1.0, np.abs(axis).max())))) for axis in directions)
+
+
+def _angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return the angle of two lines, 0 to 90 degrees."""
+    cosine = abs(float(first @ second)) / float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(np.degrees(np.arccos(min(1.0, cosine))))
+
+
+def upright(volume: Volume, *, resample: bool = False) -> Scan:
+    """Turn a volume into axial slices in the standard orientation.
+
+    Raises UnreadableScan with the angle if the volume is oblique or not axial, unless `resample`
+    interpolates it (linearly) onto an axial grid first.
+    """
+    sheared = volume.facts.gantry_tilt_deg is not None
+    angle = 0.0 if sheared else axial_angle_deg(volume.directions)
+    if resample and (sheared or angle > 0.01):
+        volume = _resampled(volume)
+    elif angle > OBLIQUE_LIMIT_DEG:
+        raise UnreadableScan(
+            f"the series is oblique: its axes are turned {angle:.0f}° away from the patient's; "
+            "take an axial series, or type --resample to interpolate it"
+        )
+    return _reordered(volume)
+
+
+def _reordered(volume: Volume) -> Scan:
+    """Transpose and flip the array axes to S, P, L; no value changes."""
+    toward = np.abs(volume.directions).argmax(axis=1)
+    if sorted(toward) != [0, 1, 2]:
+        raise UnreadableScan("two image axes point the same way; the orientation in the file is wrong")
+    order = [int(np.flatnonzero(toward == lps)[0]) for lps in (2, 1, 0)]
+    hu = volume.hu.transpose(order)
+    signs = [volume.directions[axis, lps] for axis, lps in zip(order, (2, 1, 0), strict=True)]
+    hu = hu[tuple(slice(None) if sign > 0 else slice(None, None, -1) for sign in signs)]
+    steps = (slice_distance_mm(volume.positions_mm), *volume.pixel_mm)
+    spacing = tuple(float(steps[axis]) for axis in order)
+    count = hu.shape[0]
+    return Scan(
+        pixels=np.ascontiguousarray(hu),
+        z_mm=_z_along(volume, order[0], signs[0] < 0).astype(np.float32),
+        slice_index=np.arange(count, dtype=np.int32),
+        spacing_mm=(spacing[0], spacing[1], spacing[2]),
+        present=np.ones((count, 1), dtype=bool),
+        facts=volume.facts,
+    )
+
+
+def _z_along(volume: Volume, axis: int, flipped: bool) -> NDArray[np.float64]:
+    """Return the position of each axial slice, feet to head, when `axis` becomes z."""
+    if axis == 0:
+        z_mm = volume.normal_mm
+    else:
+        step = volume.directions[axis, 2] * volume.pixel_mm[axis - 1]
+        z_mm = volume.origin_mm[2] + step * np.arange(volume.hu.shape[axis])
+    return z_mm[::-1] if flipped else z_mm
+
+
+def _resampled(volume: Volume) -> Volume:
+    """Interpolate onto axes that run along the patient's, air outside; spacing as it was."""
+    between = slice_distance_mm(volume.positions_mm)
+    if not between > 0:
+        raise UnreadableScan("a single slice can't be resampled onto axial slices")
+    scale = np.array([1.0, *volume.pixel_mm])
+    basis = (volume.directions * scale[:, None]).T          # (stack mm, b, c) → LPS mm
+    top = [volume.positions_mm[-1], *(count - 1 for count in volume.hu.shape[1:])]
+    corners = np.array(np.meshgrid(*[(0, end) for end in top], indexing="ij")).reshape(3, -1)
+    world = basis @ corners + volume.origin_mm[:, None]
+    low, high = world.min(axis=1), world.max(axis=1)
+    step = np.array([min(volume.pixel_mm), min(volume.pixel_mm), between])
+    x, y, z = (low[i] + step[i] * np.arange(int((high[i] - low[i]) / step[i]) + 1) for i in range(3))
+    inverse = np.linalg.inv(basis)
+    slices = [_plane(volume, inverse, x, y, level) for level in z]
+    return replace(
+        volume,
+        hu=np.stack(slices),
+        directions=np.array([[0.0, 0, 1], [0, 1, 0], [1, 0, 0]]),
+        positions_mm=z - z[0],
+        pixel_mm=(float(step[1]), float(step[0])),
+        origin_mm=low,
+        normal_mm=z,
+        facts=volume.facts.with_problems("resampled onto axial slices"),
+    )
+
+
+def _plane(volume: Volume, inverse: Any, x: Any, y: Any, z: float) -> Floats:
+    """Interpolate one axial plane [y, x] of a volume whose index is `inverse` @ LPS mm."""
+    grid = np.stack(np.broadcast_arrays(x[None, :], y[:, None], z)).reshape(3, -1)
+    stack_mm, row, column = inverse @ (grid - volume.origin_mm[:, None])
+    level = np.interp(stack_mm, volume.positions_mm, np.arange(len(volume.positions_mm)), -9, -9)
+    plane = map_coordinates(
+        volume.hu, [level, row, column], np.float32, order=1, mode="constant", cval=AIR_HU
+    )
+    result: Floats = plane.reshape(len(y), len(x))
+    return result
+
+
+def clean_hu(hu: Pixels) -> Pixels:
+    """Check and tidy HU of any shape: int16 if nothing is lost, else float32.
+
+    Values below -1024 are padding outside the reconstruction circle and become -1024.
+    Raises UnreadableScan if a value is NaN or infinite.
+    """
+    if np.issubdtype(hu.dtype, np.floating):
+        bad = int(hu.size - np.isfinite(hu).sum())
+        if bad:
+            raise UnreadableScan(f"{bad:,} of {hu.size:,} pixels are NaN or infinite")
+        hu = np.maximum(hu, AIR_HU)
+        whole = hu.max(initial=AIR_HU) <= 32767 and bool((hu == np.rint(hu)).all())
+        return hu.astype(np.int16 if whole else np.float32)
+    return np.clip(hu, AIR_HU, 32767).astype(np.int16)

@@ -1,0 +1,1 @@
+"""Features in HDF5 files (the truth), a DuckDB catalogue over them (an index)."""

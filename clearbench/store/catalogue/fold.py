@@ -1,0 +1,225 @@
+"""Fold features/, cohorts/ and results/ into catalogue.duckdb, which can be thrown away.
+
+The file is never held open for writing: a copy is brought up to date as a draft, then renamed.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from clearbench.cohort.table import KNOWN
+from clearbench.errors import BadStore
+from clearbench.store.catalogue.schema import CREATE, SCHEMAS
+from clearbench.store.features import FileFacts, read_facts, read_rows
+from clearbench.store.folder import StoreFolder, write_whole
+from clearbench.store.records import list_encoders, measured_rate
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that the catalogue has folded in, and how it looked then."""
+
+    path: str
+    kind: str
+    size: int
+    mtime_ns: int
+
+
+def refresh(store: StoreFolder, *, anew: bool = False) -> Path:
+    """Bring the catalogue up to date with the store's files; returns its path.
+
+    Only what is new, changed or gone is read; `anew` rebuilds it from nothing.
+    """
+    now = {source.path: source for source in _sources(store)}
+    then = {} if anew else _known(store.catalogue)
+    if then == now and store.catalogue.is_file():
+        return store.catalogue
+    write_whole(store.catalogue, lambda draft: _write(draft, store, now, then))
+    return store.catalogue
+
+
+def _sources(store: StoreFolder) -> Iterator[Source]:
+    """List every file that the catalogue tells of."""
+    patterns = {
+        "features": (store.features, "*/*/*.h5"),
+        "encoder": (store.features, "*/encoder.json"),
+        "run": (store.features, "*/runs/*.json"),
+        "cohort": (store.cohorts, "*.parquet"),
+        "result": (store.results, "*/*.json"),
+        "predictions": (store.results, "*/*.predictions.parquet"),
+        "attention": (store.results, "*/*.attention.parquet"),
+    }
+    for kind, (folder, pattern) in patterns.items():
+        for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
+            if not path.name.startswith("."):
+                facts = path.stat()
+                place = path.relative_to(store.root).as_posix()
+                yield Source(place, kind, facts.st_size, facts.st_mtime_ns)
+
+
+def _known(catalogue: Path) -> dict[str, Source]:
+    """Return what the catalogue folded in before; nothing if it is missing or damaged."""
+    if not catalogue.is_file():
+        return {}
+    try:
+        with duckdb.connect(str(catalogue), read_only=True) as connection:
+            rows = connection.execute("SELECT path, kind, size, mtime_ns FROM sources").fetchall()
+    except duckdb.Error:
+        return {}
+    return {row[0]: Source(*row) for row in rows}
+
+
+def _write(draft: Path, store: StoreFolder, now: dict[str, Source], then: dict[str, Source]) -> None:
+    """Write the new catalogue: the old one's copy, less what went, plus what came."""
+    if then:
+        shutil.copyfile(store.catalogue, draft)
+    with duckdb.connect(str(draft)) as connection:
+        if not then:
+            connection.execute(CREATE)
+        came = [source for path, source in now.items() if then.get(path) != source]
+        went = [path for path, source in then.items() if now.get(path) != source]
+        connection.execute("BEGIN")
+        _remove_features(connection, went)
+        _insert_features(connection, store, [s.path for s in came if s.kind == "features"])
+        _replace(connection, "encoders", _encoder_rows(store))
+        _replace_cohorts(connection, store)
+        _replace_results(connection, store)
+        _replace(connection, "sources", [vars(source) for source in now.values()])
+        connection.execute("COMMIT")
+
+
+def _remove_features(connection: Any, paths: list[str]) -> None:
+    """Forget the feature files that went or changed."""
+    gone = pa.table({"path": pa.array(paths, pa.string())})
+    connection.register("gone", gone)
+    connection.execute("DELETE FROM slice_rows WHERE file_id IN (SELECT file_id FROM files SEMI JOIN gone USING (path))")
+    connection.execute("DELETE FROM files WHERE path IN (SELECT path FROM gone)")
+    connection.unregister("gone")
+
+
+def _insert_features(connection: Any, store: StoreFolder, paths: list[str]) -> None:
+    """Read the new feature files; one that can't be read is left out until it is embedded again."""
+    [[first]] = connection.execute("SELECT coalesce(max(file_id), 0) + 1 FROM files").fetchall()
+    files, rows = [], []
+    for number, path in enumerate(paths, start=first):
+        try:
+            facts = read_facts(store.root / path)
+            rows.append(_slice_rows(number, store.root / path, facts))
+        except BadStore:
+            continue
+        files.append(_file_row(number, path, facts))
+    _insert(connection, "files", files)
+    if rows:
+        connection.register("more", pa.concat_tables(rows))
+        connection.execute("INSERT INTO slice_rows BY NAME SELECT * FROM more")
+        connection.unregister("more")
+
+
+def _file_row(number: int, path: str, facts: FileFacts) -> dict[str, Any]:
+    """Tell one feature file as a row."""
+    about = facts.about
+    encoder, cohort, name = Path(path).parts[-3:]
+    spacing = about.get("spacing_mm") or [None] * 3
+    technical = about.get("facts", {})
+    return {
+        "file_id": number, "path": path, "start": facts.offset, "dtype": facts.dtype,
+        "encoder": encoder.rpartition("-")[0], "fingerprint": about.get("fingerprint", ""),
+        "cohort": cohort, "scan_id": name.removesuffix(".h5"), "patient_id": facts.patient_id,
+        "n_slices": facts.shape[0], "n_views": facts.shape[1], "dim": facts.shape[2],
+        "spacing_z_mm": spacing[0], "spacing_y_mm": spacing[1], "spacing_x_mm": spacing[2],
+        **{name: technical.get(name) for name in ("thickness_mm", "kernel", "contrast", "manufacturer", "model", "kvp", "gantry_tilt_deg")},
+        "problems": "; ".join(technical.get("problems", [])),
+    }  # fmt: skip
+
+
+def _slice_rows(number: int, path: Path, facts: FileFacts) -> pa.Table:
+    """Tell each slice and view of a file as a row, in the order of the features, absent ones too."""
+    rows = read_rows(path)
+    count, views = rows.present.shape
+    names = [view["name"] for view in facts.about["views"]]
+    return pa.table(
+        {
+            "file_id": pa.array(np.full(count * views, number, np.int64)),
+            "row_number": pa.array(np.arange(count * views, dtype=np.int32)),
+            "slice_index": pa.array(np.repeat(rows.slice_index, views)),
+            "view": pa.array(names * count),
+            "z_mm": pa.array(np.repeat(rows.z_mm, views), mask=np.isnan(np.repeat(rows.z_mm, views))),
+            "present": pa.array(rows.present.reshape(-1)),
+        }
+    )
+
+
+def _encoder_rows(store: StoreFolder) -> list[dict[str, Any]]:
+    """Tell each encoder whose features the store holds as a row."""
+    return [
+        {
+            "encoder": record.name, "fingerprint": record.fingerprint, "title": record.card.get("title"),
+            "family": record.card.get("family"), "dim": record.dim, "pooling": record.card.get("pooling"),
+            "views": list(record.views), "precision": record.precision, "store_dtype": record.store_dtype,
+            "weights_sha256": record.weights_sha256, "licence": record.card.get("weights", {}).get("licence"),
+            "parameters_m": record.card.get("facts", {}).get("parameters_m"), "slices_per_s": measured_rate(record, store),
+        }
+        for record in list_encoders(store)
+    ]  # fmt: skip
+
+
+def _replace_cohorts(connection: Any, store: StoreFolder) -> None:
+    """Fold every cohort: its scans as rows, its labels one row each, its splits."""
+    scans: list[dict[str, Any]] = []
+    labels: list[dict[str, Any]] = []
+    splits: list[dict[str, Any]] = []
+    for path in sorted(store.cohorts.glob("*.parquet")) if store.cohorts.is_dir() else ():
+        for row in pyarrow.parquet.read_table(path).to_pylist():
+            who = {"cohort": path.stem, "scan_id": row["scan_id"], "patient_id": row["patient_id"]}
+            scans.append({**who, **{name: row.get(name) for name in SCHEMAS["cohort_scans"].names if name not in who}})
+            labels += [{**who, "label": k, "value": v} for k, v in row.items() if k not in KNOWN and v is not None]
+            splits += [{**who, "split": row["split"]}] if row.get("split") else []
+    for table, rows in (("cohort_scans", scans), ("labels", labels), ("splits", splits)):
+        _replace(connection, table, rows)
+
+
+def _replace_results(connection: Any, store: StoreFolder) -> None:
+    """Fold every result, its predictions and its attention."""
+    rows = []
+    for path in sorted(store.results.glob("*/*.json")) if store.results.is_dir() else ():
+        rows += _result_rows(json.loads(path.read_text(encoding="utf-8")))
+    _replace(connection, "results", rows)
+    for table in ("predictions", "attention"):
+        files = sorted(store.results.glob(f"*/*.{table}.parquet")) if store.results.is_dir() else []
+        parts = [pyarrow.parquet.read_table(path).cast(SCHEMAS[table]) for path in files]
+        connection.execute(f"DELETE FROM {table}")
+        if parts:
+            connection.register("more", pa.concat_tables(parts))
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM more")
+            connection.unregister("more")
+
+
+def _result_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Tell each metric of a result as a row."""
+    facts = {name: result.get(name) for name in ("task", "encoder", "fingerprint", "head", "preset", "created")}
+    return [
+        {**facts, "metric": name, "value": score["value"], "low": score["low"], "high": score["high"], "patients": result.get("patients")}
+        for name, score in result.get("scores", {}).items()
+    ]
+
+
+def _replace(connection: Any, table: str, rows: list[dict[str, Any]]) -> None:
+    """Replace a table's rows."""
+    connection.execute(f"DELETE FROM {table}")
+    _insert(connection, table, rows)
+
+
+def _insert(connection: Any, table: str, rows: list[dict[str, Any]]) -> None:
+    """Add rows to a table, through Arrow."""
+    if rows:
+        connection.register("more", pa.Table.from_pylist(rows, schema=SCHEMAS[table]))
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM more")
+        connection.unregister("more")

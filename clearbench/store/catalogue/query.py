@@ -1,0 +1,156 @@
+"""One SELECT over a store: the guard, the views, and embeddings bound without a copy."""
+
+import re
+import threading
+from collections import Counter
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from clearbench.errors import BadQuery
+from clearbench.store.catalogue.fold import refresh
+from clearbench.store.catalogue.schema import FILES_OF, PLAIN_VIEWS, ROWS_OF, SCANS_VIEW, SLICES_VIEW
+from clearbench.store.features import FileFacts, feature_buffer
+from clearbench.store.folder import StoreFolder
+
+MOST_MAPS = 50_000      # Linux allows 65,530 memory maps a process; files beyond that are copied
+EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?(\s*\([^)]*\))?\s+", re.IGNORECASE)
+
+
+def run_select(store: StoreFolder, sql: str) -> Any:
+    """Return the DuckDB relation of one SELECT over the store's views.
+
+    It has .arrow(), .df(), .pl(), .fetchall(). Raises BadQuery for anything but one SELECT (or
+    EXPLAIN of one), and for SQL that DuckDB refuses.
+    """
+    connection, statement = _connected(store, sql)
+    try:
+        return connection.query(statement)
+    except duckdb.Error as error:
+        raise BadQuery(_in_short(error)) from error
+
+
+def fetch_table(store: StoreFolder, sql: str, timeout_s: float | None = None) -> pa.Table:
+    """Run one SELECT (see run_select) and return all its rows as an Arrow table.
+
+    Raises BadQuery also if it takes longer than `timeout_s`.
+    """
+    connection, statement = _connected(store, sql)
+    timer = threading.Timer(timeout_s, connection.interrupt) if timeout_s else None
+    try:
+        if timer:
+            timer.start()
+        return connection.sql(statement).to_arrow_table()
+    except duckdb.InterruptException as error:
+        raise BadQuery(f"stopped after {timeout_s:g} s (--timeout)") from error
+    except duckdb.Error as error:
+        raise BadQuery(_in_short(error)) from error
+    finally:
+        if timer:
+            timer.cancel()
+
+
+def _connected(store: StoreFolder, sql: str) -> tuple[Any, str]:
+    """Return a locked connection that sees the store's views, and the one statement it may run."""
+    connection = duckdb.connect(":memory:")
+    try:
+        statement = _one_select(connection, sql)
+        place = str(refresh(store)).replace("'", "''")
+        connection.execute(f"ATTACH '{place}' AS catalogue (READ_ONLY)")
+        _make_views(connection, store, statement)
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute("SET lock_configuration = true")
+    except duckdb.Error as error:
+        raise BadQuery(_in_short(error)) from error
+    return connection, statement
+
+
+def _one_select(connection: Any, sql: str) -> str:
+    """Return the statement if it is exactly one SELECT, or EXPLAIN of one."""
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        raise BadQuery(f"exactly one SELECT is accepted, not {len(statements)} statements")
+    kind, inner = statements[0].type, statements[0].query
+    if kind == duckdb.StatementType.EXPLAIN:
+        parts = connection.extract_statements(EXPLAIN.sub("", inner))
+        kind = parts[0].type if len(parts) == 1 else kind
+    if kind != duckdb.StatementType.SELECT:
+        raise BadQuery(f"exactly one SELECT is accepted, not {kind.name}; features, labels and results are written by their own commands")
+    return str(inner)
+
+
+def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
+    """Make the views that SQL sees; embeddings are bound only if the statement can mention them."""
+    for name in PLAIN_VIEWS:
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM catalogue.{name}")
+    connection.execute(SCANS_VIEW)
+    sets = connection.execute("SELECT DISTINCT encoder, fingerprint FROM catalogue.files ORDER BY ALL").fetchall()
+    names = _view_names(sets)
+    words = set(re.findall(r"\w+", statement.lower()))
+    everything = "slices" in words and _mentions_embeddings(statement)
+    parts = []
+    for encoder, fingerprint in sets:
+        wanted = names[encoder, fingerprint]
+        if everything or words & set(wanted):
+            table = _embedding_table(connection, store, encoder, fingerprint)
+            bound = f"bound_{len(parts)}"
+            connection.register(bound, table)
+            parts.append(bound)
+            for view in wanted:
+                connection.execute(f'CREATE VIEW "{view}" AS SELECT * FROM {bound}')
+    if everything and parts:
+        selects = (f"SELECT * REPLACE (embedding::FLOAT[] AS embedding) FROM {bound}" for bound in parts)
+        connection.execute(f"CREATE VIEW slices AS {' UNION ALL '.join(selects)}")
+    else:
+        connection.execute(SLICES_VIEW)
+
+
+def _mentions_embeddings(statement: str) -> bool:
+    """Tell whether a statement over `slices` may need the embedding column."""
+    text = statement.lower()
+    return "embedding" in text or "*" in text or "select" not in text
+
+
+def _view_names(sets: list[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+    """Name each set of features: features_<encoder>_<fp8>, and without digits where it is the only one."""
+    counts = Counter(encoder for encoder, _ in sets)
+    names = {}
+    for encoder, fingerprint in sets:
+        plain = "features_" + re.sub(r"\W", "_", encoder.lower())
+        names[encoder, fingerprint] = [f"{plain}_{fingerprint[:8]}"] + ([plain] if counts[encoder] == 1 else [])
+    return names
+
+
+def _embedding_table(connection: Any, store: StoreFolder, encoder: str, fingerprint: str) -> pa.Table:
+    """Return one set of features as Arrow, `embedding` being the files themselves."""
+    rows = connection.sql(ROWS_OF, params=[encoder, fingerprint]).to_arrow_table()
+    files = connection.execute(FILES_OF, [encoder, fingerprint]).fetchall()
+    chunks = [_embeddings(store, file, mapped=number < MOST_MAPS) for number, file in enumerate(files)]
+    table = rows.append_column("embedding", pa.chunked_array(chunks))
+    present = rows.column("present")
+    if not pa.compute.all(present).as_py():
+        table = table.filter(present)
+    return table.drop_columns(["present"])
+
+
+def _embeddings(store: StoreFolder, file: tuple[Any, ...], *, mapped: bool) -> pa.Array:
+    """Return one file's features as an array of fixed-size lists; half floats are widened."""
+    path, start, dtype, slices, views, dim = file
+    facts = FileFacts(store.root / path, start, dtype, (slices, views, dim), "", "", "", "", {})
+    buffer = feature_buffer(facts, mapped=mapped)
+    if dtype == "float32":
+        values = pa.Array.from_buffers(pa.float32(), slices * views * dim, [None, buffer])
+    else:
+        values = pa.array(np.frombuffer(buffer, dtype=dtype).astype(np.float32))
+    return pa.FixedSizeListArray.from_arrays(values, dim)
+
+
+def _in_short(error: Exception) -> str:
+    """Return DuckDB's message without its position markers."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    hints = [line for line in lines[1:] if line.startswith(("Candidate", "Did you mean", "HINT"))]
+    return "; ".join([lines[0], *hints]) if lines else "DuckDB refuses this statement"

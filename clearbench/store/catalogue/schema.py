@@ -1,0 +1,75 @@
+"""The catalogue's tables, and the views that SQL sees."""
+
+from types import MappingProxyType
+
+import pyarrow as pa
+
+_T, _I, _D, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+_TECHNICAL = [("thickness_mm", _D), ("kernel", _T), ("contrast", _T), ("manufacturer", _T), ("model", _T), ("kvp", _D)]
+_WHO = [("cohort", _T), ("scan_id", _T), ("patient_id", _T)]
+_RUN = [("task", _T), ("encoder", _T), ("fingerprint", _T), ("head", _T), ("preset", _T)]
+_PREDICTED = [*_RUN, ("repeat", _I), ("fold", _I), ("seed", _I), ("unit", _T), ("patient_id", _T)]
+
+SCHEMAS = MappingProxyType(
+    {
+        "sources": pa.schema([("path", _T), ("kind", _T), ("size", _I), ("mtime_ns", _I)]),
+        "files": pa.schema(
+            [("file_id", _I), ("path", _T), ("start", _I), ("dtype", _T), ("encoder", _T), ("fingerprint", _T), *_WHO,
+             ("n_slices", _I), ("n_views", _I), ("dim", _I), ("spacing_z_mm", _D), ("spacing_y_mm", _D), ("spacing_x_mm", _D),
+             *_TECHNICAL, ("gantry_tilt_deg", _D), ("problems", _T)]
+        ),
+        "slice_rows": pa.schema(
+            [("file_id", _I), ("row_number", pa.int32()), ("slice_index", pa.int32()), ("view", _T), ("z_mm", pa.float32()), ("present", _B)]
+        ),
+        "encoders": pa.schema(
+            [("encoder", _T), ("fingerprint", _T), ("title", _T), ("family", _T), ("dim", _I), ("pooling", _T), ("views", pa.list_(_T)),
+             ("precision", _T), ("store_dtype", _T), ("weights_sha256", _T), ("licence", _T), ("parameters_m", _D), ("slices_per_s", _D)]
+        ),
+        "cohort_scans": pa.schema([*_WHO, ("study_id", _T), ("day", _T), ("site", _T), ("path", _T)]),
+        "labels": pa.schema([*_WHO, ("label", _T), ("value", _T)]),
+        "splits": pa.schema([*_WHO, ("split", _T)]),
+        "results": pa.schema(
+            [*_RUN, ("metric", _T), ("value", _D), ("low", _D), ("high", _D), ("patients", _I), ("created", _T)]
+        ),
+        "predictions": pa.schema([*_PREDICTED, ("label", _T), ("truth", _D), ("score", _D)]),
+        "attention": pa.schema([*_PREDICTED, ("scan_id", _T), ("slice_index", pa.int32()), ("view", _T), ("weight", pa.float32())]),
+    }
+)  # fmt: skip
+
+_TYPES = {_T: "VARCHAR", _I: "BIGINT", _D: "DOUBLE", _B: "BOOLEAN", pa.int32(): "INTEGER", pa.float32(): "FLOAT", pa.list_(_T): "VARCHAR[]"}
+
+CREATE = ";\n".join(
+    f"CREATE TABLE {table} (" + ", ".join(f'"{field.name}" {_TYPES[field.type]}' for field in schema) + ")"
+    for table, schema in SCHEMAS.items()
+)
+
+SCANS_VIEW = """
+CREATE VIEW scans AS
+SELECT c.cohort, c.scan_id, c.patient_id, c.study_id, try_cast(c.day AS DOUBLE) AS day, c.site, s.split,
+       f.n_slices, f.spacing_z_mm, f.spacing_y_mm, f.spacing_x_mm, f.thickness_mm, f.kernel, f.contrast,
+       f.manufacturer, f.model, f.kvp, f.gantry_tilt_deg, f.problems, coalesce(e.encoders, []) AS encoders
+FROM catalogue.cohort_scans c
+LEFT JOIN catalogue.splits s USING (cohort, scan_id)
+LEFT JOIN (SELECT cohort, scan_id, list(encoder || '@' || fingerprint[:8] ORDER BY encoder) AS encoders
+           FROM catalogue.files GROUP BY ALL) e USING (cohort, scan_id)
+LEFT JOIN (SELECT DISTINCT ON (cohort, scan_id) * FROM catalogue.files ORDER BY file_id DESC) f USING (cohort, scan_id)
+"""
+
+PLAIN_VIEWS = ("encoders", "labels", "splits", "results", "predictions", "attention")
+
+SLICES_VIEW = """
+CREATE VIEW slices AS
+SELECT f.encoder, f.fingerprint, f.cohort, f.scan_id, r.slice_index, r.view, r.z_mm
+FROM catalogue.slice_rows r JOIN catalogue.files f USING (file_id) WHERE r.present
+"""
+
+ROWS_OF = """
+SELECT f.encoder, f.fingerprint, f.cohort, f.scan_id, r.slice_index, r.view, r.z_mm, r.present
+FROM catalogue.slice_rows r JOIN catalogue.files f USING (file_id)
+WHERE f.encoder = ? AND f.fingerprint = ? ORDER BY r.file_id, r.row_number
+"""
+
+FILES_OF = """
+SELECT path, "start", dtype, n_slices, n_views, dim FROM catalogue.files
+WHERE encoder = ? AND fingerprint = ? ORDER BY file_id
+"""

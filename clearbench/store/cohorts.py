@@ -1,0 +1,52 @@
+"""The checked copies of cohorts that a store keeps."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from clearbench.cohort.table import Cohort, check_cohort
+from clearbench.errors import BadStore, UnknownName
+from clearbench.store.folder import StoreFolder, write_whole
+
+
+def cohort_names(store: StoreFolder) -> list[str]:
+    """Return the names of the store's cohorts."""
+    return sorted(path.stem for path in store.cohorts.glob("*.parquet")) if store.cohorts.is_dir() else []
+
+
+def save_cohort(cohort: Cohort, store: StoreFolder) -> Path:
+    """Keep a checked copy of a cohort, in place of an earlier one."""
+    path = store.cohorts / f"{cohort.name}.parquet"
+    write_whole(path, lambda draft: pyarrow.parquet.write_table(cohort.table, draft))
+    return path
+
+
+def load_cohort(store: StoreFolder, name: str) -> Cohort:
+    """Return a cohort by name; raises UnknownName with the nearest names."""
+    if name not in cohort_names(store):
+        more = f" in {store.root}; add it with `clearbench cohort add FILE` or by embedding it"
+        raise UnknownName.among("cohort", name, cohort_names(store), more)
+    path = store.cohorts / f"{name}.parquet"
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadStore(f"{path}: damaged ({error}); add the cohort again") from error
+    return check_cohort(table, name, path)
+
+
+def merge_cohort(cohort: Cohort, store: StoreFolder) -> Cohort:
+    """Return the cohort with what the store knew of it and this table doesn't have.
+
+    Scans and label columns that only the stored copy has are kept; where both have a cell, the new
+    table wins unless its cell is blank throughout.
+    """
+    if cohort.name not in cohort_names(store):
+        return cohort
+    old = load_cohort(store, cohort.name)
+    fresh = {row["scan_id"]: row for row in cohort.table.to_pylist()}
+    stored = {row["scan_id"]: row for row in old.table.to_pylist()}
+    columns = list(dict.fromkeys([*cohort.table.column_names, *old.table.column_names]))
+    rows = [{**stored.get(scan, {}), **fresh.get(scan, {})} for scan in dict.fromkeys([*stored, *fresh])]
+    table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns})
+    return check_cohort(table, cohort.name, store.cohorts / f"{cohort.name}.parquet")

@@ -1,0 +1,177 @@
+"""One scan's features ↔ one immutable HDF5 file; the only place that knows HDF5."""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clearbench.errors import BadStore
+from clearbench.store.folder import StoreFolder, write_whole
+
+FILE_SCHEMA = 1
+ORIENTATION = "SPL"
+ALIGNMENT = 64          # bytes; Arrow and DuckDB read the features where they lie
+
+
+@dataclass(frozen=True)
+class ScanKey:
+    """Which scan's features, by which encoder."""
+
+    encoder: str
+    fingerprint: str
+    cohort: str
+    scan_id: str
+
+    def path(self, store: StoreFolder) -> Path:
+        """Return where the file lies."""
+        return store.encoder(self.encoder, self.fingerprint) / self.cohort / f"{self.scan_id}.h5"
+
+
+@dataclass(frozen=True)
+class ScanFeatures:
+    """The features of one scan, and all that says where they come from.
+
+    features [n, views, dim] · present [n, views] · z_mm [n] (NaN if unknown) · slice_index [n]
+    `about` holds JSON values: card, views, precision, spacing_mm, facts, versions, …
+    """
+
+    key: ScanKey
+    patient_id: str
+    features: NDArray[Any]
+    present: NDArray[np.bool_]
+    z_mm: NDArray[np.float32]
+    slice_index: NDArray[np.int32]
+    source_signature: str
+    pixels_signature: str
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a feature file says of itself, and where its numbers lie in it (bytes)."""
+
+    path: Path
+    offset: int
+    dtype: str
+    shape: tuple[int, int, int]
+    patient_id: str
+    source_signature: str
+    pixels_signature: str
+    sha256: str
+    about: Mapping[str, Any]
+
+
+def write_features(scan: ScanFeatures, store: StoreFolder) -> Path:
+    """Write one scan's file whole, contiguous, under its final name.
+
+    Raises StorageFull if the disk refuses.
+    """
+    path = scan.key.path(store)
+    image = _file_image(scan)
+    write_whole(path, lambda draft: draft.write_bytes(image))
+    return path
+
+
+def _file_image(scan: ScanFeatures) -> bytes:
+    """Make the file in memory, so that a full disk meets a plain write and nothing half-made."""
+    memory = io.BytesIO()
+    with h5py.File(memory, "w", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
+        file["features"] = np.ascontiguousarray(scan.features)
+        file["present"] = scan.present
+        file["z_mm"] = scan.z_mm.astype(np.float32)
+        file["slice_index"] = scan.slice_index.astype(np.int32)
+        file.attrs.update(_attributes(scan))
+    return memory.getvalue()
+
+
+def _attributes(scan: ScanFeatures) -> dict[str, Any]:
+    """Return the file's attributes; records as JSON."""
+    return {
+        "schema": FILE_SCHEMA,
+        "encoder": scan.key.encoder,
+        "fingerprint": scan.key.fingerprint,
+        "cohort": scan.key.cohort,
+        "scan_id": scan.key.scan_id,
+        "patient_id": scan.patient_id,
+        "orientation": ORIENTATION,
+        "source_signature": scan.source_signature,
+        "pixels_signature": scan.pixels_signature,
+        "sha256": hashlib.sha256(np.ascontiguousarray(scan.features).data).hexdigest(),
+        "about": json.dumps(dict(scan.about), sort_keys=True),
+    }
+
+
+def read_facts(path: Path) -> FileFacts:
+    """Read a file's attributes and shape, not its features.
+
+    Raises BadStore for a damaged file, or one of another schema version.
+    """
+    with _opened(path) as file:
+        dataset = file["features"]
+        return FileFacts(
+            path=path,
+            offset=int(dataset.id.get_offset() or 0),
+            dtype=str(dataset.dtype),
+            shape=tuple(dataset.shape),
+            patient_id=str(file.attrs["patient_id"]),
+            source_signature=str(file.attrs["source_signature"]),
+            pixels_signature=str(file.attrs["pixels_signature"]),
+            sha256=str(file.attrs["sha256"]),
+            about=json.loads(str(file.attrs["about"])),
+        )
+
+
+@dataclass(frozen=True)
+class SliceRows:
+    """The rows of a file: slice_index [n], z_mm [n], present [n, views]."""
+
+    slice_index: NDArray[np.int32]
+    z_mm: NDArray[np.float32]
+    present: NDArray[np.bool_]
+
+
+def read_rows(path: Path) -> SliceRows:
+    """Read what a file says of its slices."""
+    with _opened(path) as file:
+        return SliceRows(file["slice_index"][()], file["z_mm"][()], file["present"][()].astype(bool))
+
+
+def _opened(path: Path) -> Any:
+    """Open a feature file, translating HDF5's errors."""
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise BadStore(f"{path}: not a readable feature file; remove it and embed again") from error
+    schema = int(file.attrs.get("schema", 0))
+    if schema != FILE_SCHEMA:
+        file.close()
+        raise BadStore(f"{path}: schema {schema}, this clearbench reads {FILE_SCHEMA}; embed again")
+    return file
+
+
+def map_features(facts: FileFacts) -> NDArray[Any]:
+    """Return features [n, views, dim], memory-mapped and read-only."""
+    array: NDArray[Any] = np.frombuffer(feature_buffer(facts), dtype=facts.dtype).reshape(facts.shape)
+    return array
+
+
+def feature_buffer(facts: FileFacts, *, mapped: bool = True) -> pa.Buffer:
+    """Return the features' bytes: a map that holds no file descriptor, or a copy in memory."""
+    size = int(np.prod(facts.shape)) * np.dtype(facts.dtype).itemsize
+    source = pa.memory_map(str(facts.path)) if mapped else pa.OSFile(str(facts.path))
+    with source:
+        source.seek(facts.offset)
+        return source.read_buffer(size)
+
+
+def is_intact(facts: FileFacts) -> bool:
+    """Tell whether a file's features still have the sha256 under which they were written."""
+    return hashlib.sha256(feature_buffer(facts)).hexdigest() == facts.sha256

@@ -1,0 +1,113 @@
+"""Small JSON records beside the features: the encoder that made them, and each run's speed."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from clearbench.errors import BadRequest, BadStore, UnknownName
+from clearbench.store.folder import StoreFolder, write_whole
+
+ENCODER_FILE = "encoder.json"
+
+
+@dataclass(frozen=True)
+class EncoderRecord:
+    """Which encoder made a folder of features; `card` is the card as JSON."""
+
+    name: str
+    fingerprint: str
+    dim: int
+    views: tuple[str, ...]
+    precision: str
+    store_dtype: str
+    weights_sha256: str
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        """Return `name@fp8`, which names these features and no others."""
+        return f"{self.name}@{self.fingerprint[:8]}"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of `embed`: how much, how fast, on what."""
+
+    slices: int
+    scans: int
+    seconds: float
+    device: str
+    cores: int
+    batch_size: int
+
+    @property
+    def slices_per_s(self) -> float:
+        """Return slices per second, reading and writing included."""
+        return self.slices / self.seconds if self.seconds > 0 else 0.0
+
+
+def write_encoder(record: EncoderRecord, store: StoreFolder) -> Path:
+    """Write the record of an encoder beside its features, unless it stands there."""
+    path = store.encoder(record.name, record.fingerprint) / ENCODER_FILE
+    if not path.is_file():
+        text = json.dumps(asdict(record), indent=1, sort_keys=True) + "\n"
+        write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+    return path
+
+
+def list_encoders(store: StoreFolder) -> list[EncoderRecord]:
+    """Return every encoder whose features the store holds, by name, then fingerprint."""
+    records = []
+    for path in sorted(store.features.glob(f"*/{ENCODER_FILE}")):
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            records.append(EncoderRecord(**{**facts, "views": tuple(facts["views"])}))
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadStore(f"{path}: damaged ({error}); remove it and embed again") from error
+    return records
+
+
+def find_record(store: StoreFolder, reference: str, cohort: str = "") -> EncoderRecord:
+    """Find one encoder's features by `name`, or `name@fp8` where the store holds several.
+
+    With `cohort`, only features of that cohort count. Raises UnknownName if there are none,
+    BadRequest if the name is not enough.
+    """
+    name, _, digits = reference.partition("@")
+    everyone = list_encoders(store)
+    known = [record for record in everyone if not cohort or has_cohort(store, record, cohort)]
+    found = [record for record in known if record.name == name and record.fingerprint.startswith(digits)]
+    if not found:
+        of = f" of cohort {cohort}" if cohort else ""
+        more = f"; make them with `clearbench embed {cohort or 'SCANS'} --model {name}`"
+        raise UnknownName.among(f"set of features{of}", reference, {r.name for r in known}, more)
+    if len(found) > 1:
+        choices = "; ".join(f"{r.reference} ({', '.join(r.views)}, {r.precision})" for r in found)
+        raise BadRequest(f"{name} has several sets of features; name one: {choices}")
+    return found[0]
+
+
+def has_cohort(store: StoreFolder, record: EncoderRecord, cohort: str) -> bool:
+    """Tell whether an encoder's folder holds features of a cohort."""
+    folder = store.encoder(record.name, record.fingerprint) / cohort
+    return folder.is_dir() and any(folder.glob("*.h5"))
+
+
+def write_run(run: RunRecord, record: EncoderRecord, store: StoreFolder) -> None:
+    """Add one run's record."""
+    name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.json"
+    path = store.encoder(record.name, record.fingerprint) / "runs" / name
+    write_whole(path, lambda draft: draft.write_text(json.dumps(asdict(run)) + "\n", encoding="utf-8"))
+
+
+def measured_rate(record: EncoderRecord, store: StoreFolder) -> float | None:
+    """Return the median slices per second of all runs, None without any."""
+    folder = store.encoder(record.name, record.fingerprint) / "runs"
+    runs = [RunRecord(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+    rates = [run.slices_per_s for run in runs if run.slices]
+    return round(median(rates), 1) if rates else None
