@@ -42,6 +42,7 @@ class Encoder:
     device: torch.device
     weights_sha256: str
     fingerprint: str
+    store_dtype: str
     network: nn.Module
 
     def embed(self, slices_hu: NDArray[Any], spacing_mm: Sequence[float] | None = None, *, batch_size: int = 16) -> NDArray[np.float32]:
@@ -67,7 +68,7 @@ class Encoder:
         UnreadableScan if the card needs HU, or a view is not among the windows.
         """
         if windows:
-            self._check_windows(windows)
+            self.check_windows(windows)
         with torch.inference_mode():
             tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, non_blocking=True)
             return prepare(tensor, windows, self.views, self.card.input)
@@ -78,7 +79,7 @@ class Encoder:
             features: Tensor = self.network(images.to(DTYPES[self.precision])).float()
         return features
 
-    def _check_windows(self, windows: tuple[str, ...]) -> None:
+    def check_windows(self, windows: tuple[str, ...]) -> None:
         """Refuse windowed images that can't become this encoder's views."""
         have = ", ".join(windows)
         if self.card.input.views != "free" or self.card.input.channels == "hu":
@@ -95,17 +96,25 @@ def load_encoder(
     precision: str = "auto",
     views: Sequence[str] = (),
     weights: Path | str | None = None,
+    store_dtype: str = "float32",
     registry: Iterable[Path] = (),
 ) -> Encoder:
     """Load an encoder by its name (or its card's path), frozen and in eval mode.
 
     Raises UnknownName, BadCard, BadRequest for views it can't have, WeightsUnavailable.
     """
-    return build_encoder(find_encoder(name, registry), device=device, precision=precision, views=views, weights=weights)
+    found = find_encoder(name, registry)
+    return build_encoder(found, device=device, precision=precision, views=views, weights=weights, store_dtype=store_dtype)
 
 
 def build_encoder(
-    found: Registered, *, device: str = "auto", precision: str = "auto", views: Sequence[str] = (), weights: Path | str | None = None
+    found: Registered,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    views: Sequence[str] = (),
+    weights: Path | str | None = None,
+    store_dtype: str = "float32",
 ) -> Encoder:
     """Build a found encoder; see load_encoder."""
     card = found.card
@@ -124,7 +133,8 @@ def build_encoder(
         precision=exact,
         device=place,
         weights_sha256=digest,
-        fingerprint=fingerprint(card, chosen, digest, exact),
+        fingerprint=fingerprint(card, chosen, digest, exact, store_dtype),
+        store_dtype=store_dtype,
         network=network,
     )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -127,3 +127,23 @@ def pixels_signature(scan: Scan) -> str:
     total.update(repr(header).encode())
     total.update(np.ascontiguousarray(scan.pixels).data)
     return total.hexdigest()
+
+
+def take_every(scan: Scan, spacing_mm: float | None) -> Scan:
+    """Take the nearest slice every `spacing_mm` from the lowest slice up; all of them for None.
+
+    Raises UnreadableScan if the slices' positions are unknown.
+    """
+    if spacing_mm is None or len(scan) == 1:
+        return scan
+    if np.isnan(scan.z_mm).any():
+        raise UnreadableScan(f"one slice every {spacing_mm:g} mm is wanted, and its slice positions are unknown")
+    steps = np.arange(scan.z_mm[0], scan.z_mm[-1] + spacing_mm / 2, spacing_mm)
+    chosen = np.unique(np.abs(scan.z_mm[None, :] - steps[:, None]).argmin(axis=1))
+    return replace(
+        scan,
+        pixels=scan.pixels[chosen],
+        z_mm=scan.z_mm[chosen],
+        slice_index=scan.slice_index[chosen],
+        present=scan.present[chosen],
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from clearbench.errors import BadRequest, BadStore, UnknownName
+from clearbench.errors import BadRequest, BadStore, UnknownName, WeightsUnavailable
 from clearbench.store.folder import StoreFolder, write_whole
 
 ENCODER_FILE = "encoder.json"
@@ -111,3 +111,19 @@ def measured_rate(record: EncoderRecord, store: StoreFolder) -> float | None:
     runs = [RunRecord(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
     rates = [run.slices_per_s for run in runs if run.slices]
     return round(median(rates), 1) if rates else None
+
+
+def pin_weights(store: StoreFolder, encoder: str, sha256: str) -> None:
+    """Remember the hash of weights whose card has none; the first download counts.
+
+    Raises WeightsUnavailable if this store's features of that encoder came from other weights.
+    """
+    path = store.root / "pins.json"
+    pins = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if pins.setdefault(encoder, sha256) != sha256:
+        raise WeightsUnavailable(
+            f"{encoder}: the weights changed since this store first used them ({pins[encoder][:12]}… then, {sha256[:12]}… now); "
+            f"give the old file with --weights, or remove the entry from {path} to accept the new one"
+        )
+    text = json.dumps(pins, indent=1, sort_keys=True) + "\n"
+    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))

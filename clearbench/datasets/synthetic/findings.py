@@ -19,8 +19,9 @@ FEWEST_PATIENTS = 4
 _TEST_SHARE = 0.4
 _SPLIT_TRIES = 400
 _UNEVENNESS = 1.2
-_DIAMETER_MM = {"I": (14, 21.9), "II": (20, 40), "III": (20, 38), "IV": (20, 40)}
-_LESIONS_PER_SITE = {"I": (4, 7), "II": (5, 7), "III": (5, 7), "IV": (5, 8)}
+_DIAMETER_MM = {"I": (10, 20), "II": (26, 40), "III": (22, 38), "IV": (20, 40)}
+# from the first number up to, not including, the second
+_LESIONS_PER_SITE = {"I": (2, 5), "II": (5, 8), "III": (6, 8), "IV": (5, 8)}
 _DISTANT: tuple[Site, ...] = ("bone", "abdomen", "liver", "lung", "kidney")
 
 
@@ -100,7 +101,7 @@ def label_table(patients: tuple[Patient, ...]) -> NDArray[np.bool_]:
 
 def _draw_sites(rng: np.random.Generator, stage: Stage, used: dict[Site, int]) -> list[Site]:
     """Choose the sites of one patient, the least used ones first, give or take."""
-    wanted = {"I": 1, "II": int(rng.integers(1, 3)), "III": 1, "IV": 3}[stage]
+    wanted = {"I": 1, "II": 2, "III": 1, "IV": 3}[stage]
     rank = {site: used[site] + rng.normal(0, _UNEVENNESS) for site in _DISTANT}
     chosen = sorted(_DISTANT, key=rank.__getitem__)[:wanted]
     for site in chosen:
@@ -113,14 +114,11 @@ def _draw_sites(rng: np.random.Generator, stage: Stage, used: dict[Site, int]) -
 def _draw_lesions(rng: np.random.Generator, sites: list[Site], stage: Stage) -> tuple[Lesion, ...]:
     """Place a few lesions at every site, in sizes that the stage allows."""
     smallest_mm, largest_mm = _DIAMETER_MM[stage]
-    lesions = [
+    return tuple(
         Lesion(site, float(rng.uniform(smallest_mm, largest_mm)), _draw_place(rng))
         for site in sites
         for _ in range(int(rng.integers(*_LESIONS_PER_SITE[stage])))
-    ]
-    if stage == "II":
-        lesions[0] = replace(lesions[0], diameter_mm=float(rng.uniform(LARGE_MM + 4, 40)))
-    return tuple(lesions)
+    )
 
 
 def _draw_place(rng: np.random.Generator) -> tuple[float, float, float]:

@@ -43,7 +43,7 @@ class Looks:
 _LOOKS: dict[Site, Looks] = {
     "bone": Looks(30, 15),
     "abdomen": Looks(80, 80, chalk=0.2),
-    "mediastinum": Looks(85, 60),
+    "mediastinum": Looks(85, 60, chalk=0.08),
     "liver": Looks(125, -20),
     "lung": Looks(40, 10, chalk=0.05),
     "kidney": Looks(230, 0),

@@ -1,0 +1,1 @@
+"""Who runs reading and encoding, and where."""

@@ -1,0 +1,68 @@
+"""What an engine tells while it works, and the report it leaves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class EmbedStarted:
+    """One encoder begins: what its features will be."""
+
+    encoder: str
+    fingerprint: str
+    dim: int
+    views: tuple[str, ...]
+    precision: str
+    device: str
+    scans: int
+
+
+@dataclass(frozen=True)
+class ScanOutcome:
+    """One scan is done with: written, skipped because it was done before, or failed and why."""
+
+    scan_id: str
+    path: str
+    status: Literal["written", "skipped", "failed"]
+    slices: int = 0
+    reason: str = ""
+    problems: tuple[str, ...] = ()
+
+
+OnEvent = Callable[[EmbedStarted | ScanOutcome], None]
+
+
+@dataclass(frozen=True)
+class EncoderRun:
+    """What one encoder did to a list of scans; `shares` of time: read, prepare, net, write."""
+
+    started: EmbedStarted
+    outcomes: tuple[ScanOutcome, ...]
+    seconds: float
+    shares: tuple[tuple[str, float], ...] = ()
+
+    def of(self, status: str) -> tuple[ScanOutcome, ...]:
+        """Return the outcomes of one status."""
+        return tuple(outcome for outcome in self.outcomes if outcome.status == status)
+
+    @property
+    def slices(self) -> int:
+        """Return how many slices were written."""
+        return sum(outcome.slices for outcome in self.of("written"))
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What `embed` did, encoder by encoder; `left_out` counts files that are no scans, by reason."""
+
+    cohort: str
+    store: str
+    runs: tuple[EncoderRun, ...]
+    left_out: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Return the reason for each failed scan, by scan id."""
+        return {outcome.scan_id: outcome.reason for run in self.runs for outcome in run.of("failed")}

@@ -1,0 +1,188 @@
+"""This machine's engine: readers → batches → network → writer, in bounded memory."""
+
+import os
+import platform
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from clearbench.encoders.encoder import Encoder
+from clearbench.engines.events import EmbedStarted, EncoderRun, OnEvent, ScanOutcome
+from clearbench.engines.packer import Clock, Encoded, encode
+from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
+from clearbench.store.features import ScanFeatures, ScanKey, write_features
+from clearbench.store.folder import StoreFolder, sweep_drafts
+from clearbench.store.records import EncoderRecord, RunRecord, write_encoder, write_run
+
+WRITES_AHEAD = 4
+BATCH_CPU, BATCH_GPU = 16, 128
+
+
+@dataclass(frozen=True)
+class EmbedJob:
+    """One encoder over one cohort, into one store."""
+
+    encoder: Encoder
+    store: StoreFolder
+    cohort: str
+    tasks: tuple[ReadTask, ...]
+    batch_size: int
+    workers: int
+
+
+def default_batch_size(encoder: Encoder) -> int:
+    """Return a batch that keeps the device busy and fits: fewer for big inputs."""
+    base = BATCH_CPU if encoder.device.type == "cpu" else BATCH_GPU
+    area = (encoder.card.input.size_px / 224) ** 2
+    return max(1, int(base / max(1.0, area)))
+
+
+def run(job: EmbedJob, on_event: OnEvent, *, dry: bool = False) -> EncoderRun:
+    """Embed every scan of a job that is not done; returns what happened to each.
+
+    A dry run only tells which scans have features already. Raises StorageFull if the disk refuses;
+    what was written stays and a rerun goes on from there.
+    """
+    start = time.perf_counter()
+    clock = Clock()
+    started = _started(job)
+    on_event(started)
+    if dry:
+        outcomes = tuple(_expected(task) for task in job.tasks)
+        return EncoderRun(started, outcomes, time.perf_counter() - start)
+    record = encoder_record(job.encoder)
+    sweep_drafts(job.store.encoder(record.name, record.fingerprint))
+    write_encoder(record, job.store)
+    finished = []
+    reads = read_ahead(job.tasks, job.workers)
+    for outcome in _written(encode(job.encoder, reads, job.batch_size, clock), job, clock):
+        finished.append(outcome)
+        on_event(outcome)
+    seconds = time.perf_counter() - start
+    total = sum(clock.seconds.values()) or 1.0
+    shares = tuple((step, spent / total) for step, spent in clock.seconds.items())
+    done = EncoderRun(started, tuple(finished), seconds, shares)
+    _remember_speed(done, job, record)
+    return done
+
+
+def _expected(task: ReadTask) -> ScanOutcome:
+    """Tell what a dry run knows of one scan without reading it."""
+    known = task.done.is_file() and not task.replace
+    return ScanOutcome(task.scan_id, str(task.source.path), "skipped" if known else "written")
+
+
+def _started(job: EmbedJob) -> EmbedStarted:
+    """Say what is about to be made."""
+    encoder = job.encoder
+    return EmbedStarted(
+        encoder=encoder.name,
+        fingerprint=encoder.fingerprint,
+        dim=encoder.card.dim,
+        views=tuple(view.name for view in encoder.views),
+        precision=encoder.precision,
+        device=str(encoder.device),
+        scans=len(job.tasks),
+    )
+
+
+def _written(results: Iterable[ReadScan | Encoded], job: EmbedJob, clock: Clock) -> Iterator[ScanOutcome]:
+    """Write features in a thread beside the network, a few at most ahead of it."""
+    waiting: deque[tuple[Encoded, Future[Path]]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        for result in results:
+            if isinstance(result, ReadScan):
+                yield _outcome(result, "skipped" if result.status == "done" else "failed", result.reason)
+            elif result.reason:
+                yield _outcome(result.read, "failed", result.reason)
+            else:
+                waiting.append((result, writer.submit(write_features, scan_features(result, job), job.store)))
+            while len(waiting) > WRITES_AHEAD or (waiting and waiting[0][1].done()):
+                yield _finish(*waiting.popleft(), clock)
+        while waiting:
+            yield _finish(*waiting.popleft(), clock)
+
+
+def _finish(result: Encoded, future: "Future[Path]", clock: Clock) -> ScanOutcome:
+    """Wait for one file to be written."""
+    moment = time.perf_counter()
+    future.result()
+    clock.add("write", moment)
+    return _outcome(result.read, "written", slices=len(result.scan), problems=result.scan.facts.problems)
+
+
+def _outcome(read: ReadScan, status: Any, reason: str = "", slices: int = 0, problems: tuple[str, ...] = ()) -> ScanOutcome:
+    """Tell what became of one scan."""
+    return ScanOutcome(read.task.scan_id, str(read.task.source.path), status, slices, reason, problems)
+
+
+def scan_features(result: Encoded, job: EmbedJob) -> ScanFeatures:
+    """Gather what a feature file holds."""
+    encoder, scan = job.encoder, result.scan
+    key = ScanKey(encoder.name, encoder.fingerprint, job.cohort, result.read.task.scan_id)
+    return ScanFeatures(
+        key=key,
+        patient_id=result.read.task.patient_id,
+        features=result.features.astype(np.dtype(encoder.store_dtype)),
+        present=result.present,
+        z_mm=scan.z_mm,
+        slice_index=scan.slice_index,
+        source_signature=result.read.source_signature,
+        pixels_signature=result.read.pixels_signature,
+        about=about(encoder)
+        | {
+            "spacing_mm": [None if mm != mm else mm for mm in scan.spacing_mm],
+            "facts": asdict(scan.facts),
+            "source_windows": list(scan.windows),
+        },
+    )
+
+
+def about(encoder: Encoder) -> dict[str, Any]:
+    """Return what a file says of the encoder that made it, as JSON values."""
+    return {
+        "fingerprint": encoder.fingerprint,
+        "card": encoder.card.model_dump(mode="json"),
+        "views": [{"name": view.name, "windows_hu": view.windows_hu} for view in encoder.views],
+        "precision": encoder.precision,
+        "weights_sha256": encoder.weights_sha256,
+        "device": encoder.device.type,
+        "versions": {name: version(name) for name in ("clearbench", "torch", "timm")} | {"python": platform.python_version()},
+    }
+
+
+def encoder_record(encoder: Encoder) -> EncoderRecord:
+    """Return the record that names an encoder's features in a store."""
+    return EncoderRecord(
+        name=encoder.name,
+        fingerprint=encoder.fingerprint,
+        dim=encoder.card.dim,
+        views=tuple(view.name for view in encoder.views),
+        precision=encoder.precision,
+        store_dtype=encoder.store_dtype,
+        weights_sha256=encoder.weights_sha256,
+        card=encoder.card.model_dump(mode="json"),
+    )
+
+
+def _remember_speed(done: EncoderRun, job: EmbedJob, record: EncoderRecord) -> None:
+    """Keep a run's speed beside the features, for the board."""
+    if done.slices:
+        device = torch.cuda.get_device_name() if job.encoder.device.type == "cuda" else platform.machine()
+        run_record = RunRecord(
+            slices=done.slices,
+            scans=len(done.of("written")),
+            seconds=round(done.seconds, 3),
+            device=f"{job.encoder.device.type} {device}",
+            cores=os.cpu_count() or 1,
+            batch_size=job.batch_size,
+        )
+        write_run(run_record, record, job.store)

@@ -1,0 +1,150 @@
+"""Batches packed across scans: the device never waits between two scans."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clearbench.encoders.encoder import Encoder
+from clearbench.engines.reader import ReadScan
+from clearbench.errors import UnreadableScan
+from clearbench.scans.volume import Scan
+
+
+@dataclass
+class Clock:
+    """Seconds spent by step; the only thing here that changes after it is made."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "prepare", "net", "write"), 0.0))
+
+    def add(self, step: str, since: float) -> float:
+        """Count the time since a moment towards a step; returns the present moment."""
+        now = time.perf_counter()
+        self.seconds[step] += now - since
+        return now
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One scan's features [n, views, dim] float32, NaN where a view is absent."""
+
+    read: ReadScan
+    scan: Scan
+    features: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    reason: str = ""
+
+
+@dataclass
+class _Open:
+    """A scan whose slices are on their way through the network."""
+
+    read: ReadScan
+    scan: Scan
+    present: NDArray[np.bool_]
+    features: NDArray[np.float32]
+    left: int
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Prepared images of one scan, and the rows of its features that they become."""
+
+    owner: _Open
+    rows: NDArray[np.int64]
+    images: Tensor
+
+
+def encode(encoder: Encoder, reads: Iterable[ReadScan], batch_size: int, clock: Clock) -> Iterator[ReadScan | Encoded]:
+    """Yield each scan as it is complete; those done before or failed pass through.
+
+    Batches of exactly `batch_size` images run over the borders of scans. Holds at most one batch
+    beyond the scan at hand.
+    """
+    waiting: deque[_Segment] = deque()
+    moment = time.perf_counter()
+    for read in reads:
+        moment = clock.add("read", moment)
+        if read.scan is None:
+            yield read
+            moment = time.perf_counter()
+            continue
+        for done in _feed(encoder, read, read.scan, waiting, batch_size, clock):
+            yield done
+        moment = time.perf_counter()
+    while waiting:
+        yield from _run_batch(encoder, waiting, batch_size, clock)
+
+
+def _feed(
+    encoder: Encoder, read: ReadScan, scan: Scan, waiting: deque[_Segment], batch_size: int, clock: Clock
+) -> Iterator[ReadScan | Encoded]:
+    """Prepare a scan part by part, and run a batch whenever there are images enough."""
+    try:
+        present = _present(encoder, scan)
+        if not present.any():
+            raise UnreadableScan("none of its slices has the wanted views")
+        owner = _Open(read, scan, present, np.full((len(scan), present.shape[1], encoder.card.dim), np.nan, np.float32), int(present.sum()))
+        step = max(1, batch_size // present.shape[1])
+        for start in range(0, len(scan), step):
+            moment = time.perf_counter()
+            images = encoder.prepare(scan.pixels[start : start + step], scan.windows).flatten(0, 1)
+            rows = np.flatnonzero(present[start : start + step].reshape(-1))
+            waiting.append(_Segment(owner, rows + start * present.shape[1], images[torch.from_numpy(rows)]))
+            clock.add("prepare", moment)
+            while sum(len(segment.rows) for segment in waiting) >= batch_size:
+                yield from _run_batch(encoder, waiting, batch_size, clock)
+    except UnreadableScan as error:
+        yield ReadScan(read.task, "failed", reason=str(error))
+
+
+def _present(encoder: Encoder, scan: Scan) -> NDArray[np.bool_]:
+    """Return which slices have which of the encoder's views [n, views]."""
+    if not scan.windows:
+        return np.repeat(scan.present, len(encoder.views), axis=1)
+    encoder.check_windows(scan.windows)
+    columns = [[scan.windows.index(name) for name in view.window_names] for view in encoder.views]
+    return np.stack([scan.present[:, column].all(axis=1) for column in columns], axis=1)
+
+
+def _run_batch(encoder: Encoder, waiting: deque[_Segment], batch_size: int, clock: Clock) -> Iterator[Encoded]:
+    """Run one batch from the front of the queue, and yield the scans that it completes."""
+    moment = time.perf_counter()
+    batch = _take(waiting, batch_size)
+    features = encoder.forward(torch.cat([segment.images for segment in batch])).cpu().numpy()
+    clock.add("net", moment)
+    ends = np.cumsum([0, *(len(segment.rows) for segment in batch)])
+    for segment, (start, end) in zip(batch, pairwise(ends), strict=True):
+        owner = segment.owner
+        owner.features.reshape(-1, owner.features.shape[-1])[segment.rows] = features[start:end]
+        owner.left -= len(segment.rows)
+        if owner.left == 0:
+            yield _complete(owner)
+
+
+def _take(waiting: deque[_Segment], batch_size: int) -> list[_Segment]:
+    """Take exactly `batch_size` images from the queue, or all there are, splitting the last segment."""
+    batch: list[_Segment] = []
+    room = batch_size
+    while waiting and room:
+        segment = waiting.popleft()
+        if len(segment.rows) > room:
+            waiting.appendleft(_Segment(segment.owner, segment.rows[room:], segment.images[room:]))
+            segment = _Segment(segment.owner, segment.rows[:room], segment.images[:room])
+        batch.append(segment)
+        room -= len(segment.rows)
+    return batch
+
+
+def _complete(owner: _Open) -> Encoded:
+    """Close a scan; features that are not finite fail it."""
+    finite = np.isfinite(owner.features).all(axis=2) | ~owner.present
+    bad = int((~finite).sum())
+    reason = f"{bad} of {finite.size} features are NaN or infinite; try --precision float32" if bad else ""
+    return Encoded(owner.read, owner.scan, owner.features, owner.present, reason)

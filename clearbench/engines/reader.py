@@ -1,0 +1,142 @@
+"""Read scans ahead of the network, in other processes; imported by them, so without torch."""
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from loky import ProcessPoolExecutor
+
+from clearbench.cohort.pseudonyms import Pseudonyms
+from clearbench.errors import BadStore, UnreadableScan
+from clearbench.scans.slices import Source, pixels_signature, read_scan, source_signature, take_every
+from clearbench.scans.volume import Scan
+from clearbench.store.features import FileFacts, read_facts
+
+DIED = "the process that read it was killed, most likely for want of memory"
+
+
+@dataclass(frozen=True)
+class ReadTask:
+    """One scan to read; `done` is the feature file that it would have become before."""
+
+    scan_id: str
+    patient_id: str
+    source: Source
+    done: Path
+    spacing_mm: float | None = None
+    resample: bool = False
+    replace: bool = False
+    pseudonyms: Pseudonyms | None = None
+
+
+@dataclass(frozen=True)
+class ReadScan:
+    """A scan that was read, or known to be done, or why it failed."""
+
+    task: ReadTask
+    status: Literal["read", "done", "failed"]
+    scan: Scan | None = None
+    source_signature: str = ""
+    pixels_signature: str = ""
+    reason: str = ""
+
+
+def read_one(task: ReadTask) -> ReadScan:
+    """Read one scan, unless its features are there and its source is the same."""
+    try:
+        return _read(task)
+    except UnreadableScan as error:
+        return ReadScan(task, "failed", reason=str(error))
+    except OSError as error:
+        return ReadScan(task, "failed", reason=f"can't be read ({error.strerror or error})")
+    except MemoryError:
+        return ReadScan(task, "failed", reason="too large for this machine's memory")
+
+
+def _read(task: ReadTask) -> ReadScan:
+    """Compare cheap signatures first, pixels only if those differ; see read_one."""
+    if not task.source.path.exists():
+        raise UnreadableScan("the path does not exist")
+    before = None if task.replace else _facts(task.done)
+    cheap = source_signature(task.source.path) + (":resampled" if task.resample else "")
+    if before is not None and before.source_signature == cheap:
+        return ReadScan(task, "done")
+    whole = read_scan(task.source, pseudonym=task.pseudonyms.series if task.pseudonyms else None, resample=task.resample)
+    exact = pixels_signature(whole)
+    if before is not None and before.pixels_signature == exact:
+        return ReadScan(task, "done")
+    if before is not None:
+        raise UnreadableScan("same id, other pixels than the store's features; --replace to embed anew")
+    return ReadScan(task, "read", take_every(whole, task.spacing_mm), cheap, exact)
+
+
+def _facts(path: Path) -> FileFacts | None:
+    """Return what a feature file says; None if there is none that can be read."""
+    if not path.is_file():
+        return None
+    try:
+        return read_facts(path)
+    except BadStore:
+        return None
+
+
+def read_ahead(tasks: Iterable[ReadTask], workers: int) -> Iterator[ReadScan]:
+    """Yield every task's scan in order, reading a few ahead; memory doesn't grow with the tasks.
+
+    A reader process that dies fails only the scan that killed it.
+    """
+    if workers < 1:
+        yield from map(read_one, tasks)
+        return
+    rest = iter(tasks)
+    pool = _pool(workers)
+    waiting: deque[tuple[ReadTask, Future[ReadScan]]] = deque()
+    try:
+        for task in islice(rest, workers + 1):
+            waiting.append((task, pool.submit(read_one, task)))
+        while waiting:
+            task, future = waiting.popleft()
+            try:
+                read = future.result()
+            except BrokenExecutor:
+                read = _read_alone(task)
+                again = [task for task, _ in waiting]
+                pool = _pool(workers)
+                waiting = deque((task, pool.submit(read_one, task)) for task in again)
+            waiting.extend((task, pool.submit(read_one, task)) for task in islice(rest, 1))
+            yield read
+    finally:
+        pool.shutdown(wait=False, kill_workers=True)
+
+
+def _read_alone(task: ReadTask) -> ReadScan:
+    """Read a scan in a process of its own, to learn whether it was the one that killed the pool."""
+    pool = _pool(1)
+    try:
+        return pool.submit(read_one, task).result()
+    except BrokenExecutor:
+        return ReadScan(task, "failed", reason=DIED)
+    finally:
+        pool.shutdown(wait=False, kill_workers=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Start reader processes that leave Ctrl-C to their parent and use one thread each."""
+    return ProcessPoolExecutor(max_workers=workers, initializer=_quiet, env={"OMP_NUM_THREADS": "1"})
+
+
+def _quiet() -> None:
+    """Ignore Ctrl-C in a reader; its parent stops it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def default_workers() -> int:
+    """Return how many readers suit this machine: half its cores, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    return max(1, min(8, cores // 2))

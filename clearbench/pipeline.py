@@ -1,0 +1,107 @@
+"""The path from scans to a leaderboard, as one story: read this first.
+
+embed:     scans → slices in HU → frozen encoder → one feature file per scan → catalogue
+evaluate:  features + labels → bags per patient → attention-MIL heads → honest scores → results
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from clearbench.encoders.device import Precision, choose_device, choose_precision
+from clearbench.encoders.encoder import Encoder, build_encoder
+from clearbench.encoders.registry import Registered, find_encoder
+from clearbench.encoders.views import choose_views
+from clearbench.engines.events import EmbedReport, EncoderRun, OnEvent
+from clearbench.engines.local import EmbedJob, default_batch_size, run
+from clearbench.engines.plan import gather, keep, read_tasks
+from clearbench.engines.reader import default_workers
+from clearbench.errors import BadRequest
+from clearbench.store.catalogue.fold import refresh
+from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.records import list_encoders, pin_weights
+
+STORE_VARIABLE = "CLEARBENCH_STORE"
+DEFAULT_STORE = "clearbench-store"
+
+
+def default_store() -> Path:
+    """Return $CLEARBENCH_STORE, else ./clearbench-store."""
+    return Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+
+
+def embed(
+    scans: Path | str,
+    models: Sequence[str],
+    *,
+    store: Path | str | None = None,
+    views: Sequence[str] = (),
+    device: str = "auto",
+    precision: str = "auto",
+    store_dtype: str = "float32",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    shard: str = "",
+    weights: Path | str | None = None,
+    name: str = "",
+    keep_ids: bool = False,
+    resample: bool = False,
+    replace: bool = False,
+    dry_run: bool = False,
+    registry: Iterable[Path] = (),
+    on_event: OnEvent = lambda event: None,
+) -> EmbedReport:
+    """Embed every scan that the store does not hold yet, with each of `models`.
+
+    `scans` is a cohort table, a cohort of the store, a folder, or one file. A scan that can't be
+    read is reported and costs nothing else; a rerun goes on where a killed run stopped.
+    Raises UnknownName, BadRequest, BadCohort, BadStore, WeightsUnavailable, StorageFull.
+    """
+    _check(models, weights, store_dtype, batch_size, workers)
+    cards = [find_encoder(model, registry) for model in models]
+    folder = open_store(store or default_store(), create=True)
+    readers = default_workers() if workers is None else workers
+    found = gather(scans, folder, name=name, keep_ids=keep_ids, workers=readers)
+    cohort = found.cohort if dry_run else keep(found.cohort, folder)
+    runs = []
+    for card in cards:
+        encoder = _encoder(card, folder, views, device, precision, weights, store_dtype)
+        tasks = read_tasks(found.cohort, encoder, folder, shard=shard, resample=resample, replace=replace)
+        job = EmbedJob(encoder, folder, cohort.name, tasks, batch_size or default_batch_size(encoder), readers)
+        runs.append(run(job, on_event, dry=dry_run))
+    if not dry_run:
+        refresh(folder)
+    return EmbedReport(cohort.name, str(folder.root), tuple(runs), tuple(found.left_out.most_common()), cohort.problems)
+
+
+def _check(models: Sequence[str], weights: object, store_dtype: str, batch_size: int | None, workers: int | None) -> None:
+    """Refuse options that can't be served."""
+    if not models:
+        raise BadRequest("name an encoder: --model NAME (`clearbench models list` shows them)")
+    if weights is not None and len(models) > 1:
+        raise BadRequest("--weights belongs to one encoder; name one --model")
+    if store_dtype not in ("float32", "float16"):
+        raise BadRequest(f"--store-dtype {store_dtype}: float32 or float16")
+    if batch_size is not None and batch_size < 1:
+        raise BadRequest("--batch-size must be at least 1")
+    if workers is not None and workers < 0:
+        raise BadRequest("--workers must be 0 (read in this process) or more")
+
+
+def _encoder(
+    card: Registered, store: StoreFolder, views: Sequence[str], device: str, precision: str, weights: Path | str | None, store_dtype: str
+) -> Encoder:
+    """Build an encoder; auto precision follows what the store holds for it."""
+    names = tuple(view.name for view in choose_views(card.card, views))
+    stored: Precision | None = None
+    for record in list_encoders(store):
+        if record.name == card.name and record.views == names and record.store_dtype == store_dtype:
+            stored = choose_precision(record.precision, choose_device(device))
+    exact = choose_precision(precision, choose_device(device), stored)
+    encoder = build_encoder(card, device=device, precision=exact, views=views, weights=weights, store_dtype=store_dtype)
+    if weights is None and card.card.weights.sha256 is None and card.card.source.startswith("hf-hub:"):
+        pin_weights(store, card.name, encoder.weights_sha256)
+    return encoder
+
+
+__all__ = ["EmbedReport", "EncoderRun", "default_store", "embed"]
