@@ -1,0 +1,1 @@
+"""Tasks, honest splits, bags, heads and scores."""

@@ -1,0 +1,95 @@
+"""Bags: all features of one patient, study or scan, with where each comes from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clearbench.errors import BadTask
+from clearbench.evaluation.units import Units
+from clearbench.store.features import map_features, read_facts, read_rows
+from clearbench.store.folder import StoreFolder
+from clearbench.store.records import EncoderRecord
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Bag:
+    """One unit's features [instances, dim] (memory-mapped where that is possible) and their origin.
+
+    An instance is one slice under one view; slices that lack a view are not in the bag.
+    """
+
+    features: NDArray[np.float32]
+    scan_ids: tuple[str, ...]
+    slice_index: NDArray[np.int32]
+    views: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Padded:
+    """A batch of bags: features [b, n, dim], mask [b, n] (true where an instance stands)."""
+
+    features: Tensor
+    mask: Tensor
+
+
+def load_bags(units: Units, record: EncoderRecord, store: StoreFolder, cohort: str) -> tuple[Units, tuple[Bag, ...]]:
+    """Load each unit's bag; units whose features are incomplete are left out, by name.
+
+    Raises BadTask with the command that makes them if no unit has features.
+    """
+    folder = store.encoder(record.name, record.fingerprint) / cohort
+    there = [i for i, scans in enumerate(units.scans) if all((folder / f"{scan}.h5").is_file() for scan in scans)]
+    missing = sorted(set(range(len(units.ids))) - set(there))
+    command = f"clearbench embed {cohort} --model {record.name}"
+    if not there:
+        raise BadTask(f"no unit of cohort {cohort} has features of {record.reference}; make them: {command}")
+    names = ", ".join(units.ids[i] for i in missing[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
+    note = (f"{len(missing)} without features of {record.reference}: {names} ({command})",) if missing else ()
+    kept = units.take(there, note)
+    return kept, tuple(_load(scans, folder) for scans in kept.scans)
+
+
+def _load(scans: Sequence[str], folder: Path) -> Bag:
+    """Load one bag from its scans' files."""
+    parts, ids, indices, views = [], [], [], []
+    for scan in scans:
+        facts = read_facts(folder / f"{scan}.h5")
+        rows = read_rows(facts.path)
+        names = [str(view["name"]) for view in facts.about["views"]]
+        present = rows.present.reshape(-1)
+        flat = map_features(facts).reshape(-1, facts.shape[2])
+        parts.append(flat if present.all() else flat[present])
+        ids += [scan] * int(present.sum())
+        indices.append(np.repeat(rows.slice_index, len(names))[present])
+        views += list(np.array(names * len(rows.slice_index))[present])
+    features = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return Bag(features.astype(np.float32, copy=False), tuple(ids), np.concatenate(indices), tuple(map(str, views)))
+
+
+def pad(bags: Sequence[Bag], *, most: int = 0, generator: np.random.Generator | None = None) -> Padded:
+    """Put bags into one batch; with `most`, longer ones give a random `most` of their instances.
+
+    That is for training only: scores are taken from whole bags.
+    """
+    arrays = [_some(bag.features, most, generator) for bag in bags]
+    longest = max(len(array) for array in arrays)
+    features = torch.zeros(len(bags), longest, arrays[0].shape[1])
+    mask = torch.zeros(len(bags), longest, dtype=torch.bool)
+    for row, array in enumerate(arrays):
+        features[row, : len(array)] = torch.tensor(array)
+        mask[row, : len(array)] = True
+    return Padded(features, mask)
+
+
+def _some(features: NDArray[np.float32], most: int, generator: np.random.Generator | None) -> NDArray[np.float32]:
+    """Draw `most` instances of a long bag."""
+    if not most or len(features) <= most or generator is None:
+        return features
+    return features[np.sort(generator.choice(len(features), most, replace=False))]

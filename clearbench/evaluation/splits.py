@@ -1,0 +1,121 @@
+"""Patients → folds: grouped, stratified, repeated, and the same on every machine.
+
+The stratification is the iterative one of Sechidis, Tsoumakas and Vlahavas, "On the Stratification
+of Multi-Label Data", ECML PKDD 2011: rarest label first, to the fold that wants it most.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearbench.errors import BadTask
+from clearbench.evaluation.tasks import TaskCard
+from clearbench.evaluation.units import Units
+
+TUNE_PARTS = 5          # one fifth of the training patients tunes
+TRAIN_SIDES = ("train", "training")
+TUNE_SIDES = ("val", "valid", "validation", "tune")
+TEST_SIDES = ("test", "testing", "holdout")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Patient ids only: a patient's scans can never be on two sides."""
+
+    repeat: int
+    number: int
+    train: tuple[str, ...]
+    tune: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def make_folds(units: Units, task: TaskCard) -> tuple[Fold, ...]:
+    """Split patients as the task says; every fold has a tuning part taken from its training side.
+
+    Raises BadTask if there are fewer patients than folds, or a fixed side is empty.
+    """
+    patients, labels = patient_labels(units, task)
+    if task.split.column:
+        return (_fixed(units, task, patients, labels),)
+    if len(patients) < task.split.folds:
+        raise BadTask(f"{len(patients)} patients can't make {task.split.folds} folds")
+    return tuple(
+        fold for repeat in range(task.split.repeats) for fold in _repeat(repeat, patients, labels, task)
+    )
+
+
+def patient_labels(units: Units, task: TaskCard) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
+    """Return the patients and which positives (or classes) each has, [patients, outputs]."""
+    patients = tuple(sorted(set(units.patients)))
+    place = {patient: row for row, patient in enumerate(patients)}
+    labels = np.zeros((len(patients), len(task.outputs)), bool)
+    for patient, target in zip(units.patients, units.targets, strict=True):
+        if task.target == "multiclass":
+            labels[place[patient], int(target[0])] = True
+        else:
+            labels[place[patient]] |= np.nan_to_num(target) > 0
+    return patients, labels
+
+
+def _repeat(repeat: int, patients: Sequence[str], labels: NDArray[np.bool_], task: TaskCard) -> list[Fold]:
+    """Make one repeat's folds, each from its own seed."""
+    seed = task.split.seed + 1000 * repeat
+    part = stratify(labels, task.split.folds, seed)
+    folds = []
+    for number in range(task.split.folds):
+        inside = np.flatnonzero(part != number)
+        tune = inside[stratify(labels[inside], TUNE_PARTS, seed + number + 1) == 0]
+        folds.append(_fold(repeat, number, patients, np.setdiff1d(inside, tune), tune, np.flatnonzero(part == number)))
+    return folds
+
+
+def _fixed(units: Units, task: TaskCard, patients: Sequence[str], labels: NDArray[np.bool_]) -> Fold:
+    """Make the one fold of a fixed split."""
+    sides = dict(zip(units.patients, (side.lower() for side in units.sides), strict=True))
+    by_side = [np.array([i for i, p in enumerate(patients) if sides[p] in names], int) for names in (TRAIN_SIDES, TUNE_SIDES, TEST_SIDES)]
+    train, tune, test = by_side
+    if not len(train) or not len(test):
+        found = ", ".join(sorted(set(units.sides))) or "nothing"
+        raise BadTask(f"column {task.split.column} must name train and test patients; it holds {found}")
+    if not len(tune):
+        tune = train[stratify(labels[train], TUNE_PARTS, task.split.seed) == 0]
+        train = np.setdiff1d(train, tune)
+    return _fold(0, 0, patients, train, tune, test)
+
+
+def _fold(repeat: int, number: int, patients: Sequence[str], *rows: NDArray[np.int64]) -> Fold:
+    """Name the patients of each part."""
+    train, tune, test = (tuple(patients[i] for i in part) for part in rows)
+    return Fold(repeat, number, train, tune, test)
+
+
+def stratify(labels: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.int64]:
+    """Give each row a fold, so that folds are of equal size and share every label equally.
+
+    labels [rows, labels] → fold [rows]. The same on every machine for one seed.
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    order = generator.permutation(len(labels))
+    fold = np.full(len(labels), -1)
+    room = np.full(folds, len(labels) / folds)
+    want = np.tile(labels.sum(axis=0) / folds, (folds, 1))
+    while (open_rows := order[fold[order] < 0]).size:
+        counts = labels[open_rows].sum(axis=0)
+        rare = int(np.where(counts > 0, counts, len(labels) + 1).argmin()) if counts.any() else -1
+        rows = open_rows[labels[open_rows, rare]] if rare >= 0 else open_rows
+        for row in rows:
+            first = want[:, rare] if rare >= 0 else room
+            best = max(range(folds), key=lambda k: (round(first[k], 9), round(room[k], 9), -k))
+            fold[row] = best
+            room[best] -= 1
+            want[best] -= labels[row]
+    return fold
+
+
+def split_sha256(folds: Sequence[Fold]) -> str:
+    """Return the digest of who is where; equal digests mean comparable results."""
+    return hashlib.sha256(json.dumps([asdict(fold) for fold in folds], sort_keys=True).encode()).hexdigest()
