@@ -59,7 +59,9 @@ def _fault(item: Any, kind: type[Card]) -> str:
     """Say one pydantic error in a few words of our own."""
     place = ".".join(str(part) for part in item["loc"]) or "card"
     if item["type"] == "extra_forbidden":
-        return f"unknown key {place}{suggestion(str(item['loc'][-1]), _known_keys(kind, item['loc']))}"
+        return (
+            f"unknown key {place}{suggestion(str(item['loc'][-1]), _known_keys(kind, item['loc']))}"
+        )
     if item["type"] == "missing":
         return f"{place} is missing"
     message = str(item["msg"]).removeprefix("Value error, ")
@@ -71,7 +73,11 @@ def _known_keys(kind: type[Card], location: Sequence[Any]) -> list[str]:
     model: Any = kind
     for part in location[:-1]:
         field = model.model_fields.get(part)
-        inner = [a for a in (field.annotation, *getattr(field.annotation, "__args__", ()))] if field else []
+        inner = (
+            [a for a in (field.annotation, *getattr(field.annotation, "__args__", ()))]
+            if field
+            else []
+        )
         tables = [a for a in inner if isinstance(a, type) and issubclass(a, Card)]
         if not tables:
             return []

@@ -83,8 +83,8 @@ class StorageFull(ClearbenchError, OSError):
     exit_code = 1
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean a, b?" for the known names nearest to `name`, or nothing."""
+def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return "; did you mean a or b?" for the known names nearest to `name`, or nothing."""
     names = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=cutoff)
     return f"; did you mean {' or '.join(names[match] for match in near)}?" if near else ""

@@ -5,21 +5,41 @@ evaluate:  features + labels → bags per patient → attention-MIL heads → ho
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from clearbench.board.results import (
+    Result,
+    make_result,
+    published_results,
+    read_results,
+    write_result,
+)
+from clearbench.board.tables import Board, make_boards
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.encoder import Encoder, build_encoder
 from clearbench.encoders.registry import Registered, find_encoder
 from clearbench.encoders.views import choose_views
-from clearbench.engines.events import EmbedReport, EncoderRun, OnEvent
+from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.engines.local import EmbedJob, default_batch_size, run
 from clearbench.engines.plan import gather, keep, read_tasks
 from clearbench.engines.reader import default_workers
-from clearbench.errors import BadRequest
+from clearbench.errors import BadRequest, BadTask, UnknownName
+from clearbench.evaluation.protocol import HEADS, evaluate_one, prepare_task
+from clearbench.evaluation.tasks import find_task
 from clearbench.store.catalogue.fold import refresh
+from clearbench.store.cohorts import load_cohort
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import list_encoders, pin_weights
+from clearbench.store.records import (
+    EncoderRecord,
+    find_record,
+    has_cohort,
+    list_encoders,
+    measured_rate,
+    pin_weights,
+)
 
 STORE_VARIABLE = "CLEARBENCH_STORE"
 DEFAULT_STORE = "clearbench-store"
@@ -66,15 +86,31 @@ def embed(
     runs = []
     for card in cards:
         encoder = _encoder(card, folder, views, device, precision, weights, store_dtype)
-        tasks = read_tasks(found.cohort, encoder, folder, shard=shard, resample=resample, replace=replace)
-        job = EmbedJob(encoder, folder, cohort.name, tasks, batch_size or default_batch_size(encoder), readers)
+        tasks = read_tasks(
+            found.cohort, encoder, folder, shard=shard, resample=resample, replace=replace
+        )
+        job = EmbedJob(
+            encoder, folder, cohort.name, tasks, batch_size or default_batch_size(encoder), readers
+        )
         runs.append(run(job, on_event, dry=dry_run))
     if not dry_run:
         refresh(folder)
-    return EmbedReport(cohort.name, str(folder.root), tuple(runs), tuple(found.left_out.most_common()), cohort.problems)
+    return EmbedReport(
+        cohort.name,
+        str(folder.root),
+        tuple(runs),
+        tuple(found.left_out.most_common()),
+        cohort.problems,
+    )
 
 
-def _check(models: Sequence[str], weights: object, store_dtype: str, batch_size: int | None, workers: int | None) -> None:
+def _check(
+    models: Sequence[str],
+    weights: object,
+    store_dtype: str,
+    batch_size: int | None,
+    workers: int | None,
+) -> None:
     """Refuse options that can't be served."""
     if not models:
         raise BadRequest("name an encoder: --model NAME (`clearbench models list` shows them)")
@@ -89,7 +125,13 @@ def _check(models: Sequence[str], weights: object, store_dtype: str, batch_size:
 
 
 def _encoder(
-    card: Registered, store: StoreFolder, views: Sequence[str], device: str, precision: str, weights: Path | str | None, store_dtype: str
+    card: Registered,
+    store: StoreFolder,
+    views: Sequence[str],
+    device: str,
+    precision: str,
+    weights: Path | str | None,
+    store_dtype: str,
 ) -> Encoder:
     """Build an encoder; auto precision follows what the store holds for it."""
     names = tuple(view.name for view in choose_views(card.card, views))
@@ -98,10 +140,109 @@ def _encoder(
         if record.name == card.name and record.views == names and record.store_dtype == store_dtype:
             stored = choose_precision(record.precision, choose_device(device))
     exact = choose_precision(precision, choose_device(device), stored)
-    encoder = build_encoder(card, device=device, precision=exact, views=views, weights=weights, store_dtype=store_dtype)
-    if weights is None and card.card.weights.sha256 is None and card.card.source.startswith("hf-hub:"):
+    encoder = build_encoder(
+        card, device=device, precision=exact, views=views, weights=weights, store_dtype=store_dtype
+    )
+    if (
+        weights is None
+        and card.card.weights.sha256 is None
+        and card.card.source.startswith("hf-hub:")
+    ):
         pin_weights(store, card.name, encoder.weights_sha256)
     return encoder
 
 
-__all__ = ["EmbedReport", "EncoderRun", "default_store", "embed"]
+@dataclass(frozen=True)
+class EvaluationStep:
+    """How far an evaluation is: fold `done` of `total`."""
+
+    task: str
+    encoder: str
+    head: str
+    done: int
+    total: int
+
+
+def evaluate(
+    tasks: Sequence[str],
+    models: Sequence[str] = (),
+    *,
+    heads: Sequence[str] = tuple(HEADS),
+    preset: str = "default",
+    seeds: int | None = None,
+    store: Path | str | None = None,
+    results: Path | str | None = None,
+    device: str = "cpu",
+    task_folders: Iterable[Path] = (),
+    on_step: Callable[[EvaluationStep], None] = lambda step: None,
+) -> list[Result]:
+    """Train heads on every task × encoder × head and write one result each.
+
+    `models` are names, or name@fp8 where a store holds several sets of features; none means every
+    set that the task's cohort has. Raises UnknownName, BadRequest, BadTask, BadStore.
+    """
+    if not tasks:
+        raise BadRequest("name a task: --task NAME (`clearbench tasks list` shows them)")
+    folder = open_store(store or default_store())
+    target = Path(results) if results is not None else folder.results
+    found = []
+    for name in tasks:
+        task = find_task(name, task_folders)
+        prepared = prepare_task(task, load_cohort(folder, task.card.cohort))
+        for record in _records(folder, models, task.card.cohort):
+            for head in heads:
+                step = partial(_tell, on_step, task.name, record.name, head)
+                evaluation = evaluate_one(
+                    prepared, record, folder, head, preset, seeds=seeds, device=device, on_fold=step
+                )
+                result = make_result(evaluation, measured_rate(record, folder))
+                path = write_result(result, evaluation, target)
+                found.append(replace(result, path=str(path)))
+    refresh(folder)
+    return found
+
+
+def _records(store: StoreFolder, models: Sequence[str], cohort: str) -> list[EncoderRecord]:
+    """Return the sets of features to evaluate."""
+    if models:
+        return [find_record(store, model, cohort) for model in models]
+    records = [record for record in list_encoders(store) if has_cohort(store, record, cohort)]
+    if not records:
+        raise BadTask(
+            f"no encoder has features of cohort {cohort}; make them: clearbench embed {cohort} --model NAME"
+        )
+    return records
+
+
+def _tell(
+    on_step: Callable[[EvaluationStep], None],
+    task: str,
+    encoder: str,
+    head: str,
+    done: int,
+    total: int,
+) -> None:
+    """Pass on how far a head is."""
+    on_step(EvaluationStep(task, encoder, head, done, total))
+
+
+def leaderboard(
+    folders: Sequence[Path | str] = (),
+    *,
+    store: Path | str | None = None,
+    task: str = "",
+    published: bool = True,
+) -> list[Board]:
+    """Return the boards of the store's results, of further folders, and of the published ones."""
+    root = Path(store) if store is not None else default_store()
+    own = [Path(folder) for folder in folders] or [root / "results"]
+    shipped = published_results()
+    results = read_results([*own, shipped] if published else own)
+    if task:
+        known = {result.task for result in results}
+        if task not in known:
+            raise UnknownName.among(
+                "task with results", task, known, f"; make some: clearbench evaluate --task {task}"
+            )
+        results = [result for result in results if result.task == task]
+    return make_boards(results, str(shipped))

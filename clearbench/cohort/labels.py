@@ -16,18 +16,27 @@ def update_labels(cohort: Cohort, news: pa.Table, source: Path) -> Cohort:
     """
     key = next((name for name in ("scan_id", "patient_id") if name in news.column_names), None)
     if key is None:
-        hint = suggestion("patient_id", news.column_names) or suggestion("scan_id", news.column_names)
+        hint = suggestion("patient_id", news.column_names) or suggestion(
+            "scan_id", news.column_names
+        )
         raise BadCohort(f"{source}: no column scan_id or patient_id{hint}")
     places = _rows_by_key(news, key, source)
     keys = cohort.column(key)
     lost = sorted(set(places) - {str(k) for k in keys})
     if lost:
-        raise BadCohort(f"{source}: {len(lost)} of {len(places)} {key} are not in cohort {cohort.name}: {', '.join(lost[:5])}")
+        raise BadCohort(
+            f"{source}: {len(lost)} of {len(places)} {key} are not in cohort {cohort.name}: {', '.join(lost[:5])}"
+        )
     table = cohort.table
-    for name in (column for column in news.column_names if column not in KNOWN or column == "split"):
+    for name in (
+        column for column in news.column_names if column not in KNOWN or column == "split"
+    ):
         fresh = news.column(name).to_pylist()
         old = cohort.column(name) or [None] * table.num_rows
-        values = [fresh[places[str(k)]] if str(k) in places else was for k, was in zip(keys, old, strict=True)]
+        values = [
+            fresh[places[str(k)]] if str(k) in places else was
+            for k, was in zip(keys, old, strict=True)
+        ]
         column = pa.array(values, pa.string())
         if name in table.column_names:
             table = table.set_column(table.column_names.index(name), name, column)

@@ -113,7 +113,11 @@ def _plain(name: str) -> str:
 
 def _near_names(table: pa.Table) -> list[str]:
     """Tell label columns that look like a misspelt known column."""
-    near = [(name, suggestion(name, PLACES + TECHNICAL)) for name in table.column_names if name not in KNOWN]
+    near = [
+        (name, suggestion(name, PLACES + TECHNICAL, cutoff=0.85))
+        for name in table.column_names
+        if name not in KNOWN
+    ]
     return [f"column {name} is taken as a label{hint}" for name, hint in near if hint]
 
 
@@ -123,7 +127,9 @@ def _cohort_name(table: pa.Table, source: Path) -> str:
         return source.stem
     names = sorted({str(name) for name in table.column("cohort").to_pylist()})
     if len(names) > 1:
-        raise BadCohort(f"{source}: several cohorts in one table ({', '.join(names[:SHOWN])}); split it")
+        raise BadCohort(
+            f"{source}: several cohorts in one table ({', '.join(names[:SHOWN])}); split it"
+        )
     return names[0]
 
 
@@ -137,7 +143,9 @@ def _blank(table: pa.Table) -> list[str]:
     """Find rows without an id or path."""
     faults = []
     for name in REQUIRED:
-        rows = [str(i + 2) for i, value in enumerate(table.column(name).to_pylist()) if value is None]
+        rows = [
+            str(i + 2) for i, value in enumerate(table.column(name).to_pylist()) if value is None
+        ]
         faults += [f"{name} is blank in line {_some(rows)}"] if rows else []
     return faults
 
@@ -149,7 +157,9 @@ def _bad_ids(table: pa.Table, name: str) -> list[str]:
     for column, values in ids.items():
         bad = [v for v in values.to_pylist() if v is not None and not ID_PATTERN.fullmatch(v)]
         if bad:
-            faults.append(f"{column} may hold letters, digits, dot, dash and underscore (at most 100), not {_some(bad)}")
+            faults.append(
+                f"{column} may hold letters, digits, dot, dash and underscore (at most 100), not {_some(bad)}"
+            )
     if not ID_PATTERN.fullmatch(name):
         faults.append(f"the cohort's name may not be {name!r}; give one with --name")
     return faults
@@ -167,9 +177,15 @@ def _two_splits(table: pa.Table) -> list[str]:
     if "split" not in table.column_names:
         return []
     sides: dict[Any, set[str]] = defaultdict(set)
-    for patient, split in zip(table.column("patient_id").to_pylist(), table.column("split").to_pylist(), strict=True):
+    for patient, split in zip(
+        table.column("patient_id").to_pylist(), table.column("split").to_pylist(), strict=True
+    ):
         sides[patient] |= {split} if split else set()
-    both = [f"{patient} ({', '.join(sorted(found))})" for patient, found in sides.items() if len(found) > 1]
+    both = [
+        f"{patient} ({', '.join(sorted(found))})"
+        for patient, found in sides.items()
+        if len(found) > 1
+    ]
     return [f"a patient in two splits: {_some(both)}"] if both else []
 
 
@@ -181,4 +197,6 @@ def _absolute(path: Path, base: Path) -> Path:
 def _missing_files(paths: Sequence[Path]) -> list[str]:
     """Tell which paths do not exist; those scans will fail, the others go on."""
     missing = [str(path) for path in paths if not path.exists()]
-    return [f"{len(missing)} of {len(paths)} paths do not exist: {_some(missing)}"] if missing else []
+    return (
+        [f"{len(missing)} of {len(paths)} paths do not exist: {_some(missing)}"] if missing else []
+    )

@@ -22,8 +22,12 @@ def build(root: Path) -> DataSetFolder:
     Labels: the five kinds of haemorrhage, fracture, and `hemorrhage` (any kind).
     Raises BadCohort if the label file or every patient folder is missing.
     """
-    labels = {str(row["patient_id"]): row for row in read_table(root / "patient_labels.csv").to_pylist()}
-    present = {name for name in labels if any((root / name / window).is_dir() for window in WINDOWS)}
+    labels = {
+        str(row["patient_id"]): row for row in read_table(root / "patient_labels.csv").to_pylist()
+    }
+    present = {
+        name for name in labels if any((root / name / window).is_dir() for window in WINDOWS)
+    }
     if not present:
         raise BadCohort(
             f"{root}: no patient folders; expected e.g. {next(iter(labels))}/brain/001.jpg "
@@ -40,4 +44,11 @@ def _row(patient: str, labels: dict[str, str | None]) -> dict[str, str | None]:
         values = {name: labels[name] for name in (*KINDS, "hemorrhage")}
     except KeyError as error:
         raise BadCohort(f"patient_labels.csv: no column {error}") from error
-    return {"scan_id": f"ctich-{patient}", "patient_id": patient, "path": patient, "cohort": "ct-ich", "public": "1", **values}
+    return {
+        "scan_id": f"ctich-{patient}",
+        "patient_id": patient,
+        "path": patient,
+        "cohort": "ct-ich",
+        "public": "1",
+        **values,
+    }

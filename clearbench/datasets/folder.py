@@ -29,7 +29,14 @@ class BuiltCohort:
 
 
 def build_folder(
-    inventory: Inventory, labels: Path, on: str, target: Path, *, names: Pseudonyms, pick: str = DEFAULT_PICK, keep_ids: bool = False
+    inventory: Inventory,
+    labels: Path,
+    on: str,
+    target: Path,
+    *,
+    names: Pseudonyms,
+    pick: str = DEFAULT_PICK,
+    keep_ids: bool = False,
 ) -> BuiltCohort:
     """Make a cohort of one series per study, with the labels whose `on` cell names it.
 
@@ -50,8 +57,12 @@ def build_folder(
     found = {key for key in matches.values() if key}
     if not found:
         example = next((item.keys[on] for item in scans if item.keys[on]), "nothing")
-        raise BadCohort(f"{labels}: no {on} there matches a scan; the scans have e.g. {example!r}, the labels {next(iter(wanted))!r}")
-    rows = [_row(item, wanted.get(matches[item.scan_id], {}), inventory.root, target) for item in chosen]
+        raise BadCohort(
+            f"{labels}: no {on} there matches a scan; the scans have e.g. {example!r}, the labels {next(iter(wanted))!r}"
+        )
+    rows = [
+        _row(item, wanted.get(matches[item.scan_id], {}), inventory.root, target) for item in chosen
+    ]
     return BuiltCohort(
         table=_table(_with_days(rows, chosen)),
         scans=tuple(chosen),
@@ -66,7 +77,9 @@ def read_labels(path: Path, on: str) -> dict[str, dict[str, str | None]]:
     """Read the label rows by their `on` cell; rows that repeat it must agree."""
     table = read_table(path)
     if on not in table.column_names:
-        raise BadCohort(f"{path}: no column {on}{suggestion(on, table.column_names) or '.'} It has {', '.join(table.column_names)}")
+        raise BadCohort(
+            f"{path}: no column {on}{suggestion(on, table.column_names) or '.'} It has {', '.join(table.column_names)}"
+        )
     rows: dict[str, dict[str, str | None]] = {}
     for record in table.to_pylist():
         key = str(record.pop(on) or "")
@@ -87,7 +100,9 @@ def _match(item: NamedScan, on: str, wanted: dict[str, dict[str, str | None]]) -
     return next((candidate for candidate in keys if candidate in wanted), "")
 
 
-def _row(item: NamedScan, labels: dict[str, str | None], root: Path, target: Path) -> dict[str, str | None]:
+def _row(
+    item: NamedScan, labels: dict[str, str | None], root: Path, target: Path
+) -> dict[str, str | None]:
     """Write one scan as a cohort row: ids, place, technical facts, labels."""
     folder = root if root.is_dir() else root.parent
     facts = {name: getattr(item.scan.facts, name, None) for name in TECHNICAL}
@@ -102,7 +117,9 @@ def _row(item: NamedScan, labels: dict[str, str | None], root: Path, target: Pat
     }
 
 
-def _with_days(rows: list[dict[str, str | None]], scans: list[NamedScan]) -> list[dict[str, str | None]]:
+def _with_days(
+    rows: list[dict[str, str | None]], scans: list[NamedScan]
+) -> list[dict[str, str | None]]:
     """Add `day`: days since the patient's first study here; dates themselves are not kept."""
     dates = [_date(item) for item in scans]
     firsts: dict[str, date] = {}
@@ -134,4 +151,6 @@ def _table(rows: list[dict[str, str | None]]) -> pa.Table:
         for name, value in row.items():
             filled[name] |= value is not None
     columns = [name for name in head if filled[name]] + list(labels)
-    return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns})
+    return pa.table(
+        {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
+    )

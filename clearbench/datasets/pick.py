@@ -20,7 +20,7 @@ class Picked:
 
     scan_ids: tuple[str, ...]
     ties: tuple[tuple[str, ...], ...]
-    without: tuple[str, ...]        # studies none of whose series is readable and wanted
+    without: tuple[str, ...]  # studies none of whose series is readable and wanted
 
 
 def pick_series(table: pa.Table, pick: str = DEFAULT_PICK) -> Picked:
@@ -48,7 +48,9 @@ def pick_series(table: pa.Table, pick: str = DEFAULT_PICK) -> Picked:
 
 def _parts(pick: str) -> tuple[str, str]:
     """Split `[WHERE …] [ORDER BY …]` into its condition and its keys."""
-    match = re.fullmatch(r"\s*(?:where\s+(?P<where>.+?))?\s*(?:order\s+by\s+(?P<order>.+?))?\s*", pick, re.I | re.S)
+    match = re.fullmatch(
+        r"\s*(?:where\s+(?P<where>.+?))?\s*(?:order\s+by\s+(?P<order>.+?))?\s*", pick, re.I | re.S
+    )
     if match is None or not pick.strip():
         raise BadRequest(f'--pick takes "WHERE … ORDER BY …" over the series table, not {pick!r}')
     return match["where"] or "true", match["order"] or "1"
@@ -58,8 +60,12 @@ def _run(statement: str, table: pa.Table) -> list[tuple[str, list[str]]]:
     """Run one SELECT over the series table, and nothing else."""
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
         try:
-            if [item.type for item in connection.extract_statements(statement)] != [duckdb.StatementType.SELECT]:
-                raise BadQuery("--pick must be a condition and an order, not a statement of its own")
+            if [item.type for item in connection.extract_statements(statement)] != [
+                duckdb.StatementType.SELECT
+            ]:
+                raise BadQuery(
+                    "--pick must be a condition and an order, not a statement of its own"
+                )
             connection.register("series", table)
             return connection.execute(statement).fetchall()
         except duckdb.Error as error:

@@ -28,12 +28,20 @@ def build_published(name: str, root: Path, target: Path) -> DataSetFolder:
     Raises UnknownName for a data set without a builder, BadCohort for a folder of another layout.
     """
     if name not in BUILDERS:
-        raise UnknownName.among("data set", name, [*BUILDERS, "folder"], f" ({', '.join(BUILDERS)}, or folder for your own)")
+        raise UnknownName.among(
+            "data set",
+            name,
+            [*BUILDERS, "folder"],
+            f" ({', '.join(BUILDERS)}, or folder for your own)",
+        )
     if not root.is_dir():
         raise BadCohort(f"{root}: no such folder")
     module, _, function = BUILDERS[name].partition(":")
     build: Callable[[Path], DataSetFolder] = getattr(importlib.import_module(module), function)
     found = build(root)
-    paths = [os.path.relpath(root / str(path), target.parent) for path in found.table.column("path").to_pylist()]
+    paths = [
+        os.path.relpath(root / str(path), target.parent)
+        for path in found.table.column("path").to_pylist()
+    ]
     index = found.table.column_names.index("path")
     return DataSetFolder(found.table.set_column(index, "path", pa.array(paths)), found.missing)

@@ -28,13 +28,18 @@ class NamedScan:
     keys: dict[str, str]
 
 
-def name_scans(inventory: Inventory, names: Pseudonyms, *, keep_ids: bool = False) -> list[NamedScan]:
+def name_scans(
+    inventory: Inventory, names: Pseudonyms, *, keep_ids: bool = False
+) -> list[NamedScan]:
     """Give every found scan its ids: keyed hashes, or with `keep_ids` the identifiers themselves.
 
     Raises BadRequest if an identifier to keep can't serve as an id.
     """
     root = inventory.root if inventory.root.is_dir() else inventory.root.parent
-    return [_named(scan, scan.path.relative_to(root).as_posix(), names, keep_ids) for scan in inventory.scans]
+    return [
+        _named(scan, scan.path.relative_to(root).as_posix(), names, keep_ids)
+        for scan in inventory.scans
+    ]
 
 
 def _named(scan: FoundScan, place: str, names: Pseudonyms, keep_ids: bool) -> NamedScan:
@@ -54,7 +59,10 @@ def _named(scan: FoundScan, place: str, names: Pseudonyms, keep_ids: bool) -> Na
         "study": keys["StudyInstanceUID"] or unique,
         "series": keys["SeriesInstanceUID"],
     }
-    ids = {kind: (_kept(text) if keep_ids else names.name(kind, text)) if text else "" for kind, text in sources.items()}
+    ids = {
+        kind: (_kept(text) if keep_ids else names.name(kind, text)) if text else ""
+        for kind, text in sources.items()
+    }
     return NamedScan(scan, place, ids["scan"], ids["patient"], ids["study"], ids["series"], keys)
 
 
@@ -62,7 +70,9 @@ def _kept(identifier: str) -> str:
     """Return an identifier as an id in clear, if its letters allow that."""
     name = identifier.replace("/", "_")
     if not ID_PATTERN.fullmatch(name):
-        raise BadRequest(f"--keep-ids: {identifier!r} can't be an id (letters, digits, dot, dash, underscore); leave the option out for pseudonyms")
+        raise BadRequest(
+            f"--keep-ids: {identifier!r} can't be an id (letters, digits, dot, dash, underscore); leave the option out for pseudonyms"
+        )
     return name
 
 

@@ -27,11 +27,15 @@ def choose_device(wanted: str = "auto") -> torch.device:
         device.type == "mps" and not torch.backends.mps.is_available()
     )
     if missing:
-        raise BadRequest(f"--device {wanted}: torch sees none here; leave the option out for the CPU")
+        raise BadRequest(
+            f"--device {wanted}: torch sees none here; leave the option out for the CPU"
+        )
     return device
 
 
-def choose_precision(wanted: str, device: torch.device, stored: Precision | None = None) -> Precision:
+def choose_precision(
+    wanted: str, device: torch.device, stored: Precision | None = None
+) -> Precision:
     """Return a precision; auto follows `stored`, else takes bfloat16 where the processor has it."""
     if wanted == "auto":
         return stored or ("bfloat16" if has_bfloat16(device) else "float32")

@@ -28,7 +28,9 @@ FAMILIES = MappingProxyType(
         "open_clip": "clearbench.encoders.families.open_clip:build",
     }
 )
-DTYPES = MappingProxyType({"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16})
+DTYPES = MappingProxyType(
+    {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,13 @@ class Encoder:
     store_dtype: str
     network: nn.Module
 
-    def embed(self, slices_hu: NDArray[Any], spacing_mm: Sequence[float] | None = None, *, batch_size: int = 16) -> NDArray[np.float32]:
+    def embed(
+        self,
+        slices_hu: NDArray[Any],
+        spacing_mm: Sequence[float] | None = None,
+        *,
+        batch_size: int = 16,
+    ) -> NDArray[np.float32]:
         """Embed axial slices [n, y, x] in HU → features [n, views, dim] float32.
 
         Each slice alone: neighbours and order don't matter. `spacing_mm` (z, y, x) is for volume
@@ -53,7 +61,9 @@ class Encoder:
         """
         del spacing_mm
         if slices_hu.ndim != 3 or slices_hu.shape[0] == 0:
-            raise BadRequest(f"embed takes slices [n, y, x] in HU, not an array of shape {slices_hu.shape}")
+            raise BadRequest(
+                f"embed takes slices [n, y, x] in HU, not an array of shape {slices_hu.shape}"
+            )
         parts = []
         for start in range(0, len(slices_hu), batch_size):
             images = self.prepare(slices_hu[start : start + batch_size], ())
@@ -70,23 +80,30 @@ class Encoder:
         if windows:
             self.check_windows(windows)
         with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device, non_blocking=True)
+            tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(
+                self.device, non_blocking=True
+            )
             return prepare(tensor, windows, self.views, self.card.input)
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the network over prepared images [b, c, size, size] → [b, dim] float32, on the device."""
         with torch.inference_mode():
-            features: Tensor = self.network(images.to(DTYPES[self.precision])).float()
+            batch = images.to(DTYPES[self.precision], memory_format=torch.channels_last)
+            features: Tensor = self.network(batch).float()
         return features
 
     def check_windows(self, windows: tuple[str, ...]) -> None:
         """Refuse windowed images that can't become this encoder's views."""
         have = ", ".join(windows)
         if self.card.input.views != "free" or self.card.input.channels == "hu":
-            raise UnreadableScan(f"{self.name} needs HU, and these images were windowed before ({have})")
+            raise UnreadableScan(
+                f"{self.name} needs HU, and these images were windowed before ({have})"
+            )
         lost = [name for view in self.views for name in view.window_names if name not in windows]
         if lost:
-            raise UnreadableScan(f"these images hold the windows {have}, not {', '.join(lost)}; type --views {','.join(windows)}")
+            raise UnreadableScan(
+                f"these images hold the windows {have}, not {', '.join(lost)}; type --views {','.join(windows)}"
+            )
 
 
 def load_encoder(
@@ -104,7 +121,14 @@ def load_encoder(
     Raises UnknownName, BadCard, BadRequest for views it can't have, WeightsUnavailable.
     """
     found = find_encoder(name, registry)
-    return build_encoder(found, device=device, precision=precision, views=views, weights=weights, store_dtype=store_dtype)
+    return build_encoder(
+        found,
+        device=device,
+        precision=precision,
+        views=views,
+        weights=weights,
+        store_dtype=store_dtype,
+    )
 
 
 def build_encoder(
@@ -121,11 +145,17 @@ def build_encoder(
     chosen = choose_views(card, views)
     place = choose_device(device)
     exact = choose_precision(precision, place)
-    file = find_weights(card, Path(weights) if weights is not None else None) if found.build is None else None
+    file = (
+        find_weights(card, Path(weights) if weights is not None else None)
+        if found.build is None
+        else None
+    )
     network = (found.build or family_builder(card))(card, file)
     network.eval().requires_grad_(False)
     digest = file_sha256(file) if file is not None else module_sha256(network)
-    network.to(place, DTYPES[exact])
+    network.to(
+        place, DTYPES[exact], memory_format=torch.channels_last
+    )  # convolutions run faster so
     return Encoder(
         name=found.name,
         card=card,
@@ -141,15 +171,21 @@ def build_encoder(
 
 def family_builder(card: EncoderCard) -> Build:
     """Return the builder of a card's family: one of ours, or a plug-in's."""
-    plugins = {entry.name: entry.value for entry in importlib.metadata.entry_points(group=PLUGIN_GROUP)}
+    plugins = {
+        entry.name: entry.value for entry in importlib.metadata.entry_points(group=PLUGIN_GROUP)
+    }
     known = plugins | dict(FAMILIES)
     if card.family not in known:
-        raise UnknownName.among("family of encoders", card.family, known, f" (known: {', '.join(sorted(known))})")
+        raise UnknownName.among(
+            "family of encoders", card.family, known, f" (known: {', '.join(sorted(known))})"
+        )
     module, _, function = known[card.family].partition(":")
     try:
         build: Build = getattr(importlib.import_module(module), function)
     except ImportError as error:
-        raise MissingExtra(f"family {card.family} needs {error.name}: pip install {error.name}") from error
+        raise MissingExtra(
+            f"family {card.family} needs {error.name}: pip install {error.name}"
+        ) from error
     except AttributeError as error:
         raise BadCard(f"family {card.family}: {module} has no {function}") from error
     return build

@@ -8,11 +8,15 @@ from clearbench.encoders.device import Precision
 from clearbench.encoders.registry import EncoderCard
 from clearbench.encoders.views import View
 
-FEATURES_VERSION = 1    # raised only when golden vectors change
+FEATURES_VERSION = 1  # raised only when golden vectors change
 
 
 def fingerprint(
-    card: EncoderCard, views: tuple[View, ...], weights_sha256: str, precision: Precision, store_dtype: str = "float32"
+    card: EncoderCard,
+    views: tuple[View, ...],
+    weights_sha256: str,
+    precision: Precision,
+    store_dtype: str = "float32",
 ) -> str:
     """Return 64 hex digits over input, slicing, pooling, views, weights, precision and store dtype.
 

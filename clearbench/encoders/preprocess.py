@@ -9,7 +9,9 @@ from clearbench.encoders.views import View
 from clearbench.scans.volume import AIR_HU
 
 
-def prepare(pixels: Tensor, windows: tuple[str, ...], views: tuple[View, ...], facts: InputFacts) -> Tensor:
+def prepare(
+    pixels: Tensor, windows: tuple[str, ...], views: tuple[View, ...], facts: InputFacts
+) -> Tensor:
     """Window, pad to a square, resize and normalise slices.
 
     pixels   [n, y, x] HU, or [n, windows, y, x] uint8 that were windowed before
@@ -41,7 +43,9 @@ def _square(channels: Tensor) -> Tensor:
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
     value = 0.0 if float(channels.min()) >= 0.0 else float(AIR_HU)
-    return functional.pad(channels, (left, side - width - left, top, side - height - top), value=value)
+    return functional.pad(
+        channels, (left, side - width - left, top, side - height - top), value=value
+    )
 
 
 def _resized(channels: Tensor, facts: InputFacts) -> Tensor:

@@ -100,7 +100,9 @@ def register_encoder(card: EncoderCard | dict[str, Any], build: Build, *, name: 
     `build(card, weights)` returns a torch module: [b, c, size, size] → [b, dim].
     Raises BadCard if the card breaks its rules.
     """
-    checked = card if isinstance(card, EncoderCard) else check_card(card, EncoderCard, "register_encoder")
+    checked = (
+        card if isinstance(card, EncoderCard) else check_card(card, EncoderCard, "register_encoder")
+    )
     key = name or "".join(c if c.isalnum() else "-" for c in checked.title.lower()).strip("-")
     _registered[key] = Registered(name=key, card=checked, build=build)
     return key

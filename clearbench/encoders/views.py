@@ -47,7 +47,9 @@ def choose_views(card: EncoderCard, wanted: Sequence[str] = ()) -> tuple[View, .
 def _stacked(card: EncoderCard, windows: dict[str, tuple[float, float]]) -> View:
     """Make one view whose channels are the windows."""
     if len(windows) != len(card.input.mean):
-        raise BadRequest(f"{card.title} stacks {len(card.input.mean)} windows as channels, not {len(windows)}")
+        raise BadRequest(
+            f"{card.title} stacks {len(card.input.mean)} windows as channels, not {len(windows)}"
+        )
     return View("+".join(windows), tuple(windows.values()), tuple(windows))
 
 
@@ -66,5 +68,10 @@ def _window(text: str) -> tuple[str, tuple[float, float]]:
             raise BadRequest(f"--views {text}: the lower HU bound comes first")
         return own["name"].lower(), (low, high)
     if text.lower() not in WINDOWS_HU:
-        raise UnknownName.among("window", text, WINDOWS_HU, f" (presets: {', '.join(WINDOWS_HU)}; or name=lower:upper in HU)")
+        raise UnknownName.among(
+            "window",
+            text,
+            WINDOWS_HU,
+            f" (presets: {', '.join(WINDOWS_HU)}; or name=lower:upper in HU)",
+        )
     return text.lower(), WINDOWS_HU[text.lower()]

@@ -95,13 +95,24 @@ def _downloaded(card: EncoderCard, repository: str, offline: str) -> Path:
     """Fetch the weights file; a refusal says which page to visit and which variable to set."""
     page = card.weights.licence_url or f"https://huggingface.co/{repository}"
     try:
-        names = [card.weights.file] if card.weights.file else list_repo_files(repository, revision=card.revision)
-        name = next((name for name in (*USUAL_FILES, *names) if name in names and name.endswith(SUFFIXES)), USUAL_FILES[0])
+        names = (
+            [card.weights.file]
+            if card.weights.file
+            else list_repo_files(repository, revision=card.revision)
+        )
+        name = next(
+            (name for name in (*USUAL_FILES, *names) if name in names and name.endswith(SUFFIXES)),
+            USUAL_FILES[0],
+        )
         return Path(hf_hub_download(repository, name, revision=card.revision))
     except GatedRepoError as error:
-        raise WeightsUnavailable(f"{card.title} is gated: accept its licence at {page}, then set HF_TOKEN to your access token, {offline}") from error
+        raise WeightsUnavailable(
+            f"{card.title} is gated: accept its licence at {page}, then set HF_TOKEN to your access token, {offline}"
+        ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
-        raise WeightsUnavailable(f"the hub has no {repository} (revision {card.revision or 'main'}), or wants a token (HF_TOKEN) for it; {offline}") from error
+        raise WeightsUnavailable(
+            f"the hub has no {repository} (revision {card.revision or 'main'}), or wants a token (HF_TOKEN) for it; {offline}"
+        ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise WeightsUnavailable(_no_network(card, offline)) from error
 
@@ -113,7 +124,9 @@ def _is_offline() -> bool:
 
 def _hub_answers() -> bool:
     """Tell at once that the hub's name can't be resolved; the hub's client would retry for long."""
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+    if any(
+        os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    ):
         return True
     host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
     try:
@@ -152,7 +165,9 @@ def module_sha256(module: torch.nn.Module) -> str:
     total = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        total.update(
+            tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
     return total.hexdigest()
 
 
@@ -166,11 +181,15 @@ def read_weights(path: Path) -> dict[str, Any]:
             return dict(load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise WeightsUnavailable(f"{path}: not a readable file of weights ({str(error).splitlines()[0]})") from error
+        raise WeightsUnavailable(
+            f"{path}: not a readable file of weights ({str(error).splitlines()[0]})"
+        ) from error
     except Exception as error:
         if type(error).__name__ != "UnpicklingError":
             raise
-        raise WeightsUnavailable(f"{path}: this pickle holds more than tensors and is not opened; ask for safetensors") from error
+        raise WeightsUnavailable(
+            f"{path}: this pickle holds more than tensors and is not opened; ask for safetensors"
+        ) from error
     inner = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(inner, dict):
         raise WeightsUnavailable(f"{path}: holds no state dict")
@@ -183,6 +202,14 @@ def load_strictly(module: torch.nn.Module, state: dict[str, Any], where: Path | 
     extra, missing = sorted(set(state) - set(have)), sorted(set(have) - set(state))
     other = [k for k in state if k in have and state[k].shape != have[k].shape]
     if extra or missing or other:
-        parts = [f"{len(keys)} {word} (e.g. {keys[0]})" for word, keys in (("left over", extra), ("missing", missing), ("of another shape", other)) if keys]
+        parts = [
+            f"{len(keys)} {word} (e.g. {keys[0]})"
+            for word, keys in (
+                ("left over", extra),
+                ("missing", missing),
+                ("of another shape", other),
+            )
+            if keys
+        ]
         raise WeightsUnavailable(f"{where}: weights of another network: keys {', '.join(parts)}")
     module.load_state_dict(state, strict=True)

@@ -65,4 +65,6 @@ class EmbedReport:
     @property
     def failed(self) -> dict[str, str]:
         """Return the reason for each failed scan, by scan id."""
-        return {outcome.scan_id: outcome.reason for run in self.runs for outcome in run.of("failed")}
+        return {
+            outcome.scan_id: outcome.reason for run in self.runs for outcome in run.of("failed")
+        }

@@ -94,17 +94,23 @@ def _started(job: EmbedJob) -> EmbedStarted:
     )
 
 
-def _written(results: Iterable[ReadScan | Encoded], job: EmbedJob, clock: Clock) -> Iterator[ScanOutcome]:
+def _written(
+    results: Iterable[ReadScan | Encoded], job: EmbedJob, clock: Clock
+) -> Iterator[ScanOutcome]:
     """Write features in a thread beside the network, a few at most ahead of it."""
     waiting: deque[tuple[Encoded, Future[Path]]] = deque()
     with ThreadPoolExecutor(max_workers=1) as writer:
         for result in results:
             if isinstance(result, ReadScan):
-                yield _outcome(result, "skipped" if result.status == "done" else "failed", result.reason)
+                yield _outcome(
+                    result, "skipped" if result.status == "done" else "failed", result.reason
+                )
             elif result.reason:
                 yield _outcome(result.read, "failed", result.reason)
             else:
-                waiting.append((result, writer.submit(write_features, scan_features(result, job), job.store)))
+                waiting.append(
+                    (result, writer.submit(write_features, scan_features(result, job), job.store))
+                )
             while len(waiting) > WRITES_AHEAD or (waiting and waiting[0][1].done()):
                 yield _finish(*waiting.popleft(), clock)
         while waiting:
@@ -116,12 +122,18 @@ def _finish(result: Encoded, future: "Future[Path]", clock: Clock) -> ScanOutcom
     moment = time.perf_counter()
     future.result()
     clock.add("write", moment)
-    return _outcome(result.read, "written", slices=len(result.scan), problems=result.scan.facts.problems)
+    return _outcome(
+        result.read, "written", slices=len(result.scan), problems=result.scan.facts.problems
+    )
 
 
-def _outcome(read: ReadScan, status: Any, reason: str = "", slices: int = 0, problems: tuple[str, ...] = ()) -> ScanOutcome:
+def _outcome(
+    read: ReadScan, status: Any, reason: str = "", slices: int = 0, problems: tuple[str, ...] = ()
+) -> ScanOutcome:
     """Tell what became of one scan."""
-    return ScanOutcome(read.task.scan_id, str(read.task.source.path), status, slices, reason, problems)
+    return ScanOutcome(
+        read.task.scan_id, str(read.task.source.path), status, slices, reason, problems
+    )
 
 
 def scan_features(result: Encoded, job: EmbedJob) -> ScanFeatures:
@@ -155,7 +167,8 @@ def about(encoder: Encoder) -> dict[str, Any]:
         "precision": encoder.precision,
         "weights_sha256": encoder.weights_sha256,
         "device": encoder.device.type,
-        "versions": {name: version(name) for name in ("clearbench", "torch", "timm")} | {"python": platform.python_version()},
+        "versions": {name: version(name) for name in ("clearbench", "torch", "timm")}
+        | {"python": platform.python_version()},
     }
 
 
@@ -176,7 +189,11 @@ def encoder_record(encoder: Encoder) -> EncoderRecord:
 def _remember_speed(done: EncoderRun, job: EmbedJob, record: EncoderRecord) -> None:
     """Keep a run's speed beside the features, for the board."""
     if done.slices:
-        device = torch.cuda.get_device_name() if job.encoder.device.type == "cuda" else platform.machine()
+        device = (
+            torch.cuda.get_device_name()
+            if job.encoder.device.type == "cuda"
+            else platform.machine()
+        )
         run_record = RunRecord(
             slices=done.slices,
             scans=len(done.of("written")),

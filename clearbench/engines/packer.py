@@ -21,7 +21,9 @@ from clearbench.scans.volume import Scan
 class Clock:
     """Seconds spent by step; the only thing here that changes after it is made."""
 
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "prepare", "net", "write"), 0.0))
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("read", "prepare", "net", "write"), 0.0)
+    )
 
     def add(self, step: str, since: float) -> float:
         """Count the time since a moment towards a step; returns the present moment."""
@@ -61,7 +63,9 @@ class _Segment:
     images: Tensor
 
 
-def encode(encoder: Encoder, reads: Iterable[ReadScan], batch_size: int, clock: Clock) -> Iterator[ReadScan | Encoded]:
+def encode(
+    encoder: Encoder, reads: Iterable[ReadScan], batch_size: int, clock: Clock
+) -> Iterator[ReadScan | Encoded]:
     """Yield each scan as it is complete; those done before or failed pass through.
 
     Batches of exactly `batch_size` images run over the borders of scans. Holds at most one batch
@@ -83,20 +87,33 @@ def encode(encoder: Encoder, reads: Iterable[ReadScan], batch_size: int, clock: 
 
 
 def _feed(
-    encoder: Encoder, read: ReadScan, scan: Scan, waiting: deque[_Segment], batch_size: int, clock: Clock
+    encoder: Encoder,
+    read: ReadScan,
+    scan: Scan,
+    waiting: deque[_Segment],
+    batch_size: int,
+    clock: Clock,
 ) -> Iterator[ReadScan | Encoded]:
     """Prepare a scan part by part, and run a batch whenever there are images enough."""
     try:
         present = _present(encoder, scan)
         if not present.any():
             raise UnreadableScan("none of its slices has the wanted views")
-        owner = _Open(read, scan, present, np.full((len(scan), present.shape[1], encoder.card.dim), np.nan, np.float32), int(present.sum()))
+        owner = _Open(
+            read,
+            scan,
+            present,
+            np.full((len(scan), present.shape[1], encoder.card.dim), np.nan, np.float32),
+            int(present.sum()),
+        )
         step = max(1, batch_size // present.shape[1])
         for start in range(0, len(scan), step):
             moment = time.perf_counter()
             images = encoder.prepare(scan.pixels[start : start + step], scan.windows).flatten(0, 1)
             rows = np.flatnonzero(present[start : start + step].reshape(-1))
-            waiting.append(_Segment(owner, rows + start * present.shape[1], images[torch.from_numpy(rows)]))
+            waiting.append(
+                _Segment(owner, rows + start * present.shape[1], images[torch.from_numpy(rows)])
+            )
             clock.add("prepare", moment)
             while sum(len(segment.rows) for segment in waiting) >= batch_size:
                 yield from _run_batch(encoder, waiting, batch_size, clock)
@@ -113,7 +130,9 @@ def _present(encoder: Encoder, scan: Scan) -> NDArray[np.bool_]:
     return np.stack([scan.present[:, column].all(axis=1) for column in columns], axis=1)
 
 
-def _run_batch(encoder: Encoder, waiting: deque[_Segment], batch_size: int, clock: Clock) -> Iterator[Encoded]:
+def _run_batch(
+    encoder: Encoder, waiting: deque[_Segment], batch_size: int, clock: Clock
+) -> Iterator[Encoded]:
     """Run one batch from the front of the queue, and yield the scans that it completes."""
     moment = time.perf_counter()
     batch = _take(waiting, batch_size)
@@ -146,5 +165,9 @@ def _complete(owner: _Open) -> Encoded:
     """Close a scan; features that are not finite fail it."""
     finite = np.isfinite(owner.features).all(axis=2) | ~owner.present
     bad = int((~finite).sum())
-    reason = f"{bad} of {finite.size} features are NaN or infinite; try --precision float32" if bad else ""
+    reason = (
+        f"{bad} of {finite.size} features are NaN or infinite; try --precision float32"
+        if bad
+        else ""
+    )
     return Encoded(owner.read, owner.scan, owner.features, owner.present, reason)

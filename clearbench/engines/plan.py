@@ -30,7 +30,14 @@ class Gathered:
     left_out: Counter[str]
 
 
-def gather(scans: Path | str, store: StoreFolder, *, name: str = "", keep_ids: bool = False, workers: int = 1) -> Gathered:
+def gather(
+    scans: Path | str,
+    store: StoreFolder,
+    *,
+    name: str = "",
+    keep_ids: bool = False,
+    workers: int = 1,
+) -> Gathered:
     """Find out which scans are meant: a cohort table, a cohort of the store, a folder, or one file.
 
     Raises BadRequest if there is nothing of that name, or no scan in it.
@@ -43,14 +50,20 @@ def gather(scans: Path | str, store: StoreFolder, *, name: str = "", keep_ids: b
     if str(scans) in cohort_names(store):
         return Gathered(load_cohort(store, str(scans)), Counter())
     known = ", ".join(cohort_names(store)) or "none yet"
-    raise BadRequest(f"{scans}: no such table, folder or file, and no cohort of that name in {store.root} ({known})")
+    raise BadRequest(
+        f"{scans}: no such table, folder or file, and no cohort of that name in {store.root} ({known})"
+    )
 
 
-def _from_folder(path: Path, store: StoreFolder, name: str, keep_ids: bool, workers: int) -> Gathered:
+def _from_folder(
+    path: Path, store: StoreFolder, name: str, keep_ids: bool, workers: int
+) -> Gathered:
     """Make a cohort of a bare folder or file, under pseudonyms; their key table stays in the store."""
     inventory = find_scans(path, workers=workers)
     if not inventory.scans:
-        reasons = "; ".join(f"{count} × {reason}" for reason, count in inventory.reasons().most_common(3))
+        reasons = "; ".join(
+            f"{count} × {reason}" for reason, count in inventory.reasons().most_common(3)
+        )
         raise BadRequest(f"{path}: no scans there ({reasons or 'an empty folder'})")
     pseudonyms = open_pseudonyms(store.root)
     named = name_scans(inventory, pseudonyms, keep_ids=keep_ids)
@@ -86,7 +99,13 @@ def keep(cohort: Cohort, store: StoreFolder) -> Cohort:
 
 
 def read_tasks(
-    cohort: Cohort, encoder: Encoder, store: StoreFolder, *, shard: str = "", resample: bool = False, replace: bool = False
+    cohort: Cohort,
+    encoder: Encoder,
+    store: StoreFolder,
+    *,
+    shard: str = "",
+    resample: bool = False,
+    replace: bool = False,
 ) -> tuple[ReadTask, ...]:
     """List what to read for one encoder, neighbours on the disk together."""
     pseudonyms = open_pseudonyms(store.root)
@@ -114,5 +133,3 @@ def _shard(text: str) -> tuple[int, int]:
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise BadRequest(f"--shard {text}: write i/n with 1 ≤ i ≤ n, e.g. 2/8")
     return int(match[1]), int(match[2])
-
-

@@ -14,7 +14,13 @@ from loky import ProcessPoolExecutor
 
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.errors import BadStore, UnreadableScan
-from clearbench.scans.slices import Source, pixels_signature, read_scan, source_signature, take_every
+from clearbench.scans.slices import (
+    Source,
+    pixels_signature,
+    read_scan,
+    source_signature,
+    take_every,
+)
 from clearbench.scans.volume import Scan
 from clearbench.store.features import FileFacts, read_facts
 
@@ -67,12 +73,18 @@ def _read(task: ReadTask) -> ReadScan:
     cheap = source_signature(task.source.path) + (":resampled" if task.resample else "")
     if before is not None and before.source_signature == cheap:
         return ReadScan(task, "done")
-    whole = read_scan(task.source, pseudonym=task.pseudonyms.series if task.pseudonyms else None, resample=task.resample)
+    whole = read_scan(
+        task.source,
+        pseudonym=task.pseudonyms.series if task.pseudonyms else None,
+        resample=task.resample,
+    )
     exact = pixels_signature(whole)
     if before is not None and before.pixels_signature == exact:
         return ReadScan(task, "done")
     if before is not None:
-        raise UnreadableScan("same id, other pixels than the store's features; --replace to embed anew")
+        raise UnreadableScan(
+            "same id, other pixels than the store's features; --replace to embed anew"
+        )
     return ReadScan(task, "read", take_every(whole, task.spacing_mm), cheap, exact)
 
 
@@ -128,7 +140,9 @@ def _read_alone(task: ReadTask) -> ReadScan:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     """Start reader processes that leave Ctrl-C to their parent and use one thread each."""
-    return ProcessPoolExecutor(max_workers=workers, initializer=_quiet, env={"OMP_NUM_THREADS": "1"})
+    return ProcessPoolExecutor(
+        max_workers=workers, initializer=_quiet, env={"OMP_NUM_THREADS": "1"}
+    )
 
 
 def _quiet() -> None:
@@ -138,5 +152,7 @@ def _quiet() -> None:
 
 def default_workers() -> int:
     """Return how many readers suit this machine: half its cores, at most eight."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    )
     return max(1, min(8, cores // 2))

@@ -39,19 +39,33 @@ class Padded:
     mask: Tensor
 
 
-def load_bags(units: Units, record: EncoderRecord, store: StoreFolder, cohort: str) -> tuple[Units, tuple[Bag, ...]]:
+def load_bags(
+    units: Units, record: EncoderRecord, store: StoreFolder, cohort: str
+) -> tuple[Units, tuple[Bag, ...]]:
     """Load each unit's bag; units whose features are incomplete are left out, by name.
 
     Raises BadTask with the command that makes them if no unit has features.
     """
     folder = store.encoder(record.name, record.fingerprint) / cohort
-    there = [i for i, scans in enumerate(units.scans) if all((folder / f"{scan}.h5").is_file() for scan in scans)]
+    there = [
+        i
+        for i, scans in enumerate(units.scans)
+        if all((folder / f"{scan}.h5").is_file() for scan in scans)
+    ]
     missing = sorted(set(range(len(units.ids))) - set(there))
     command = f"clearbench embed {cohort} --model {record.name}"
     if not there:
-        raise BadTask(f"no unit of cohort {cohort} has features of {record.reference}; make them: {command}")
-    names = ", ".join(units.ids[i] for i in missing[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
-    note = (f"{len(missing)} without features of {record.reference}: {names} ({command})",) if missing else ()
+        raise BadTask(
+            f"no unit of cohort {cohort} has features of {record.reference}; make them: {command}"
+        )
+    names = ", ".join(units.ids[i] for i in missing[:SHOWN]) + (
+        " …" if len(missing) > SHOWN else ""
+    )
+    note = (
+        (f"{len(missing)} without features of {record.reference}: {names} ({command})",)
+        if missing
+        else ()
+    )
     kept = units.take(there, note)
     return kept, tuple(_load(scans, folder) for scans in kept.scans)
 
@@ -70,10 +84,17 @@ def _load(scans: Sequence[str], folder: Path) -> Bag:
         indices.append(np.repeat(rows.slice_index, len(names))[present])
         views += list(np.array(names * len(rows.slice_index))[present])
     features = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return Bag(features.astype(np.float32, copy=False), tuple(ids), np.concatenate(indices), tuple(map(str, views)))
+    return Bag(
+        features.astype(np.float32, copy=False),
+        tuple(ids),
+        np.concatenate(indices),
+        tuple(map(str, views)),
+    )
 
 
-def pad(bags: Sequence[Bag], *, most: int = 0, generator: np.random.Generator | None = None) -> Padded:
+def pad(
+    bags: Sequence[Bag], *, most: int = 0, generator: np.random.Generator | None = None
+) -> Padded:
     """Put bags into one batch; with `most`, longer ones give a random `most` of their instances.
 
     That is for training only: scores are taken from whole bags.
@@ -88,7 +109,9 @@ def pad(bags: Sequence[Bag], *, most: int = 0, generator: np.random.Generator | 
     return Padded(features, mask)
 
 
-def _some(features: NDArray[np.float32], most: int, generator: np.random.Generator | None) -> NDArray[np.float32]:
+def _some(
+    features: NDArray[np.float32], most: int, generator: np.random.Generator | None
+) -> NDArray[np.float32]:
     """Draw `most` instances of a long bag."""
     if not most or len(features) <= most or generator is None:
         return features

@@ -37,7 +37,13 @@ def average_precision(truth: Floats, score: Floats, weights: Floats) -> Floats:
 
 def balanced_accuracy(truth: Floats, guess: Floats, weights: Floats) -> Floats:
     """Return the mean recall of the classes of `truth`; guess and truth are class numbers."""
-    recalls = [_ratio((weights * ((truth == k) & (guess == k))).sum(axis=1), (weights * (truth == k)).sum(axis=1)) for k in np.unique(truth)]
+    recalls = [
+        _ratio(
+            (weights * ((truth == k) & (guess == k))).sum(axis=1),
+            (weights * (truth == k)).sum(axis=1),
+        )
+        for k in np.unique(truth)
+    ]
     return _mean(np.stack(recalls))
 
 
@@ -45,7 +51,9 @@ def f1(truth: Floats, guess: Floats, weights: Floats) -> Floats:
     """Return 2·TP / (2·TP + FP + FN) of the positive class."""
     hit = (weights * ((truth == 1) & (guess == 1))).sum(axis=1)
     wrong = (weights * (truth != guess)).sum(axis=1)
-    return np.where((weights * (truth == 1)).sum(axis=1) > 0, _ratio(2 * hit, 2 * hit + wrong), np.nan)
+    return np.where(
+        (weights * (truth == 1)).sum(axis=1) > 0, _ratio(2 * hit, 2 * hit + wrong), np.nan
+    )
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
@@ -102,7 +110,9 @@ def _multiclass(truth: Floats, scores: Floats, weights: Floats) -> dict[str, Flo
     for k in range(scores.shape[1]):
         one = (truth == k).astype(float)
         found.setdefault("auroc", []).append(auroc(one, scores[:, k], weights))
-        found.setdefault("average_precision", []).append(average_precision(one, scores[:, k], weights))
+        found.setdefault("average_precision", []).append(
+            average_precision(one, scores[:, k], weights)
+        )
         found.setdefault("f1", []).append(f1(one, (guess == k).astype(float), weights))
     return _with_macro(found) | {"balanced_accuracy": balanced_accuracy(truth, guess, weights)}
 
@@ -110,5 +120,7 @@ def _multiclass(truth: Floats, scores: Floats, weights: Floats) -> dict[str, Flo
 def _with_macro(found: dict[str, list[Floats]]) -> dict[str, Floats]:
     """Name each output's score, and their mean."""
     macro = {f"{name}_macro": _mean(np.stack(values)) for name, values in found.items()}
-    each = {f"{name}/{k}": value for name, values in found.items() for k, value in enumerate(values)}
+    each = {
+        f"{name}/{k}": value for name, values in found.items() for k, value in enumerate(values)
+    }
     return macro | each

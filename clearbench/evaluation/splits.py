@@ -16,7 +16,7 @@ from clearbench.errors import BadTask
 from clearbench.evaluation.tasks import TaskCard
 from clearbench.evaluation.units import Units
 
-TUNE_PARTS = 5          # one fifth of the training patients tunes
+TUNE_PARTS = 5  # one fifth of the training patients tunes
 TRAIN_SIDES = ("train", "training")
 TUNE_SIDES = ("val", "valid", "validation", "tune")
 TEST_SIDES = ("test", "testing", "holdout")
@@ -44,7 +44,9 @@ def make_folds(units: Units, task: TaskCard) -> tuple[Fold, ...]:
     if len(patients) < task.split.folds:
         raise BadTask(f"{len(patients)} patients can't make {task.split.folds} folds")
     return tuple(
-        fold for repeat in range(task.split.repeats) for fold in _repeat(repeat, patients, labels, task)
+        fold
+        for repeat in range(task.split.repeats)
+        for fold in _repeat(repeat, patients, labels, task)
     )
 
 
@@ -61,7 +63,9 @@ def patient_labels(units: Units, task: TaskCard) -> tuple[tuple[str, ...], NDArr
     return patients, labels
 
 
-def _repeat(repeat: int, patients: Sequence[str], labels: NDArray[np.bool_], task: TaskCard) -> list[Fold]:
+def _repeat(
+    repeat: int, patients: Sequence[str], labels: NDArray[np.bool_], task: TaskCard
+) -> list[Fold]:
     """Make one repeat's folds, each from its own seed."""
     seed = task.split.seed + 1000 * repeat
     part = stratify(labels, task.split.folds, seed)
@@ -69,18 +73,34 @@ def _repeat(repeat: int, patients: Sequence[str], labels: NDArray[np.bool_], tas
     for number in range(task.split.folds):
         inside = np.flatnonzero(part != number)
         tune = inside[stratify(labels[inside], TUNE_PARTS, seed + number + 1) == 0]
-        folds.append(_fold(repeat, number, patients, np.setdiff1d(inside, tune), tune, np.flatnonzero(part == number)))
+        folds.append(
+            _fold(
+                repeat,
+                number,
+                patients,
+                np.setdiff1d(inside, tune),
+                tune,
+                np.flatnonzero(part == number),
+            )
+        )
     return folds
 
 
-def _fixed(units: Units, task: TaskCard, patients: Sequence[str], labels: NDArray[np.bool_]) -> Fold:
+def _fixed(
+    units: Units, task: TaskCard, patients: Sequence[str], labels: NDArray[np.bool_]
+) -> Fold:
     """Make the one fold of a fixed split."""
     sides = dict(zip(units.patients, (side.lower() for side in units.sides), strict=True))
-    by_side = [np.array([i for i, p in enumerate(patients) if sides[p] in names], int) for names in (TRAIN_SIDES, TUNE_SIDES, TEST_SIDES)]
+    by_side = [
+        np.array([i for i, p in enumerate(patients) if sides[p] in names], int)
+        for names in (TRAIN_SIDES, TUNE_SIDES, TEST_SIDES)
+    ]
     train, tune, test = by_side
     if not len(train) or not len(test):
         found = ", ".join(sorted(set(units.sides))) or "nothing"
-        raise BadTask(f"column {task.split.column} must name train and test patients; it holds {found}")
+        raise BadTask(
+            f"column {task.split.column} must name train and test patients; it holds {found}"
+        )
     if not len(tune):
         tune = train[stratify(labels[train], TUNE_PARTS, task.split.seed) == 0]
         train = np.setdiff1d(train, tune)
@@ -118,4 +138,6 @@ def stratify(labels: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.int
 
 def split_sha256(folds: Sequence[Fold]) -> str:
     """Return the digest of who is where; equal digests mean comparable results."""
-    return hashlib.sha256(json.dumps([asdict(fold) for fold in folds], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([asdict(fold) for fold in folds], sort_keys=True).encode()
+    ).hexdigest()

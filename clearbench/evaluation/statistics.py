@@ -42,17 +42,23 @@ class Score:
     high: float
 
 
-def score_protocol(target: str, folds: Sequence[FoldScores], *, draws: int = DRAWS, seed: int = 0) -> dict[str, Score]:
+def score_protocol(
+    target: str, folds: Sequence[FoldScores], *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Score]:
     """Return every metric of a protocol with its patient-level interval."""
     patients = sorted({patient for fold in folds for patient in fold.patients})
     place = {patient: column for column, patient in enumerate(patients)}
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(len(patients), np.full(len(patients), 1 / len(patients)), size=draws)
+    drawn = generator.multinomial(
+        len(patients), np.full(len(patients), 1 / len(patients)), size=draws
+    )
     weights = np.vstack([np.ones((1, len(patients))), drawn]).astype(np.float64)
     per_fold: dict[str, list[NDArray[np.float64]]] = {}
     for fold in folds:
         columns = [place[patient] for patient in fold.patients]
-        for name, values in score_outputs(target, fold.truth, fold.scores, weights[:, columns]).items():
+        for name, values in score_outputs(
+            target, fold.truth, fold.scores, weights[:, columns]
+        ).items():
             per_fold.setdefault(name, []).append(values)
     return {name: _score(np.stack(values)) for name, values in per_fold.items()}
 
@@ -61,7 +67,10 @@ def _score(values: NDArray[np.float64]) -> Score:
     """Average [folds, 1 + draws] over folds: the first column is the value, the others its spread."""
     known = ~np.isnan(values)
     mean = np.divide(
-        np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0), out=np.full(values.shape[1], np.nan), where=known.any(axis=0)
+        np.where(known, values, 0.0).sum(axis=0),
+        known.sum(axis=0),
+        out=np.full(values.shape[1], np.nan),
+        where=known.any(axis=0),
     )
     spread = mean[1:][~np.isnan(mean[1:])]
     if np.isnan(mean[0]) or not len(spread):

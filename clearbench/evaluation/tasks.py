@@ -14,7 +14,12 @@ METRICS = MappingProxyType(
     {
         "binary": ("auroc", "average_precision", "balanced_accuracy", "f1"),
         "multiclass": ("auroc_macro", "average_precision_macro", "balanced_accuracy", "f1_macro"),
-        "multilabel": ("auroc_macro", "average_precision_macro", "balanced_accuracy_macro", "f1_macro"),
+        "multilabel": (
+            "auroc_macro",
+            "average_precision_macro",
+            "balanced_accuracy_macro",
+            "f1_macro",
+        ),
     }
 )
 

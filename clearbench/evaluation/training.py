@@ -44,7 +44,9 @@ class _Data:
     scale: Tensor
     device: torch.device
 
-    def batch(self, rows: Sequence[int], most: int = 0, generator: np.random.Generator | None = None) -> Padded:
+    def batch(
+        self, rows: Sequence[int], most: int = 0, generator: np.random.Generator | None = None
+    ) -> Padded:
         """Pad some bags, standardise them and put them on the device."""
         padded = pad([self.bags[i] for i in rows], most=most, generator=generator)
         features = (padded.features.to(self.device) - self.mean) / self.scale
@@ -52,7 +54,9 @@ class _Data:
 
     def truth(self, rows: Sequence[int]) -> Tensor:
         """Return the targets of some units."""
-        return torch.tensor(self.targets.values[list(rows)], dtype=torch.float32, device=self.device)
+        return torch.tensor(
+            self.targets.values[list(rows)], dtype=torch.float32, device=self.device
+        )
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,14 @@ class Rows:
     test: tuple[int, ...]
 
 
-def fit_attention(bags: Sequence[Bag], targets: Targets, rows: Rows, preset: Preset, seed: int, device: torch.device) -> Scored:
+def fit_attention(
+    bags: Sequence[Bag],
+    targets: Targets,
+    rows: Rows,
+    preset: Preset,
+    seed: int,
+    device: torch.device,
+) -> Scored:
     """Train a new head on the training units and score the test units, whole bags.
 
     The learning rate and weight decay with the least loss on the tuning units are taken. Without
@@ -83,7 +94,14 @@ def fit_attention(bags: Sequence[Bag], targets: Targets, rows: Rows, preset: Pre
     tried = []
     for rate, decay in product(preset.learning_rates, preset.weight_decays):
         head = _train(data, rows.train, rows.tune if stopping else (), preset, (rate, decay), seed)
-        tried.append((_loss_on(head, data, rows.tune, _class_weights(targets, rows.train, device)), rate, decay, head))
+        tried.append(
+            (
+                _loss_on(head, data, rows.tune, _class_weights(targets, rows.train, device)),
+                rate,
+                decay,
+                head,
+            )
+        )
     _, rate, decay, head = min(tried, key=lambda trial: trial[0])
     if not stopping:
         everyone = (*rows.train, *rows.tune)
@@ -92,20 +110,41 @@ def fit_attention(bags: Sequence[Bag], targets: Targets, rows: Rows, preset: Pre
     return _score(head, data, rows.test, {"learning_rate": rate, "weight_decay": decay})
 
 
-def _standardised(bags: Sequence[Bag], targets: Targets, train: Sequence[int], preset: Preset, device: torch.device) -> _Data:
+def _standardised(
+    bags: Sequence[Bag],
+    targets: Targets,
+    train: Sequence[int],
+    preset: Preset,
+    device: torch.device,
+) -> _Data:
     """Take mean and spread of the training slices, one pass over the bags."""
     dim = bags[0].features.shape[1]
     mean, scale = np.zeros(dim), np.ones(dim)
     if preset.standardise:
         count = sum(len(bags[i].features) for i in train)
-        mean = sum((bags[i].features.sum(axis=0, dtype=np.float64) for i in train), np.zeros(dim)) / count
-        square = sum((((bags[i].features - mean) ** 2).sum(axis=0) for i in train), np.zeros(dim)) / count
+        mean = (
+            sum((bags[i].features.sum(axis=0, dtype=np.float64) for i in train), np.zeros(dim))
+            / count
+        )
+        square = (
+            sum((((bags[i].features - mean) ** 2).sum(axis=0) for i in train), np.zeros(dim))
+            / count
+        )
         scale = np.sqrt(square) + 1e-6
-    as_tensor = [torch.tensor(values, dtype=torch.float32, device=device) for values in (mean, scale)]
+    as_tensor = [
+        torch.tensor(values, dtype=torch.float32, device=device) for values in (mean, scale)
+    ]
     return _Data(bags, targets, as_tensor[0], as_tensor[1], device)
 
 
-def _train(data: _Data, train: Sequence[int], watch: Sequence[int], preset: Preset, settings: tuple[float, float], seed: int) -> AttentionMIL:
+def _train(
+    data: _Data,
+    train: Sequence[int],
+    watch: Sequence[int],
+    preset: Preset,
+    settings: tuple[float, float],
+    seed: int,
+) -> AttentionMIL:
     """Train a new head for a fixed number of steps, or (with units to watch) to its best epoch."""
     with torch.random.fork_rng(devices=[data.device] if data.device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -139,7 +178,9 @@ def _train_watched(
     return head.eval()
 
 
-def _batches(train: Sequence[int], preset: Preset, generator: np.random.Generator, steps: int) -> Iterator[list[int]]:
+def _batches(
+    train: Sequence[int], preset: Preset, generator: np.random.Generator, steps: int
+) -> Iterator[list[int]]:
     """Yield batches of shuffled units, pass after pass, `steps` in all."""
     waiting: list[int] = []
     for _ in range(steps):
@@ -204,10 +245,15 @@ def _outputs(head: AttentionMIL, data: _Data, rows: Sequence[int]) -> Iterator[H
             padded = data.batch(part)
             output = head(padded.features, padded.mask)
             lengths = padded.mask.sum(dim=1).tolist()
-            yield HeadAnswer(output.logits, [row[:n].cpu().numpy() for row, n in zip(output.attention, lengths, strict=True)])
+            yield HeadAnswer(
+                output.logits,
+                [row[:n].cpu().numpy() for row, n in zip(output.attention, lengths, strict=True)],
+            )
 
 
-def _score(head: AttentionMIL, data: _Data, rows: Sequence[int], settings: dict[str, float]) -> Scored:
+def _score(
+    head: AttentionMIL, data: _Data, rows: Sequence[int], settings: dict[str, float]
+) -> Scored:
     """Turn logits into probabilities, and keep the attention."""
     answers = list(_outputs(head, data, rows))
     logits = torch.cat([answer.logits for answer in answers])

@@ -13,7 +13,18 @@ from clearbench.errors import BadTask
 from clearbench.evaluation.tasks import TaskCard
 
 YES_NO = MappingProxyType(
-    {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1, "no": 0, "yes": 1, "negative": 0, "positive": 1}
+    {
+        "0": 0,
+        "1": 1,
+        "0.0": 0,
+        "1.0": 1,
+        "false": 0,
+        "true": 1,
+        "no": 0,
+        "yes": 1,
+        "negative": 0,
+        "positive": 1,
+    }
 )
 SHOWN = 5
 
@@ -71,7 +82,9 @@ def make_units(cohort: Cohort, task: TaskCard) -> Units:
     targets = {unit: _target(unit, scans, task) for unit, scans in chosen.items()}
     known = sorted(unit for unit, target in targets.items() if not np.isnan(target).all())
     if not known:
-        raise BadTask(f"no {task.unit} of cohort {cohort.name} has a value of {', '.join(task.labels)}")
+        raise BadTask(
+            f"no {task.unit} of cohort {cohort.name} has a value of {', '.join(task.labels)}"
+        )
     blank = len(targets) - len(known)
     return Units(
         ids=tuple(known),
@@ -90,7 +103,15 @@ def _scans(cohort: Cohort, task: TaskCard) -> list[_Scan]:
     sides = cohort.label(task.split.column) if task.split.column else [None] * count
     days = cohort.column("day") or [None] * count
     units = _unit_ids(cohort, task)
-    ids = zip(cohort.column("scan_id"), units, cohort.column("patient_id"), days, sides, *labels, strict=True)
+    ids = zip(
+        cohort.column("scan_id"),
+        units,
+        cohort.column("patient_id"),
+        days,
+        sides,
+        *labels,
+        strict=True,
+    )
     return [
         _Scan(str(scan), str(unit), str(patient), float(day or 0), str(side or ""), tuple(values))
         for scan, unit, patient, day, side, *values in ids
@@ -101,7 +122,9 @@ def _unit_ids(cohort: Cohort, task: TaskCard) -> list[str | None]:
     """Return each scan's unit."""
     if task.unit == "study" and not all(cohort.column("study_id") or [None]):
         raise BadTask(f"unit = study, and cohort {cohort.name} has no study_id for every scan")
-    return cohort.column({"patient": "patient_id", "study": "study_id", "scan": "scan_id"}[task.unit])
+    return cohort.column(
+        {"patient": "patient_id", "study": "study_id", "scan": "scan_id"}[task.unit]
+    )
 
 
 def _values(cohort: Cohort, name: str, task: TaskCard) -> list[float]:
@@ -111,7 +134,9 @@ def _values(cohort: Cohort, name: str, task: TaskCard) -> list[float]:
     bad = sorted({text for text in texts if text is not None and _key(text, task) not in allowed})
     if bad:
         wanted = ", ".join(task.classes) if task.classes else "0, 1, yes, no, true, false"
-        raise BadTask(f"label {name} of cohort {cohort.name} holds {', '.join(bad[:SHOWN])}; the task allows {wanted} (blank = unknown)")
+        raise BadTask(
+            f"label {name} of cohort {cohort.name} holds {', '.join(bad[:SHOWN])}; the task allows {wanted} (blank = unknown)"
+        )
     return [float("nan") if text is None else float(allowed[_key(text, task)]) for text in texts]
 
 
@@ -136,8 +161,13 @@ def _target(unit: str, scans: list[_Scan], task: TaskCard) -> list[float]:
         found = {value for value in values[:, 0] if not np.isnan(value)}
         if len(found) > 1:
             names = ", ".join(task.classes[int(value)] for value in sorted(found))
-            raise BadTask(f"{task.unit} {unit} has contradicting values of {task.labels[0]}: {names}")
-    return [float(np.nanmax(column)) if not np.isnan(column).all() else float("nan") for column in values.T]
+            raise BadTask(
+                f"{task.unit} {unit} has contradicting values of {task.labels[0]}: {names}"
+            )
+    return [
+        float(np.nanmax(column)) if not np.isnan(column).all() else float("nan")
+        for column in values.T
+    ]
 
 
 def _side(unit: str, scans: list[_Scan]) -> str:

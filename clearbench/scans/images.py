@@ -12,7 +12,7 @@ from clearbench.scans.volume import Pixels, Scan, clean_hu
 from clearbench.scans.windows import WINDOWS_HU
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-DEEPLESION_OFFSET = 32768       # DeepLesion's way: HU = value - 32768
+DEEPLESION_OFFSET = 32768  # DeepLesion's way: HU = value - 32768
 UNKNOWN_SPACING = (float("nan"), float("nan"), float("nan"))
 
 
@@ -50,7 +50,9 @@ def read_image_folder(folder: Path) -> Scan:
 
 def _read_windows(folder: Path, folders: dict[str, Path]) -> Scan:
     """Read 8-bit images as [n, windows, y, x]."""
-    found = {name: {path.stem: path for path in image_files(place)} for name, place in folders.items()}
+    found = {
+        name: {path.stem: path for path in image_files(place)} for name, place in folders.items()
+    }
     firsts = {stem: path for files in found.values() for stem, path in files.items()}
     paths = sorted(firsts.values(), key=lambda path: (_number(path), path.stem))
     if not paths:
@@ -89,7 +91,9 @@ def _read_hu(folder: Path) -> Scan:
         )
     for path, plane in zip(paths, planes, strict=True):
         if plane.shape != planes[0].shape or plane.dtype == np.uint8:
-            raise UnreadableScan(f"{path.name} is {plane.shape} {plane.dtype}, unlike {paths[0].name}")
+            raise UnreadableScan(
+                f"{path.name} is {plane.shape} {plane.dtype}, unlike {paths[0].name}"
+            )
     hu = clean_hu(np.stack(planes).astype(np.int32) - DEEPLESION_OFFSET)
     return _scan(hu, np.ones((len(paths), 1), bool), paths, ())
 

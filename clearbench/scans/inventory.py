@@ -16,7 +16,7 @@ from clearbench.scans.images import IMAGE_SUFFIXES, image_files, window_folders
 from clearbench.scans.slices import files_under, is_nifti
 from clearbench.scans.volume import ScanFacts, slice_distance_mm
 
-MANY_FILES = 2000       # from here on, headers are read by several processes
+MANY_FILES = 2000  # from here on, headers are read by several processes
 CHUNK = 500
 
 OnRead = Callable[[int, int], None]
@@ -68,14 +68,22 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
     slices = [item for group in read if not isinstance(group, LeftOut) for item in group]
     scans += [_dicom_scan(group) for group in group_series(slices)]
     left_out = tuple(item for item in read if isinstance(item, LeftOut))
-    return Inventory(root, tuple(sorted(scans, key=lambda scan: (scan.path, str(scan.identity)))), left_out)
+    return Inventory(
+        root, tuple(sorted(scans, key=lambda scan: (scan.path, str(scan.identity)))), left_out
+    )
 
 
-def _read_all(files: list[Path], workers: int, on_read: OnRead | None) -> list[tuple[Slice, ...] | LeftOut]:
+def _read_all(
+    files: list[Path], workers: int, on_read: OnRead | None
+) -> list[tuple[Slice, ...] | LeftOut]:
     """Read every header, in this process, or in several where there are many."""
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     several = workers > 1 and len(files) >= MANY_FILES
-    results = get_reusable_executor(workers).map(_read_chunk, chunks) if several else map(_read_chunk, chunks)
+    results = (
+        get_reusable_executor(workers).map(_read_chunk, chunks)
+        if several
+        else map(_read_chunk, chunks)
+    )
     read: list[tuple[Slice, ...] | LeftOut] = []
     for part in results:
         read += part
@@ -112,7 +120,9 @@ def _image_scan(folder: Path) -> FoundScan:
         shape=(max(counts),),
         orientation="axial",
         windows=tuple(windows),
-        facts=ScanFacts().with_problems("windows of unequal length" if len(set(counts)) > 1 else ""),
+        facts=ScanFacts().with_problems(
+            "windows of unequal length" if len(set(counts)) > 1 else ""
+        ),
     )
 
 
@@ -124,7 +134,9 @@ def _nifti_scan(file: Path) -> FoundScan:
         return FoundScan(path=file, kind="nifti", error=f"not a readable NIfTI file ({error})")
     shape = tuple(int(size) for size in header.shape)
     if len(shape) != 3:
-        return FoundScan(path=file, kind="nifti", shape=shape, error=f"{len(shape)} dimensions {shape}, not 3")
+        return FoundScan(
+            path=file, kind="nifti", shape=shape, error=f"{len(shape)} dimensions {shape}, not 3"
+        )
     return FoundScan(
         path=file,
         kind="nifti",

@@ -7,7 +7,24 @@ body and soft, FC30 and up bone and lung; GE and Philips use words and letters.
 import re
 
 SOFT_WORDS = frozenset({"STANDARD", "STD", "STD+", "SOFT", "SMOOTH", "A", "B", "BRAIN", "BODY"})
-SHARP_WORDS = frozenset({"LUNG", "BONE", "BONEPLUS", "EDGE", "DETAIL", "CHEST", "SHARP", "ULTRA", "YC", "YD", "C", "D", "E", "L"})
+SHARP_WORDS = frozenset(
+    {
+        "LUNG",
+        "BONE",
+        "BONEPLUS",
+        "EDGE",
+        "DETAIL",
+        "CHEST",
+        "SHARP",
+        "ULTRA",
+        "YC",
+        "YD",
+        "C",
+        "D",
+        "E",
+        "L",
+    }
+)
 SIEMENS = re.compile(r"^[A-Z][A-Za-z]{0,2}(\d\d)[A-Za-z]?")
 CANON = re.compile(r"^FC(\d\d)")
 

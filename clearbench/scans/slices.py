@@ -64,7 +64,9 @@ def _pick_series(
     damaged = [item for item in left_out if item.damaged]
     if damaged:
         more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
-        raise UnreadableScan(f"{damaged[0].path.name}: {damaged[0].reason}{more}; repair or remove it")
+        raise UnreadableScan(
+            f"{damaged[0].path.name}: {damaged[0].reason}{more}; repair or remove it"
+        )
     groups = group_series(slices)
     if not groups:
         raise UnreadableScan(_no_series(left_out))
@@ -123,7 +125,12 @@ def source_signature(path: Path) -> str:
 def pixels_signature(scan: Scan) -> str:
     """Hash what was read, pixels and places; equal for a copy, other for other pixels."""
     total = hashlib.sha256()
-    header = (scan.pixels.shape, scan.pixels.dtype.str, scan.windows, np.round(scan.z_mm, 2).tolist())
+    header = (
+        scan.pixels.shape,
+        scan.pixels.dtype.str,
+        scan.windows,
+        np.round(scan.z_mm, 2).tolist(),
+    )
     total.update(repr(header).encode())
     total.update(np.ascontiguousarray(scan.pixels).data)
     return total.hexdigest()
@@ -137,7 +144,9 @@ def take_every(scan: Scan, spacing_mm: float | None) -> Scan:
     if spacing_mm is None or len(scan) == 1:
         return scan
     if np.isnan(scan.z_mm).any():
-        raise UnreadableScan(f"one slice every {spacing_mm:g} mm is wanted, and its slice positions are unknown")
+        raise UnreadableScan(
+            f"one slice every {spacing_mm:g} mm is wanted, and its slice positions are unknown"
+        )
     steps = np.arange(scan.z_mm[0], scan.z_mm[-1] + spacing_mm / 2, spacing_mm)
     chosen = np.unique(np.abs(scan.z_mm[None, :] - steps[:, None]).argmin(axis=1))
     return replace(

@@ -9,10 +9,10 @@ from scipy.ndimage import map_coordinates
 
 from clearbench.errors import UnreadableScan
 
-AIR_HU = -1024          # the lowest value a CT scale holds; anything below is padding
+AIR_HU = -1024  # the lowest value a CT scale holds; anything below is padding
 OBLIQUE_LIMIT_DEG = 10.0
 SAME_POSITION_MM = 0.01
-STANDARD = "SPL"        # array axes z, y, x run towards Superior, Posterior, Left
+STANDARD = "SPL"  # array axes z, y, x run towards Superior, Posterior, Left
 
 Pixels = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -62,7 +62,9 @@ class Scan:
     def __repr__(self) -> str:
         z, y, x = self.spacing_mm
         kind = f"windows: {', '.join(self.windows)}" if self.windows else "HU"
-        return f"Scan({self.pixels.shape}, {kind}, spacing {z:.2f} × {y:.2f} × {x:.2f} mm, {STANDARD})"
+        return (
+            f"Scan({self.pixels.shape}, {kind}, spacing {z:.2f} × {y:.2f} × {x:.2f} mm, {STANDARD})"
+        )
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,9 @@ def _reordered(volume: Volume) -> Scan:
     """Transpose and flip the array axes to S, P, L; no value changes."""
     toward = np.abs(volume.directions).argmax(axis=1)
     if sorted(toward) != [0, 1, 2]:
-        raise UnreadableScan("two image axes point the same way; the orientation in the file is wrong")
+        raise UnreadableScan(
+            "two image axes point the same way; the orientation in the file is wrong"
+        )
     order = [int(np.flatnonzero(toward == lps)[0]) for lps in (2, 1, 0)]
     hu = volume.hu.transpose(order)
     signs = [volume.directions[axis, lps] for axis, lps in zip(order, (2, 1, 0), strict=True)]
@@ -166,13 +170,15 @@ def _resampled(volume: Volume) -> Volume:
     if not between > 0:
         raise UnreadableScan("a single slice can't be resampled onto axial slices")
     scale = np.array([1.0, *volume.pixel_mm])
-    basis = (volume.directions * scale[:, None]).T          # (stack mm, b, c) → LPS mm
+    basis = (volume.directions * scale[:, None]).T  # (stack mm, b, c) → LPS mm
     top = [volume.positions_mm[-1], *(count - 1 for count in volume.hu.shape[1:])]
     corners = np.array(np.meshgrid(*[(0, end) for end in top], indexing="ij")).reshape(3, -1)
     world = basis @ corners + volume.origin_mm[:, None]
     low, high = world.min(axis=1), world.max(axis=1)
     step = np.array([min(volume.pixel_mm), min(volume.pixel_mm), between])
-    x, y, z = (low[i] + step[i] * np.arange(int((high[i] - low[i]) / step[i]) + 1) for i in range(3))
+    x, y, z = (
+        low[i] + step[i] * np.arange(int((high[i] - low[i]) / step[i]) + 1) for i in range(3)
+    )
     inverse = np.linalg.inv(basis)
     slices = [_plane(volume, inverse, x, y, level) for level in z]
     return replace(

@@ -12,7 +12,11 @@ from clearbench.store.folder import StoreFolder, write_whole
 
 def cohort_names(store: StoreFolder) -> list[str]:
     """Return the names of the store's cohorts."""
-    return sorted(path.stem for path in store.cohorts.glob("*.parquet")) if store.cohorts.is_dir() else []
+    return (
+        sorted(path.stem for path in store.cohorts.glob("*.parquet"))
+        if store.cohorts.is_dir()
+        else []
+    )
 
 
 def save_cohort(cohort: Cohort, store: StoreFolder) -> Path:
@@ -47,6 +51,10 @@ def merge_cohort(cohort: Cohort, store: StoreFolder) -> Cohort:
     fresh = {row["scan_id"]: row for row in cohort.table.to_pylist()}
     stored = {row["scan_id"]: row for row in old.table.to_pylist()}
     columns = list(dict.fromkeys([*cohort.table.column_names, *old.table.column_names]))
-    rows = [{**stored.get(scan, {}), **fresh.get(scan, {})} for scan in dict.fromkeys([*stored, *fresh])]
-    table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns})
+    rows = [
+        {**stored.get(scan, {}), **fresh.get(scan, {})} for scan in dict.fromkeys([*stored, *fresh])
+    ]
+    table = pa.table(
+        {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
+    )
     return check_cohort(table, cohort.name, store.cohorts / f"{cohort.name}.parquet")

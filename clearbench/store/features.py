@@ -18,7 +18,7 @@ from clearbench.store.folder import StoreFolder, write_whole
 
 FILE_SCHEMA = 1
 ORIENTATION = "SPL"
-ALIGNMENT = 64          # bytes; Arrow and DuckDB read the features where they lie
+ALIGNMENT = 64  # bytes; Arrow and DuckDB read the features where they lie
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,9 @@ class SliceRows:
 def read_rows(path: Path) -> SliceRows:
     """Read what a file says of its slices."""
     with _opened(path) as file:
-        return SliceRows(file["slice_index"][()], file["z_mm"][()], file["present"][()].astype(bool))
+        return SliceRows(
+            file["slice_index"][()], file["z_mm"][()], file["present"][()].astype(bool)
+        )
 
 
 def _opened(path: Path) -> Any:
@@ -159,7 +161,9 @@ def _opened(path: Path) -> Any:
 
 def map_features(facts: FileFacts) -> NDArray[Any]:
     """Return features [n, views, dim], memory-mapped and read-only."""
-    array: NDArray[Any] = np.frombuffer(feature_buffer(facts), dtype=facts.dtype).reshape(facts.shape)
+    array: NDArray[Any] = np.frombuffer(feature_buffer(facts), dtype=facts.dtype).reshape(
+        facts.shape
+    )
     return array
 
 

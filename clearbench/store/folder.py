@@ -56,7 +56,9 @@ def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
     mark = folder.root / MARK
     if not mark.is_file():
         if not create:
-            raise BadStore(f"{folder.root} is no clearbench store; `clearbench embed … --store {folder.root}` makes one")
+            raise BadStore(
+                f"{folder.root} is no clearbench store; `clearbench embed … --store {folder.root}` makes one"
+            )
         if folder.root.exists() and not folder.root.is_dir():
             raise BadStore(f"{folder.root} is a file, not a folder")
         write_whole(mark, lambda draft: draft.write_text(json.dumps({"schema": SCHEMA}) + "\n"))
@@ -98,7 +100,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         if error.errno in DISK_REFUSES:
-            raise StorageFull(f"{path.parent}: the disk refuses to be written ({error.strerror}); what was complete stays, free some space and run the same command again") from error
+            raise StorageFull(
+                f"{path.parent}: the disk refuses to be written ({error.strerror}); what was complete stays, free some space and run the same command again"
+            ) from error
         raise
     except BaseException:
         draft.unlink(missing_ok=True)

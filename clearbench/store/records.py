@@ -81,7 +81,9 @@ def find_record(store: StoreFolder, reference: str, cohort: str = "") -> Encoder
     name, _, digits = reference.partition("@")
     everyone = list_encoders(store)
     known = [record for record in everyone if not cohort or has_cohort(store, record, cohort)]
-    found = [record for record in known if record.name == name and record.fingerprint.startswith(digits)]
+    found = [
+        record for record in known if record.name == name and record.fingerprint.startswith(digits)
+    ]
     if not found:
         of = f" of cohort {cohort}" if cohort else ""
         more = f"; make them with `clearbench embed {cohort or 'SCANS'} --model {name}`"
@@ -102,7 +104,9 @@ def write_run(run: RunRecord, record: EncoderRecord, store: StoreFolder) -> None
     """Add one run's record."""
     name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.json"
     path = store.encoder(record.name, record.fingerprint) / "runs" / name
-    write_whole(path, lambda draft: draft.write_text(json.dumps(asdict(run)) + "\n", encoding="utf-8"))
+    write_whole(
+        path, lambda draft: draft.write_text(json.dumps(asdict(run)) + "\n", encoding="utf-8")
+    )
 
 
 def measured_rate(record: EncoderRecord, store: StoreFolder) -> float | None:

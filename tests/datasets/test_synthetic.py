@@ -28,6 +28,7 @@ from clearbench.datasets.synthetic.findings import (
 )
 from clearbench.datasets.synthetic.scan import SIZE_PX, draw_scan, scan_grid
 from clearbench.datasets.synthetic.tissues import Tissue
+from clearbench.errors import BadRequest
 
 PATIENTS, SEED = 8, 5
 HERE = (0.5, 0.5, 0.5)
@@ -89,7 +90,7 @@ def test_a_rerun_keeps_the_files(table: Path) -> None:
 
 def test_other_parameters_do_not_overwrite(table: Path) -> None:
     """A folder that holds another cohort, or anything else, is refused."""
-    with pytest.raises(FileExistsError, match="something else"):
+    with pytest.raises(BadRequest, match="something else"):
         write_cohort(table.parent, patients=PATIENTS, seed=SEED + 1)
 
 

@@ -15,6 +15,7 @@ from clearbench.datasets.synthetic.findings import SITES, Patient, draw_patients
 from clearbench.datasets.synthetic.lesions import LesionBox
 from clearbench.datasets.synthetic.scan import DrawnScan, Seeds, draw_scan
 from clearbench.datasets.synthetic.technique import Technique, draw_technique
+from clearbench.errors import BadRequest
 from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series, write_nifti
 
 COHORT_FILE = "cohort.csv"
@@ -28,7 +29,7 @@ COHORT_COLUMNS = (
 LESION_COLUMNS = ("scan_id", "slice_index", "x1", "y1", "x2", "y2", "site", "diameter_mm")
 
 _STAMP_FILE = "synthetic.json"
-_DRAWING_VERSION = 1  # raised when the same seed would give other files
+_DRAWING_VERSION = 2  # raised when the same seed would give other files
 _SECOND_SCAN_EVERY = 15
 _WORKERS = 4
 
@@ -56,13 +57,13 @@ def write_cohort(
 
     Half of the scans are DICOM folders, half .nii.gz files; beside them lies lesions.csv.
     ``on_event(done, total)`` hears of each scan written. ``root`` appears whole or not at all.
-    Raises FileExistsError if ``root`` holds anything else, ValueError for too few patients.
+    Raises BadRequest if ``root`` holds anything else, or for too few patients.
     """
     stamp = {"patients": patients, "seed": seed, "version": _DRAWING_VERSION}
     if _stands(root, stamp):
         return root / COHORT_FILE
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f"{root} holds something else: name an empty or a new folder")
+        raise BadRequest(f"{root} holds something else: name an empty or a new folder")
     plan = plan_scans(patients, seed)
     root.parent.mkdir(parents=True, exist_ok=True)
     draft = root.with_name(f".{root.name}.{os.getpid()}.draft")
@@ -77,7 +78,7 @@ def write_cohort(
 def plan_scans(patients: int, seed: int) -> tuple[PlannedScan, ...]:
     """Draw everything about the cohort but its pixels.
 
-    Raises ValueError for too few patients.
+    Raises BadRequest for too few patients.
     """
     plan: list[PlannedScan] = []
     for index, patient in enumerate(draw_patients(patients, seed)):

@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.errors import BadRequest
+
 Site = Literal["bone", "abdomen", "mediastinum", "liver", "lung", "kidney"]
 Stage = Literal["I", "II", "III", "IV"]
 Side = Literal["train", "test"]
@@ -67,10 +69,10 @@ def stage_of(lesions: tuple[Lesion, ...]) -> Stage:
 def draw_patients(count: int, seed: int) -> tuple[Patient, ...]:
     """Deal findings to ``count`` patients so that stages and sites come out about even.
 
-    Raises ValueError for fewer patients than there are stages.
+    Raises BadRequest for fewer patients than there are stages.
     """
     if count < FEWEST_PATIENTS:
-        raise ValueError(f"{count} patients are too few: at least {FEWEST_PATIENTS} are needed")
+        raise BadRequest(f"{count} patients are too few: at least {FEWEST_PATIENTS} are needed")
     rng = np.random.default_rng([seed, 1])
     stages = [STAGES[i] for i in rng.permutation(np.arange(count) % len(STAGES))]
     ill = rng.permutation(np.arange(count) % 2)

@@ -44,7 +44,7 @@ def draw_technique(seed: int, patient: int, scan: int) -> Technique:
     kernel = _KERNELS[int(rng.integers(len(_KERNELS)))]
     manufacturer, model = _SCANNERS[int(rng.integers(len(_SCANNERS)))]
     contrast = bool(rng.random() < 0.6)
-    thickness_mm = float(rng.choice([10.0, 11.0, 12.0]))
+    thickness_mm = float(rng.choice([15.0, 16.0, 17.0]))
     return Technique(
         slices=round(rng.uniform(*_REACH_MM) / thickness_mm),
         thickness_mm=thickness_mm,

@@ -44,9 +44,13 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     Raises WeightsUnavailable if the configuration or the weights are missing or don't fit.
     """
     if card.pooling != "projection":
-        raise BadCard(f"{card.title}: open_clip encoders have pooling = projection, not {card.pooling}")
+        raise BadCard(
+            f"{card.title}: open_clip encoders have pooling = projection, not {card.pooling}"
+        )
     if weights is None:
-        raise BadCard(f"{card.title}: open_clip encoders need weights; source is hf-hub:… or a folder")
+        raise BadCard(
+            f"{card.title}: open_clip encoders need weights; source is hf-hub:… or a folder"
+        )
     config = _config(card, weights)
     tower = Tower(_visual(config, weights))
     state = read_weights(weights)
@@ -64,7 +68,9 @@ def _config(card: EncoderCard, weights: Path) -> dict[str, Any]:
             path = Path(hf_hub_download(repository, CONFIG_FILE, revision=card.revision))
         return dict(json.loads(path.read_text(encoding="utf-8"))["model_cfg"])
     except (HfHubHTTPError, OSError) as error:
-        raise WeightsUnavailable(f"no {CONFIG_FILE} beside {weights}; fetch it from {card.source}") from error
+        raise WeightsUnavailable(
+            f"no {CONFIG_FILE} beside {weights}; fetch it from {card.source}"
+        ) from error
     except (json.JSONDecodeError, KeyError) as error:
         raise WeightsUnavailable(f"{path}: not an open_clip configuration ({error})") from error
 
@@ -72,8 +78,16 @@ def _config(card: EncoderCard, weights: Path) -> dict[str, Any]:
 def _visual(config: dict[str, Any], where: Path) -> nn.Module:
     """Build the visual tower that a configuration describes."""
     try:
-        vision = {key: value for key, value in config["vision_cfg"].items() if key != "timm_model_pretrained"}
-        tower: nn.Module = _build_vision_tower(config["embed_dim"], vision, bool(config.get("quick_gelu")))
+        vision = {
+            key: value
+            for key, value in config["vision_cfg"].items()
+            if key != "timm_model_pretrained"
+        }
+        tower: nn.Module = _build_vision_tower(
+            config["embed_dim"], vision, bool(config.get("quick_gelu"))
+        )
     except (KeyError, TypeError, RuntimeError) as error:
-        raise WeightsUnavailable(f"{where.parent / CONFIG_FILE}: open_clip can't build it ({error})") from error
+        raise WeightsUnavailable(
+            f"{where.parent / CONFIG_FILE}: open_clip can't build it ({error})"
+        ) from error
     return tower

@@ -40,7 +40,9 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     Raises UnknownName for an architecture timm lacks, WeightsUnavailable for weights of another one.
     """
     if card.pooling == "projection":
-        raise BadCard(f"{card.title}: timm models have no projection; pooling is cls, mean, cls+mean or native")
+        raise BadCard(
+            f"{card.title}: timm models have no projection; pooling is cls, mean, cls+mean or native"
+        )
     if not timm.is_model(card.net):
         raise UnknownName.among("timm model", card.net, timm.list_models())
     if weights is None:
@@ -60,7 +62,9 @@ def _create(card: EncoderCard) -> Any:
     config = timm.get_pretrained_cfg(card.net)
     fixed = bool(config and config.fixed_input_size)
     size = {"img_size": card.input.size_px} if fixed else {}
-    return timm.create_model(card.net, pretrained=False, num_classes=0, in_chans=len(card.input.mean), **size)
+    return timm.create_model(
+        card.net, pretrained=False, num_classes=0, in_chans=len(card.input.mean), **size
+    )
 
 
 def _fitted(trunk: Any, state: dict[str, Any]) -> dict[str, Any]:
@@ -74,8 +78,10 @@ def _fitted(trunk: Any, state: dict[str, Any]) -> dict[str, Any]:
         if filtered is not None:
             return filtered
     if isinstance(trunk, VisionTransformer):
-        state = dict(checkpoint_filter_fn(state, trunk))     # resamples position embeddings
-    return {key: value for key, value in state.items() if key in have or not key.startswith(CLASSIFIERS)}
+        state = dict(checkpoint_filter_fn(state, trunk))  # resamples position embeddings
+    return {
+        key: value for key, value in state.items() if key in have or not key.startswith(CLASSIFIERS)
+    }
 
 
 def _by_position(have: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor] | None:
@@ -93,7 +99,10 @@ def _pool(trunk: Any, features: Tensor, pooling: str) -> Tensor:
     if features.ndim == 4:
         if pooling != "mean":
             raise BadCard(f"a network without a class token can't be pooled by {pooling}")
-        last = getattr(trunk, "output_fmt", "NCHW") == "NHWC" or features.shape[-1] == trunk.num_features
+        last = (
+            getattr(trunk, "output_fmt", "NCHW") == "NHWC"
+            or features.shape[-1] == trunk.num_features
+        )
         return _normed(trunk, features.mean(dim=(1, 2) if last else (2, 3)))
     mean = features[:, prefix:].mean(dim=1)
     if pooling == "mean":

@@ -27,7 +27,9 @@ class AttentionMIL(nn.Module):
     attention [b, n], 0 where there is padding.
     """
 
-    def __init__(self, dim: int, outputs: int, hidden: int = HIDDEN, dropout: float = DROPOUT) -> None:
+    def __init__(
+        self, dim: int, outputs: int, hidden: int = HIDDEN, dropout: float = DROPOUT
+    ) -> None:
         super().__init__()
         self.encoder = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU())
         self.aggregator = nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 1))

@@ -30,26 +30,44 @@ def fit_mean_pool(bags: Sequence[Bag], targets: Targets, rows: Rows, seed: int) 
     columns, chosen = [], []
     for label in range(targets.values.shape[1]):
         values = targets.values[:, label]
-        parts = Rows(*(tuple(i for i in part if not np.isnan(values[i])) for part in (rows.train, rows.tune)), rows.test)
-        strength = min(STRENGTHS, key=lambda c: _tuning_loss(means, values, parts, c, seed))  # noqa: B023  called at once
+        parts = Rows(
+            *(
+                tuple(i for i in part if not np.isnan(values[i]))
+                for part in (rows.train, rows.tune)
+            ),
+            rows.test,
+        )
+        strength = min(STRENGTHS, key=lambda c: _tuning_loss(means, values, parts, c, seed))
         model = _fitted(means, values, (*parts.train, *parts.tune), strength, seed)
-        columns.append(_probabilities(model, means[list(rows.test)], targets.outputs if targets.multiclass else 2))
+        columns.append(
+            _probabilities(
+                model, means[list(rows.test)], targets.outputs if targets.multiclass else 2
+            )
+        )
         chosen.append(strength)
-    scores = columns[0] if targets.multiclass else np.stack([column[:, 1] for column in columns], axis=1)
+    scores = (
+        columns[0] if targets.multiclass else np.stack([column[:, 1] for column in columns], axis=1)
+    )
     return Scored(scores, settings={"strength": ", ".join(f"{c:g}" for c in dict.fromkeys(chosen))})
 
 
-def _fitted(means: Floats, values: Floats, rows: Sequence[int], strength: float, seed: int) -> Pipeline | None:
+def _fitted(
+    means: Floats, values: Floats, rows: Sequence[int], strength: float, seed: int
+) -> Pipeline | None:
     """Fit one label; None if the units know only one value of it."""
     truth = values[list(rows)].astype(int)
     if len(set(truth)) < 2:
         return None
     model = make_pipeline(
         StandardScaler(),
-        LogisticRegression(C=strength, class_weight="balanced", max_iter=ITERATIONS, random_state=seed),
+        LogisticRegression(
+            C=strength, class_weight="balanced", max_iter=ITERATIONS, random_state=seed
+        ),
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)     # weak regularisation loses on the tuning part
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # weak regularisation loses on the tuning part
         return model.fit(means[list(rows)], truth)
 
 

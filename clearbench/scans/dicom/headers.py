@@ -151,9 +151,15 @@ def _slice(path: Path, frame: int | None, header: Dataset, places: Sequence[Data
     """Read one slice's facts, each from the first of `places` that has it."""
 
     def find(name: str, default: Any = None) -> Any:
-        return next((p[name].value for p in places if name in p and p[name].value not in (None, "")), default)
+        return next(
+            (p[name].value for p in places if name in p and p[name].value not in (None, "")),
+            default,
+        )
 
-    orientation = [float(value) for value in _needed(find("ImageOrientationPatient"), "ImageOrientationPatient", 6)]
+    orientation = [
+        float(value)
+        for value in _needed(find("ImageOrientationPatient"), "ImageOrientationPatient", 6)
+    ]
     spacing = _needed(find("PixelSpacing"), "PixelSpacing", 2)
     position = _needed(find("ImagePositionPatient"), "ImagePositionPatient", 3)
     return Slice(

@@ -11,7 +11,16 @@ from clearbench.scans.dicom.headers import Slice
 from clearbench.scans.dicom.series import Series
 from clearbench.scans.volume import Pixels, Volume, clean_hu
 
-UNDECODED = (AttributeError, EOFError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError)
+UNDECODED = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def read_volume(series: Series) -> Volume:
@@ -27,7 +36,9 @@ def read_volume(series: Series) -> Volume:
         else:
             if item.path not in files:
                 files[item.path] = _decode(item, number, len(series.slices))
-            pixels = files[item.path][item.frame] if files[item.path].ndim == 3 else files[item.path]
+            pixels = (
+                files[item.path][item.frame] if files[item.path].ndim == 3 else files[item.path]
+            )
         planes.append(_to_hu(pixels, item))
     first = series.slices[0]
     return Volume(
@@ -80,7 +91,9 @@ def _why(syntax: Any, error: Exception) -> str:
 def _to_hu(pixels: Pixels, item: Slice) -> Pixels:
     """Apply slope and intercept; whole numbers stay whole."""
     if pixels.shape[-2:] != item.shape:
-        raise UnreadableScan(f"{item.path.name} decodes to {pixels.shape}, its header says {item.shape}")
+        raise UnreadableScan(
+            f"{item.path.name} decodes to {pixels.shape}, its header says {item.shape}"
+        )
     if float(item.slope).is_integer() and float(item.intercept).is_integer():
         return clean_hu(pixels.astype(np.int32) * int(item.slope) + int(item.intercept))
     return clean_hu(pixels.astype(np.float32) * np.float32(item.slope) + np.float32(item.intercept))

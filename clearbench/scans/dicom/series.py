@@ -17,7 +17,7 @@ from clearbench.scans.volume import (
     tilt_deg,
 )
 
-UNEVEN_SHARE = 0.1      # neighbouring distances may differ by a tenth of their median
+UNEVEN_SHARE = 0.1  # neighbouring distances may differ by a tenth of their median
 TILT_LIMIT_DEG = 1.0
 
 
@@ -40,7 +40,10 @@ class Series:
     def orientation(self) -> str:
         """Return axial, coronal, sagittal or oblique, from the slice normal."""
         normal = np.abs(np.cross(self.directions[2], self.directions[1]))
-        if self.facts.gantry_tilt_deg is None and axial_angle_deg(self.directions) > OBLIQUE_LIMIT_DEG:
+        if (
+            self.facts.gantry_tilt_deg is None
+            and axial_angle_deg(self.directions) > OBLIQUE_LIMIT_DEG
+        ):
             return "oblique"
         return ("sagittal", "coronal", "axial")[int(normal.argmax())]
 
@@ -84,7 +87,9 @@ def _without_copies(slices: Sequence[Slice]) -> tuple[list[Slice], str]:
     return list(reversed(unique.values())), f"{copies} files are copies of others" if copies else ""
 
 
-def _refuse_mixture(slices: Sequence[Slice], row: NDArray[np.float64], column: NDArray[np.float64]) -> None:
+def _refuse_mixture(
+    slices: Sequence[Slice], row: NDArray[np.float64], column: NDArray[np.float64]
+) -> None:
     """Refuse a series whose slices can't be stacked."""
     sizes = sorted({item.shape for item in slices})
     if len(sizes) > 1:
@@ -94,7 +99,11 @@ def _refuse_mixture(slices: Sequence[Slice], row: NDArray[np.float64], column: N
     turned = [
         item
         for item in slices
-        if max(np.abs(np.array(item.row_axis) - row).max(), np.abs(np.array(item.column_axis) - column).max()) > 0.01
+        if max(
+            np.abs(np.array(item.row_axis) - row).max(),
+            np.abs(np.array(item.column_axis) - column).max(),
+        )
+        > 0.01
     ]
     if turned:
         raise UnreadableScan(
@@ -140,5 +149,7 @@ def _uneven(steps: NDArray[np.float64]) -> list[str]:
         return []
     if whole.all():
         missing = int(np.rint(ratio[gaps] - 1).sum())
-        return [f"{missing} slices missing (gaps of up to {steps.max():.2f} mm, usually {usual:.2f})"]
+        return [
+            f"{missing} slices missing (gaps of up to {steps.max():.2f} mm, usually {usual:.2f})"
+        ]
     return [f"uneven slice distance, {steps.min():.2f} to {steps.max():.2f} mm"]

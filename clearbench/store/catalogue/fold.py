@@ -77,7 +77,9 @@ def _known(catalogue: Path) -> dict[str, Source]:
     return {row[0]: Source(*row) for row in rows}
 
 
-def _write(draft: Path, store: StoreFolder, now: dict[str, Source], then: dict[str, Source]) -> None:
+def _write(
+    draft: Path, store: StoreFolder, now: dict[str, Source], then: dict[str, Source]
+) -> None:
     """Write the new catalogue: the old one's copy, less what went, plus what came."""
     if then:
         shutil.copyfile(store.catalogue, draft)
@@ -100,7 +102,9 @@ def _remove_features(connection: Any, paths: list[str]) -> None:
     """Forget the feature files that went or changed."""
     gone = pa.table({"path": pa.array(paths, pa.string())})
     connection.register("gone", gone)
-    connection.execute("DELETE FROM slice_rows WHERE file_id IN (SELECT file_id FROM files SEMI JOIN gone USING (path))")
+    connection.execute(
+        "DELETE FROM slice_rows WHERE file_id IN (SELECT file_id FROM files SEMI JOIN gone USING (path))"
+    )
     connection.execute("DELETE FROM files WHERE path IN (SELECT path FROM gone)")
     connection.unregister("gone")
 
@@ -151,7 +155,9 @@ def _slice_rows(number: int, path: Path, facts: FileFacts) -> pa.Table:
             "row_number": pa.array(np.arange(count * views, dtype=np.int32)),
             "slice_index": pa.array(np.repeat(rows.slice_index, views)),
             "view": pa.array(names * count),
-            "z_mm": pa.array(np.repeat(rows.z_mm, views), mask=np.isnan(np.repeat(rows.z_mm, views))),
+            "z_mm": pa.array(
+                np.repeat(rows.z_mm, views), mask=np.isnan(np.repeat(rows.z_mm, views))
+            ),
             "present": pa.array(rows.present.reshape(-1)),
         }
     )
@@ -179,8 +185,21 @@ def _replace_cohorts(connection: Any, store: StoreFolder) -> None:
     for path in sorted(store.cohorts.glob("*.parquet")) if store.cohorts.is_dir() else ():
         for row in pyarrow.parquet.read_table(path).to_pylist():
             who = {"cohort": path.stem, "scan_id": row["scan_id"], "patient_id": row["patient_id"]}
-            scans.append({**who, **{name: row.get(name) for name in SCHEMAS["cohort_scans"].names if name not in who}})
-            labels += [{**who, "label": k, "value": v} for k, v in row.items() if k not in KNOWN and v is not None]
+            scans.append(
+                {
+                    **who,
+                    **{
+                        name: row.get(name)
+                        for name in SCHEMAS["cohort_scans"].names
+                        if name not in who
+                    },
+                }
+            )
+            labels += [
+                {**who, "label": k, "value": v}
+                for k, v in row.items()
+                if k not in KNOWN and v is not None
+            ]
             splits += [{**who, "split": row["split"]}] if row.get("split") else []
     for table, rows in (("cohort_scans", scans), ("labels", labels), ("splits", splits)):
         _replace(connection, table, rows)
@@ -204,9 +223,19 @@ def _replace_results(connection: Any, store: StoreFolder) -> None:
 
 def _result_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Tell each metric of a result as a row."""
-    facts = {name: result.get(name) for name in ("task", "encoder", "fingerprint", "head", "preset", "created")}
+    facts = {
+        name: result.get(name)
+        for name in ("task", "encoder", "fingerprint", "head", "preset", "created")
+    }
     return [
-        {**facts, "metric": name, "value": score["value"], "low": score["low"], "high": score["high"], "patients": result.get("patients")}
+        {
+            **facts,
+            "metric": name,
+            "value": score["value"],
+            "low": score["low"],
+            "high": score["high"],
+            "patients": result.get("patients"),
+        }
         for name, score in result.get("scores", {}).items()
     ]
 

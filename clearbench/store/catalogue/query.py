@@ -12,11 +12,17 @@ import pyarrow.compute
 
 from clearbench.errors import BadQuery
 from clearbench.store.catalogue.fold import refresh
-from clearbench.store.catalogue.schema import FILES_OF, PLAIN_VIEWS, ROWS_OF, SCANS_VIEW, SLICES_VIEW
+from clearbench.store.catalogue.schema import (
+    FILES_OF,
+    PLAIN_VIEWS,
+    ROWS_OF,
+    SCANS_VIEW,
+    SLICES_VIEW,
+)
 from clearbench.store.features import FileFacts, feature_buffer
 from clearbench.store.folder import StoreFolder
 
-MOST_MAPS = 50_000      # Linux allows 65,530 memory maps a process; files beyond that are copied
+MOST_MAPS = 50_000  # Linux allows 65,530 memory maps a process; files beyond that are copied
 EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?(\s*\([^)]*\))?\s+", re.IGNORECASE)
 
 
@@ -79,7 +85,9 @@ def _one_select(connection: Any, sql: str) -> str:
         parts = connection.extract_statements(EXPLAIN.sub("", inner))
         kind = parts[0].type if len(parts) == 1 else kind
     if kind != duckdb.StatementType.SELECT:
-        raise BadQuery(f"exactly one SELECT is accepted, not {kind.name}; features, labels and results are written by their own commands")
+        raise BadQuery(
+            f"exactly one SELECT is accepted, not {kind.name}; features, labels and results are written by their own commands"
+        )
     return str(inner)
 
 
@@ -88,7 +96,9 @@ def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
     for name in PLAIN_VIEWS:
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM catalogue.{name}")
     connection.execute(SCANS_VIEW)
-    sets = connection.execute("SELECT DISTINCT encoder, fingerprint FROM catalogue.files ORDER BY ALL").fetchall()
+    sets = connection.execute(
+        "SELECT DISTINCT encoder, fingerprint FROM catalogue.files ORDER BY ALL"
+    ).fetchall()
     names = _view_names(sets)
     words = set(re.findall(r"\w+", statement.lower()))
     everything = "slices" in words and _mentions_embeddings(statement)
@@ -103,7 +113,9 @@ def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
             for view in wanted:
                 connection.execute(f'CREATE VIEW "{view}" AS SELECT * FROM {bound}')
     if everything and parts:
-        selects = (f"SELECT * REPLACE (embedding::FLOAT[] AS embedding) FROM {bound}" for bound in parts)
+        selects = (
+            f"SELECT * REPLACE (embedding::FLOAT[] AS embedding) FROM {bound}" for bound in parts
+        )
         connection.execute(f"CREATE VIEW slices AS {' UNION ALL '.join(selects)}")
     else:
         connection.execute(SLICES_VIEW)
@@ -121,15 +133,21 @@ def _view_names(sets: list[tuple[str, str]]) -> dict[tuple[str, str], list[str]]
     names = {}
     for encoder, fingerprint in sets:
         plain = "features_" + re.sub(r"\W", "_", encoder.lower())
-        names[encoder, fingerprint] = [f"{plain}_{fingerprint[:8]}"] + ([plain] if counts[encoder] == 1 else [])
+        names[encoder, fingerprint] = [f"{plain}_{fingerprint[:8]}"] + (
+            [plain] if counts[encoder] == 1 else []
+        )
     return names
 
 
-def _embedding_table(connection: Any, store: StoreFolder, encoder: str, fingerprint: str) -> pa.Table:
+def _embedding_table(
+    connection: Any, store: StoreFolder, encoder: str, fingerprint: str
+) -> pa.Table:
     """Return one set of features as Arrow, `embedding` being the files themselves."""
     rows = connection.sql(ROWS_OF, params=[encoder, fingerprint]).to_arrow_table()
     files = connection.execute(FILES_OF, [encoder, fingerprint]).fetchall()
-    chunks = [_embeddings(store, file, mapped=number < MOST_MAPS) for number, file in enumerate(files)]
+    chunks = [
+        _embeddings(store, file, mapped=number < MOST_MAPS) for number, file in enumerate(files)
+    ]
     table = rows.append_column("embedding", pa.chunked_array(chunks))
     present = rows.column("present")
     if not pa.compute.all(present).as_py():

@@ -5,7 +5,14 @@ from types import MappingProxyType
 import pyarrow as pa
 
 _T, _I, _D, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-_TECHNICAL = [("thickness_mm", _D), ("kernel", _T), ("contrast", _T), ("manufacturer", _T), ("model", _T), ("kvp", _D)]
+_TECHNICAL = [
+    ("thickness_mm", _D),
+    ("kernel", _T),
+    ("contrast", _T),
+    ("manufacturer", _T),
+    ("model", _T),
+    ("kvp", _D),
+]
 _WHO = [("cohort", _T), ("scan_id", _T), ("patient_id", _T)]
 _RUN = [("task", _T), ("encoder", _T), ("fingerprint", _T), ("head", _T), ("preset", _T)]
 _PREDICTED = [*_RUN, ("repeat", _I), ("fold", _I), ("seed", _I), ("unit", _T), ("patient_id", _T)]
@@ -36,10 +43,20 @@ SCHEMAS = MappingProxyType(
     }
 )  # fmt: skip
 
-_TYPES = {_T: "VARCHAR", _I: "BIGINT", _D: "DOUBLE", _B: "BOOLEAN", pa.int32(): "INTEGER", pa.float32(): "FLOAT", pa.list_(_T): "VARCHAR[]"}
+_TYPES = {
+    _T: "VARCHAR",
+    _I: "BIGINT",
+    _D: "DOUBLE",
+    _B: "BOOLEAN",
+    pa.int32(): "INTEGER",
+    pa.float32(): "FLOAT",
+    pa.list_(_T): "VARCHAR[]",
+}
 
 CREATE = ";\n".join(
-    f"CREATE TABLE {table} (" + ", ".join(f'"{field.name}" {_TYPES[field.type]}' for field in schema) + ")"
+    f"CREATE TABLE {table} ("
+    + ", ".join(f'"{field.name}" {_TYPES[field.type]}' for field in schema)
+    + ")"
     for table, schema in SCHEMAS.items()
 )
 

@@ -1,0 +1,5 @@
+"""`python -m clearbench`: the same as `clearbench`."""
+
+from clearbench.cli import main
+
+main()
