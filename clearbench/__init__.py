@@ -15,7 +15,7 @@ _PUBLIC = MappingProxyType(
         "Result": "clearbench.board.results",
         "embed": "clearbench.pipeline",
         "evaluate": "clearbench.pipeline",
-        "leaderboard": "clearbench.pipeline",
+        "leaderboard": "clearbench.board.tables",
         "load_encoder": "clearbench.encoders.encoder",
         "register_encoder": "clearbench.encoders.registry",
     }

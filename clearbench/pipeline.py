@@ -4,20 +4,13 @@ embed:     scans → slices in HU → frozen encoder → one feature file per sc
 evaluate:  features + labels → bags per patient → attention-MIL heads → honest scores → results
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from clearbench.board.results import (
-    Result,
-    make_result,
-    published_results,
-    read_results,
-    write_result,
-)
-from clearbench.board.tables import Board, make_boards
+from clearbench.board.keep import make_result, write_result
+from clearbench.board.results import Result
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.encoder import Encoder, build_encoder
 from clearbench.encoders.registry import Registered, find_encoder
@@ -25,13 +18,14 @@ from clearbench.encoders.views import choose_views
 from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.engines.local import EmbedJob, default_batch_size, run
 from clearbench.engines.plan import gather, keep, read_tasks
-from clearbench.engines.reader import default_workers
-from clearbench.errors import BadRequest, BadTask, UnknownName
-from clearbench.evaluation.protocol import HEADS, evaluate_one, prepare_task
+from clearbench.errors import BadRequest, BadTask
+from clearbench.evaluation.prepared import prepare_task
+from clearbench.evaluation.protocol import HEADS, evaluate_one
 from clearbench.evaluation.tasks import find_task
+from clearbench.scans.inventory import default_workers
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import load_cohort
-from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.folder import StoreFolder, default_store, open_store
 from clearbench.store.records import (
     EncoderRecord,
     find_record,
@@ -41,16 +35,12 @@ from clearbench.store.records import (
     pin_weights,
 )
 
-STORE_VARIABLE = "CLEARBENCH_STORE"
-DEFAULT_STORE = "clearbench-store"
+
+def _unheard(_: object) -> None:
+    """Let an event pass."""
 
 
-def default_store() -> Path:
-    """Return $CLEARBENCH_STORE, else ./clearbench-store."""
-    return Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
-
-
-def embed(
+def embed(  # noqa: PLR0913  options of a command
     scans: Path | str,
     models: Sequence[str],
     *,
@@ -69,7 +59,7 @@ def embed(
     replace: bool = False,
     dry_run: bool = False,
     registry: Iterable[Path] = (),
-    on_event: OnEvent = lambda event: None,
+    on_event: OnEvent = _unheard,
 ) -> EmbedReport:
     """Embed every scan that the store does not hold yet, with each of `models`.
 
@@ -124,7 +114,7 @@ def _check(
         raise BadRequest("--workers must be 0 (read in this process) or more")
 
 
-def _encoder(
+def _encoder(  # noqa: PLR0913  the same options
     card: Registered,
     store: StoreFolder,
     views: Sequence[str],
@@ -163,23 +153,24 @@ class EvaluationStep:
     total: int
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  options of a command
     tasks: Sequence[str],
     models: Sequence[str] = (),
     *,
-    heads: Sequence[str] = tuple(HEADS),
+    heads: Sequence[str] = (),
     preset: str = "default",
     seeds: int | None = None,
     store: Path | str | None = None,
     results: Path | str | None = None,
     device: str = "cpu",
     task_folders: Iterable[Path] = (),
-    on_step: Callable[[EvaluationStep], None] = lambda step: None,
+    on_step: Callable[[EvaluationStep], None] = _unheard,
 ) -> list[Result]:
     """Train heads on every task × encoder × head and write one result each.
 
-    `models` are names, or name@fp8 where a store holds several sets of features; none means every
-    set that the task's cohort has. Raises UnknownName, BadRequest, BadTask, BadStore.
+    `heads` are all of them by default. `models` are names, or name@fp8 where a store holds several
+    sets of features; none means every set that the task's cohort has.
+    Raises UnknownName, BadRequest, BadTask, BadStore.
     """
     if not tasks:
         raise BadRequest("name a task: --task NAME (`clearbench tasks list` shows them)")
@@ -190,7 +181,7 @@ def evaluate(
         task = find_task(name, task_folders)
         prepared = prepare_task(task, load_cohort(folder, task.card.cohort))
         for record in _records(folder, models, task.card.cohort):
-            for head in heads:
+            for head in heads or HEADS:
                 step = partial(_tell, on_step, task.name, record.name, head)
                 evaluation = evaluate_one(
                     prepared, record, folder, head, preset, seeds=seeds, device=device, on_fold=step
@@ -209,7 +200,8 @@ def _records(store: StoreFolder, models: Sequence[str], cohort: str) -> list[Enc
     records = [record for record in list_encoders(store) if has_cohort(store, record, cohort)]
     if not records:
         raise BadTask(
-            f"no encoder has features of cohort {cohort}; make them: clearbench embed {cohort} --model NAME"
+            f"no encoder has features of cohort {cohort}; make them: clearbench embed {cohort} "
+            "--model NAME"
         )
     return records
 
@@ -224,25 +216,3 @@ def _tell(
 ) -> None:
     """Pass on how far a head is."""
     on_step(EvaluationStep(task, encoder, head, done, total))
-
-
-def leaderboard(
-    folders: Sequence[Path | str] = (),
-    *,
-    store: Path | str | None = None,
-    task: str = "",
-    published: bool = True,
-) -> list[Board]:
-    """Return the boards of the store's results, of further folders, and of the published ones."""
-    root = Path(store) if store is not None else default_store()
-    own = [Path(folder) for folder in folders] or [root / "results"]
-    shipped = published_results()
-    results = read_results([*own, shipped] if published else own)
-    if task:
-        known = {result.task for result in results}
-        if task not in known:
-            raise UnknownName.among(
-                "task with results", task, known, f"; make some: clearbench evaluate --task {task}"
-            )
-        results = [result for result in results if result.task == task]
-    return make_boards(results, str(shipped))

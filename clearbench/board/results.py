@@ -1,26 +1,14 @@
-"""Result records on disk: JSON, with predictions and attention beside it as Parquet."""
+"""Result records as they lie on disk, one JSON file each, and where the published ones are."""
 
 import json
-import math
-import os
-import platform
-import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet
-
 from clearbench.errors import BadRequest
-from clearbench.evaluation.protocol import Evaluation, FoldAnswer, split_of
-from clearbench.evaluation.tasks import TaskCard
-from clearbench.store.folder import write_whole
 
 SCHEMA = 1
-FLOOR = "random"  # a card whose source begins so is a floor
 
 
 @dataclass(frozen=True)
@@ -72,139 +60,6 @@ class Result:
     def score(self, metric: str = "") -> dict[str, float | None]:
         """Return one score, the task's own metric by default; empty values if it wasn't taken."""
         return self.scores.get(metric or self.metric, {"value": None, "low": None, "high": None})
-
-
-def make_result(evaluation: Evaluation, slices_per_s: float | None) -> Result:
-    """Turn an evaluation into the record that is published."""
-    task, record, units = evaluation.prepared.task, evaluation.record, evaluation.units
-    card = record.card
-    return Result(
-        task=task.name, task_title=task.card.title, task_version=task.card.version, task_sha256=task.sha256,
-        cohort=task.card.cohort, target=task.card.target, metric=task.card.primary, outputs=task.card.outputs,
-        encoder=record.name, encoder_title=card.get("title", record.name), fingerprint=record.fingerprint,
-        views=record.views, precision=record.precision, head=evaluation.head, preset=evaluation.preset,
-        seeds=evaluation.seeds, folds=1 if task.card.split.column else task.card.split.folds,
-        repeats=1 if task.card.split.column else task.card.split.repeats, split_sha256=split_of(evaluation),
-        patients=len(set(units.patients)), units=len(units.ids),
-        test_patients=len({p for fold in evaluation.prepared.folds for p in fold.test}),
-        excluded=units.excluded, not_scored=evaluation.prepared.skipped,
-        scores={_named(name, task.card): _numbers(asdict(score)) for name, score in evaluation.scores.items()},
-        fold_scores=[_fold_row(answer) for answer in evaluation.answers],
-        floor=str(card.get("source", "")).startswith(FLOOR), licence=card.get("weights", {}).get("licence", ""),
-        parameters_m=card.get("facts", {}).get("parameters_m"), slices_per_s=slices_per_s,
-        seconds=round(evaluation.seconds, 2), versions=_versions(), cores=os.cpu_count() or 1,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    )  # fmt: skip
-
-
-def _versions() -> dict[str, str]:
-    """Return the versions that may move a score."""
-    names = ("clearbench", "torch", "scikit-learn", "numpy")
-    return {name: version(name) for name in names} | {"python": platform.python_version()}
-
-
-def _named(metric: str, card: TaskCard) -> str:
-    """Name an output's score by its label or class: auroc/2 becomes auroc/liver."""
-    name, _, number = metric.partition("/")
-    return f"{name}/{card.outputs[int(number)]}" if number else name
-
-
-def _numbers(score: dict[str, float]) -> dict[str, float | None]:
-    """Round a score for JSON, which has no NaN: a missing value is null."""
-    return {name: None if math.isnan(value) else round(value, 6) for name, value in score.items()}
-
-
-def _fold_row(answer: FoldAnswer) -> dict[str, Any]:
-    """Tell one fold: which head, how many patients."""
-    fold = answer.fold
-    return {
-        "repeat": fold.repeat, "fold": fold.number, "seed": answer.seed, "train": len(fold.train), "tune": len(fold.tune),
-        "test": len(fold.test), **answer.scored.settings,
-    }  # fmt: skip
-
-
-def write_result(result: Result, evaluation: Evaluation, folder: Path) -> Path:
-    """Write a result with its predictions and attention; the JSON last, so that it means all is there."""
-    place = folder / result.task
-    path = place / f"{result.stem}.json"
-    tables = {
-        "predictions": _predictions(result, evaluation),
-        "attention": _attention(result, evaluation),
-    }
-    for name, table in tables.items():
-        beside = place / f"{result.stem}.{name}.parquet"
-        if table.num_rows:
-            write_whole(
-                beside,
-                lambda draft, table=table: pyarrow.parquet.write_table(
-                    table, draft, compression="zstd"
-                ),
-            )
-    facts = {name: value for name, value in asdict(result).items() if name != "path"}
-    write_whole(
-        path,
-        lambda draft: draft.write_text(
-            json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8"
-        ),
-    )
-    return path
-
-
-def _run_columns(result: Result, answer: FoldAnswer, count: int) -> dict[str, list[Any]]:
-    """Return the columns that say which head spoke."""
-    facts = {
-        "task": result.task, "encoder": result.encoder, "fingerprint": result.fingerprint, "head": result.head,
-        "preset": result.preset, "repeat": answer.fold.repeat, "fold": answer.fold.number, "seed": answer.seed,
-    }  # fmt: skip
-    return {name: [value] * count for name, value in facts.items()}
-
-
-def _predictions(result: Result, evaluation: Evaluation) -> pa.Table:
-    """Tell every test unit's truth and score, one row per output."""
-    units, parts = evaluation.units, []
-    for answer in evaluation.answers:
-        for column, output in enumerate(result.outputs):
-            rows = list(answer.units)
-            truth = (
-                units.targets[rows][:, 0] == column
-                if result.target == "multiclass"
-                else units.targets[rows][:, column]
-            )
-            parts.append(
-                pa.table(
-                    _run_columns(result, answer, len(rows))
-                    | {
-                        "unit": [units.ids[row] for row in rows],
-                        "patient_id": [units.patients[row] for row in rows],
-                        "label": [output] * len(rows),
-                        "truth": pa.array(truth.astype(float), from_pandas=True),
-                        "score": answer.scored.scores[:, column],
-                    }
-                )
-            )
-    return pa.concat_tables(parts)
-
-
-def _attention(result: Result, evaluation: Evaluation) -> pa.Table:
-    """Tell the attention on every instance of every test unit; no rows for heads without any."""
-    units, parts = evaluation.units, []
-    for answer in evaluation.answers:
-        for row, weights in zip(answer.units, answer.scored.attention, strict=False):
-            bag = evaluation.bags[row]
-            parts.append(
-                pa.table(
-                    _run_columns(result, answer, len(weights))
-                    | {
-                        "unit": [units.ids[row]] * len(weights),
-                        "patient_id": [units.patients[row]] * len(weights),
-                        "scan_id": list(bag.scan_ids),
-                        "slice_index": pa.array(bag.slice_index, pa.int32()),
-                        "view": list(bag.views),
-                        "weight": pa.array(weights, pa.float32()),
-                    }
-                )
-            )
-    return pa.concat_tables(parts) if parts else pa.table({})
 
 
 def read_results(folders: Iterable[Path]) -> list[Result]:

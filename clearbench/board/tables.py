@@ -5,11 +5,14 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from clearbench.board.results import Result
+from clearbench.board.results import Result, published_results, read_results
+from clearbench.errors import UnknownName
 
 INTERVAL_NOTE = (
-    "Intervals: 95 %, percentile bootstrap over patients; heads are not trained anew. Overlapping intervals "
+    "Intervals: 95 %, percentile bootstrap over patients; heads are not trained anew. Overlapping "
+    "intervals "
     "don't tell encoders apart, and rows stand in order of their value, not of proven rank."
 )
 COLUMNS = (
@@ -58,8 +61,26 @@ class Board:
     notes: tuple[str, ...]
 
 
+def leaderboard(
+    folders: Sequence[Path | str], task: str = "", *, published: bool = True
+) -> list[Board]:
+    """Return the boards of the results below some folders, beside the published ones.
+
+    Raises UnknownName for a task without results, BadRequest for a file that is no result.
+    """
+    shipped = published_results()
+    own = [Path(folder) for folder in folders]
+    results = read_results([*own, shipped] if published else own)
+    known = {result.task for result in results}
+    if task and task not in known:
+        hint = f"; make some: clearbench evaluate --task {task}"
+        raise UnknownName.among("task with results", task, known, hint)
+    kept = [result for result in results if task in ("", result.task)]
+    return make_boards(kept, str(shipped) if published else "")
+
+
 def make_boards(results: Sequence[Result], published: str = "") -> list[Board]:
-    """Sort results into one board per task and task version; results below `published` are marked so."""
+    """Sort results into one board per task, version and split; mark those below `published`."""
     tasks: dict[tuple[str, int, str], list[Result]] = {}
     for result in results:
         tasks.setdefault((result.task, result.task_version, result.split_sha256), []).append(result)

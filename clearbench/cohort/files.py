@@ -1,9 +1,11 @@
 """Tables on disk (CSV of any dialect, Parquet) ↔ Arrow tables of text."""
 
+import csv
+import io
 import os
+from collections import Counter
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -11,6 +13,7 @@ import pyarrow.parquet
 from clearbench.errors import BadCohort, BadRequest
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet"})
+DELIMITERS = ",;\t|"
 BLANK = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 
 
@@ -20,31 +23,68 @@ def is_table(path: Path) -> bool:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read CSV (delimiter and quoting are found out) or Parquet, every column as text.
+    """Read CSV (its delimiter is found out) or Parquet, every column as text.
 
     Blank cells are null. Raises BadCohort if the file is missing, empty or not such a table.
     """
     if not path.is_file():
         raise BadCohort(f"{path}: no such file")
-    if path.suffix.lower() == ".parquet":
-        source = "read_parquet(?)"
-    else:
-        source = "read_csv(?, all_varchar = true, header = true, normalize_names = false)"
-    try:
-        with duckdb.connect() as connection:
-            table = connection.sql(f"SELECT * FROM {source}", params=[str(path)]).to_arrow_table()
-    except duckdb.Error as error:
-        raise BadCohort(f"{path}: not a readable table ({str(error).splitlines()[0]})") from error
-    if table.num_rows == 0:
+    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    twice = [name for name, count in Counter(name for name, _ in columns).items() if count > 1]
+    if twice:
+        raise BadCohort(f"{path}: more than one column is called {', '.join(twice)}")
+    if not columns or not columns[0][1]:
         raise BadCohort(f"{path}: the table has no rows")
-    columns = [_as_text(table.column(name)) for name in table.column_names]
-    return pa.table(dict(zip((n.strip() for n in table.column_names), columns, strict=True)))
+    return pa.table({name: _as_text(values) for name, values in columns})
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.Array:
-    """Turn any column to text; blanks and the usual words for "unknown" become null."""
-    values = [None if value is None else _text(value) for value in column.to_pylist()]
-    return pa.array([None if v is None or v.lower() in BLANK else v for v in values], pa.string())
+def _read_parquet(path: Path) -> list[tuple[str, list[object]]]:
+    """Return names and values of a Parquet file's columns."""
+    try:
+        table = pyarrow.parquet.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        raise BadCohort(f"{path}: not a readable Parquet file ({error})") from error
+    return [(name.strip(), table.column(name).to_pylist()) for name in table.column_names]
+
+
+def _read_csv(path: Path) -> list[tuple[str, list[object]]]:
+    """Return names and cells of a CSV file's columns; nameless blank columns are left out."""
+    lines = list(io.StringIO(_decoded(path), newline=""))
+    header = next((line for line in lines if line.strip()), "")
+    try:
+        reader = csv.reader(lines, delimiter=max(DELIMITERS, key=header.count))
+        numbered = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise BadCohort(f"{path}: not a readable CSV file ({error})") from error
+    names = [name.strip() for name in numbered[0][1]] if numbered else []
+    rows = [_fitted(row, len(names), f"{path}, line {line}") for line, row in numbered[1:]]
+    columns = [(name, [row[place] for row in rows]) for place, name in enumerate(names)]
+    if any(not name and any(cells) for name, cells in columns):
+        raise BadCohort(f"{path}: a column has cells and no name in the first line")
+    return [(name, list(cells)) for name, cells in columns if name]
+
+
+def _decoded(path: Path) -> str:
+    """Return a file's text; UTF-8, or UTF-16 as Excel writes it."""
+    content = path.read_bytes()
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise BadCohort(f"{path}: not in UTF-8; save it as CSV in UTF-8") from error
+
+
+def _fitted(row: list[str], width: int, where: str) -> list[str]:
+    """Return a row of just `width` cells; only blank cells may be too many."""
+    if len(row) < width or any(cell.strip() for cell in row[width:]):
+        raise BadCohort(f"{where}: {len(row)} cells under {width} column names")
+    return row[:width]
+
+
+def _as_text(values: list[object]) -> pa.Array:
+    """Turn any values to text; blanks and the usual words for "unknown" become null."""
+    texts = [None if value is None else _text(value) for value in values]
+    return pa.array([None if t is None or t.lower() in BLANK else t for t in texts], pa.string())
 
 
 def _text(value: object) -> str:

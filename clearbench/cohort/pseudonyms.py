@@ -35,16 +35,38 @@ class Pseudonyms:
 
 
 def open_pseudonyms(store: Path) -> Pseudonyms:
-    """Read the store's secret, or make one with owner-only rights."""
+    """Read the store's secret, or make one with owner-only rights.
+
+    Raises BadStore if the secret is shorter than it was made: pseudonyms under it could be guessed.
+    """
     path = store / SECRET_FILE
     store.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _make_secret(path)
+    secret = path.read_bytes()
+    if len(secret) < SECRET_BYTES:
+        raise BadStore(f"{path}: the secret is damaged; put its copy back, or begin a new store")
+    return Pseudonyms(secret)
+
+
+def _make_secret(path: Path) -> None:
+    """Write a new secret whole; of several processes that try at once, the first one's stays."""
+    draft = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
+    with _open_private(draft) as file:
+        file.write(secrets.token_hex(SECRET_BYTES // 2))
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+        path.hardlink_to(draft)
     except FileExistsError:
-        return Pseudonyms(path.read_bytes())
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(32))
-    return Pseudonyms(path.read_bytes())
+        pass
+    finally:
+        draft.unlink()
+
+
+def _open_private(path: Path) -> TextIO:
+    """Open a new file for writing that only its owner may read."""
+    return os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w", newline="", encoding="utf-8"
+    )
 
 
 def remember_keys(store: Path, keys: Mapping[str, str]) -> Path:

@@ -74,7 +74,7 @@ def read_cohort(path: Path, name: str = "") -> Cohort:
 
     Raises BadCohort naming the rows at fault.
     """
-    return check_cohort(read_table(path), name or "", path)
+    return check_cohort(read_table(path), name, path)
 
 
 def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
@@ -125,12 +125,12 @@ def _cohort_name(table: pa.Table, source: Path) -> str:
     """Take the name from the cohort column, else from the file's stem."""
     if "cohort" not in table.column_names:
         return source.stem
-    names = sorted({str(name) for name in table.column("cohort").to_pylist()})
+    names = sorted({name for name in table.column("cohort").to_pylist() if name})
     if len(names) > 1:
         raise BadCohort(
             f"{source}: several cohorts in one table ({', '.join(names[:SHOWN])}); split it"
         )
-    return names[0]
+    return names[0] if names else source.stem
 
 
 def _some(values: Sequence[str]) -> str:
@@ -158,7 +158,8 @@ def _bad_ids(table: pa.Table, name: str) -> list[str]:
         bad = [v for v in values.to_pylist() if v is not None and not ID_PATTERN.fullmatch(v)]
         if bad:
             faults.append(
-                f"{column} may hold letters, digits, dot, dash and underscore (at most 100), not {_some(bad)}"
+                f"{column} may hold letters, digits, dot, dash and underscore (at most 100), "
+                f"not {_some(bad)}"
             )
     if not ID_PATTERN.fullmatch(name):
         faults.append(f"the cohort's name may not be {name!r}; give one with --name")
@@ -191,7 +192,7 @@ def _two_splits(table: pa.Table) -> list[str]:
 
 def _absolute(path: Path, base: Path) -> Path:
     """Resolve a cell's path from the table's folder, without following links."""
-    return Path(os.path.abspath(base / path))
+    return Path(os.path.abspath(base / path))  # noqa: PTH100  resolve() would follow links
 
 
 def _missing_files(paths: Sequence[Path]) -> list[str]:

@@ -67,7 +67,7 @@ class Encoder:
         parts = []
         for start in range(0, len(slices_hu), batch_size):
             images = self.prepare(slices_hu[start : start + batch_size], ())
-            parts.append(self.forward(images.flatten(0, 1)).unflatten(0, images.shape[:2]).cpu())
+            parts.append(self.forward(images.flatten(0, 1)).reshape(*images.shape[:2], -1).cpu())
         features: NDArray[np.float32] = torch.cat(parts).numpy()
         return features
 
@@ -80,16 +80,22 @@ class Encoder:
         if windows:
             self.check_windows(windows)
         with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(
-                self.device, non_blocking=True
-            )
+            tensor = torch.from_numpy(_native(pixels)).to(self.device, non_blocking=True)
             return prepare(tensor, windows, self.views, self.card.input)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Run the network over prepared images [b, c, size, size] → [b, dim] float32, on the device."""
+        """Run the network over prepared images [b, c, size, size] → [b, dim] float32, on the device.
+
+        Raises BadCard if the network's features are not as long as the card says.
+        """
         with torch.inference_mode():
             batch = images.to(DTYPES[self.precision], memory_format=torch.channels_last)
             features: Tensor = self.network(batch).float()
+        if features.shape != (len(images), self.card.dim):
+            raise BadCard(
+                f"{self.name}: the card says dim = {self.card.dim}, and the network answers "
+                f"{tuple(features.shape)} to {len(images)} images"
+            )
         return features
 
     def check_windows(self, windows: tuple[str, ...]) -> None:
@@ -102,11 +108,17 @@ class Encoder:
         lost = [name for view in self.views for name in view.window_names if name not in windows]
         if lost:
             raise UnreadableScan(
-                f"these images hold the windows {have}, not {', '.join(lost)}; type --views {','.join(windows)}"
+                f"these images hold the windows {have}, not {', '.join(lost)}; "
+                f"type --views {','.join(windows)}"
             )
 
 
-def load_encoder(
+def _native(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels as torch takes them: contiguous, writable, in this machine's byte order."""
+    return np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W"])
+
+
+def load_encoder(  # noqa: PLR0913  each is an option of its own
     name: str,
     *,
     device: str = "auto",
@@ -145,17 +157,13 @@ def build_encoder(
     chosen = choose_views(card, views)
     place = choose_device(device)
     exact = choose_precision(precision, place)
-    file = (
-        find_weights(card, Path(weights) if weights is not None else None)
-        if found.build is None
-        else None
-    )
+    own = Path(weights) if weights is not None else None
+    file = find_weights(card, own) if found.build is None or own is not None else None
     network = (found.build or family_builder(card))(card, file)
     network.eval().requires_grad_(False)
     digest = file_sha256(file) if file is not None else module_sha256(network)
-    network.to(
-        place, DTYPES[exact], memory_format=torch.channels_last
-    )  # convolutions run faster so
+    network.to(place, DTYPES[exact])
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
     return Encoder(
         name=found.name,
         card=card,

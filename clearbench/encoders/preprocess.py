@@ -17,7 +17,8 @@ def prepare(
     pixels   [n, y, x] HU, or [n, windows, y, x] uint8 that were windowed before
     returns  [n, views, c, size, size] float32 on the device of `pixels`
     """
-    squares = [_resized(_square(_channels(pixels, windows, view)), facts) for view in views]
+    lowest = float(AIR_HU) if facts.channels == "hu" else 0.0
+    squares = [_resized(_square(_channels(pixels, windows, view), lowest), facts) for view in views]
     mean = torch.tensor(facts.mean, device=pixels.device)[:, None, None]
     std = torch.tensor(facts.std, device=pixels.device)[:, None, None]
     return (torch.stack(squares, dim=1) - mean) / std
@@ -35,17 +36,15 @@ def _channels(pixels: Tensor, windows: tuple[str, ...], view: View) -> Tensor:
     return torch.cat(scaled, dim=1) if len(scaled) > 1 else scaled[0]
 
 
-def _square(channels: Tensor) -> Tensor:
+def _square(channels: Tensor, lowest: float) -> Tensor:
     """Pad the shorter side with air (the lowest value), so that resizing keeps proportions."""
     height, width = channels.shape[-2:]
     if height == width:
         return channels
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
-    value = 0.0 if float(channels.min()) >= 0.0 else float(AIR_HU)
-    return functional.pad(
-        channels, (left, side - width - left, top, side - height - top), value=value
-    )
+    around = (left, side - width - left, top, side - height - top)
+    return functional.pad(channels, around, value=lowest)
 
 
 def _resized(channels: Tensor, facts: InputFacts) -> Tensor:

@@ -97,7 +97,8 @@ _registered: dict[str, Registered] = {}
 def register_encoder(card: EncoderCard | dict[str, Any], build: Build, *, name: str = "") -> str:
     """Add an encoder to this process; returns the name under which it is now known.
 
-    `build(card, weights)` returns a torch module: [b, c, size, size] → [b, dim].
+    `build(card, weights)` returns a torch module: [b, c, size, size] → [b, dim]; `weights` is the
+    file that the user names (--weights), else None, and finding them is the builder's.
     Raises BadCard if the card breaks its rules.
     """
     checked = (

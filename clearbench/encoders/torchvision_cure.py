@@ -28,9 +28,9 @@ def _import_or_declare() -> None:
             raise
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
-        library = torch.library.Library("torchvision", "DEF")
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for operator in MISSING_OPERATORS:
-            library.define(operator + SIGNATURE)
+            library.define(operator + SIGNATURE)  # type: ignore[no-untyped-call]
         _declared.append(library)
         importlib.import_module("torchvision")
 

@@ -8,7 +8,8 @@ from clearbench.encoders.registry import EncoderCard
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.scans.windows import WINDOWS_HU
 
-OWN_WINDOW = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_]*)=(?P<low>-?[\d.]+):(?P<high>-?[\d.]+)")
+NUMBER = r"-?\d+(?:\.\d*)?"
+OWN_WINDOW = re.compile(rf"(?P<name>[A-Za-z]\w*)=(?P<low>{NUMBER}):(?P<high>{NUMBER})", re.ASCII)
 
 
 @dataclass(frozen=True)

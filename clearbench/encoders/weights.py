@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import socket
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +31,9 @@ USUAL_FILES = (
     "open_clip_pytorch_model.bin",
 )
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
+HUB_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]  # of the HTTP library under the hub's client
+# what torch and safetensors raise over bytes that are no weights
+DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError)
 
 
 def find_weights(card: EncoderCard, override: Path | None = None) -> Path | None:
@@ -107,13 +111,15 @@ def _downloaded(card: EncoderCard, repository: str, offline: str) -> Path:
         return Path(hf_hub_download(repository, name, revision=card.revision))
     except GatedRepoError as error:
         raise WeightsUnavailable(
-            f"{card.title} is gated: accept its licence at {page}, then set HF_TOKEN to your access token, {offline}"
+            f"{card.title} is gated: accept its licence at {page}, "
+            f"then set HF_TOKEN to your access token, {offline}"
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
         raise WeightsUnavailable(
-            f"the hub has no {repository} (revision {card.revision or 'main'}), or wants a token (HF_TOKEN) for it; {offline}"
+            f"the hub has no {repository} (revision {card.revision or 'main'}), "
+            f"or wants a token (HF_TOKEN) for it; {offline}"
         ) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (HUB_ERROR, OSError, ValueError) as error:
         raise WeightsUnavailable(_no_network(card, offline)) from error
 
 
@@ -139,8 +145,12 @@ def _hub_answers() -> bool:
 def _no_network(card: EncoderCard, offline: str) -> str:
     """Say that the hub can't be reached, and why that may be."""
     if _is_offline():
-        return f"{card.title}: its weights are not in the cache and HF_HUB_OFFLINE is set; unset it, {offline}"
-    return f"{card.title}: the model hub can't be reached and the weights are not in the cache; get a connection, {offline}"
+        why = "its weights are not in the cache and HF_HUB_OFFLINE is set; unset it"
+    else:
+        why = (
+            "the model hub can't be reached and the weights are not in the cache; get a connection"
+        )
+    return f"{card.title}: {why}, {offline}"
 
 
 def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:
@@ -150,7 +160,8 @@ def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:
     found = file_sha256(path)
     if found != card.weights.sha256:
         raise WeightsUnavailable(
-            f"{path}: sha256 {found[:12]}… is not the card's {card.weights.sha256[:12]}…; remove the file and fetch it again"
+            f"{path}: sha256 {found[:12]}… is not the card's {card.weights.sha256[:12]}…; "
+            "remove the file and fetch it again"
         )
 
 
@@ -180,27 +191,29 @@ def read_weights(path: Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise WeightsUnavailable(
-            f"{path}: not a readable file of weights ({str(error).splitlines()[0]})"
-        ) from error
-    except Exception as error:
-        if type(error).__name__ != "UnpicklingError":
-            raise
+    except UnpicklingError as error:
         raise WeightsUnavailable(
             f"{path}: this pickle holds more than tensors and is not opened; ask for safetensors"
         ) from error
+    except DAMAGED as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsUnavailable(f"{path}: not a readable file of weights ({said})") from error
     inner = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(inner, dict):
         raise WeightsUnavailable(f"{path}: holds no state dict")
     return inner
 
 
+def _shape(value: Any) -> Any:
+    """Return a tensor's shape; None if it is something else."""
+    return getattr(value, "shape", None)
+
+
 def load_strictly(module: torch.nn.Module, state: dict[str, Any], where: Path | str) -> None:
     """Load a state dict, refusing left-over, missing and misshapen keys."""
     have = module.state_dict()
     extra, missing = sorted(set(state) - set(have)), sorted(set(have) - set(state))
-    other = [k for k in state if k in have and state[k].shape != have[k].shape]
+    other = [k for k in state if k in have and _shape(state[k]) != have[k].shape]
     if extra or missing or other:
         parts = [
             f"{len(keys)} {word} (e.g. {keys[0]})"

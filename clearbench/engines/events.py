@@ -54,7 +54,7 @@ class EncoderRun:
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """What `embed` did, encoder by encoder; `left_out` counts files that are no scans, by reason."""
+    """What `embed` did, by encoder; `left_out` counts the files that are no scans, by reason."""
 
     cohort: str
     store: str

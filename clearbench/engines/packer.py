@@ -79,8 +79,7 @@ def encode(
             yield read
             moment = time.perf_counter()
             continue
-        for done in _feed(encoder, read, read.scan, waiting, batch_size, clock):
-            yield done
+        yield from _feed(encoder, read, read.scan, waiting, batch_size, clock)
         moment = time.perf_counter()
     while waiting:
         yield from _run_batch(encoder, waiting, batch_size, clock)
@@ -148,7 +147,7 @@ def _run_batch(
 
 
 def _take(waiting: deque[_Segment], batch_size: int) -> list[_Segment]:
-    """Take exactly `batch_size` images from the queue, or all there are, splitting the last segment."""
+    """Take `batch_size` images from the queue, or all there are; the last segment is split."""
     batch: list[_Segment] = []
     room = batch_size
     while waiting and room:

@@ -1,4 +1,4 @@
-"""What is to be embedded: a table, a stored cohort, a folder or a file → a cohort and read tasks."""
+"""What is to be embedded: a table, a stored cohort, a folder or a file → read tasks."""
 
 import re
 from collections import Counter
@@ -51,14 +51,15 @@ def gather(
         return Gathered(load_cohort(store, str(scans)), Counter())
     known = ", ".join(cohort_names(store)) or "none yet"
     raise BadRequest(
-        f"{scans}: no such table, folder or file, and no cohort of that name in {store.root} ({known})"
+        f"{scans}: no such table, folder or file, and no cohort of that name in {store.root} "
+        f"({known})"
     )
 
 
 def _from_folder(
     path: Path, store: StoreFolder, name: str, keep_ids: bool, workers: int
 ) -> Gathered:
-    """Make a cohort of a bare folder or file, under pseudonyms; their key table stays in the store."""
+    """Make a cohort of a bare folder or file, under pseudonyms whose keys stay in the store."""
     inventory = find_scans(path, workers=workers)
     if not inventory.scans:
         reasons = "; ".join(

@@ -1,6 +1,5 @@
 """Read scans ahead of the network, in other processes; imported by them, so without torch."""
 
-import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -131,7 +130,8 @@ def _read_alone(task: ReadTask) -> ReadScan:
     """Read a scan in a process of its own, to learn whether it was the one that killed the pool."""
     pool = _pool(1)
     try:
-        return pool.submit(read_one, task).result()
+        read: ReadScan = pool.submit(read_one, task).result()
+        return read
     except BrokenExecutor:
         return ReadScan(task, "failed", reason=DIED)
     finally:
@@ -148,11 +148,3 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 def _quiet() -> None:
     """Ignore Ctrl-C in a reader; its parent stops it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def default_workers() -> int:
-    """Return how many readers suit this machine: half its cores, at most eight."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
-    )
-    return max(1, min(8, cores // 2))

@@ -9,21 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clearbench.cohort.table import Cohort
 from clearbench.errors import BadRequest, BadTask, UnknownName
 from clearbench.evaluation.bags import Bag, load_bags
 from clearbench.evaluation.heads.mean_pool import fit_mean_pool
+from clearbench.evaluation.prepared import Prepared
 from clearbench.evaluation.presets import Preset, find_preset
-from clearbench.evaluation.splits import Fold, make_folds, patient_labels, split_sha256
+from clearbench.evaluation.splits import Fold, split_sha256
 from clearbench.evaluation.statistics import FoldScores, Score, score_protocol
-from clearbench.evaluation.tasks import Task, TaskCard
+from clearbench.evaluation.tasks import TaskCard
 from clearbench.evaluation.training import Rows, Scored, Targets, fit_attention
-from clearbench.evaluation.units import Units, make_units
+from clearbench.evaluation.units import Units
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord
 
-LEAST_PATIENTS = 10  # positives (and negatives) a label needs, of all patients
-LEAST_PER_FOLD = 2  # and in every test fold
 SEEDS_FIXED_SPLIT = 3  # heads per fixed split; repeated folds train one per fold and repeat
 HEADS = MappingProxyType(
     {
@@ -33,16 +31,6 @@ HEADS = MappingProxyType(
 )
 
 OnFold = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A task on one cohort: what is classified, and the folds that every encoder shares."""
-
-    task: Task
-    units: Units
-    folds: tuple[Fold, ...]
-    skipped: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -74,37 +62,6 @@ class Evaluation:
     def units(self) -> Units:
         """Return the units evaluated."""
         return self.prepared.units
-
-
-def prepare_task(task: Task, cohort: Cohort) -> Prepared:
-    """Make units and folds from labels alone, so that every encoder meets the same ones.
-
-    Raises BadTask if the labels can't carry the task.
-    """
-    units = make_units(cohort, task.card)
-    folds = make_folds(units, task.card)
-    skipped = _too_rare(units, folds, task.card)
-    if len(skipped) == len(task.card.outputs):
-        raise BadTask(f"{task.name}: nothing can be scored: {'; '.join(skipped)}")
-    return Prepared(task, units, folds, skipped)
-
-
-def _too_rare(units: Units, folds: Sequence[Fold], task: TaskCard) -> tuple[str, ...]:
-    """Name the labels (or classes) with too few patients to be scored."""
-    patients, labels = patient_labels(units, task)
-    place = {patient: row for row, patient in enumerate(patients)}
-    tests = [[place[patient] for patient in fold.test] for fold in folds]
-    notes = []
-    for column, name in enumerate(task.outputs):
-        positive = labels[:, column]
-        total = min(int(positive.sum()), int((~positive).sum()))
-        fewest = min(min(int(positive[rows].sum()), int((~positive[rows]).sum())) for rows in tests)
-        if total < LEAST_PATIENTS or fewest < LEAST_PER_FOLD:
-            notes.append(
-                f"{name}: {int(positive.sum())} of {len(patients)} patients are positive, and {fewest} of the rarer kind are in the smallest "
-                f"test fold; {LEAST_PATIENTS} patients of each kind and {LEAST_PER_FOLD} per fold are needed"
-            )
-    return tuple(notes)
 
 
 def evaluate_one(

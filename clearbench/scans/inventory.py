@@ -1,5 +1,6 @@
 """What lies under a path: every scan that would be read, and every file that would not, and why."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -179,3 +180,11 @@ def _place(slices: tuple[Slice, ...]) -> Path:
     if len(files) == 1:
         return next(iter(files))
     return Path(commonpath([file.parent for file in files]))
+
+
+def default_workers() -> int:
+    """Return how many readers suit this machine: half its cores, at most eight."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    )
+    return max(1, min(8, cores // 2))

@@ -13,6 +13,8 @@ from clearbench.errors import BadStore, StorageFull
 
 SCHEMA = 1
 MARK = "store.json"
+STORE_VARIABLE = "CLEARBENCH_STORE"
+DEFAULT_STORE = "clearbench-store"
 DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -45,6 +47,11 @@ class StoreFolder:
     def encoder(self, name: str, fingerprint: str) -> Path:
         """The folder of one encoder's features."""
         return self.features / f"{name}-{fingerprint[:8]}"
+
+
+def default_store() -> Path:
+    """Return $CLEARBENCH_STORE, else ./clearbench-store."""
+    return Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
 
 
 def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:

@@ -14,11 +14,10 @@ from clearbench.encoders import torchvision_cure  # noqa: F401  before open_clip
 
 # isort: split
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError
 from open_clip.model import _build_vision_tower
 
 from clearbench.encoders.registry import EncoderCard
-from clearbench.encoders.weights import load_strictly, read_weights
+from clearbench.encoders.weights import HUB_ERROR, load_strictly, read_weights
 from clearbench.errors import BadCard, WeightsUnavailable
 
 CONFIG_FILE = "open_clip_config.json"
@@ -62,16 +61,16 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
 def _config(card: EncoderCard, weights: Path) -> dict[str, Any]:
     """Read the configuration beside the weights, or the hub's."""
     path = weights.parent / CONFIG_FILE
+    scheme, _, repository = card.source.partition(":")
     try:
-        if not path.is_file():
-            repository = card.source.removeprefix("hf-hub:")
+        if not path.is_file() and scheme == "hf-hub":
             path = Path(hf_hub_download(repository, CONFIG_FILE, revision=card.revision))
         return dict(json.loads(path.read_text(encoding="utf-8"))["model_cfg"])
-    except (HfHubHTTPError, OSError) as error:
+    except (HUB_ERROR, OSError) as error:
         raise WeightsUnavailable(
             f"no {CONFIG_FILE} beside {weights}; fetch it from {card.source}"
         ) from error
-    except (json.JSONDecodeError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise WeightsUnavailable(f"{path}: not an open_clip configuration ({error})") from error
 
 

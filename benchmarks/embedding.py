@@ -1,0 +1,168 @@
+"""Slices per second of embedding, against the published way and the bare network, in one run.
+
+    python benchmarks/embedding.py [--scans 8] [--slices 16] [-o REPORT.md]
+
+ViT-B/16 with random weights, one view, over DICOM series of 512 × 512 (synthetic pixels):
+(a) the published way: one slice per forward pass, float32, PIL transforms, in one process;
+(b) `clearbench embed`, end to end: reading, preparing, network, writing;
+(c) the bare network on ready tensors, same batch size and precision as (b).
+Speed depends on the machine, ratios less so.
+"""
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import torch
+from PIL import Image
+
+from clearbench import pipeline
+from clearbench.datasets.synthetic.cohort import plan_scans
+from clearbench.datasets.synthetic.scan import draw_scan
+from clearbench.encoders.encoder import Encoder, load_encoder
+from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series
+
+CARD = """
+title = "ViT-B/16, seeded random weights"
+family = "timm"
+source = "random:0"
+net = "vit_base_patch16_224"
+dim = 768
+pooling = "cls"
+[weights]
+licence = "Apache-2.0"
+[input]
+size_px = 224
+views = { abdomen = [-160.0, 240.0] }
+mean = [0.485, 0.456, 0.406]
+std = [0.229, 0.224, 0.225]
+"""
+SIZE_PX = 512
+
+
+def write_scans(root: Path, scans: int, slices: int) -> None:
+    """Write synthetic CT as DICOM series of 512 x 512."""
+    for number, plan in enumerate(plan_scans(max(scans, 4), 1)[:scans]):
+        drawn = draw_scan(plan.patient, plan.technique, plan.seeds)
+        rows = np.arange(SIZE_PX) * drawn.hu.shape[1] // SIZE_PX
+        levels = np.arange(slices) % drawn.hu.shape[0]
+        hu = np.ascontiguousarray(drawn.hu[levels][:, rows][:, :, rows])
+        header = DicomHeader(
+            patient_id=f"bench-{number}",
+            study_uid=seeded_uid("study", str(number)),
+            series_uid=seeded_uid("series", str(number)),
+            accession_number="",
+            thickness_mm=5.0,
+            kernel="B30f",
+            contrast=False,
+            manufacturer="none",
+            model="none",
+            kvp=120.0,
+            series_description="benchmark",
+        )
+        write_dicom_series(root / f"scan-{number}", hu, (5.0, 0.7, 0.7), header=header)
+
+
+def published_way(root: Path, encoder: Encoder) -> float:
+    """Embed file by file: PIL resize, one slice per forward pass; returns slices per second."""
+    low, high = encoder.views[0].windows_hu[0]
+    mean, std = (
+        np.array(values, np.float32)[:, None, None]
+        for values in (encoder.card.input.mean, encoder.card.input.std)
+    )
+    files = sorted(root.rglob("*.dcm"))
+    start = time.perf_counter()
+    for path in files:
+        dataset = pydicom.dcmread(path)
+        hu = dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
+        grey = (np.clip((hu - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+        image = Image.fromarray(grey).convert("RGB").resize((224, 224), Image.Resampling.BICUBIC)
+        array = (np.asarray(image, np.float32).transpose(2, 0, 1) / 255 - mean) / std
+        with torch.inference_mode():
+            encoder.network.float()(torch.from_numpy(array)[None]).numpy()
+    return len(files) / (time.perf_counter() - start)
+
+
+def bare_network(encoder: Encoder, count: int, batch_size: int) -> float:
+    """Run the network alone on ready tensors; returns slices per second."""
+    images = torch.randn(batch_size, 3, 224, 224)
+    encoder.forward(images)
+    start = time.perf_counter()
+    for _ in range(-(-count // batch_size)):
+        encoder.forward(images)
+    return batch_size * -(-count // batch_size) / (time.perf_counter() - start)
+
+
+def end_to_end(root: Path, card: Path, batch_size: int, store: Path) -> float:
+    """Run `embed`; returns slices per second, reading and writing included."""
+    report = pipeline.embed(root, [str(card)], store=store, batch_size=batch_size, name="bench")
+    run = report.runs[0]
+    if report.failed:
+        raise SystemExit(f"failed: {report.failed}")
+    return run.slices / run.seconds
+
+
+def measure(scans: int, slices: int, batch_size: int) -> str:
+    """Measure all three and write the report."""
+    with tempfile.TemporaryDirectory() as folder:
+        root, card = Path(folder) / "dicom", Path(folder) / "vit-base-random.toml"
+        card.write_text(CARD)
+        write_scans(root, scans, slices)
+        exact = load_encoder(str(card), precision="float32", device="cpu")
+        encoder = load_encoder(str(card), device="cpu")
+        bare = bare_network(encoder, scans * slices, batch_size)
+        embed = end_to_end(root, card, batch_size, Path(folder) / "store")
+        bare_again = bare_network(encoder, scans * slices, batch_size)
+        published = published_way(root, exact)
+    c = (bare + bare_again) / 2
+    rows = [
+        f"| (a) published way: one slice per forward, float32, PIL | {published:.2f} | 1.00 |",
+        f"| (b) `clearbench embed`, end to end, {encoder.precision}, batch {batch_size} | "
+        f"{embed:.2f} | {embed / published:.2f} |",
+        f"| (c) bare network, {encoder.precision}, batch {batch_size} (before and after b) | "
+        f"{c:.2f} | {c / published:.2f} |",
+    ]
+    head = (
+        f"{scans} DICOM series of {slices} slices, 512 × 512; ViT-B/16, random weights, one view; "
+        f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__} "
+        f"({torch.backends.cpu.get_cpu_capability()})."
+    )
+    return "\n".join(
+        [
+            "# Embedding: slices per second",
+            "",
+            "`python benchmarks/embedding.py`",
+            "",
+            head,
+            "",
+            "| way | slices/s | × (a) |",
+            "|---|--:|--:|",
+            *rows,
+            "",
+            f"b / a = {embed / published:.2f} · b / c = {embed / c:.2f}",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scans", type=int, default=8)
+    parser.add_argument("--slices", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    report = measure(options.scans, options.slices, options.batch_size)
+    print(report)
+    if options.output:
+        options.output.write_text(report, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

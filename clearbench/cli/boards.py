@@ -1,0 +1,131 @@
+"""`clearbench evaluate`, `clearbench leaderboard` and `clearbench demo`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearbench.cli.options import Output, Store, TaskFolders, store_path, words
+
+FORMATS = ("table", "md", "csv", "json")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(demo)
+    app.command()(evaluate)
+    app.command()(leaderboard)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where the demo's files go.")] = Path(
+        "clearbench-demo"
+    ),
+) -> None:
+    """Show the whole path on a synthetic cohort: scans, features, heads, leaderboard, SQL."""
+    from clearbench.demo import run_demo
+    from clearbench.display.demo import show_demo
+
+    show_demo(run_demo, out)
+
+
+def evaluate(
+    task: Annotated[
+        list[str],
+        typer.Option(
+            "--task", "-t", help="A task's name or card; may be repeated.", show_default=False
+        ),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Features by name, or name@fp8. [default: all of the cohort]",
+            show_default=False,
+        ),
+    ] = None,
+    all_models: Annotated[
+        bool, typer.Option("--all-models", help="Every set of features that the cohort has.")
+    ] = False,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--head",
+            help="abmil, mean-logreg; may be repeated. [default: both]",
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option("--preset", help="default, or clear for the paper's settings.")
+    ] = "default",
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds", help="Heads per fold. [default: 1, for a fixed split 3]", show_default=False
+        ),
+    ] = None,
+    store: Store = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results", help="Where results go. [default: <store>/results]", show_default=False
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="Where heads are trained.")] = "cpu",
+    tasks: TaskFolders = None,
+) -> None:
+    """Train heads on stored features with honest splits, and score them with intervals."""
+    from clearbench import pipeline
+    from clearbench.board.tables import make_boards
+    from clearbench.display.boards import EvaluationProgress, show_boards
+    from clearbench.errors import BadRequest
+
+    if all_models and model:
+        raise BadRequest("--all-models and --model exclude each other")
+    with EvaluationProgress() as progress:
+        found = pipeline.evaluate(
+            words(task),
+            words(model),
+            heads=words(head) or (),
+            preset=preset,
+            seeds=seeds,
+            store=store_path(store),
+            results=results,
+            device=device,
+            task_folders=tasks or (),
+            on_step=lambda step: progress(
+                f"{step.task} · {step.encoder} · {step.head}", step.done, step.total
+            ),
+        )
+    show_boards(make_boards(found))
+
+
+def leaderboard(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of results. [default: the store's]", show_default=False),
+    ] = None,
+    store: Store = None,
+    task: Annotated[
+        str, typer.Option("--task", "-t", help="Only this task.", show_default=False)
+    ] = "",
+    fmt: Annotated[str, typer.Option("--format", help="table, md, csv or json.")] = "table",
+    output: Output = None,
+    own: Annotated[bool, typer.Option("--own", help="Leave the published results out.")] = False,
+) -> None:
+    """Show results as tables: the store's beside the published ones."""
+    from clearbench.board.tables import as_csv, as_json, as_markdown
+    from clearbench.board.tables import leaderboard as make
+    from clearbench.display.boards import show_boards
+    from clearbench.display.console import out, save_text
+    from clearbench.errors import BadRequest
+
+    if fmt not in FORMATS:
+        raise BadRequest(f"--format {fmt}: {', '.join(FORMATS)}")
+    boards = make(folders or [store_path(store) / "results"], task, published=not own)
+    if fmt == "table" and output is None:
+        show_boards(boards)
+        return
+    text = {"md": as_markdown, "csv": as_csv, "json": as_json}.get(fmt, as_markdown)(boards)
+    save_text(text, output) if output else out.out(text, end="")

@@ -1,0 +1,218 @@
+"""`clearbench scans` and `clearbench cohort …`: what would be read, and its labels."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearbench.cli.options import Json, KeepIds, Output, Store, store_path
+
+cohort_app = typer.Typer(
+    help="Tables of scans, patients and labels.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(scans)
+    app.add_typer(cohort_app, name="cohort")
+
+
+def scans(
+    path: Annotated[
+        Path, typer.Argument(help="A folder of scans, or one file.", show_default=False)
+    ],
+    output: Output = None,
+    store: Store = None,
+    keep_ids: KeepIds = False,
+    as_json: Json = False,
+) -> None:
+    """List what would be read: series, shape, spacing, thickness, kernel, problems."""
+    from clearbench.cohort.files import write_table
+    from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
+    from clearbench.datasets.series import key_table, name_scans, series_table
+    from clearbench.display.console import dump, warn
+    from clearbench.display.scans import show_inventory
+    from clearbench.scans.inventory import default_workers, find_scans
+
+    inventory = find_scans(path, workers=default_workers())
+    root = store_path(store)
+    names = open_pseudonyms(root)
+    named = name_scans(inventory, names, keep_ids=keep_ids)
+    table = series_table(named, keep_ids=keep_ids)
+    if not keep_ids:
+        remember_keys(root, key_table(named))
+    if output is not None:
+        write_table(table, output)
+        warn(f"written: {output} ({table.num_rows} series)")
+    if as_json:
+        dump({"scans": table.to_pylist(), "left_out": dict(inventory.reasons())})
+    elif output is None:
+        show_inventory(inventory, named)
+
+
+@cohort_app.command()
+def build(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="folder for your own scans, or a public data set (ct-ich).", show_default=False
+        ),
+    ],
+    root: Annotated[Path, typer.Argument(help="Where the scans lie.", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The cohort table to write, .csv or .parquet.",
+            show_default=False,
+        ),
+    ],
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="A table of labels (folder only).")
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            help="PatientID, AccessionNumber, StudyInstanceUID, SeriesInstanceUID or path.",
+        ),
+    ] = "PatientID",
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            "--pick",
+            help='Which series of a study: SQL "WHERE … ORDER BY …" over the series table.',
+        ),
+    ] = None,
+    store: Store = None,
+    keep_ids: KeepIds = False,
+) -> None:
+    """Make a cohort table: your own folder and labels, or a public data set's folder."""
+    from clearbench.errors import BadRequest
+
+    if dataset != "folder":
+        _build_published(dataset, root, output)
+    elif labels is None:
+        raise BadRequest(
+            "a cohort of your own folder needs its labels: --labels CSV --on PatientID"
+        )
+    else:
+        _build_folder(root, labels, on, pick, output, store_path(store), keep_ids)
+
+
+def _build_published(dataset: str, root: Path, output: Path) -> None:
+    """Write a public data set's cohort."""
+    from clearbench.cohort.files import write_table
+    from clearbench.cohort.table import check_cohort
+    from clearbench.datasets.published import build_published
+    from clearbench.display.console import show_list
+    from clearbench.display.scans import show_cohort
+
+    found = build_published(dataset, root, output)
+    cohort = check_cohort(found.table, "", output)
+    write_table(found.table, output)
+    show_cohort(cohort)
+    show_list(found.missing, "missing")
+
+
+def _build_folder(
+    root: Path, labels: Path, on: str, pick: str | None, output: Path, store: Path, keep_ids: bool
+) -> None:
+    """Write one's own cohort, and keep the key table in the store."""
+    from clearbench.cohort.files import write_table
+    from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
+    from clearbench.cohort.table import check_cohort
+    from clearbench.datasets.folder import build_folder
+    from clearbench.datasets.pick import DEFAULT_PICK
+    from clearbench.datasets.series import key_table
+    from clearbench.display.scans import show_built, show_cohort, show_left_out
+    from clearbench.scans.inventory import default_workers, find_scans
+
+    inventory = find_scans(root, workers=default_workers())
+    chosen = pick or DEFAULT_PICK
+    built = build_folder(
+        inventory, labels, on, output, names=open_pseudonyms(store), pick=chosen, keep_ids=keep_ids
+    )
+    cohort = check_cohort(built.table, "", output)
+    if not keep_ids:
+        remember_keys(store, key_table(list(built.scans)))
+    write_table(built.table, output)
+    show_built(built, output, chosen)
+    show_left_out(inventory.reasons())
+    show_cohort(cohort)
+
+
+@cohort_app.command()
+def add(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A cohort table, or labels for a cohort that the store knows.", show_default=False
+        ),
+    ],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            help="The cohort's name. [default: its cohort column, else the file's stem]",
+            show_default=False,
+        ),
+    ] = "",
+    store: Store = None,
+) -> None:
+    """Add a cohort to the store, or bring new or changed labels, without embedding again."""
+    from clearbench.cohort.files import read_table
+    from clearbench.cohort.labels import update_labels
+    from clearbench.cohort.table import check_cohort
+    from clearbench.display.scans import show_cohort
+    from clearbench.store.cohorts import cohort_names, load_cohort, merge_cohort, save_cohort
+    from clearbench.store.folder import open_store
+
+    folder = open_store(store_path(store), create=True)
+    table = read_table(file)
+    known = name or ("" if "path" in table.column_names else file.stem)
+    if "path" not in table.column_names and known in cohort_names(folder):
+        cohort = update_labels(load_cohort(folder, known), table, file)
+    else:
+        cohort = merge_cohort(check_cohort(table, name, file), folder)
+    save_cohort(cohort, folder)
+    show_cohort(cohort)
+
+
+@cohort_app.command(name="list")
+def list_cohorts(store: Store = None, as_json: Json = False) -> None:
+    """List the cohorts of a store."""
+    from clearbench.display.console import dump, show_rows
+    from clearbench.store.cohorts import cohort_names, load_cohort
+    from clearbench.store.folder import open_store
+
+    folder = open_store(store_path(store))
+    cohorts = [load_cohort(folder, name) for name in cohort_names(folder)]
+    rows = [
+        {
+            "cohort": c.name,
+            "scans": c.table.num_rows,
+            "patients": len(set(c.column("patient_id"))),
+            "labels": ", ".join(c.labels),
+        }
+        for c in cohorts
+    ]
+    dump(rows) if as_json else show_rows(rows)
+
+
+@cohort_app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A cohort of the store.", show_default=False)],
+    store: Store = None,
+    as_json: Json = False,
+) -> None:
+    """Show a cohort's labels and their values."""
+    from clearbench.display.console import dump
+    from clearbench.display.scans import show_cohort
+    from clearbench.store.cohorts import load_cohort
+    from clearbench.store.folder import open_store
+
+    cohort = load_cohort(open_store(store_path(store)), name)
+    dump(cohort.table.to_pylist()) if as_json else show_cohort(cohort)

@@ -1,0 +1,144 @@
+"""`clearbench embed` and `clearbench store …`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearbench.cli.options import Json, KeepIds, Registry, Store, store_path, words
+
+store_app = typer.Typer(help="The folder of features.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(embed)
+    app.add_typer(store_app, name="store")
+
+
+def embed(
+    scans: Annotated[
+        str,
+        typer.Argument(
+            help="A cohort table, a cohort of the store, a folder, or one file.", show_default=False
+        ),
+    ],
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", help="An encoder's name; may be repeated.")
+    ] = None,
+    views: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--views", help="Windows to embed under, e.g. brain,bone or soft=-100:200 (HU)."
+        ),
+    ] = None,
+    store: Store = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            help="The cohort's name. [default: its cohort column, else the file's name]",
+            show_default=False,
+        ),
+    ] = "",
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.")
+    ] = "auto",
+    store_dtype: Annotated[
+        str, typer.Option("--store-dtype", help="float32, or float16 to save space.")
+    ] = "float32",
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Images per forward pass.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Reader processes; 0 reads in this one.")
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="Who does the work: local.")] = "local",
+    shard: Annotated[str, typer.Option("--shard", help="Only the i-th of n parts, e.g. 2/8.")] = "",
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="A file or offline folder of weights.")
+    ] = None,
+    registry: Registry = None,
+    resample: Annotated[
+        bool,
+        typer.Option("--resample", help="Interpolate oblique and tilted series onto axial slices."),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Embed anew what is done, e.g. after pixels changed.")
+    ] = False,
+    keep_ids: KeepIds = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+) -> None:
+    """Embed every scan that the store does not hold yet."""
+    from clearbench import pipeline
+    from clearbench.display.embedding import EmbedProgress, show_report
+    from clearbench.errors import UnknownName
+
+    if engine != "local":
+        raise UnknownName.among("engine", engine, ["local"])
+    with EmbedProgress() as progress:
+        report = pipeline.embed(
+            scans,
+            words(model),
+            store=store_path(store),
+            views=words(views),
+            device=device,
+            precision=precision,
+            store_dtype=store_dtype,
+            batch_size=batch_size,
+            workers=workers,
+            shard=shard,
+            weights=weights,
+            name=name,
+            keep_ids=keep_ids,
+            resample=resample,
+            replace=replace,
+            dry_run=dry_run,
+            registry=registry or (),
+            on_event=progress,
+        )
+    show_report(report, dry_run=dry_run)
+    raise typer.Exit(1 if report.failed else 0)
+
+
+@store_app.command()
+def info(store: Store = None, as_json: Json = False) -> None:
+    """Show which features a store holds."""
+    from clearbench.display.console import dump, show_rows
+    from clearbench.store.feature_store import FeatureStore
+
+    table = FeatureStore(store_path(store)).table(
+        "SELECT encoder || '@' || fingerprint[:8] AS features, cohort, count(DISTINCT scan_id) AS "
+        "scans, "
+        "count(DISTINCT scan_id || slice_index) AS slices, list(DISTINCT view ORDER BY view) AS "
+        "views "
+        "FROM slices GROUP BY ALL ORDER BY ALL"
+    )
+    dump(table.to_pylist()) if as_json else show_rows(table.to_pylist())
+
+
+@store_app.command()
+def verify(store: Store = None) -> None:
+    """Read every feature file and compare it with its sha256."""
+    from clearbench.display.console import say, show_list
+    from clearbench.store.feature_store import FeatureStore
+
+    checked = FeatureStore(store_path(store)).verify()
+    say(f"{checked.intact} feature files are intact, {len(checked.damaged)} are not")
+    show_list(checked.damaged, "damaged; remove them and embed again")
+    raise typer.Exit(1 if checked.damaged else 0)
+
+
+@store_app.command()
+def reindex(store: Store = None) -> None:
+    """Rebuild catalogue.duckdb from features/, cohorts/ and results/."""
+    from clearbench.display.console import say
+    from clearbench.store.catalogue.fold import refresh
+    from clearbench.store.folder import open_store
+
+    say(f"rebuilt: {refresh(open_store(store_path(store)), anew=True)}")

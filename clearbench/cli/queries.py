@@ -1,0 +1,63 @@
+"""`clearbench query` and `clearbench similar`: SQL over a store."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearbench.cli.options import Output, Store, store_path
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(query)
+    app.command()(similar)
+
+
+def query(
+    sql: Annotated[
+        str,
+        typer.Argument(
+            help="One SELECT over encoders, scans, slices, features_<encoder>, labels, splits, "
+            "results, predictions, attention.",
+            show_default=False,
+        ),
+    ],
+    store: Store = None,
+    fmt: Annotated[str, typer.Option("--format", help="table, csv, json or parquet.")] = "table",
+    output: Output = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", help="Give up after so many seconds.")
+    ] = None,
+) -> None:
+    """Answer one SELECT over features, labels and results."""
+    from clearbench.display.answers import show_answer
+    from clearbench.store.feature_store import FeatureStore
+
+    table = FeatureStore(store_path(store)).table(sql, timeout_s=timeout)
+    show_answer(table, _format(fmt, output), output)
+
+
+def _format(fmt: str, output: Path | None) -> str:
+    """Take the format from the file's suffix if none is named."""
+    suffix = output.suffix.lower().lstrip(".") if output else ""
+    return suffix if fmt == "table" and suffix in ("csv", "json", "parquet") else fmt
+
+
+def similar(
+    scan_id: Annotated[str, typer.Argument(show_default=False)],
+    slice_index: Annotated[
+        int, typer.Argument(metavar="SLICE", help="The slice's number.", show_default=False)
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="An encoder's name.", show_default=False)
+    ],
+    k: Annotated[int, typer.Option("-k", help="How many neighbours.")] = 10,
+    store: Store = None,
+) -> None:
+    """Find the slices of other scans whose features are nearest (cosine)."""
+    from clearbench.display.console import show_rows
+    from clearbench.store.feature_store import FeatureStore
+
+    table = FeatureStore(store_path(store)).similar(scan_id, slice_index, model, k)
+    show_rows(table.to_pylist())

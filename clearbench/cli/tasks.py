@@ -1,0 +1,129 @@
+"""`clearbench tasks …`: which questions are asked."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearbench.cli.options import Json, Store, TaskFolders, store_path, words
+
+tasks_app = typer.Typer(help="Tasks: their cards.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.add_typer(tasks_app, name="tasks")
+
+
+@tasks_app.command(name="list")
+def list_tasks(tasks: TaskFolders = None, as_json: Json = False) -> None:
+    """List every task, in one line each."""
+    from clearbench.display.console import dump, show_rows
+    from clearbench.evaluation.tasks import find_task, task_names
+
+    found = [find_task(name, tasks or ()) for name in task_names(tasks or ())]
+    rows = [
+        {
+            "task": t.name,
+            "title": t.card.title,
+            "cohort": t.card.cohort,
+            "target": t.card.target,
+            "metric": t.card.primary,
+            "version": t.card.version,
+        }
+        for t in found
+    ]
+    dump(rows) if as_json else show_rows(rows)
+
+
+@tasks_app.command()
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
+    ],
+    tasks: TaskFolders = None,
+    as_json: Json = False,
+) -> None:
+    """Show a task's card."""
+    from clearbench.display.console import dump, show_rows
+    from clearbench.evaluation.tasks import find_task
+
+    task = find_task(name, tasks or ())
+    card = task.card.model_dump(mode="json")
+    rows = [
+        {"fact": key, "value": str(value)} for key, value in card.items() if value not in ("", [])
+    ]
+    dump({"name": task.name, "sha256": task.sha256, **card}) if as_json else show_rows(rows)
+
+
+@tasks_app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The task's name.", show_default=False)],
+    cohort: Annotated[
+        str, typer.Option("--cohort", help="A cohort of the store.", show_default=False)
+    ],
+    labels: Annotated[
+        list[str],
+        typer.Option(
+            "--labels", help="One label column, or several for multilabel.", show_default=False
+        ),
+    ],
+    unit: Annotated[
+        str, typer.Option("--unit", help="What one bag is: patient, study or scan.")
+    ] = "patient",
+    split: Annotated[
+        str,
+        typer.Option("--split", help="A column with train and test, instead of repeated folds."),
+    ] = "",
+    store: Store = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Where to write the card. [default: ./tasks/NAME.toml]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a task card for a cohort of your own; target and classes are read off its labels."""
+    from clearbench.display.console import say
+    from clearbench.evaluation.new_task import write_task
+    from clearbench.store.cohorts import load_cohort
+    from clearbench.store.folder import open_store
+
+    found = load_cohort(open_store(store_path(store)), cohort)
+    written = write_task(
+        found,
+        words(labels),
+        output or Path("tasks") / f"{name}.toml",
+        unit=unit,
+        split_column=split,
+    )
+    say(f"{written.path}: {written.summary}")
+    say(f"next: clearbench evaluate --task {name if output is None else written.path}")
+
+
+@tasks_app.command()
+def check(
+    name: Annotated[
+        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
+    ],
+    store: Store = None,
+    tasks: TaskFolders = None,
+) -> None:
+    """Check a task against its cohort: units, labels, folds."""
+    from clearbench.display.console import say, show_list
+    from clearbench.evaluation.prepared import prepare_task
+    from clearbench.evaluation.tasks import find_task
+    from clearbench.store.cohorts import load_cohort
+    from clearbench.store.folder import open_store
+
+    task = find_task(name, tasks or ())
+    prepared = prepare_task(task, load_cohort(open_store(store_path(store)), task.card.cohort))
+    patients = len(set(prepared.units.patients))
+    say(
+        f"{task.name}: {len(prepared.units.ids)} {task.card.unit} units of {patients} patients, "
+        f"{len(prepared.folds)} folds"
+    )
+    show_list([*prepared.units.excluded, *prepared.skipped], "note")

@@ -1,0 +1,98 @@
+"""Where things are printed: answers to standard output, progress and problems to standard error."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+SHOWN = 8
+WIDTH_IN_FILES = 240  # columns, where there is no terminal to fit
+
+
+def _console(*, stderr: bool) -> Console:
+    """Make a console that fits its terminal, or doesn't fold lines in a file or pipe."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr, highlight=False, width=None if stream.isatty() else WIDTH_IN_FILES
+    )
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+
+def say(text: str) -> None:
+    """Print one line of an answer, words only."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print one line to standard error, words only."""
+    err.print(text, markup=False, soft_wrap=True)
+
+
+def dump(value: Any) -> None:
+    """Print records as JSON."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    """Print rows as a table; columns that are blank throughout are left out."""
+    columns = dict.fromkeys(name for row in rows for name in row)
+    used = [name for name in columns if any(row.get(name) not in (None, "", ()) for row in rows)]
+    table = Table(
+        title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
+    for name in used:
+        numeric = all(isinstance(row.get(name), int | float | None) for row in rows)
+        folds = name == used[-1] and not numeric
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(
+            name, justify=justify, no_wrap=not folds, overflow="fold" if folds else "ellipsis"
+        )
+    for row in rows:
+        table.add_row(*(cell(row.get(name)) for name in used))
+    out.print(table)
+
+
+def cell(value: Any) -> str:
+    """Write one cell."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return _short_list(value)
+    return str(value).replace("[", "\\[")
+
+
+def _short_list(values: Sequence[Any]) -> str:
+    """Write a list; a long one by its first values and its length."""
+    texts = [cell(value) for value in values[:4]]
+    more = f", … {len(values)} values" if len(values) > 4 else ""
+    return ", ".join(texts) + more
+
+
+def show_list(lines: Sequence[str], title: str) -> None:
+    """Print a titled list, a few lines of it and how many more."""
+    if lines:
+        warn(f"{title}:")
+        for line in lines[:SHOWN]:
+            warn(f"  {line}")
+        if len(lines) > SHOWN:
+            warn(f"  … and {len(lines) - SHOWN} more")
+
+
+def save_text(text: str, target: Path) -> None:
+    """Write text whole to a file and say where."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.tmp")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(target)
+    warn(f"written: {target}")

@@ -1,0 +1,129 @@
+"""Embedding, as a person sees it: progress, one line a scan without a terminal, the report."""
+
+import os
+import time
+from collections import Counter
+from types import TracebackType
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from clearbench.display.console import err, out, say, show_list, warn
+from clearbench.display.scans import show_left_out
+from clearbench.engines.events import EmbedReport, EmbedStarted, EncoderRun, ScanOutcome
+
+
+class EmbedProgress:
+    """Show events as they come: a bar on a terminal, else one line a scan on standard error."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("embedding"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn("scans · {task.fields[rate]} slices/s ·"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("left"),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self._start = time.monotonic()
+        self._slices = 0
+        self._done = 0
+        self._total = 0
+
+    def __enter__(self) -> "EmbedProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: EmbedStarted | ScanOutcome) -> None:
+        """Show one event."""
+        if isinstance(event, EmbedStarted):
+            self._started(event)
+        else:
+            self._finished(event)
+
+    def _started(self, event: EmbedStarted) -> None:
+        """Head the work on one encoder."""
+        views = ", ".join(event.views)
+        warn(
+            f"{event.encoder} · {event.dim}-d · views {views} · {event.precision} on "
+            f"{event.device} · features {event.fingerprint[:8]}"
+        )
+        for task in self._bar.task_ids:
+            self._bar.remove_task(task)
+        self._bar.add_task("embedding", total=event.scans, rate="–")
+        self._start, self._slices, self._done, self._total = time.monotonic(), 0, 0, event.scans
+
+    def _finished(self, event: ScanOutcome) -> None:
+        """Count one scan."""
+        self._slices += event.slices
+        self._done += 1
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        rate = f"{self._slices / seconds:.1f}"
+        if err.is_terminal:
+            self._bar.update(self._bar.task_ids[-1], completed=self._done, rate=rate)
+        else:
+            more = event.reason or "; ".join(event.problems)
+            warn(
+                f"[{self._done}/{self._total}] {event.scan_id} {event.status} {event.slices} "
+                f"slices · {rate} slices/s{f' · {more}' if more else ''}"
+            )
+
+
+def show_report(report: EmbedReport, *, dry_run: bool = False) -> None:
+    """Say what was written, skipped and failed, where time went, and what to type next."""
+    for run in report.runs:
+        _show_run(run, dry_run)
+    for note in report.notes:
+        warn(f"note: {note}")
+    show_left_out(Counter(dict(report.left_out)))
+    written = [run.started.encoder for run in report.runs if run.of("written")]
+    if written and not dry_run:
+        models = " ".join(f"--model {name}" for name in written)
+        store = (
+            ""
+            if report.store == (os.environ.get("CLEARBENCH_STORE") or "clearbench-store")
+            else f" --store {report.store}"
+        )
+        say(f'next: clearbench query "SELECT * FROM scans LIMIT 5"{store}')
+        say(
+            f"      clearbench tasks new NAME --cohort {report.cohort} --labels …   then   "
+            f"clearbench evaluate --task NAME {models}{store}"
+        )
+
+
+def _show_run(run: EncoderRun, dry_run: bool) -> None:
+    """Say what one encoder did."""
+    written, skipped, failed = (run.of(status) for status in ("written", "skipped", "failed"))
+    if dry_run:
+        say(
+            f"{run.started.encoder}: {len(written)} scans would be embedded, {len(skipped)} are "
+            "done"
+        )
+        return
+    out.print(
+        f"[green]✓[/] {len(written)} scans, {run.slices:,} slices written   ↷ {len(skipped)} done "
+        "before   "
+        f"{'[red]✗[/]' if failed else '✗'} {len(failed)} failed"
+    )
+    show_list(
+        [f"{outcome.scan_id}  {outcome.path}: {outcome.reason}" for outcome in failed], "failed"
+    )
+    odd = [
+        f"{outcome.scan_id}  {'; '.join(outcome.problems)}"
+        for outcome in written
+        if outcome.problems
+    ]
+    show_list(odd, "worth knowing")
+    if run.slices:
+        shares = " · ".join(f"{step} {share:.0%}" for step, share in run.shares)
+        say(f"{run.slices / run.seconds:.1f} slices/s; time: {shares}")

@@ -1,0 +1,95 @@
+"""Scans and cohorts, as a person sees them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from clearbench.cohort.table import Cohort
+from clearbench.datasets.folder import BuiltCohort
+from clearbench.datasets.series import NamedScan
+from clearbench.display.console import say, show_list, show_rows, warn
+from clearbench.scans.inventory import Inventory
+
+
+def show_inventory(inventory: Inventory, scans: Sequence[NamedScan]) -> None:
+    """Show every scan with its geometry and problems, and the files left out by reason."""
+    rows = [_scan_row(item) for item in scans]
+    show_rows(rows)
+    odd = [(item.scan_id, item.scan.error or "; ".join(item.scan.facts.problems)) for item in scans]
+    for scan_id, problems in odd:
+        if problems:
+            warn(f"{scan_id}: {problems}")
+    unreadable = sum(1 for item in scans if item.scan.error)
+    warn(
+        f"{len(rows)} scans"
+        + (f", {unreadable} of them can't be embedded as they are" if unreadable else "")
+    )
+    show_left_out(inventory.reasons())
+
+
+def _scan_row(item: NamedScan) -> dict[str, object]:
+    """Tell one scan in a few columns."""
+    scan, facts = item.scan, item.scan.facts
+    spacing = " × ".join(f"{mm:.2f}" for mm in scan.spacing_mm if mm == mm)
+    thickness = f"{facts.thickness_mm:g} mm" if facts.thickness_mm else ""
+    return {
+        "scan": item.scan_id,
+        "path": item.place,
+        "shape": " × ".join(map(str, scan.shape)),
+        "spacing mm": spacing,
+        "axes": scan.orientation,
+        "thickness": thickness,
+        "kernel": facts.kernel,
+        "contrast": facts.contrast,
+        "windows": ", ".join(scan.windows),
+        "": "✗" if scan.error else "!" if facts.problems else "",
+    }
+
+
+def show_left_out(reasons: "Counter[str]") -> None:
+    """Say which files are no scans, and why."""
+    for reason, count in reasons.most_common():
+        warn(f"left out: {count} × {reason}")
+
+
+def show_built(built: BuiltCohort, target: Path, pick: str) -> None:
+    """Say what a cohort was made of, and what did not match."""
+    labelled = len(built.scans) - len(built.unmatched_scans)
+    say(f"{target}: {len(built.scans)} scans, {labelled} with labels")
+    warn(f"one series per study, by: {pick}")
+    ties = [" = ".join(tie) + f", took {tie[0]}" for tie in built.ties]
+    show_list(ties, f"{len(ties)} ties")
+    show_list(built.unmatched_labels, f"{len(built.unmatched_labels)} label rows without a scan")
+    show_list(
+        built.unmatched_scans,
+        f"{len(built.unmatched_scans)} scans without a label row (kept, labels blank)",
+    )
+    show_list(built.unreadable, f"{len(built.unreadable)} series can't be embedded as they are")
+
+
+def show_cohort(cohort: Cohort) -> None:
+    """Show a cohort's size, its labels with their values, and its problems."""
+    patients = len(set(cohort.column("patient_id")))
+    say(
+        f"{cohort.name}: {cohort.table.num_rows} scans of {patients} "
+        f"patients{', public' if cohort.public else ''}"
+    )
+    rows = []
+    for name in ("split", "site", *cohort.labels):
+        values = cohort.column(name)
+        if values:
+            counts = Counter(value for value in values if value is not None)
+            common = ", ".join(
+                f"{value}: {count}" for value, count in sorted(counts.most_common(8))
+            )
+            rows.append(
+                {
+                    "column": name,
+                    "values (scans)": common,
+                    "blank": sum(value is None for value in values),
+                }
+            )
+    if rows:
+        show_rows(rows)
+    for problem in cohort.problems:
+        warn(f"note: {problem}")
