@@ -2,11 +2,12 @@
 
 import sys
 
-import click
 import typer
 
 from clearbench.cli import boards, cohorts, embedding, encoders, queries, tasks
 from clearbench.errors import ClearbenchError
+
+STOPPED = 130
 
 app = typer.Typer(
     name="clearbench",
@@ -24,19 +25,14 @@ for part in (boards, cohorts, embedding, encoders, queries, tasks):
 def main() -> None:
     """Run the command line; deliberate errors become one sentence and their exit code."""
     try:
-        code = app(standalone_mode=False)
+        app()
     except ClearbenchError as error:
         sys.stderr.write(f"clearbench: {error}\n")
-        code = error.exit_code
-    except click.exceptions.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        sys.stderr.write(
-            "clearbench: stopped; what was complete is kept, the same command goes on from there\n"
-        )
-        code = 130
+        sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(0)
+    except SystemExit as done:
+        if done.code == STOPPED:
+            sys.stderr.write("clearbench: stopped; what is complete is kept, and a rerun goes on\n")
+        raise

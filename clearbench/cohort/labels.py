@@ -16,7 +16,8 @@ def update_labels(cohort: Cohort, news: pa.Table, source: Path) -> Cohort:
     """Return the cohort with the columns of `news`, matched by scan_id, else patient_id.
 
     Columns of the same name are replaced where `news` has a row, and kept elsewhere; ids and
-    paths stay as they were. Raises BadCohort if no row matches, a row matches nothing, or two rows contradict each other.
+    paths stay as they were. Raises BadCohort if a row matches no scan, or two rows contradict
+    each other.
     """
     key = next((name for name in ("scan_id", "patient_id") if name in news.column_names), None)
     if key is None:

@@ -10,10 +10,13 @@ import hmac
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from clearbench.errors import BadStore
+
 SECRET_FILE = "secret.key"
+SECRET_BYTES = 32
 KEY_TABLE = "keys.csv"
 OWNER_ONLY = 0o600
 
@@ -22,7 +25,7 @@ OWNER_ONLY = 0o600
 class Pseudonyms:
     """Names identifiers under one store's secret; a frozen key, safe to hand to a process."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     def name(self, kind: str, identifier: str) -> str:
         """Return `<kind>-<12 hex>`, the same for the same kind, identifier and secret."""
@@ -37,7 +40,7 @@ class Pseudonyms:
 def open_pseudonyms(store: Path) -> Pseudonyms:
     """Read the store's secret, or make one with owner-only rights.
 
-    Raises BadStore if the secret is shorter than it was made: pseudonyms under it could be guessed.
+    Raises BadStore if the secret was cut off: pseudonyms under it would be others, or guessable.
     """
     path = store / SECRET_FILE
     store.mkdir(parents=True, exist_ok=True)
@@ -50,32 +53,26 @@ def open_pseudonyms(store: Path) -> Pseudonyms:
 
 
 def _make_secret(path: Path) -> None:
-    """Write a new secret whole; of several processes that try at once, the first one's stays."""
-    draft = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
-    with _open_private(draft) as file:
-        file.write(secrets.token_hex(SECRET_BYTES // 2))
+    """Write a new secret whole; of several processes that do so at once, the first one's stays."""
+    draft = _draft(path)
+    with os.fdopen(_create_private(draft), "wb") as file:
+        file.write(secrets.token_bytes(SECRET_BYTES))
     try:
         path.hardlink_to(draft)
     except FileExistsError:
         pass
+    except OSError:  # a file system without hard links
+        draft.replace(path)
     finally:
-        draft.unlink()
-
-
-def _open_private(path: Path) -> TextIO:
-    """Open a new file for writing that only its owner may read."""
-    return os.fdopen(
-        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w", newline="", encoding="utf-8"
-    )
+        draft.unlink(missing_ok=True)
 
 
 def remember_keys(store: Path, keys: Mapping[str, str]) -> Path:
     """Add pseudonym → identifier pairs to the store's key table, whole or not at all."""
     path = store / KEY_TABLE
     known = read_keys(store) | dict(keys)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY)
-    with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
+    draft = _draft(path)
+    with os.fdopen(_create_private(draft), "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["pseudonym", "identifier"])
         writer.writerows(sorted(known.items()))
@@ -90,3 +87,13 @@ def read_keys(store: Path) -> dict[str, str]:
         return {}
     with path.open(newline="", encoding="utf-8") as file:
         return {row["pseudonym"]: row["identifier"] for row in csv.DictReader(file)}
+
+
+def _draft(path: Path) -> Path:
+    """Return a new name beside `path`, another one in each process."""
+    return path.with_suffix(f".{secrets.token_hex(8)}.tmp")
+
+
+def _create_private(path: Path) -> int:
+    """Create a file that only its owner may read; returns its descriptor."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)

@@ -100,13 +100,14 @@ def _check_columns(table: pa.Table, source: Path) -> None:
             f"{source}: no column {', '.join(lost)}{hints or '.'} "
             f"A cohort has {', '.join(REQUIRED)}; this table has {', '.join(names)}"
         )
-    plain = {_plain(name): name for name in KNOWN}
+    plain = {plain_name(name): name for name in KNOWN}
     for name in names:
-        if name not in KNOWN and _plain(name) in plain:
-            raise BadCohort(f"{source}: unknown column {name}; did you mean {plain[_plain(name)]}?")
+        meant = plain.get(plain_name(name), name)
+        if meant != name:
+            raise BadCohort(f"{source}: unknown column {name}; did you mean {meant}?")
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Fold case, dashes, spaces and underscores of a column name."""
     return re.sub(r"[\s_.-]", "", name).lower()
 

@@ -3,22 +3,28 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow as pa
 
-from clearbench.cohort.files import read_table
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.cohort.table import TECHNICAL
+from clearbench.datasets.join import Labels, match_labels, nothing_matches, read_labels
 from clearbench.datasets.pick import DEFAULT_PICK, pick_series
 from clearbench.datasets.series import KEYS, NamedScan, name_scans, relative_to, series_table
-from clearbench.errors import BadCohort, BadRequest, UnknownName, suggestion
+from clearbench.errors import BadCohort, BadRequest, UnknownName
 from clearbench.scans.inventory import Inventory
+
+ONE_SERIES = ("SeriesInstanceUID", "path")  # identifiers that name a series, not all of a study
 
 
 @dataclass(frozen=True)
 class BuiltCohort:
-    """A cohort table and what it took to make it; identifiers in `unmatched_labels` are in clear."""
+    """A cohort table and what it took to make it.
+
+    `unmatched_labels` are identifiers in clear; `without` are studies none of whose series is
+    readable and wanted.
+    """
 
     table: pa.Table
     scans: tuple[NamedScan, ...]
@@ -26,9 +32,10 @@ class BuiltCohort:
     unmatched_labels: tuple[str, ...] = ()
     unmatched_scans: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
-def build_folder(
+def build_folder(  # noqa: PLR0913  each of them is an option that the user types
     inventory: Inventory,
     labels: Path,
     on: str,
@@ -41,8 +48,8 @@ def build_folder(
     """Make a cohort of one series per study, with the labels whose `on` cell names it.
 
     Labels are joined on identifiers in clear; then ids become pseudonyms. Scans without a label
-    stay, with blank labels. Raises BadRequest for another `on`, BadCohort for labels that
-    contradict each other or match nothing.
+    stay, with blank labels. Raises UnknownName for another `on`, BadRequest for a folder without
+    scans, BadCohort for labels that contradict each other or match nothing.
     """
     if on not in KEYS:
         raise UnknownName.among("identifier to join --on", on, KEYS, f" (one of {', '.join(KEYS)})")
@@ -50,16 +57,13 @@ def build_folder(
     if not scans:
         raise BadRequest(f"{inventory.root}: no scans there")
     wanted = read_labels(labels, on)
-    picked = pick_series(series_table(scans), pick)
+    matches = match_labels(scans, on, wanted)
+    picked = pick_series(series_table(_competing(scans, on, matches)), pick)
     by_id = {item.scan_id: item for item in scans}
     chosen = [by_id[name] for name in picked.scan_ids]
-    matches = {item.scan_id: _match(item, on, wanted) for item in chosen}
-    found = {key for key in matches.values() if key}
+    found = {matches[item.scan_id] for item in chosen} - {""}
     if not found:
-        example = next((item.keys[on] for item in scans if item.keys[on]), "nothing")
-        raise BadCohort(
-            f"{labels}: no {on} there matches a scan; the scans have e.g. {example!r}, the labels {next(iter(wanted))!r}"
-        )
+        raise BadCohort(f"{labels}: {nothing_matches(scans, on, wanted)}")
     rows = [
         _row(item, wanted.get(matches[item.scan_id], {}), inventory.root, target) for item in chosen
     ]
@@ -70,39 +74,19 @@ def build_folder(
         unmatched_labels=tuple(key for key in wanted if key not in found),
         unmatched_scans=tuple(item.scan_id for item in chosen if not matches[item.scan_id]),
         unreadable=tuple(f"{item.place}: {item.scan.error}" for item in scans if item.scan.error),
+        without=picked.without,
     )
 
 
-def read_labels(path: Path, on: str) -> dict[str, dict[str, str | None]]:
-    """Read the label rows by their `on` cell; rows that repeat it must agree."""
-    table = read_table(path)
-    if on not in table.column_names:
-        raise BadCohort(
-            f"{path}: no column {on}{suggestion(on, table.column_names) or '.'} It has {', '.join(table.column_names)}"
-        )
-    rows: dict[str, dict[str, str | None]] = {}
-    for record in table.to_pylist():
-        key = str(record.pop(on) or "")
-        if rows.get(key, record) != record:
-            raise BadCohort(f"{path}: {on} {key} has two rows that contradict each other")
-        rows[key] = {name: value for name, value in record.items() if name not in KEYS}
-    rows.pop("", None)
-    return rows
+def _competing(scans: list[NamedScan], on: str, matches: dict[str, str]) -> list[NamedScan]:
+    """Return the series to pick from; of a study whose labels name a series, only those named."""
+    if on not in ONE_SERIES:
+        return scans
+    named = {item.study_id for item in scans if matches[item.scan_id]}
+    return [item for item in scans if matches[item.scan_id] or item.study_id not in named]
 
 
-def _match(item: NamedScan, on: str, wanted: dict[str, dict[str, str | None]]) -> str:
-    """Return the label key of a scan: its identifier, or for `path` also its bare file name."""
-    key = item.keys[on]
-    if on != "path":
-        return key if key in wanted else ""
-    name = PurePosixPath(key).name
-    keys = (key, name, name.removesuffix(".gz").removesuffix(".nii").removesuffix(".dcm"))
-    return next((candidate for candidate in keys if candidate in wanted), "")
-
-
-def _row(
-    item: NamedScan, labels: dict[str, str | None], root: Path, target: Path
-) -> dict[str, str | None]:
+def _row(item: NamedScan, labels: Labels, root: Path, target: Path) -> Labels:
     """Write one scan as a cohort row: ids, place, technical facts, labels."""
     folder = root if root.is_dir() else root.parent
     facts = {name: getattr(item.scan.facts, name, None) for name in TECHNICAL}
@@ -113,21 +97,22 @@ def _row(
         "study_id": item.study_id,
         "series_id": item.series_id or None,
         **{name: None if value in (None, "") else str(value) for name, value in facts.items()},
-        **{name: labels[name] for name in labels},
+        **{name: value for name, value in labels.items() if name not in facts or value},
     }
 
 
-def _with_days(
-    rows: list[dict[str, str | None]], scans: list[NamedScan]
-) -> list[dict[str, str | None]]:
-    """Add `day`: days since the patient's first study here; dates themselves are not kept."""
+def _with_days(rows: list[Labels], scans: list[NamedScan]) -> list[Labels]:
+    """Add `day`: days since the patient's first study here; dates themselves are not kept.
+
+    Where the labels have a `day`, theirs stays.
+    """
     dates = [_date(item) for item in scans]
     firsts: dict[str, date] = {}
     for item, when in zip(scans, dates, strict=True):
         if when is not None:
             firsts[item.patient_id] = min(when, firsts.get(item.patient_id, when))
     return [
-        {**row, "day": None if when is None else str((when - firsts[item.patient_id]).days)}
+        {"day": None if when is None else str((when - firsts[item.patient_id]).days), **row}
         for row, item, when in zip(rows, scans, dates, strict=True)
     ]
 
@@ -141,7 +126,7 @@ def _date(item: NamedScan) -> date | None:
         return None
 
 
-def _table(rows: list[dict[str, str | None]]) -> pa.Table:
+def _table(rows: list[Labels]) -> pa.Table:
     """Make the table: ids first, labels last, columns that are blank throughout left out."""
     labels: dict[str, None] = {}
     head = ("scan_id", "patient_id", "path", "study_id", "series_id", "day", *TECHNICAL)

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 
-from clearbench.errors import BadQuery, BadRequest
+from clearbench.cohort.ranking import best_series
+from clearbench.errors import BadRequest
 
 DEFAULT_PICK = (
     "ORDER BY orientation = 'axial' DESC, thickness_mm >= 1 DESC NULLS LAST, "
@@ -27,17 +27,10 @@ def pick_series(table: pa.Table, pick: str = DEFAULT_PICK) -> Picked:
     """Take one readable series per study_id: the first by `pick`, `[WHERE …] [ORDER BY …]`.
 
     Equally good series are ties; of those, the one with most slices, then the smallest scan_id.
-    Raises BadQuery if the SQL can't be run over the series table.
+    Raises BadRequest or BadQuery if `pick` is anything else than that over the series table.
     """
     where, order = _parts(pick)
-    statement = f"""
-        WITH ranked AS (
-            SELECT study_id, scan_id, n_slices, rank() OVER (PARTITION BY study_id ORDER BY {order}) AS place
-            FROM series WHERE coalesce(error, '') = '' AND ({where}))
-        SELECT study_id, list(scan_id ORDER BY n_slices DESC, scan_id) FROM ranked
-        WHERE place = 1 GROUP BY study_id ORDER BY study_id"""
-    rows = _run(statement, table)
-    chosen = {study: tuple(ids) for study, ids in rows}
+    chosen = best_series(table, where, order)
     studies = sorted(set(table.column("study_id").to_pylist()))
     return Picked(
         scan_ids=tuple(ids[0] for ids in chosen.values()),
@@ -54,20 +47,3 @@ def _parts(pick: str) -> tuple[str, str]:
     if match is None or not pick.strip():
         raise BadRequest(f'--pick takes "WHERE … ORDER BY …" over the series table, not {pick!r}')
     return match["where"] or "true", match["order"] or "1"
-
-
-def _run(statement: str, table: pa.Table) -> list[tuple[str, list[str]]]:
-    """Run one SELECT over the series table, and nothing else."""
-    with duckdb.connect(config={"enable_external_access": "false"}) as connection:
-        try:
-            if [item.type for item in connection.extract_statements(statement)] != [
-                duckdb.StatementType.SELECT
-            ]:
-                raise BadQuery(
-                    "--pick must be a condition and an order, not a statement of its own"
-                )
-            connection.register("series", table)
-            return connection.execute(statement).fetchall()
-        except duckdb.Error as error:
-            columns = ", ".join(table.column_names)
-            raise BadQuery(f"--pick: {str(error).splitlines()[0]}. Columns: {columns}") from error

@@ -16,7 +16,7 @@ BUILDERS = MappingProxyType({"ct-ich": "clearbench.datasets.ct_ich:build"})
 
 @dataclass(frozen=True)
 class DataSetFolder:
-    """A data set found on disk: its cohort table (paths relative to its root) and what is missing."""
+    """A data set found on disk: its cohort table (paths from its root) and what is missing."""
 
     table: pa.Table
     missing: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,7 +72,8 @@ def _kept(identifier: str) -> str:
     name = identifier.replace("/", "_")
     if not ID_PATTERN.fullmatch(name):
         raise BadRequest(
-            f"--keep-ids: {identifier!r} can't be an id (letters, digits, dot, dash, underscore); leave the option out for pseudonyms"
+            f"--keep-ids: {identifier!r} can't be an id (letters, digits, dot, dash, underscore); "
+            "leave the option out for pseudonyms"
         )
     return name
 
@@ -88,8 +90,9 @@ def _schema(keep_ids: bool) -> pa.Schema:
     """Return the columns of the series table."""
     text, number = pa.string(), pa.float64()
     fields: list[tuple[str, pa.DataType]] = [
-        ("scan_id", text), ("patient_id", text), ("study_id", text), ("series_id", text), ("path", text), ("kind", text),
-        ("orientation", text), ("n_slices", pa.int64()), ("rows", pa.int64()), ("columns", pa.int64()),
+        ("scan_id", text), ("patient_id", text), ("study_id", text), ("series_id", text),
+        ("path", text), ("kind", text), ("orientation", text),
+        ("n_slices", pa.int64()), ("rows", pa.int64()), ("columns", pa.int64()),
         ("spacing_z_mm", number), ("spacing_y_mm", number), ("spacing_x_mm", number),
         ("thickness_mm", number), ("kernel", text), ("soft_kernel", pa.bool_()), ("contrast", text),
         ("manufacturer", text), ("model", text), ("kvp", number), ("gantry_tilt_deg", number),
@@ -102,14 +105,16 @@ def _row(item: NamedScan, keep_ids: bool) -> dict[str, object]:
     """Write one scan as a row."""
     scan, facts = item.scan, item.scan.facts
     shape = (*scan.shape, None, None, None)[:3]
-    spacing = (*(mm if mm == mm else None for mm in scan.spacing_mm), None, None, None)[:3]
+    spacing = (*(None if isnan(mm) else mm for mm in scan.spacing_mm), None, None, None)[:3]
     row: dict[str, object] = {
         "scan_id": item.scan_id, "patient_id": item.patient_id, "study_id": item.study_id,
-        "series_id": item.series_id, "path": item.place, "kind": scan.kind, "orientation": scan.orientation,
+        "series_id": item.series_id, "path": item.place, "kind": scan.kind,
+        "orientation": scan.orientation,
         "n_slices": shape[0], "rows": shape[1], "columns": shape[2],
         "spacing_z_mm": spacing[0], "spacing_y_mm": spacing[1], "spacing_x_mm": spacing[2],
-        "thickness_mm": facts.thickness_mm, "kernel": facts.kernel, "soft_kernel": is_soft_kernel(facts.kernel),
-        "contrast": facts.contrast, "manufacturer": facts.manufacturer, "model": facts.model, "kvp": facts.kvp,
+        "thickness_mm": facts.thickness_mm, "kernel": facts.kernel,
+        "soft_kernel": is_soft_kernel(facts.kernel), "contrast": facts.contrast,
+        "manufacturer": facts.manufacturer, "model": facts.model, "kvp": facts.kvp,
         "gantry_tilt_deg": facts.gantry_tilt_deg, "windows": ", ".join(scan.windows),
         "problems": "; ".join(facts.problems), "error": scan.error,
     }  # fmt: skip
@@ -131,3 +136,18 @@ def key_table(scans: list[NamedScan]) -> dict[str, str]:
 def relative_to(place: str, root: Path, target: Path) -> str:
     """Return a scan's path as the cohort file at `target` should hold it."""
     return os.path.relpath(root / place, target.parent)
+
+
+def cohort_table(scans: list[NamedScan], root: Path) -> pa.Table:
+    """List scans below `root` as a cohort without labels; paths are absolute."""
+    rows = [
+        {
+            "scan_id": item.scan_id,
+            "patient_id": item.patient_id,
+            "path": str((root / item.place).resolve()),
+            "study_id": item.study_id,
+            "series_id": item.series_id or None,
+        }
+        for item in scans
+    ]
+    return pa.Table.from_pylist(rows, schema=pa.schema([(name, pa.string()) for name in rows[0]]))

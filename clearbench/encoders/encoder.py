@@ -84,7 +84,7 @@ class Encoder:
             return prepare(tensor, windows, self.views, self.card.input)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Run the network over prepared images [b, c, size, size] → [b, dim] float32, on the device.
+        """Run the network on prepared images [b, c, size, size] → [b, dim] float32, on the device.
 
         Raises BadCard if the network's features are not as long as the card says.
         """

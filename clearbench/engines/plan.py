@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-import pyarrow as pa
-
 from clearbench.cohort.files import is_table
 from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
 from clearbench.cohort.table import Cohort, check_cohort, read_cohort
-from clearbench.datasets.series import NamedScan, key_table, name_scans
+from clearbench.datasets.series import cohort_table, key_table, name_scans
 from clearbench.encoders.encoder import Encoder
 from clearbench.engines.reader import ReadTask
 from clearbench.errors import BadRequest
@@ -70,20 +68,8 @@ def _from_folder(
     named = name_scans(inventory, pseudonyms, keep_ids=keep_ids)
     remember_keys(store.root, key_table(named))
     root = inventory.root if inventory.root.is_dir() else inventory.root.parent
-    rows = [_row(item, root) for item in named]
-    table = pa.Table.from_pylist(rows, schema=pa.schema([(key, pa.string()) for key in rows[0]]))
+    table = cohort_table(named, root)
     return Gathered(check_cohort(table, name or _plain_name(path), path), inventory.reasons())
-
-
-def _row(item: NamedScan, root: Path) -> dict[str, str | None]:
-    """Write one found scan as a cohort row."""
-    return {
-        "scan_id": item.scan_id,
-        "patient_id": item.patient_id,
-        "path": str((root / item.place).resolve()),
-        "study_id": item.study_id,
-        "series_id": item.series_id or None,
-    }
 
 
 def _plain_name(path: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from clearbench.errors import BadTask
 from clearbench.evaluation.units import Units
@@ -53,7 +54,7 @@ def load_bags(
         if all((folder / f"{scan}.h5").is_file() for scan in scans)
     ]
     missing = sorted(set(range(len(units.ids))) - set(there))
-    command = f"clearbench embed {cohort} --model {record.name}"
+    command = f"clearbench embed {cohort} --model {record.name}{_views_option(record)}"
     if not there:
         raise BadTask(
             f"no unit of cohort {cohort} has features of {record.reference}; make them: {command}"
@@ -68,6 +69,13 @@ def load_bags(
     )
     kept = units.take(there, note)
     return kept, tuple(_load(scans, folder) for scans in kept.scans)
+
+
+def _views_option(record: EncoderRecord) -> str:
+    """Return --views as these features need it; nothing where the card's own views are meant."""
+    facts = record.card.get("input", {})
+    usual = facts.get("views") != "free" or tuple(facts.get("default_views", ())) == record.views
+    return "" if usual else f" --views {','.join(record.views)}"
 
 
 def _load(scans: Sequence[str], folder: Path) -> Bag:
@@ -92,27 +100,19 @@ def _load(scans: Sequence[str], folder: Path) -> Bag:
     )
 
 
-def pad(
-    bags: Sequence[Bag], *, most: int = 0, generator: np.random.Generator | None = None
-) -> Padded:
-    """Put bags into one batch; with `most`, longer ones give a random `most` of their instances.
+def pad(bags: Sequence[Tensor]) -> Padded:
+    """Put bags [instances, dim] into one batch, on their device."""
+    lengths = torch.tensor([len(bag) for bag in bags], device=bags[0].device)
+    features = pad_sequence(list(bags), batch_first=True)
+    places = torch.arange(features.shape[1], device=features.device)
+    return Padded(features, places < lengths[:, None])
+
+
+def draw(bag: Tensor, most: int, generator: np.random.Generator) -> Tensor:
+    """Return a random `most` instances of a longer bag, in order; 0 means all.
 
     That is for training only: scores are taken from whole bags.
     """
-    arrays = [_some(bag.features, most, generator) for bag in bags]
-    longest = max(len(array) for array in arrays)
-    features = torch.zeros(len(bags), longest, arrays[0].shape[1])
-    mask = torch.zeros(len(bags), longest, dtype=torch.bool)
-    for row, array in enumerate(arrays):
-        features[row, : len(array)] = torch.tensor(array)
-        mask[row, : len(array)] = True
-    return Padded(features, mask)
-
-
-def _some(
-    features: NDArray[np.float32], most: int, generator: np.random.Generator | None
-) -> NDArray[np.float32]:
-    """Draw `most` instances of a long bag."""
-    if not most or len(features) <= most or generator is None:
-        return features
-    return features[np.sort(generator.choice(len(features), most, replace=False))]
+    if not most or len(bag) <= most:
+        return bag
+    return bag[np.sort(generator.choice(len(bag), most, replace=False))]

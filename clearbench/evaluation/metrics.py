@@ -4,6 +4,8 @@ All functions take truth [n] (0 or 1), score [n] and weights [b, n] (how often e
 and return [b]; NaN where a draw lacks positives or negatives. Definitions as in scikit-learn.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +46,7 @@ def balanced_accuracy(truth: Floats, guess: Floats, weights: Floats) -> Floats:
         )
         for k in np.unique(truth)
     ]
-    return _mean(np.stack(recalls))
+    return _mean(np.stack(recalls)) if recalls else np.full(len(weights), np.nan)
 
 
 def f1(truth: Floats, guess: Floats, weights: Floats) -> Floats:
@@ -58,7 +60,8 @@ def f1(truth: Floats, guess: Floats, weights: Floats) -> Floats:
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
     """Divide, NaN where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+    found: Floats = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+    return found
 
 
 def _mean(rows: Floats) -> Floats:
@@ -67,17 +70,24 @@ def _mean(rows: Floats) -> Floats:
     return _ratio(np.where(known, rows, 0.0).sum(axis=0), known.sum(axis=0).astype(float))
 
 
-def score_outputs(target: str, truth: Floats, scores: Floats, weights: Floats) -> dict[str, Floats]:
+def score_outputs(
+    target: str,
+    truth: Floats,
+    scores: Floats,
+    weights: Floats,
+    unscored: Collection[int] = (),
+) -> dict[str, Floats]:
     """Return every metric of a target by name, macro and per output, each [b].
 
-    truth [n, labels] (class number for multiclass, NaN unknown), scores [n, outputs].
-    Names: auroc, average_precision, … for binary; auroc_macro and auroc/<output number> otherwise.
+    truth [n, labels] (class number for multiclass, NaN unknown), scores [n, outputs]; outputs that
+    are `unscored` have NaN and don't count in the macro metrics. Names: auroc, average_precision, …
+    for binary; auroc_macro and auroc/<output number> otherwise.
     """
     if target == "multiclass":
-        return _multiclass(truth[:, 0], scores, weights)
+        return _multiclass(truth[:, 0], scores, weights, unscored)
     found: dict[str, list[Floats]] = {}
     for column in range(scores.shape[1]):
-        known = ~np.isnan(truth[:, column])
+        known = ~np.isnan(truth[:, column]) & (column not in unscored)
         one = _binary(truth[known, column], scores[known, column], weights[:, known])
         for name, values in one.items():
             found.setdefault(name, []).append(values)
@@ -103,18 +113,21 @@ def _both(truth: Floats, weights: Floats, values: Floats) -> Floats:
     return np.where(drawn[0] & drawn[1], values, np.nan)
 
 
-def _multiclass(truth: Floats, scores: Floats, weights: Floats) -> dict[str, Floats]:
+def _multiclass(
+    truth: Floats, scores: Floats, weights: Floats, unscored: Collection[int]
+) -> dict[str, Floats]:
     """Score classes one against the rest, and the most probable class."""
     found: dict[str, list[Floats]] = {}
     guess = scores.argmax(axis=1).astype(float)
     for k in range(scores.shape[1]):
-        one = (truth == k).astype(float)
-        found.setdefault("auroc", []).append(auroc(one, scores[:, k], weights))
+        one, drawn = (truth == k).astype(float), weights * (k not in unscored)
+        found.setdefault("auroc", []).append(auroc(one, scores[:, k], drawn))
         found.setdefault("average_precision", []).append(
-            average_precision(one, scores[:, k], weights)
+            average_precision(one, scores[:, k], drawn)
         )
-        found.setdefault("f1", []).append(f1(one, (guess == k).astype(float), weights))
-    return _with_macro(found) | {"balanced_accuracy": balanced_accuracy(truth, guess, weights)}
+        found.setdefault("f1", []).append(f1(one, (guess == k).astype(float), drawn))
+    scored = weights * ~np.isin(truth, list(unscored))
+    return _with_macro(found) | {"balanced_accuracy": balanced_accuracy(truth, guess, scored)}
 
 
 def _with_macro(found: dict[str, list[Floats]]) -> dict[str, Floats]:

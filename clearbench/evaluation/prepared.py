@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask
-from clearbench.evaluation.splits import Fold, make_folds, patient_labels
+from clearbench.evaluation.splits import Fold, known_labels, make_folds, patient_labels
 from clearbench.evaluation.tasks import Task, TaskCard
 from clearbench.evaluation.units import Units, make_units
 
@@ -21,6 +23,12 @@ class Prepared:
     units: Units
     folds: tuple[Fold, ...]
     skipped: tuple[str, ...]
+
+    @property
+    def unscored(self) -> tuple[int, ...]:
+        """Return the numbers of the outputs that `skipped` tells of."""
+        names = enumerate(self.task.card.outputs)
+        return tuple(i for i, name in names if any(n.startswith(f"{name}: ") for n in self.skipped))
 
 
 def prepare_task(task: Task, cohort: Cohort) -> Prepared:
@@ -38,19 +46,19 @@ def prepare_task(task: Task, cohort: Cohort) -> Prepared:
 
 def _too_rare(units: Units, folds: Sequence[Fold], task: TaskCard) -> tuple[str, ...]:
     """Name the labels (or classes) with too few patients to be scored."""
-    patients, labels = patient_labels(units, task)
+    patients, positives = patient_labels(units, task)
+    known = known_labels(units, task)
     place = {patient: row for row, patient in enumerate(patients)}
     tests = [[place[patient] for patient in fold.test] for fold in folds]
     notes = []
     for column, name in enumerate(task.outputs):
-        positive = labels[:, column]
-        total = min(int(positive.sum()), int((~positive).sum()))
-        fewest = min(min(int(positive[rows].sum()), int((~positive[rows]).sum())) for rows in tests)
+        kinds = np.stack([positives[:, column], known[:, column] & ~positives[:, column]])
+        total = int(kinds.sum(axis=1).min())
+        fewest = min(int(kinds[:, rows].sum(axis=1).min()) for rows in tests)
         if total < LEAST_PATIENTS or fewest < LEAST_PER_FOLD:
             notes.append(
-                f"{name}: {int(positive.sum())} of {len(patients)} patients are positive, and "
-                f"{fewest} of the rarer kind are in the smallest "
-                f"test fold; {LEAST_PATIENTS} patients of each kind and {LEAST_PER_FOLD} per fold "
-                "are needed"
+                f"{name}: {int(kinds[0].sum())} of {int(known[:, column].sum())} patients are "
+                f"positive, and {fewest} of the rarer kind are in the smallest test fold; "
+                f"{LEAST_PATIENTS} patients of each kind and {LEAST_PER_FOLD} per fold are needed"
             )
     return tuple(notes)

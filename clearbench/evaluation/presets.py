@@ -40,8 +40,8 @@ PRESETS = MappingProxyType(
             weight_decays=(1e-2, 1e-1),
             standardise=True,
         ),
-        # arXiv 2411.16803 and its released code: AdamW 1e-4, batch 128, at most 32 epochs, stop after
-        # 8 without progress, bags of 512 embeddings in training; its faults are not ported.
+        # arXiv 2411.16803 and its released code: AdamW 1e-4, batch 128, at most 32 epochs, stop
+        # after 8 without progress, bags of 512 embeddings in training; its faults are not ported.
         "clear": Preset(
             name="clear",
             batch_size=128,

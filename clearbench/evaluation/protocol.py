@@ -1,14 +1,14 @@
-"""One head on one encoder's features for one task: split, train, score; the honest middle of it all."""
+"""One head on one encoder's features for one task: split, train, score; the honest middle."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from types import MappingProxyType
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from clearbench.encoders.device import choose_device
 from clearbench.errors import BadRequest, BadTask, UnknownName
 from clearbench.evaluation.bags import Bag, load_bags
 from clearbench.evaluation.heads.mean_pool import fit_mean_pool
@@ -31,6 +31,18 @@ HEADS = MappingProxyType(
 )
 
 OnFold = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What every head of one evaluation is trained from, and how."""
+
+    units: Units
+    bags: tuple[Bag, ...]
+    targets: Targets
+    head: str
+    preset: Preset
+    device: torch.device
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ class Evaluation:
         return self.prepared.units
 
 
-def evaluate_one(
+def evaluate_one(  # noqa: PLR0913  each is an option of its own
     prepared: Prepared,
     record: EncoderRecord,
     store: StoreFolder,
@@ -73,35 +85,37 @@ def evaluate_one(
     *,
     seeds: int | None = None,
     device: str = "cpu",
-    on_fold: OnFold = lambda done, total: None,
+    on_fold: OnFold = lambda _done, _total: None,
 ) -> Evaluation:
     """Train and score one kind of head on one encoder's features, fold by fold, each head anew.
 
-    Raises UnknownName for a head or preset, BadTask if features are missing.
+    Raises UnknownName for a head or preset, BadRequest for a device that isn't there, BadTask if
+    features are missing.
     """
     if head not in HEADS:
         raise UnknownName.among("head", head, HEADS, f" ({', '.join(HEADS)})")
     start = time.perf_counter()
-    settings = find_preset(preset)
+    settings, place = find_preset(preset), choose_device(device)
     card = prepared.task.card
     units, bags = load_bags(prepared.units, record, store, card.cohort)
     folds = _with_features(prepared, units)
     each = _seeds(card, seeds)
     targets = Targets(units.targets, card.target == "multiclass", len(card.outputs))
+    material = _Material(units, bags, targets, head, settings, place)
     answers = []
-    for number, (fold, seed) in enumerate((fold, seed) for fold in folds for seed in range(each)):
-        answers.append(
-            _run_fold(fold, seed, units, bags, targets, head, settings, torch.device(device))
-        )
-        on_fold(number + 1, len(folds) * each)
-    fold_scores = tuple(_fold_scores(answer, units, prepared) for answer in answers)
+    for fold, seed in product(folds, range(each)):
+        answers.append(_run_fold(fold, seed, material))
+        on_fold(len(answers), len(folds) * each)
+    fold_scores = tuple(_fold_scores(answer, units) for answer in answers)
     return Evaluation(
         prepared=Prepared(prepared.task, units, tuple(folds), prepared.skipped),
         record=record,
         head=head,
         preset=preset,
         seeds=each,
-        scores=score_protocol(card.target, fold_scores, seed=card.split.seed),
+        scores=score_protocol(
+            card.target, fold_scores, unscored=prepared.unscored, seed=card.split.seed
+        ),
         answers=tuple(answers),
         bags=bags,
         seconds=time.perf_counter() - start,
@@ -133,16 +147,14 @@ def _with_features(prepared: Prepared, units: Units) -> list[Fold]:
     ]
 
 
-def _run_fold(
-    fold: Fold, seed: int, units: Units, bags: Sequence[Bag], targets: Targets, head: str, preset: Preset, device: torch.device
-) -> FoldAnswer:  # fmt: skip
+def _run_fold(fold: Fold, seed: int, of: _Material) -> FoldAnswer:
     """Train one head and score its test units."""
-    rows = Rows(*(_rows_of(side, units) for side in (fold.train, fold.tune, fold.test)))
+    rows = Rows(*(_rows_of(side, of.units) for side in (fold.train, fold.tune, fold.test)))
     own = 100_000 * fold.repeat + 1_000 * fold.number + seed
-    if head == "abmil":
-        scored = fit_attention(bags, targets, rows, preset, own, device)
+    if of.head == "abmil":
+        scored = fit_attention(of.bags, of.targets, rows, of.preset, own, of.device)
     else:
-        scored = fit_mean_pool(bags, targets, rows, own)
+        scored = fit_mean_pool(of.bags, of.targets, rows, own)
     return FoldAnswer(fold, seed, rows.test, scored)
 
 
@@ -152,26 +164,17 @@ def _rows_of(patients: Sequence[str], units: Units) -> tuple[int, ...]:
     return tuple(row for row, patient in enumerate(units.patients) if patient in wanted)
 
 
-def _fold_scores(answer: FoldAnswer, units: Units, prepared: Prepared) -> FoldScores:
-    """Gather truth and scores of one fold; labels too rare to be scored become unknown."""
+def _fold_scores(answer: FoldAnswer, units: Units) -> FoldScores:
+    """Gather truth and scores of one fold."""
     rows = list(answer.units)
     return FoldScores(
         repeat=answer.fold.repeat,
         fold=answer.fold.number,
         seed=answer.seed,
         patients=tuple(units.patients[row] for row in rows),
-        truth=_scored_truth(units.targets[rows], prepared),
+        truth=units.targets[rows],
         scores=answer.scored.scores,
     )
-
-
-def _scored_truth(truth: NDArray[np.float64], prepared: Prepared) -> NDArray[np.float64]:
-    """Blank the labels that are not scored; classes of a multiclass label stay."""
-    if prepared.task.card.target == "multiclass":
-        return truth
-    rare = {note.partition(":")[0] for note in prepared.skipped}
-    keep = np.array([name not in rare for name in prepared.task.card.labels])
-    return np.where(keep, truth, np.nan)
 
 
 def split_of(evaluation: Evaluation) -> str:

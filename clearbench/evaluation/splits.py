@@ -17,9 +17,6 @@ from clearbench.evaluation.tasks import TaskCard
 from clearbench.evaluation.units import Units
 
 TUNE_PARTS = 5  # one fifth of the training patients tunes
-TRAIN_SIDES = ("train", "training")
-TUNE_SIDES = ("val", "valid", "validation", "tune")
-TEST_SIDES = ("test", "testing", "holdout")
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,13 @@ def patient_labels(units: Units, task: TaskCard) -> tuple[tuple[str, ...], NDArr
     return patients, labels
 
 
+def known_labels(units: Units, task: TaskCard) -> NDArray[np.bool_]:
+    """Return whether anything is known of each patient's outputs [patients, outputs]."""
+    patients = np.array(units.patients)
+    there = np.broadcast_to(~np.isnan(units.targets), (len(patients), len(task.outputs)))
+    return np.stack([there[patients == patient].any(axis=0) for patient in sorted(set(patients))])
+
+
 def _repeat(
     repeat: int, patients: Sequence[str], labels: NDArray[np.bool_], task: TaskCard
 ) -> list[Fold]:
@@ -90,20 +94,25 @@ def _fixed(
     units: Units, task: TaskCard, patients: Sequence[str], labels: NDArray[np.bool_]
 ) -> Fold:
     """Make the one fold of a fixed split."""
-    sides = dict(zip(units.patients, (side.lower() for side in units.sides), strict=True))
-    by_side = [
-        np.array([i for i, p in enumerate(patients) if sides[p] in names], int)
-        for names in (TRAIN_SIDES, TUNE_SIDES, TEST_SIDES)
-    ]
-    train, tune, test = by_side
-    if not len(train) or not len(test):
-        found = ", ".join(sorted(set(units.sides))) or "nothing"
-        raise BadTask(
-            f"column {task.split.column} must name train and test patients; it holds {found}"
-        )
-    if not len(tune):
+    sides: dict[str, set[str]] = {patient: set() for patient in patients}
+    for patient, side in zip(units.patients, units.sides, strict=True):
+        sides[patient].add(side)
+    both = [patient for patient in patients if len(sides[patient]) > 1]
+    if both:
+        names = ", ".join(sorted(sides[both[0]]))
+        raise BadTask(f"patient {both[0]} is on several sides of the split ({names})")
+    train, tune, test = (
+        np.array([i for i, patient in enumerate(patients) if side in sides[patient]], int)
+        for side in ("train", "tune", "test")
+    )
+    if len(train) and not len(tune):
         tune = train[stratify(labels[train], TUNE_PARTS, task.split.seed) == 0]
         train = np.setdiff1d(train, tune)
+    if not len(train) or not len(test):
+        counts = f"train {len(train)}, tune {len(tune)}, test {len(test)} patients"
+        raise BadTask(
+            f"column {task.split.column} must name train and test patients; it holds {counts}"
+        )
     return _fold(0, 0, patients, train, tune, test)
 
 
@@ -129,11 +138,16 @@ def stratify(labels: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.int
         rows = open_rows[labels[open_rows, rare]] if rare >= 0 else open_rows
         for row in rows:
             first = want[:, rare] if rare >= 0 else room
-            best = max(range(folds), key=lambda k: (round(first[k], 9), round(room[k], 9), -k))
+            best = _neediest(first, room)
             fold[row] = best
             room[best] -= 1
             want[best] -= labels[row]
     return fold
+
+
+def _neediest(first: NDArray[np.float64], room: NDArray[np.float64]) -> int:
+    """Return the fold that wants a row most, then has most room; rounded, so that ties are ties."""
+    return int(np.lexsort((-np.arange(len(room)), room.round(9), first.round(9)))[-1])
 
 
 def split_sha256(folds: Sequence[Fold]) -> str:

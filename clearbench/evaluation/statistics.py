@@ -6,7 +6,7 @@ the percentile bootstrap over patients (Efron and Tibshirani, "An Introduction t
 not trained anew, so the interval tells the chance of the test patients, not that of training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,9 +43,17 @@ class Score:
 
 
 def score_protocol(
-    target: str, folds: Sequence[FoldScores], *, draws: int = DRAWS, seed: int = 0
+    target: str,
+    folds: Sequence[FoldScores],
+    *,
+    unscored: Collection[int] = (),
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> dict[str, Score]:
-    """Return every metric of a protocol with its patient-level interval."""
+    """Return every metric of a protocol with its patient-level interval.
+
+    Outputs that are `unscored` have NaN.
+    """
     patients = sorted({patient for fold in folds for patient in fold.patients})
     place = {patient: column for column, patient in enumerate(patients)}
     generator = np.random.default_rng(seed)
@@ -56,15 +64,14 @@ def score_protocol(
     per_fold: dict[str, list[NDArray[np.float64]]] = {}
     for fold in folds:
         columns = [place[patient] for patient in fold.patients]
-        for name, values in score_outputs(
-            target, fold.truth, fold.scores, weights[:, columns]
-        ).items():
+        found = score_outputs(target, fold.truth, fold.scores, weights[:, columns], unscored)
+        for name, values in found.items():
             per_fold.setdefault(name, []).append(values)
     return {name: _score(np.stack(values)) for name, values in per_fold.items()}
 
 
 def _score(values: NDArray[np.float64]) -> Score:
-    """Average [folds, 1 + draws] over folds: the first column is the value, the others its spread."""
+    """Average [folds, 1 + draws] over folds: first the value itself, then its spread."""
     known = ~np.isnan(values)
     mean = np.divide(
         np.where(known, values, 0.0).sum(axis=0),

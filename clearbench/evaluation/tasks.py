@@ -1,4 +1,4 @@
-"""Task cards: which labels of which cohort, what a bag is, how patients are split, what is scored."""
+"""Task cards: which labels of which cohort, what a bag is, how patients are split and scored."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from clearbench.evaluation.bags import Bag, Padded, pad
+from clearbench.evaluation.bags import Bag, Padded, draw, pad
 from clearbench.evaluation.heads.attention import AttentionMIL
 from clearbench.evaluation.presets import Preset
+
+KEPT_BYTES = 2 << 30  # standardised bags are kept in memory (or on the device) up to this much
+AT_ONCE = 16  # whole bags in one forward, when scoring
 
 
 @dataclass(frozen=True)
@@ -36,21 +40,31 @@ class Scored:
 
 @dataclass(frozen=True)
 class _Data:
-    """Bags and targets of one fold, and the statistics of its training slices."""
+    """Bags and targets of one fold, standardised by its training slices.
+
+    `kept` holds every bag ready for use, or nothing if they are too many.
+    """
 
     bags: Sequence[Bag]
     targets: Targets
     mean: Tensor
     scale: Tensor
-    device: torch.device
+    kept: tuple[Tensor, ...] = ()
 
-    def batch(
-        self, rows: Sequence[int], most: int = 0, generator: np.random.Generator | None = None
-    ) -> Padded:
-        """Pad some bags, standardise them and put them on the device."""
-        padded = pad([self.bags[i] for i in rows], most=most, generator=generator)
-        features = (padded.features.to(self.device) - self.mean) / self.scale
-        return Padded(features, padded.mask.to(self.device))
+    @property
+    def device(self) -> torch.device:
+        """Return where the head runs."""
+        return self.mean.device
+
+    def instances(self, row: int) -> Tensor:
+        """Return one bag, standardised, on the device [instances, dim]."""
+        if self.kept:
+            return self.kept[row]
+        return (torch.tensor(self.bags[row].features, device=self.device) - self.mean) / self.scale
+
+    def batch(self, rows: Sequence[int]) -> Padded:
+        """Pad some whole bags."""
+        return pad([self.instances(row) for row in rows])
 
     def truth(self, rows: Sequence[int]) -> Tensor:
         """Return the targets of some units."""
@@ -76,6 +90,23 @@ class Rows:
     test: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """One pair of the grid."""
+
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A trained head, its settings, and its loss on the tuning units."""
+
+    head: AttentionMIL
+    settings: _Settings
+    loss: float
+
+
 def fit_attention(
     bags: Sequence[Bag],
     targets: Targets,
@@ -91,23 +122,20 @@ def fit_attention(
     """
     stopping = len(rows.train) + len(rows.tune) >= preset.early_stop_from
     data = _standardised(bags, targets, rows.train, preset, device)
-    tried = []
-    for rate, decay in product(preset.learning_rates, preset.weight_decays):
-        head = _train(data, rows.train, rows.tune if stopping else (), preset, (rate, decay), seed)
-        tried.append(
-            (
-                _loss_on(head, data, rows.tune, _class_weights(targets, rows.train, device)),
-                rate,
-                decay,
-                head,
-            )
-        )
-    _, rate, decay, head = min(tried, key=lambda trial: trial[0])
+    watch = rows.tune if stopping else ()
+    weights = _class_weights(targets, rows.train, device)
+    trials = []
+    for pair in product(preset.learning_rates, preset.weight_decays):
+        settings = _Settings(*pair)
+        head = _train(data, rows.train, watch, preset, settings, seed)
+        trials.append(_Trial(head, settings, _loss_on(head, data, rows.tune, weights)))
+    best = min(trials, key=lambda trial: trial.loss)
+    head = best.head
     if not stopping:
         everyone = (*rows.train, *rows.tune)
         data = _standardised(bags, targets, everyone, preset, device)
-        head = _train(data, everyone, (), preset, (rate, decay), seed)
-    return _score(head, data, rows.test, {"learning_rate": rate, "weight_decay": decay})
+        head = _train(data, everyone, (), preset, best.settings, seed)
+    return _score(head, data, rows.test, best.settings)
 
 
 def _standardised(
@@ -117,24 +145,22 @@ def _standardised(
     preset: Preset,
     device: torch.device,
 ) -> _Data:
-    """Take mean and spread of the training slices, one pass over the bags."""
+    """Standardise bags by the mean and spread of the training slices."""
     dim = bags[0].features.shape[1]
-    mean, scale = np.zeros(dim), np.ones(dim)
-    if preset.standardise:
-        count = sum(len(bags[i].features) for i in train)
-        mean = (
-            sum((bags[i].features.sum(axis=0, dtype=np.float64) for i in train), np.zeros(dim))
-            / count
-        )
-        square = (
-            sum((((bags[i].features - mean) ** 2).sum(axis=0) for i in train), np.zeros(dim))
-            / count
-        )
-        scale = np.sqrt(square) + 1e-6
-    as_tensor = [
-        torch.tensor(values, dtype=torch.float32, device=device) for values in (mean, scale)
-    ]
-    return _Data(bags, targets, as_tensor[0], as_tensor[1], device)
+    mean, scale = _moments([bags[i] for i in train]) if preset.standardise else (0.0, 1.0)
+    as_tensor = partial(torch.tensor, dtype=torch.float32, device=device)
+    data = _Data(bags, targets, as_tensor(np.full(dim, mean)), as_tensor(np.full(dim, scale)))
+    if sum(bag.features.nbytes for bag in bags) > KEPT_BYTES:
+        return data
+    return replace(data, kept=tuple(data.instances(row) for row in range(len(bags))))
+
+
+def _moments(bags: Sequence[Bag]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean and spread of all slices of some bags [dim]."""
+    count = sum(len(bag.features) for bag in bags)
+    mean = np.sum([bag.features.sum(axis=0, dtype=np.float64) for bag in bags], axis=0) / count
+    square = np.sum([((bag.features - mean) ** 2).sum(axis=0) for bag in bags], axis=0) / count
+    return mean, np.sqrt(square) + 1e-6
 
 
 def _train(
@@ -142,66 +168,83 @@ def _train(
     train: Sequence[int],
     watch: Sequence[int],
     preset: Preset,
-    settings: tuple[float, float],
+    settings: _Settings,
     seed: int,
 ) -> AttentionMIL:
     """Train a new head for a fixed number of steps, or (with units to watch) to its best epoch."""
     with torch.random.fork_rng(devices=[data.device] if data.device.type == "cuda" else []):
         torch.manual_seed(seed)
         head = AttentionMIL(data.mean.shape[0], data.targets.outputs).to(data.device)
-        optimiser = torch.optim.AdamW(head.parameters(), lr=settings[0], weight_decay=settings[1])
-        weights = _class_weights(data.targets, train, data.device)
-        generator = np.random.default_rng(seed)
-        if not watch:
-            for batch in _batches(train, preset, generator, preset.steps):
-                _step(head, optimiser, data, batch, preset, generator, weights)
-            return head.eval()
-        return _train_watched(head, optimiser, data, train, watch, preset, generator, weights)
+        lesson = _Lesson(
+            head,
+            torch.optim.AdamW(
+                head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            ),
+            data,
+            tuple(train),
+            _class_weights(data.targets, train, data.device),
+            preset,
+            np.random.default_rng(seed),
+        )
+        if watch:
+            _train_watched(lesson, watch)
+        else:
+            lesson.take(preset.steps)
+    return head.eval()
 
 
-def _train_watched(
-    head: AttentionMIL, optimiser: torch.optim.Optimizer, data: _Data, train: Sequence[int], watch: Sequence[int],
-    preset: Preset, generator: np.random.Generator, weights: Tensor,
-) -> AttentionMIL:  # fmt: skip
+@dataclass(frozen=True)
+class _Lesson:
+    """A head in training: the units it learns from, their class weights, and its own chance."""
+
+    head: AttentionMIL
+    optimiser: torch.optim.Optimizer
+    data: _Data
+    units: tuple[int, ...]
+    weights: Tensor
+    preset: Preset
+    generator: np.random.Generator
+
+    def take(self, steps: int) -> None:
+        """Make some updates."""
+        self.head.train()
+        for batch in self._batches(steps):
+            bags = [
+                draw(self.data.instances(i), self.preset.most_instances, self.generator)
+                for i in batch
+            ]
+            padded = pad(bags)
+            logits = self.head(padded.features, padded.mask).logits
+            self.optimiser.zero_grad(set_to_none=True)
+            truth = self.data.truth(batch)
+            loss = head_loss(logits, truth, self.data.targets.multiclass, self.weights)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+
+    def _batches(self, steps: int) -> Iterator[list[int]]:
+        """Yield batches of shuffled units, pass after pass, `steps` in all."""
+        size = min(self.preset.batch_size, len(self.units))
+        waiting: list[int] = []
+        for _ in range(steps):
+            if len(waiting) < size:
+                waiting += [self.units[i] for i in self.generator.permutation(len(self.units))]
+            yield waiting[:size]
+            waiting = waiting[size:]
+
+
+def _train_watched(lesson: _Lesson, watch: Sequence[int]) -> None:
     """Train epoch by epoch; keep a copy of the weights with the least loss on the watched units."""
+    head, preset = lesson.head, lesson.preset
     best, best_loss, since = copy.deepcopy(head.state_dict()), float("inf"), 0
     for _ in range(preset.epochs):
-        for batch in _batches(train, preset, generator, -(-len(train) // preset.batch_size)):
-            _step(head, optimiser, data, batch, preset, generator, weights)
-        loss = _loss_on(head, data, watch, weights)
+        lesson.take(-(-len(lesson.units) // preset.batch_size))
+        loss = _loss_on(head, lesson.data, watch, lesson.weights)
         since += 1
         if loss < best_loss:
             best, best_loss, since = copy.deepcopy(head.state_dict()), loss, 0
         if since >= preset.patience:
             break
     head.load_state_dict(best)
-    return head.eval()
-
-
-def _batches(
-    train: Sequence[int], preset: Preset, generator: np.random.Generator, steps: int
-) -> Iterator[list[int]]:
-    """Yield batches of shuffled units, pass after pass, `steps` in all."""
-    waiting: list[int] = []
-    for _ in range(steps):
-        if len(waiting) < min(preset.batch_size, len(train)):
-            waiting += [train[i] for i in generator.permutation(len(train))]
-        yield waiting[: preset.batch_size]
-        waiting = waiting[preset.batch_size :]
-
-
-def _step(
-    head: AttentionMIL, optimiser: torch.optim.Optimizer, data: _Data, batch: Sequence[int],
-    preset: Preset, generator: np.random.Generator, weights: Tensor,
-) -> None:  # fmt: skip
-    """Make one update."""
-    head.train()
-    padded = data.batch(batch, preset.most_instances, generator)
-    logits = head(padded.features, padded.mask).logits
-    optimiser.zero_grad(set_to_none=True)
-    loss = head_loss(logits, data.truth(batch), data.targets.multiclass, weights)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
 
 
 def head_loss(logits: Tensor, truth: Tensor, multiclass: bool, weights: Tensor) -> Tensor:
@@ -219,7 +262,7 @@ def head_loss(logits: Tensor, truth: Tensor, multiclass: bool, weights: Tensor) 
 
 
 def _class_weights(targets: Targets, train: Sequence[int], device: torch.device) -> Tensor:
-    """Return weights from the training units: rare classes count more, never less."""
+    """Return weights from the training units, under which every class counts the same."""
     values = targets.values[list(train)]
     if targets.multiclass:
         counts = np.bincount(values[:, 0].astype(int), minlength=targets.outputs)
@@ -240,9 +283,8 @@ def _outputs(head: AttentionMIL, data: _Data, rows: Sequence[int]) -> Iterator[H
     """Run whole bags through the head, a few at a time."""
     head.eval()
     with torch.inference_mode():
-        for start in range(0, len(rows), 16):
-            part = rows[start : start + 16]
-            padded = data.batch(part)
+        for start in range(0, len(rows), AT_ONCE):
+            padded = data.batch(rows[start : start + AT_ONCE])
             output = head(padded.features, padded.mask)
             lengths = padded.mask.sum(dim=1).tolist()
             yield HeadAnswer(
@@ -251,12 +293,10 @@ def _outputs(head: AttentionMIL, data: _Data, rows: Sequence[int]) -> Iterator[H
             )
 
 
-def _score(
-    head: AttentionMIL, data: _Data, rows: Sequence[int], settings: dict[str, float]
-) -> Scored:
+def _score(head: AttentionMIL, data: _Data, rows: Sequence[int], settings: _Settings) -> Scored:
     """Turn logits into probabilities, and keep the attention."""
     answers = list(_outputs(head, data, rows))
     logits = torch.cat([answer.logits for answer in answers])
     scores = logits.softmax(dim=1) if data.targets.multiclass else logits.sigmoid()
     attention = tuple(weights for answer in answers for weights in answer.attention)
-    return Scored(scores.cpu().double().numpy(), attention, dict(settings))
+    return Scored(scores.cpu().double().numpy(), attention, asdict(settings))

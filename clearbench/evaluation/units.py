@@ -26,6 +26,19 @@ YES_NO = MappingProxyType(
         "positive": 1,
     }
 )
+SIDES = MappingProxyType(
+    {
+        "train": "train",
+        "training": "train",
+        "val": "tune",
+        "valid": "tune",
+        "validation": "tune",
+        "tune": "tune",
+        "test": "test",
+        "testing": "test",
+        "holdout": "test",
+    }
+)
 SHOWN = 5
 
 
@@ -34,7 +47,7 @@ class Units:
     """What is classified: one row per unit, in the order of ids.
 
     targets [units, labels]: 0 or 1, the class's number for multiclass, NaN where unknown
-    sides: the unit's side of a fixed split, empty without one
+    sides: the unit's side of a fixed split (train, tune or test), empty without one
     excluded: units left out, and why
     """
 
@@ -70,30 +83,52 @@ class _Scan:
 
 
 def make_units(cohort: Cohort, task: TaskCard) -> Units:
-    """Group scans into units and give each its target: the maximum of known values, or the one class.
+    """Group scans into units and give each its target: the maximum of known values, or the class.
 
-    Raises UnknownName for a label column the cohort lacks, BadTask for values outside the task's, a
-    unit whose scans contradict each other, or when no unit has a label.
+    Units without a label, or on no side of a fixed split, are left out and counted. Raises
+    UnknownName for a label column the cohort lacks, BadTask for values outside the task's, a unit
+    whose scans contradict each other, or when no unit has a label.
     """
     groups: dict[str, list[_Scan]] = defaultdict(list)
     for scan in _scans(cohort, task):
         groups[scan.unit].append(scan)
-    chosen = {unit: _select(scans, task.select) for unit, scans in groups.items()}
-    targets = {unit: _target(unit, scans, task) for unit, scans in chosen.items()}
-    known = sorted(unit for unit, target in targets.items() if not np.isnan(target).all())
+    chosen = {unit: _select(scans, task.select) for unit, scans in sorted(groups.items())}
+    every = Units(
+        ids=tuple(chosen),
+        patients=tuple(_patient(unit, scans, task) for unit, scans in chosen.items()),
+        scans=tuple(tuple(scan.scan_id for scan in scans) for scans in chosen.values()),
+        targets=np.array([_target(unit, scans, task) for unit, scans in chosen.items()]),
+        sides=tuple(_side(unit, scans, task) for unit, scans in chosen.items()),
+    )
+    labelled = _labelled(every, cohort, task)
+    return _on_a_side(labelled, task) if task.split.column else labelled
+
+
+def _labelled(units: Units, cohort: Cohort, task: TaskCard) -> Units:
+    """Leave out units without any label."""
+    known = np.flatnonzero(~np.isnan(units.targets).all(axis=1)).tolist()
     if not known:
         raise BadTask(
             f"no {task.unit} of cohort {cohort.name} has a value of {', '.join(task.labels)}"
         )
-    blank = len(targets) - len(known)
-    return Units(
-        ids=tuple(known),
-        patients=tuple(chosen[unit][0].patient for unit in known),
-        scans=tuple(tuple(scan.scan_id for scan in chosen[unit]) for unit in known),
-        targets=np.array([targets[unit] for unit in known]),
-        sides=tuple(_side(unit, chosen[unit]) for unit in known),
-        excluded=(f"{blank} of {len(targets)} {task.unit} units have no label",) if blank else (),
+    blank = len(units.ids) - len(known)
+    note = f"{blank} of {len(units.ids)} {task.unit} units have no label"
+    return units.take(known, (note,) if blank else ())
+
+
+def _on_a_side(units: Units, task: TaskCard) -> Units:
+    """Leave out units whose side of a fixed split is blank, or none we know."""
+    there = [row for row, side in enumerate(units.sides) if side in SIDES.values()]
+    lost = len(units.ids) - len(there)
+    other = sorted({side or "blank" for side in units.sides} - set(SIDES.values()))
+    found, column = ", ".join(other[:SHOWN]), task.split.column
+    if not there:
+        raise BadTask(f"column {column} must name train and test patients; it holds {found}")
+    note = (
+        f"{lost} of {len(units.ids)} {task.unit} units are neither train, val nor test in column "
+        f"{column} ({found})"
     )
+    return units.take(there, (note,) if lost else ())
 
 
 def _scans(cohort: Cohort, task: TaskCard) -> list[_Scan]:
@@ -101,7 +136,7 @@ def _scans(cohort: Cohort, task: TaskCard) -> list[_Scan]:
     labels = [_values(cohort, name, task) for name in task.labels]
     count = cohort.table.num_rows
     sides = cohort.label(task.split.column) if task.split.column else [None] * count
-    days = cohort.column("day") or [None] * count
+    days = _days(cohort) if task.select != "all" else [0.0] * count
     units = _unit_ids(cohort, task)
     ids = zip(
         cohort.column("scan_id"),
@@ -113,9 +148,26 @@ def _scans(cohort: Cohort, task: TaskCard) -> list[_Scan]:
         strict=True,
     )
     return [
-        _Scan(str(scan), str(unit), str(patient), float(day or 0), str(side or ""), tuple(values))
+        _Scan(str(scan), str(unit), str(patient), day, _plain_side(side), tuple(values))
         for scan, unit, patient, day, side, *values in ids
     ]
+
+
+def _plain_side(side: str | None) -> str:
+    """Return train, tune or test for its usual names; anything else as it is."""
+    return SIDES.get((side or "").lower(), side or "")
+
+
+def _days(cohort: Cohort) -> list[float]:
+    """Return each scan's day; raises BadTask if one has none, or no number."""
+    texts = cohort.column("day") or [None] * cohort.table.num_rows
+    try:
+        return [float(text or "") for text in texts]
+    except ValueError as error:
+        raise BadTask(
+            f"select = first or last needs a number in column day of cohort {cohort.name} "
+            "for every scan"
+        ) from error
 
 
 def _unit_ids(cohort: Cohort, task: TaskCard) -> list[str | None]:
@@ -135,7 +187,8 @@ def _values(cohort: Cohort, name: str, task: TaskCard) -> list[float]:
     if bad:
         wanted = ", ".join(task.classes) if task.classes else "0, 1, yes, no, true, false"
         raise BadTask(
-            f"label {name} of cohort {cohort.name} holds {', '.join(bad[:SHOWN])}; the task allows {wanted} (blank = unknown)"
+            f"label {name} of cohort {cohort.name} holds {', '.join(bad[:SHOWN])}; "
+            f"the task allows {wanted} (blank = unknown)"
         )
     return [float("nan") if text is None else float(allowed[_key(text, task)]) for text in texts]
 
@@ -170,9 +223,19 @@ def _target(unit: str, scans: list[_Scan], task: TaskCard) -> list[float]:
     ]
 
 
-def _side(unit: str, scans: list[_Scan]) -> str:
+def _side(unit: str, scans: list[_Scan], task: TaskCard) -> str:
     """Return the one side of a fixed split that a unit is on."""
     sides = {scan.side for scan in scans}
     if len(sides) > 1:
-        raise BadTask(f"{unit} is on several sides of the split ({', '.join(sorted(sides))})")
+        names = ", ".join(sorted(side or "blank" for side in sides))
+        raise BadTask(f"{task.unit} {unit} is on several sides of the split ({names})")
     return sides.pop()
+
+
+def _patient(unit: str, scans: list[_Scan], task: TaskCard) -> str:
+    """Return the one patient whose unit it is."""
+    patients = {scan.patient for scan in scans}
+    if len(patients) > 1:
+        names = ", ".join(sorted(patients)[:SHOWN])
+        raise BadTask(f"{task.unit} {unit} belongs to several patients ({names})")
+    return patients.pop()

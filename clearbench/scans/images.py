@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.volume import Pixels, Scan, clean_hu
@@ -13,15 +14,20 @@ from clearbench.scans.windows import WINDOWS_HU
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 DEEPLESION_OFFSET = 32768  # DeepLesion's way: HU = value - 32768
+UNSAID_WINDOW = (
+    "8-bit images whose window is not said; put them into a sub-folder named after it "
+    f"({', '.join(WINDOWS_HU)})"
+)
+UNDECODED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 UNKNOWN_SPACING = (float("nan"), float("nan"), float("nan"))
 
 
 def window_folders(folder: Path) -> dict[str, Path]:
-    """Return the sub-folders named after windows (brain, bone, …), by window name."""
+    """Return the sub-folders of images that are named after windows, by window name."""
     return {
         path.name.lower(): path
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and path.name.lower() in WINDOWS_HU
+        for path in sorted(folder.iterdir(), key=lambda path: path.name.lower())
+        if path.is_dir() and path.name.lower() in WINDOWS_HU and image_files(path)
     }
 
 
@@ -55,8 +61,6 @@ def _read_windows(folder: Path, folders: dict[str, Path]) -> Scan:
     }
     firsts = {stem: path for files in found.values() for stem, path in files.items()}
     paths = sorted(firsts.values(), key=lambda path: (_number(path), path.stem))
-    if not paths:
-        raise UnreadableScan(f"its folders {', '.join(folders)} hold no PNG or JPEG images")
     shape = _open(paths[0]).shape
     pixels = np.zeros((len(paths), len(folders), *shape), np.uint8)
     present = np.zeros((len(paths), len(folders)), bool)
@@ -75,7 +79,7 @@ def _with_gaps(scan: Scan, folder: Path) -> Scan:
         f"slice {scan.slice_index[row]} of {folder.name} lacks its {scan.windows[column]} window"
         for row, column in np.argwhere(~scan.present)
     ]
-    return Scan(**{**scan.__dict__, "facts": scan.facts.with_problems(*gaps)})
+    return replace(scan, facts=scan.facts.with_problems(*gaps))
 
 
 def _read_hu(folder: Path) -> Scan:
@@ -85,10 +89,7 @@ def _read_hu(folder: Path) -> Scan:
         raise UnreadableScan("holds no DICOM, NIfTI or image file")
     planes = [_open(path) for path in paths]
     if planes[0].dtype == np.uint8:
-        raise UnreadableScan(
-            "8-bit images whose window is not said; put them into a sub-folder named after it "
-            f"({', '.join(WINDOWS_HU)})"
-        )
+        raise UnreadableScan(UNSAID_WINDOW)
     for path, plane in zip(paths, planes, strict=True):
         if plane.shape != planes[0].shape or plane.dtype == np.uint8:
             raise UnreadableScan(
@@ -113,6 +114,18 @@ def _scan(pixels: Pixels, present: Pixels, paths: Sequence[Path], windows: tuple
     )
 
 
+def why_not_images(folder: Path) -> str:
+    """Say from its first image why a folder can't be read; empty if nothing speaks against it."""
+    files = image_files(folder)
+    if window_folders(folder) or not files:
+        return ""
+    try:
+        with Image.open(files[0]) as image:
+            return "" if image.mode.startswith("I") else UNSAID_WINDOW
+    except UNDECODED as error:
+        return f"{files[0].name} is not a readable image ({error})"
+
+
 def _open(path: Path) -> Pixels:
     """Decode one grey image, [y, x] uint8 or 16-bit."""
     try:
@@ -120,7 +133,7 @@ def _open(path: Path) -> Pixels:
             if image.mode.startswith("I"):
                 return np.asarray(image).astype(np.int32)
             return np.asarray(image.convert("L"))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+    except UNDECODED as error:
         raise UnreadableScan(f"{path.name} is not a readable image ({error})") from error
 
 

@@ -1,21 +1,24 @@
 """What lies under a path: every scan that would be read, and every file that would not, and why."""
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from os.path import commonpath
 from pathlib import Path
 
 import nibabel
+import numpy as np
 from loky import get_reusable_executor
 
 from clearbench.errors import BadRequest, UnreadableScan
 from clearbench.scans.dicom.headers import Identity, LeftOut, Slice, read_slices
 from clearbench.scans.dicom.series import Series, group_series, order_series
-from clearbench.scans.images import IMAGE_SUFFIXES, image_files, window_folders
+from clearbench.scans.images import IMAGE_SUFFIXES, image_files, why_not_images, window_folders
+from clearbench.scans.nifti import open_nifti, unoriented
 from clearbench.scans.slices import files_under, is_nifti
 from clearbench.scans.volume import ScanFacts, slice_distance_mm
+from clearbench.scans.windows import WINDOWS_HU
 
 MANY_FILES = 2000  # from here on, headers are read by several processes
 CHUNK = 500
@@ -61,17 +64,37 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
     """
     if not root.exists():
         raise BadRequest(f"{root} does not exist")
-    image_folders = _image_folders(root)
-    scans = [_image_scan(folder) for folder in image_folders]
-    rest = [file for file in files_under(root) if file.suffix.lower() not in IMAGE_SUFFIXES]
-    scans += [_nifti_scan(file) for file in rest if is_nifti(file)]
-    read = _read_all([file for file in rest if not is_nifti(file)], workers, on_read)
+    files = files_under(root)
+    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    niftis = [file for file in files if is_nifti(file)]
+    rest = sorted(set(files) - {*images, *niftis})
+    read = _read_all(rest, workers, on_read)
     slices = [item for group in read if not isinstance(group, LeftOut) for item in group]
-    scans += [_dicom_scan(group) for group in group_series(slices)]
-    left_out = tuple(item for item in read if isinstance(item, LeftOut))
-    return Inventory(
-        root, tuple(sorted(scans, key=lambda scan: (scan.path, str(scan.identity)))), left_out
-    )
+    stray = _stray_images(root, images, {item.path.parent for item in slices})
+    folders = _image_folders(root, [file for file in images if file not in stray])
+    scans = [
+        *map(_image_scan, folders),
+        *map(_nifti_scan, niftis),
+        *map(_dicom_scan, group_series(slices)),
+    ]
+    left_out = (*stray.values(), *(item for item in read if isinstance(item, LeftOut)))
+    return Inventory(root, tuple(sorted(scans, key=_by_path)), left_out)
+
+
+def _by_path(scan: FoundScan) -> tuple[Path, str]:
+    """Return what scans are sorted by."""
+    return scan.path, scan.identity.series_uid if scan.identity else ""
+
+
+def _stray_images(root: Path, images: list[Path], dicom: set[Path]) -> dict[Path, LeftOut]:
+    """Find the images that are no slices: previews beside DICOM files, and a lone file."""
+    if root.is_file():
+        return {file: LeftOut(file, "a single image; give its folder") for file in images}
+    return {
+        file: LeftOut(file, "an image beside DICOM slices")
+        for file in images
+        if file.parent in dicom
+    }
 
 
 def _read_all(
@@ -98,17 +121,15 @@ def _read_chunk(files: Iterable[Path]) -> list[tuple[Slice, ...] | LeftOut]:
     return [read_slices(file) for file in files]
 
 
-def _image_folders(root: Path) -> list[Path]:
+def _image_folders(root: Path, images: list[Path]) -> list[Path]:
     """Find the folders that are scans of images: window folders count as one scan."""
-    if root.is_file():
-        return []
-    folders: dict[Path, None] = defaultdict()
-    for file in files_under(root):
-        if file.suffix.lower() in IMAGE_SUFFIXES:
-            folder = file.parent
-            within = folder != root and folder.name.lower() in window_folders(folder.parent)
-            folders[folder.parent if within else folder] = None
-    return sorted(folders)
+    folders = {file.parent for file in images}
+    return sorted(
+        {
+            folder.parent if folder != root and folder.name.lower() in WINDOWS_HU else folder
+            for folder in folders
+        }
+    )
 
 
 def _image_scan(folder: Path) -> FoundScan:
@@ -124,26 +145,26 @@ def _image_scan(folder: Path) -> FoundScan:
         facts=ScanFacts().with_problems(
             "windows of unequal length" if len(set(counts)) > 1 else ""
         ),
+        error=why_not_images(folder),
     )
 
 
 def _nifti_scan(file: Path) -> FoundScan:
     """Tell what a NIfTI file holds, from its header."""
     try:
-        header = nibabel.load(file)
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
-        return FoundScan(path=file, kind="nifti", error=f"not a readable NIfTI file ({error})")
-    shape = tuple(int(size) for size in header.shape)
-    if len(shape) != 3:
-        return FoundScan(
-            path=file, kind="nifti", shape=shape, error=f"{len(shape)} dimensions {shape}, not 3"
-        )
+        image = open_nifti(file)
+    except UnreadableScan as error:
+        return FoundScan(path=file, kind="nifti", error=str(error))
+    codes = nibabel.aff2axcodes(image.affine)
+    axes = [next(i for i, code in enumerate(codes) if code in ends) for ends in ("SI", "AP", "LR")]
+    lengths = np.linalg.norm(image.affine[:3, :3], axis=0)
     return FoundScan(
         path=file,
         kind="nifti",
-        shape=shape[::-1],
-        spacing_mm=tuple(float(mm) for mm in header.header.get_zooms()[::-1]),
-        orientation="".join(str(code) for code in nibabel.aff2axcodes(header.affine)),
+        shape=tuple(int(image.shape[axis]) for axis in axes),
+        spacing_mm=tuple(float(lengths[axis]) for axis in axes),
+        orientation="".join(codes),
+        facts=ScanFacts().with_problems(unoriented(image)),
     )
 
 

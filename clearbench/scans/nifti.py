@@ -1,15 +1,23 @@
 """NIfTI files (.nii, .nii.gz) → volumes, through their affine."""
 
+import gzip
+import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.volume import Pixels, ScanFacts, Volume, clean_hu, tilt_deg
 
 SHEAR_LIMIT_DEG = 1.0
+FLAT = 0.01  # volume of the box of three unit axes, below which they lie in a plane
+DAMAGED = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
 
 
 def read_nifti(path: Path) -> Volume:
@@ -18,18 +26,54 @@ def read_nifti(path: Path) -> Volume:
     Raises UnreadableScan if it is damaged, has other than three dimensions, no usable affine,
     or holds labels instead of HU.
     """
+    image = open_nifti(path)
+    try:
+        data = np.asanyarray(_checked(image, path).dataobj)
+    except DAMAGED as error:
+        raise UnreadableScan(f"not a readable NIfTI file ({error})") from error
+    if data.dtype.kind not in "iuf":
+        raise UnreadableScan(f"its values are {data.dtype}, not HU")
+    _refuse_labels(data)
+    volume = _volume(clean_hu(data), np.asarray(image.affine, dtype=np.float64))
+    return replace(volume, facts=volume.facts.with_problems(unoriented(image)))
+
+
+def _checked(image: Any, path: Path) -> Any:
+    """Unpack a compressed file to its end, where its checksum is, which nibabel never reads."""
+    if not path.name.lower().endswith(".gz"):
+        return image
+    return type(image).from_bytes(gzip.decompress(path.read_bytes()))
+
+
+def open_nifti(path: Path) -> Any:
+    """Read a file's header; raises UnreadableScan if it is damaged or not of three dimensions."""
     try:
         image = nibabel.load(path)
-        shape = tuple(int(size) for size in image.shape)
-        if len(shape) != 3:
-            raise UnreadableScan(f"{len(shape)} dimensions {shape}; a scan has three (x, y, z)")
-        data = np.asanyarray(image.dataobj)
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
-        if isinstance(error, UnreadableScan):
-            raise
+    except DAMAGED as error:
         raise UnreadableScan(f"not a readable NIfTI file ({error})") from error
-    _refuse_labels(data)
-    return _volume(clean_hu(data), np.asarray(image.affine, dtype=np.float64))
+    shape = tuple(int(size) for size in image.shape)
+    if len(shape) != 3:
+        raise UnreadableScan(f"{len(shape)} dimensions {shape}; a scan has three (x, y, z)")
+    if not _spans_space(image.affine[:3, :3]):
+        raise UnreadableScan("its affine has no usable axes; set qform or sform")
+    return image
+
+
+def _spans_space(axes: NDArray[np.float64]) -> bool:
+    """Tell whether the columns are finite and point three ways."""
+    if not np.isfinite(axes).all():
+        return False
+    lengths = np.linalg.norm(axes, axis=0)
+    return bool((lengths > 0).all()) and abs(float(np.linalg.det(axes / lengths))) > FLAT
+
+
+def unoriented(image: Any) -> str:
+    """Say that a header leaves open which way its axes run; empty if it doesn't."""
+    codes = [image.header.get(code, 1) for code in ("qform_code", "sform_code")]
+    if any(codes):
+        return ""
+    axes = "".join(nibabel.aff2axcodes(image.affine))
+    return f"no orientation in its header (qform and sform codes are 0); taken as {axes}"
 
 
 def _volume(hu: Pixels, affine: NDArray[np.float64]) -> Volume:
@@ -37,8 +81,6 @@ def _volume(hu: Pixels, affine: NDArray[np.float64]) -> Volume:
     to_lps = np.diag([-1.0, -1.0, 1.0])
     columns = to_lps @ affine[:3, :3]
     lengths = np.linalg.norm(columns, axis=0)
-    if not np.isfinite(affine).all() or (lengths == 0).any():
-        raise UnreadableScan("its affine has no usable axes; set qform or sform")
     units = columns / lengths
     stack = int(np.abs(units[2]).argmax())
     order = [stack, *(axis for axis in range(3) if axis != stack)]

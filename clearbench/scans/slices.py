@@ -12,7 +12,7 @@ from clearbench.errors import UnreadableScan
 from clearbench.scans.dicom.headers import LeftOut, Slice, read_slices
 from clearbench.scans.dicom.pixels import read_volume
 from clearbench.scans.dicom.series import group_series, order_series
-from clearbench.scans.images import IMAGE_SUFFIXES, read_image_folder, window_folders
+from clearbench.scans.images import image_files, read_image_folder, window_folders
 from clearbench.scans.nifti import read_nifti
 from clearbench.scans.volume import Scan, upright
 
@@ -38,7 +38,7 @@ def read_scan(
         raise UnreadableScan(f"{path} does not exist")
     if is_nifti(path):
         return upright(read_nifti(path), resample=resample)
-    if path.is_dir() and holds_images(path):
+    if path.is_dir() and not source.series and holds_images(path):
         return read_image_folder(path)
     slices = _pick_series(path, source.series, pseudonym)
     return upright(read_volume(order_series(slices)), resample=resample)
@@ -51,9 +51,7 @@ def is_nifti(path: Path) -> bool:
 
 def holds_images(folder: Path) -> bool:
     """Tell whether a folder is a scan of PNG or JPEG slices."""
-    if window_folders(folder):
-        return True
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+    return bool(window_folders(folder) or image_files(folder))
 
 
 def _pick_series(

@@ -12,6 +12,8 @@ from clearbench.errors import UnreadableScan
 AIR_HU = -1024  # the lowest value a CT scale holds; anything below is padding
 OBLIQUE_LIMIT_DEG = 10.0
 SAME_POSITION_MM = 0.01
+ROUNDED_DIGITS = 6  # of places in a grid, so that its last plane isn't lost to 1e-15
+ROUNDING = 10.0**-ROUNDED_DIGITS
 STANDARD = "SPL"  # array axes z, y, x run towards Superior, Posterior, Left
 
 Pixels = NDArray[Any]
@@ -44,7 +46,8 @@ class Scan:
                  the windows that were applied before
     present      [n, windows] bool, all true for HU (one column)
     z_mm         [n] float32 along the slice normal, NaN if unknown
-    slice_index  [n] int32, the slice's number in its source, from 0, feet to head
+    slice_index  [n] int32, the slice's number in its source, from 0, feet to head; of an image,
+                 the number in its file's name
     spacing_mm   (z, y, x); NaN where unknown
     """
 
@@ -106,6 +109,23 @@ def axial_angle_deg(directions: NDArray[np.float64]) -> float:
     return max(float(np.degrees(np.arccos(min(1.0, np.abs(axis).max())))) for axis in directions)
 
 
+def turned_deg(directions: NDArray[np.float64], *, tilted: bool = False) -> float:
+    """Return how far a stack of slices is turned away from an axial one, in degrees.
+
+    With a tilted gantry, only the image axis about which it tilts counts.
+    """
+    if tilted:
+        return min(axial_angle_deg(directions[1:2]), axial_angle_deg(directions[2:]))
+    return max(axial_angle_deg(directions), _angle_deg(directions[0], np.array([0.0, 0.0, 1.0])))
+
+
+def plane_name(directions: NDArray[np.float64], *, tilted: bool = False) -> str:
+    """Return axial, coronal, sagittal or oblique, for the plane in which the slices lie."""
+    along = int(np.abs(np.cross(directions[1], directions[2])).argmax())
+    turned = turned_deg(directions, tilted=True) if tilted else axial_angle_deg(directions)
+    return "oblique" if turned > OBLIQUE_LIMIT_DEG else ("sagittal", "coronal", "axial")[along]
+
+
 def _angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Return the angle of two lines, 0 to 90 degrees."""
     cosine = abs(float(first @ second)) / float(np.linalg.norm(first) * np.linalg.norm(second))
@@ -118,13 +138,14 @@ def upright(volume: Volume, *, resample: bool = False) -> Scan:
     Raises UnreadableScan with the angle if the volume is oblique or not axial, unless `resample`
     interpolates it (linearly) onto an axial grid first.
     """
-    sheared = volume.facts.gantry_tilt_deg is not None
-    angle = 0.0 if sheared else axial_angle_deg(volume.directions)
-    if resample and (sheared or angle > 0.01):
+    tilted = volume.facts.gantry_tilt_deg is not None
+    angle = turned_deg(volume.directions, tilted=tilted)
+    if resample and (tilted or angle > 0.01):
         volume = _resampled(volume)
     elif angle > OBLIQUE_LIMIT_DEG:
         raise UnreadableScan(
-            f"the series is oblique: its axes are turned {angle:.0f}° away from the patient's; "
+            f"the series is {plane_name(volume.directions, tilted=tilted)}: "
+            f"its axes are turned {angle:.0f}° away from an axial scan's; "
             "take an axial series, or type --resample to interpolate it"
         )
     return _reordered(volume)
@@ -177,7 +198,8 @@ def _resampled(volume: Volume) -> Volume:
     low, high = world.min(axis=1), world.max(axis=1)
     step = np.array([min(volume.pixel_mm), min(volume.pixel_mm), between])
     x, y, z = (
-        low[i] + step[i] * np.arange(int((high[i] - low[i]) / step[i]) + 1) for i in range(3)
+        low[i] + step[i] * np.arange(int((high[i] - low[i]) / step[i] + ROUNDING) + 1)
+        for i in range(3)
     )
     inverse = np.linalg.inv(basis)
     slices = [_plane(volume, inverse, x, y, level) for level in z]
@@ -196,8 +218,9 @@ def _resampled(volume: Volume) -> Volume:
 def _plane(volume: Volume, inverse: Any, x: Any, y: Any, z: float) -> Floats:
     """Interpolate one axial plane [y, x] of a volume whose index is `inverse` @ LPS mm."""
     grid = np.stack(np.broadcast_arrays(x[None, :], y[:, None], z)).reshape(3, -1)
-    stack_mm, row, column = inverse @ (grid - volume.origin_mm[:, None])
-    level = np.interp(stack_mm, volume.positions_mm, np.arange(len(volume.positions_mm)), -9, -9)
+    stack_mm, row, column = np.round(inverse @ (grid - volume.origin_mm[:, None]), ROUNDED_DIGITS)
+    known_mm = np.round(volume.positions_mm, ROUNDED_DIGITS)
+    level = np.interp(stack_mm, known_mm, np.arange(len(known_mm)), -9, -9)
     plane = map_coordinates(
         volume.hu, [level, row, column], np.float32, order=1, mode="constant", cval=AIR_HU
     )

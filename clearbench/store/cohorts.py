@@ -42,13 +42,15 @@ def load_cohort(store: StoreFolder, name: str) -> Cohort:
 def merge_cohort(cohort: Cohort, store: StoreFolder) -> Cohort:
     """Return the cohort with what the store knew of it and this table doesn't have.
 
-    Scans and label columns that only the stored copy has are kept; where both have a cell, the new
-    table wins unless its cell is blank throughout.
+    Scans and columns that only the stored copy has are kept, and so is a column that is blank
+    throughout in the new table; where both have a cell, the new table wins, blank or not.
     """
     if cohort.name not in cohort_names(store):
         return cohort
     old = load_cohort(store, cohort.name)
-    fresh = {row["scan_id"]: row for row in cohort.table.to_pylist()}
+    news = cohort.table
+    filled = [name for name in news.column_names if news.column(name).null_count < news.num_rows]
+    fresh = {row["scan_id"]: row for row in news.select(filled).to_pylist()}
     stored = {row["scan_id"]: row for row in old.table.to_pylist()}
     columns = list(dict.fromkeys([*cohort.table.column_names, *old.table.column_names]))
     rows = [

@@ -44,7 +44,8 @@ class FeatureStore:
         """Return what a scan's feature file says of itself; see features."""
         record = find_record(self.folder, encoder, cohort)
         folder = self.folder.encoder(record.name, record.fingerprint)
-        found = sorted(folder.glob(f"{cohort or '*'}/{scan_id}.h5"))
+        places = [folder / cohort] if cohort else sorted(folder.glob("*"))
+        found = [path for place in places if (path := place / f"{scan_id}.h5").is_file()]
         if not found:
             known = (path.stem for path in folder.glob("*/*.h5"))
             raise UnknownName.among(f"scan with features of {record.reference}", scan_id, known)
@@ -61,7 +62,10 @@ class FeatureStore:
         return run_select(self.folder, statement)
 
     def table(self, statement: str, *, timeout_s: float | None = None) -> pa.Table:
-        """Return the rows of one SELECT as an Arrow table; raises BadQuery, also after `timeout_s`."""
+        """Return the rows of one SELECT as an Arrow table.
+
+        Raises BadQuery for anything else, and after `timeout_s`.
+        """
         return fetch_table(self.folder, statement, timeout_s)
 
     def similar(self, scan_id: str, slice_index: int, encoder: str, k: int = 10) -> pa.Table:

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,17 +147,21 @@ def read_rows(path: Path) -> SliceRows:
         )
 
 
-def _opened(path: Path) -> Any:
-    """Open a feature file, translating HDF5's errors."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a feature file, translating HDF5's errors, also those of reading it."""
     try:
-        file = h5py.File(path, "r", locking=False)
-    except OSError as error:
+        with h5py.File(path, "r", locking=False) as file:
+            schema = int(file.attrs.get("schema", 0))
+            if schema != FILE_SCHEMA:
+                raise BadStore(
+                    f"{path}: schema {schema}, this clearbench reads {FILE_SCHEMA}; embed again"
+                )
+            yield file
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        if isinstance(error, BadStore):
+            raise
         raise BadStore(f"{path}: not a readable feature file; remove it and embed again") from error
-    schema = int(file.attrs.get("schema", 0))
-    if schema != FILE_SCHEMA:
-        file.close()
-        raise BadStore(f"{path}: schema {schema}, this clearbench reads {FILE_SCHEMA}; embed again")
-    return file
 
 
 def map_features(facts: FileFacts) -> NDArray[Any]:

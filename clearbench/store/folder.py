@@ -15,7 +15,14 @@ SCHEMA = 1
 MARK = "store.json"
 STORE_VARIABLE = "CLEARBENCH_STORE"
 DEFAULT_STORE = "clearbench-store"
-DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+DISK_REFUSES = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,8 @@ def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
     if not mark.is_file():
         if not create:
             raise BadStore(
-                f"{folder.root} is no clearbench store; `clearbench embed … --store {folder.root}` makes one"
+                f"{folder.root} is no clearbench store; "
+                f"`clearbench embed … --store {folder.root}` makes one"
             )
         if folder.root.exists() and not folder.root.is_dir():
             raise BadStore(f"{folder.root} is a file, not a folder")
@@ -107,21 +115,28 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         if error.errno in DISK_REFUSES:
-            raise StorageFull(
-                f"{path.parent}: the disk refuses to be written ({error.strerror}); what was complete stays, free some space and run the same command again"
-            ) from error
+            raise disk_refuses(path, str(error.strerror)) from error
         raise
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
 
 
-def sweep_drafts(folder: Path) -> int:
-    """Remove drafts that killed processes of this host left; returns how many."""
+def disk_refuses(path: Path, why: str) -> StorageFull:
+    """Say that a file can't be written, and what to do."""
+    return StorageFull(
+        f"{path.parent}: the disk refuses to be written ({why}); what was complete stays, "
+        "free some space (or allow writing) and run the same command again"
+    )
+
+
+def sweep_drafts(folder: Path, *, deep: bool = True) -> int:
+    """Remove drafts that killed processes of this host left in a folder; returns how many."""
     host = socket.gethostname()
     swept = 0
-    for draft in folder.rglob(".*.tmp") if folder.is_dir() else ():
-        owner, _, process = draft.name.removesuffix(".tmp").rpartition("-")
+    drafts = (folder.rglob if deep else folder.glob)(".*.tmp*") if folder.is_dir() else ()
+    for draft in list(drafts):
+        owner, _, process = draft.name.partition(".tmp")[0].rpartition("-")
         if owner.endswith(f".{host}") and process.isdigit() and not _alive(int(process)):
             draft.unlink(missing_ok=True)
             swept += 1

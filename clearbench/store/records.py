@@ -64,12 +64,25 @@ def list_encoders(store: StoreFolder) -> list[EncoderRecord]:
     """Return every encoder whose features the store holds, by name, then fingerprint."""
     records = []
     for path in sorted(store.features.glob(f"*/{ENCODER_FILE}")):
+        facts = _read_json(path)
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
             records.append(EncoderRecord(**{**facts, "views": tuple(facts["views"])}))
-        except (ValueError, TypeError, KeyError) as error:
-            raise BadStore(f"{path}: damaged ({error}); remove it and embed again") from error
+        except (TypeError, KeyError) as error:
+            raise _damaged(path, error) from error
     return records
+
+
+def _read_json(path: Path) -> Any:
+    """Read a small record."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> BadStore:
+    """Say that a record can't be read."""
+    return BadStore(f"{path}: damaged ({error}); remove it and embed again")
 
 
 def find_record(store: StoreFolder, reference: str, cohort: str = "") -> EncoderRecord:
@@ -112,7 +125,12 @@ def write_run(run: RunRecord, record: EncoderRecord, store: StoreFolder) -> None
 def measured_rate(record: EncoderRecord, store: StoreFolder) -> float | None:
     """Return the median slices per second of all runs, None without any."""
     folder = store.encoder(record.name, record.fingerprint) / "runs"
-    runs = [RunRecord(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+    runs = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            runs.append(RunRecord(**_read_json(path)))
+        except TypeError as error:
+            raise _damaged(path, error) from error
     rates = [run.slices_per_s for run in runs if run.slices]
     return round(median(rates), 1) if rates else None
 
@@ -123,11 +141,12 @@ def pin_weights(store: StoreFolder, encoder: str, sha256: str) -> None:
     Raises WeightsUnavailable if this store's features of that encoder came from other weights.
     """
     path = store.root / "pins.json"
-    pins = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    pins = _read_json(path) if path.is_file() else {}
     if pins.setdefault(encoder, sha256) != sha256:
         raise WeightsUnavailable(
-            f"{encoder}: the weights changed since this store first used them ({pins[encoder][:12]}… then, {sha256[:12]}… now); "
-            f"give the old file with --weights, or remove the entry from {path} to accept the new one"
+            f"{encoder}: the weights changed since this store first used them "
+            f"({pins[encoder][:12]}… then, {sha256[:12]}… now); give the old file with --weights, "
+            f"or remove the entry from {path} to accept the new one"
         )
     text = json.dumps(pins, indent=1, sort_keys=True) + "\n"
     write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))

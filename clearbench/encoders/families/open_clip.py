@@ -53,8 +53,8 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     config = _config(card, weights)
     tower = Tower(_visual(config, weights))
     state = read_weights(weights)
-    visual = {key: value for key, value in state.items() if key.startswith(PREFIX)}
-    load_strictly(tower, visual or state, weights)
+    visual = {key[len(PREFIX) :]: v for key, v in state.items() if key.startswith(PREFIX)}
+    load_strictly(tower.visual, visual or state, weights)
     return tower
 
 

@@ -10,6 +10,7 @@ from clearbench.encoders import torchvision_cure  # noqa: F401  before timm, whi
 
 # isort: split
 import timm
+from timm.layers import LayerNorm2d
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 from clearbench.encoders.registry import EncoderCard
@@ -122,4 +123,7 @@ def _normed(trunk: Any, pooled: Tensor) -> Tensor:
     """
     norm = getattr(getattr(trunk, "head", None), "norm", None)
     trained = bool(trunk.pretrained_cfg.get("num_classes"))
-    return torch.as_tensor(norm(pooled)) if trained and isinstance(norm, nn.LayerNorm) else pooled
+    if not trained or not isinstance(norm, nn.LayerNorm):
+        return pooled
+    shaped = pooled[:, :, None, None] if isinstance(norm, LayerNorm2d) else pooled
+    return torch.as_tensor(norm(shaped)).flatten(1)

@@ -30,13 +30,10 @@ def fit_mean_pool(bags: Sequence[Bag], targets: Targets, rows: Rows, seed: int) 
     columns, chosen = [], []
     for label in range(targets.values.shape[1]):
         values = targets.values[:, label]
-        parts = Rows(
-            *(
-                tuple(i for i in part if not np.isnan(values[i]))
-                for part in (rows.train, rows.tune)
-            ),
-            rows.test,
-        )
+        known = [
+            tuple(i for i in part if not np.isnan(values[i])) for part in (rows.train, rows.tune)
+        ]
+        parts = Rows(known[0], known[1], rows.test)
         strength = min(STRENGTHS, key=lambda c: _tuning_loss(means, values, parts, c, seed))
         model = _fitted(means, values, (*parts.train, *parts.tune), strength, seed)
         columns.append(
@@ -64,10 +61,8 @@ def _fitted(
             C=strength, class_weight="balanced", max_iter=ITERATIONS, random_state=seed
         ),
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # weak regularisation loses on the tuning part
+    with warnings.catch_warnings():  # a fit that runs out of steps loses on the tuning part
+        warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(means[list(rows)], truth)
 
 

@@ -1,6 +1,8 @@
 """DICOM headers → CT slices with their place in space, or the reason why a file is none."""
 
-from collections.abc import Sequence
+import struct
+import zlib
+from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from pydicom.errors import InvalidDicomError
 
 from clearbench.scans.volume import ScanFacts
 
-# Values that break the standard a little are common and harmless here; those that matter are checked.
+# Values that break the standard a little are common and harmless here; what matters is checked.
 pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -35,6 +37,21 @@ TAGS = [
     "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "RescaleType", "BitsAllocated",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+
+# What pydicom raises on damaged files: nearly anything.
+UNPARSED = (
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -85,15 +102,14 @@ def read_slices(path: Path) -> tuple[Slice, ...] | LeftOut:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
     except InvalidDicomError:
         return _not_dicom(path)
-    except (OSError, EOFError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
+    except UNPARSED as error:
         return LeftOut(path, f"its header can't be read ({error})", damaged=True)
-    reason = _why_not(header)
-    if reason:
-        return LeftOut(path, reason)
+    if _is_cut_off(header):
+        return LeftOut(path, "its header is cut off or damaged", damaged=True)
     try:
         return _frames(path, header)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        return LeftOut(path, f"a CT slice without its geometry ({error})", damaged=True)
+    except UNPARSED as error:
+        return LeftOut(path, f"a CT slice with a damaged header ({error})", damaged=True)
 
 
 def _not_dicom(path: Path) -> LeftOut:
@@ -106,40 +122,49 @@ def _not_dicom(path: Path) -> LeftOut:
 
 def _why_not(header: Dataset) -> str:
     """Say why this object is no CT slice; empty if it is one."""
-    sop_class = str(header.get("SOPClassUID", ""))
+    sop_class = _sop_class(header)
     modality = str(header.get("Modality", "") or "")
     if sop_class.startswith(SECONDARY_CAPTURE):
         return "a secondary capture"
     if modality == "SEG":
         return "a segmentation (SEG)"
     if sop_class not in (CT_IMAGE, *ENHANCED_CT):
-        name = pydicom.uid.UID(sop_class).name if sop_class else "an unknown object"
-        return f"not a CT image ({modality or 'no modality'}, {name})"
-    if modality not in ("CT", ""):
-        return f"not CT but {modality}"
-    return _why_not_hu(header)
+        return f"not a CT image ({modality or 'no modality'}, {pydicom.uid.UID(sop_class).name})"
+    return "" if modality in ("CT", "") else f"not CT but {modality}"
 
 
-def _why_not_hu(header: Dataset) -> str:
-    """Say why these pixels are no slice in HU; empty if they are."""
-    kinds = [str(value).strip().upper() for value in header.get("ImageType", None) or []]
-    found = [NOT_A_SLICE[kind] for kind in kinds if kind in NOT_A_SLICE]
-    if found:
-        return found[0]
-    scale = str(header.get("RescaleType", "") or "HU").strip().upper()
-    return "" if scale in ("HU", "HU_MOD", "US") else f"pixels in {scale}, not HU"
+def _is_cut_off(header: Dataset) -> bool:
+    """Tell a header that ends before it says what the object is, or within that UID."""
+    sop_class = pydicom.uid.UID(_sop_class(header))
+    return not sop_class or ("Modality" not in header and sop_class.name == sop_class)
 
 
-def _frames(path: Path, header: Dataset) -> tuple[Slice, ...]:
+def _sop_class(header: Dataset) -> str:
+    """Return what kind of object this is; a cut off file may still say so before its header."""
+    meta = getattr(header, "file_meta", Dataset())
+    return str(meta.get("MediaStorageSOPClassUID", "") or header.get("SOPClassUID", "") or "")
+
+
+def _frames(path: Path, header: Dataset) -> tuple[Slice, ...] | LeftOut:
     """Make one record per slice of a single-frame or enhanced multi-frame file."""
-    if str(header.SOPClassUID) == CT_IMAGE:
-        return (_slice(path, None, header, [header]),)
-    shared = header.SharedFunctionalGroupsSequence[0]
-    groups = header.PerFrameFunctionalGroupsSequence
+    reason = _why_not(header)
+    if reason:
+        return LeftOut(path, reason)
+    several = _sop_class(header) != CT_IMAGE
+    tags = [Tags(places) for places in _places(header)] if several else [Tags([header])]
+    reasons = [reason for reason in map(_why_not_hu, tags) if reason]
+    if reasons:
+        return LeftOut(path, reasons[0])
     return tuple(
-        _slice(path, number, header, [*_items(group), *_items(shared), header])
-        for number, group in enumerate(groups)
+        _slice(path, number if several else None, frame) for number, frame in enumerate(tags)
     )
+
+
+def _places(header: Dataset) -> Iterator[list[Dataset]]:
+    """Yield for every frame of an enhanced file where its tags may be: own, shared, whole file."""
+    shared = _items(header.SharedFunctionalGroupsSequence[0])
+    for group in header.PerFrameFunctionalGroupsSequence:
+        yield [*_items(group), *shared, header]
 
 
 def _items(group: Dataset) -> list[Dataset]:
@@ -147,70 +172,90 @@ def _items(group: Dataset) -> list[Dataset]:
     return [element.value[0] for element in group if element.VR == "SQ" and element.value]
 
 
-def _slice(path: Path, frame: int | None, header: Dataset, places: Sequence[Dataset]) -> Slice:
-    """Read one slice's facts, each from the first of `places` that has it."""
+@dataclass(frozen=True)
+class Tags:
+    """The tags of one slice, each found in the first of `places` that has it."""
 
-    def find(name: str, default: Any = None) -> Any:
-        return next(
-            (p[name].value for p in places if name in p and p[name].value not in (None, "")),
-            default,
-        )
+    places: Sequence[Dataset]
 
-    orientation = [
-        float(value)
-        for value in _needed(find("ImageOrientationPatient"), "ImageOrientationPatient", 6)
-    ]
-    spacing = _needed(find("PixelSpacing"), "PixelSpacing", 2)
-    position = _needed(find("ImagePositionPatient"), "ImagePositionPatient", 3)
+    def value(self, name: str, default: Any = None) -> Any:
+        """Return a tag's value; `default` if it is absent or empty."""
+        found = (place[name].value for place in self.places if name in place)
+        return next((value for value in found if value not in (None, "")), default)
+
+    def text(self, name: str) -> str:
+        """Return a tag as text without spaces around; empty if absent."""
+        value = self.value(name, "")
+        return (value if isinstance(value, str) else "\\".join(map(str, _listed(value)))).strip()
+
+    def number(self, name: str, default: float | None = None) -> float | None:
+        """Return a tag as a number."""
+        value = self.value(name, default)
+        return None if value is None else float(_listed(value)[0])
+
+    def numbers(self, name: str, count: int) -> tuple[float, ...]:
+        """Return a tag of `count` numbers; raises ValueError if it has not so many."""
+        values = _listed(self.value(name, ()))
+        if len(values) != count:
+            raise ValueError(f"no {name}")
+        return tuple(float(value) for value in values)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """Return a tag's values as a list, be they one or several."""
+    return value if isinstance(value, MutableSequence | tuple) else [value]
+
+
+def _why_not_hu(tags: Tags) -> str:
+    """Say why these pixels are no slice in HU; empty if they are."""
+    kinds = [str(value).strip().upper() for value in _listed(tags.value("ImageType", ()))]
+    found = [NOT_A_SLICE[kind] for kind in kinds if kind in NOT_A_SLICE]
+    if found:
+        return found[0]
+    scale = tags.text("RescaleType").upper()
+    return "" if scale in ("", "HU", "HU_MOD", "US") else f"pixels in {scale}, not HU"
+
+
+def _slice(path: Path, frame: int | None, tags: Tags) -> Slice:
+    """Read one slice's place and scale."""
+    orientation = tags.numbers("ImageOrientationPatient", 6)
+    down_mm, right_mm = tags.numbers("PixelSpacing", 2)
     return Slice(
         path=path,
         frame=frame,
-        sop_uid=str(header.get("SOPInstanceUID", "")),
-        identity=_identity(header, path),
-        shape=(int(header.Rows), int(header.Columns)),
-        pixel_mm=(float(spacing[0]), float(spacing[1])),
-        row_axis=tuple(orientation[:3]),
-        column_axis=tuple(orientation[3:]),
-        position_mm=tuple(float(value) for value in position),
-        slope=float(find("RescaleSlope", 1.0)),
-        intercept=float(find("RescaleIntercept", 0.0)),
-        tilt_tag_deg=float(find("GantryDetectorTilt", 0.0)),
-        facts=_facts(find),
+        sop_uid=tags.text("SOPInstanceUID"),
+        identity=_identity(tags),
+        shape=(int(tags.numbers("Rows", 1)[0]), int(tags.numbers("Columns", 1)[0])),
+        pixel_mm=(down_mm, right_mm),
+        row_axis=orientation[:3],
+        column_axis=orientation[3:],
+        position_mm=tags.numbers("ImagePositionPatient", 3),
+        slope=tags.number("RescaleSlope", 1.0) or 1.0,
+        intercept=tags.number("RescaleIntercept") or 0.0,
+        tilt_tag_deg=tags.number("GantryDetectorTilt") or 0.0,
+        facts=_facts(tags),
     )
 
 
-def _needed(value: Any, name: str, count: int) -> Any:
-    """Refuse a missing or short geometry value."""
-    if value is None or len(value) != count:
-        raise ValueError(f"no {name}")
-    return value
-
-
-def _identity(header: Dataset, path: Path) -> Identity:
-    """Read the identifiers; a slice without a series UID belongs to its folder's series."""
-
-    def text(name: str) -> str:
-        return str(header.get(name, "") or "").strip()
-
+def _identity(tags: Tags) -> Identity:
+    """Read the identifiers; empty where the header has none."""
     return Identity(
-        patient_id=text("PatientID"),
-        accession_number=text("AccessionNumber"),
-        study_uid=text("StudyInstanceUID"),
-        series_uid=text("SeriesInstanceUID") or f"folder:{path.parent}",
-        study_date=text("StudyDate"),
+        patient_id=tags.text("PatientID"),
+        accession_number=tags.text("AccessionNumber"),
+        study_uid=tags.text("StudyInstanceUID"),
+        series_uid=tags.text("SeriesInstanceUID"),
+        study_date=tags.text("StudyDate"),
     )
 
 
-def _facts(find: Any) -> ScanFacts:
+def _facts(tags: Tags) -> ScanFacts:
     """Read the technical tags that may predict a label."""
-    kernel = find("ConvolutionKernel", "")
-    agent = str(find("ContrastBolusAgent", "")).strip().lower()
-    thickness, kvp = find("SliceThickness"), find("KVP")
+    agent = tags.text("ContrastBolusAgent").lower()
     return ScanFacts(
-        thickness_mm=None if thickness is None else float(thickness),
-        kernel=str(kernel if isinstance(kernel, str) else "\\".join(map(str, kernel))).strip(),
+        thickness_mm=tags.number("SliceThickness"),
+        kernel=tags.text("ConvolutionKernel"),
         contrast="" if not agent else "no" if agent in ("none", "no") else "yes",
-        manufacturer=str(find("Manufacturer", "")).strip(),
-        model=str(find("ManufacturerModelName", "")).strip(),
-        kvp=None if kvp is None else float(kvp),
+        manufacturer=tags.text("Manufacturer"),
+        model=tags.text("ManufacturerModelName"),
+        kvp=tags.number("KVP"),
     )

@@ -1,26 +1,31 @@
 """A series' pixel data → one volume in HU."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.dicom.headers import Slice
+from clearbench.scans.dicom.headers import UNPARSED, Slice
 from clearbench.scans.dicom.series import Series
-from clearbench.scans.volume import Pixels, Volume, clean_hu
+from clearbench.scans.volume import AIR_HU, Pixels, Volume, clean_hu
 
-UNDECODED = (
-    AttributeError,
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
+
+@dataclass(frozen=True)
+class Stored:
+    """Pixel values as a file holds them, [y, x] or [frames, y, x], and which are padding."""
+
+    values: Pixels
+    padding: NDArray[np.bool_]
+
+    def frame(self, number: int | None) -> "Stored":
+        """Return one frame, [y, x]; a file with a single frame has no frame axis."""
+        if number is None or self.values.ndim == 2:
+            return self
+        return Stored(self.values[number], self.padding[number])
 
 
 def read_volume(series: Series) -> Volume:
@@ -28,21 +33,9 @@ def read_volume(series: Series) -> Volume:
 
     Raises UnreadableScan naming the slice that is truncated or that no codec here decodes.
     """
-    files: dict[Path, Any] = {}
-    planes = []
-    for number, item in enumerate(series.slices):
-        if item.frame is None:
-            pixels = _decode(item, number, len(series.slices))
-        else:
-            if item.path not in files:
-                files[item.path] = _decode(item, number, len(series.slices))
-            pixels = (
-                files[item.path][item.frame] if files[item.path].ndim == 3 else files[item.path]
-            )
-        planes.append(_to_hu(pixels, item))
     first = series.slices[0]
     return Volume(
-        hu=np.stack(planes),
+        hu=_stacked(series.slices),
         directions=series.directions,
         positions_mm=series.along_stack_mm,
         pixel_mm=first.pixel_mm,
@@ -52,27 +45,38 @@ def read_volume(series: Series) -> Volume:
     )
 
 
-def _decode(item: Slice, number: int, count: int) -> Pixels:
-    """Decode one file's pixel data, [y, x] or [frames, y, x], as stored values."""
-    where = f"slice {number + 1} of {count} ({item.path.name})"
+def _stacked(slices: tuple[Slice, ...]) -> Pixels:
+    """Decode slices [n, y, x] in HU; a file of several frames is decoded once."""
+    files: dict[Path, Stored] = {}
+    planes = []
+    for number, item in enumerate(slices):
+        where = f"slice {number + 1} of {len(slices)} ({item.path.name})"
+        stored = files.get(item.path) or _decode(item.path, where)
+        if item.frame is not None:
+            files[item.path] = stored
+        planes.append(_to_hu(stored.frame(item.frame), item, where))
+    return np.stack(planes)
+
+
+def _decode(path: Path, where: str) -> Stored:
+    """Decode one file's pixel data."""
     try:
-        dataset = pydicom.dcmread(item.path)
-    except (OSError, pydicom.errors.InvalidDicomError) as error:
+        dataset = pydicom.dcmread(path)
+    except UNPARSED as error:
         raise UnreadableScan(f"{where} can't be read ({error})") from error
-    syntax = dataset.file_meta.get("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
-    _refuse_truncated(dataset, syntax, where)
+    _refuse_truncated(dataset, where)
     try:
-        pixels: Pixels = dataset.pixel_array
-    except UNDECODED as error:
-        raise UnreadableScan(f"{where} can't be decoded: {_why(syntax, error)}") from error
-    return pixels
+        values: Pixels = dataset.pixel_array
+    except UNPARSED as error:
+        raise UnreadableScan(f"{where} can't be decoded: {_why(dataset, error)}") from error
+    return Stored(values, _padding(dataset, values))
 
 
-def _refuse_truncated(dataset: Any, syntax: Any, where: str) -> None:
+def _refuse_truncated(dataset: Any, where: str) -> None:
     """Refuse uncompressed pixel data that is shorter than the header says."""
     if "PixelData" not in dataset:
         raise UnreadableScan(f"{where} holds no pixel data; the file is cut off or damaged")
-    if syntax.is_compressed:
+    if _syntax(dataset).is_compressed:
         return
     frames = int(dataset.get("NumberOfFrames", 1) or 1)
     expected = int(dataset.Rows) * int(dataset.Columns) * frames * int(dataset.BitsAllocated) // 8
@@ -81,19 +85,50 @@ def _refuse_truncated(dataset: Any, syntax: Any, where: str) -> None:
         raise UnreadableScan(f"{where} is truncated (expected {expected:,} bytes, found {found:,})")
 
 
-def _why(syntax: Any, error: Exception) -> str:
+def _syntax(dataset: Any) -> Any:
+    """Return the transfer syntax; the oldest one where the file says none."""
+    return dataset.file_meta.get("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
+
+
+def _why(dataset: Any, error: Exception) -> str:
     """Say in our words why pixel data can't be decoded."""
+    syntax = _syntax(dataset)
     if syntax.is_compressed and isinstance(error, RuntimeError | NotImplementedError):
-        return f"no codec here decodes {syntax.name} ({syntax}) in {'12 bits' if '12' in str(error) else 'this form'}; convert it to an uncompressed or lossless syntax"
+        return (
+            f"no codec here decodes {syntax.name} ({syntax}) in {dataset.BitsStored} bits; "
+            "convert it to an uncompressed or lossless syntax"
+        )
     return str(error).splitlines()[0]
 
 
-def _to_hu(pixels: Pixels, item: Slice) -> Pixels:
-    """Apply slope and intercept; whole numbers stay whole."""
-    if pixels.shape[-2:] != item.shape:
-        raise UnreadableScan(
-            f"{item.path.name} decodes to {pixels.shape}, its header says {item.shape}"
-        )
+def _padding(dataset: Any, values: Pixels) -> NDArray[np.bool_]:
+    """Find the pixels outside the reconstructed circle, by the header's padding value.
+
+    Only a value at the end of the image's range is padding: some headers name 0, which is water.
+    """
+    if dataset.get("PixelPaddingValue") is None:
+        return np.zeros(values.shape, bool)
+    ends = [dataset.PixelPaddingValue, dataset.get("PixelPaddingRangeLimit")]
+    stored = [_as_stored(end, values.dtype) for end in ends if end is not None]
+    low, high = min(stored), max(stored)
+    if low > values.min() and high < values.max():
+        return np.zeros(values.shape, bool)
+    return (values >= low) & (values <= high)
+
+
+def _as_stored(value: Any, kind: np.dtype[Any]) -> int:
+    """Read a padding value as the pixels are; signed ones are often written without their sign."""
+    number = value if isinstance(value, int) else int.from_bytes(value[:2], "little")
+    return int(np.array(number).astype(kind))
+
+
+def _to_hu(stored: Stored, item: Slice, where: str) -> Pixels:
+    """Apply slope and intercept; whole numbers stay whole, padding is air."""
+    values = stored.values
+    if values.shape != item.shape:
+        raise UnreadableScan(f"{where} decodes to {values.shape}, its header says {item.shape}")
     if float(item.slope).is_integer() and float(item.intercept).is_integer():
-        return clean_hu(pixels.astype(np.int32) * int(item.slope) + int(item.intercept))
-    return clean_hu(pixels.astype(np.float32) * np.float32(item.slope) + np.float32(item.intercept))
+        hu: Pixels = values.astype(np.int32) * int(item.slope) + int(item.intercept)
+    else:
+        hu = values.astype(np.float32) * np.float32(item.slope) + np.float32(item.intercept)
+    return clean_hu(np.where(stored.padding, AIR_HU, hu))

@@ -14,6 +14,7 @@ from clearbench.scans.volume import (
     SAME_POSITION_MM,
     ScanFacts,
     axial_angle_deg,
+    plane_name,
     tilt_deg,
 )
 
@@ -38,21 +39,15 @@ class Series:
 
     @property
     def orientation(self) -> str:
-        """Return axial, coronal, sagittal or oblique, from the slice normal."""
-        normal = np.abs(np.cross(self.directions[2], self.directions[1]))
-        if (
-            self.facts.gantry_tilt_deg is None
-            and axial_angle_deg(self.directions) > OBLIQUE_LIMIT_DEG
-        ):
-            return "oblique"
-        return ("sagittal", "coronal", "axial")[int(normal.argmax())]
+        """Return axial, coronal, sagittal or oblique, for the plane of the slices."""
+        return plane_name(self.directions, tilted=self.facts.gantry_tilt_deg is not None)
 
 
 def group_series(slices: Iterable[Slice]) -> list[tuple[Slice, ...]]:
-    """Group slices by SeriesInstanceUID, in the order of those UIDs."""
+    """Group slices by SeriesInstanceUID, or without one by folder, in the order of those names."""
     groups: dict[str, list[Slice]] = defaultdict(list)
     for item in slices:
-        groups[item.identity.series_uid].append(item)
+        groups[item.identity.series_uid or f"folder:{item.path.parent}"].append(item)
     return [tuple(groups[uid]) for uid in sorted(groups)]
 
 
@@ -69,7 +64,7 @@ def order_series(slices: Sequence[Slice]) -> Series:
     normal = normal * (np.sign(normal[np.abs(normal).argmax()]) or 1.0) / np.linalg.norm(normal)
     positions = np.array([item.position_mm for item in kept])
     along = positions @ normal
-    order = np.lexsort(([item.sop_uid for item in kept], along))
+    order = sorted(range(len(kept)), key=lambda i: (along[i], kept[i].sop_uid))
     stack = positions[order[-1]] - positions[order[0]]
     length = float(np.linalg.norm(stack))
     stack = stack / length if length > SAME_POSITION_MM else normal
@@ -81,10 +76,14 @@ def order_series(slices: Sequence[Slice]) -> Series:
 
 
 def _without_copies(slices: Sequence[Slice]) -> tuple[list[Slice], str]:
-    """Keep one of each slice that lies on the disk twice."""
-    unique = {(item.sop_uid or str(item.path), item.frame): item for item in reversed(slices)}
+    """Keep one of each slice that lies on the disk twice; some exports give all slices one UID."""
+    unique = {
+        (item.sop_uid or str(item.path), item.frame, item.position_mm): item
+        for item in reversed(slices)
+    }
     copies = len(slices) - len(unique)
-    return list(reversed(unique.values())), f"{copies} files are copies of others" if copies else ""
+    what = "1 file is a copy of another" if copies == 1 else f"{copies} files are copies of others"
+    return list(reversed(unique.values())), what if copies else ""
 
 
 def _refuse_mixture(
@@ -133,7 +132,8 @@ def spacing_problems(positions_mm: NDArray[np.float64]) -> tuple[str, ...]:
     steps = np.diff(positions_mm)
     doubles = int((steps < SAME_POSITION_MM).sum())
     steps = steps[steps >= SAME_POSITION_MM]
-    problems = [f"{doubles} positions hold more than one slice"] if doubles else []
+    double = f"{doubles} slice{'s lie' if doubles > 1 else ' lies'} at the position of another"
+    problems = [double] if doubles else []
     if len(steps) > 1:
         problems += _uneven(steps)
     return tuple(problems)
@@ -150,6 +150,7 @@ def _uneven(steps: NDArray[np.float64]) -> list[str]:
     if whole.all():
         missing = int(np.rint(ratio[gaps] - 1).sum())
         return [
-            f"{missing} slices missing (gaps of up to {steps.max():.2f} mm, usually {usual:.2f})"
+            f"{missing} slice{'s' if missing > 1 else ''} missing "
+            f"(gaps of up to {steps.max():.2f} mm, usually {usual:.2f})"
         ]
     return [f"uneven slice distance, {steps.min():.2f} to {steps.max():.2f} mm"]

@@ -5,6 +5,7 @@ The file is never held open for writing: a copy is brought up to date as a draft
 
 import json
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from clearbench.cohort.table import KNOWN
 from clearbench.errors import BadStore
 from clearbench.store.catalogue.schema import CREATE, SCHEMAS
 from clearbench.store.features import FileFacts, read_facts, read_rows
-from clearbench.store.folder import StoreFolder, write_whole
+from clearbench.store.folder import StoreFolder, disk_refuses, draft_of, sweep_drafts, write_whole
 from clearbench.store.records import list_encoders, measured_rate
 
 
@@ -33,16 +34,37 @@ class Source:
     mtime_ns: int
 
 
+# stands among the sources for the tables themselves: other tables, another catalogue
+TABLES = Source("", "tables", zlib.crc32(CREATE.encode()), 0)
+
+
+TECHNICAL = (
+    "thickness_mm",
+    "kernel",
+    "contrast",
+    "manufacturer",
+    "model",
+    "kvp",
+    "gantry_tilt_deg",
+)
+
+
 def refresh(store: StoreFolder, *, anew: bool = False) -> Path:
     """Bring the catalogue up to date with the store's files; returns its path.
 
     Only what is new, changed or gone is read; `anew` rebuilds it from nothing.
     """
-    now = {source.path: source for source in _sources(store)}
+    now = {source.path: source for source in (TABLES, *_sources(store))}
     then = {} if anew else _known(store.catalogue)
-    if then == now and store.catalogue.is_file():
+    if then == now:
         return store.catalogue
-    write_whole(store.catalogue, lambda draft: _write(draft, store, now, then))
+    sweep_drafts(store.root, deep=False)
+    try:
+        write_whole(store.catalogue, lambda draft: _write(draft, store, now, then))
+    except (duckdb.IOException, duckdb.FatalException) as error:
+        raise disk_refuses(store.catalogue, str(error).splitlines()[0]) from error
+    finally:
+        draft_of(store.catalogue).with_suffix(".tmp.wal").unlink(missing_ok=True)
     return store.catalogue
 
 
@@ -58,11 +80,16 @@ def _sources(store: StoreFolder) -> Iterator[Source]:
         "attention": (store.results, "*/*.attention.parquet"),
     }
     for kind, (folder, pattern) in patterns.items():
-        for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
-            if not path.name.startswith("."):
-                facts = path.stat()
-                place = path.relative_to(store.root).as_posix()
-                yield Source(place, kind, facts.st_size, facts.st_mtime_ns)
+        for path in _files(folder, pattern):
+            facts = path.stat()
+            place = path.relative_to(store.root).as_posix()
+            yield Source(place, kind, facts.st_size, facts.st_mtime_ns)
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    """List the files of a folder that may be missing, in order; hidden ones are none of ours."""
+    found = sorted(folder.glob(pattern)) if folder.is_dir() else []
+    return [path for path in found if not path.name.startswith(".")]
 
 
 def _known(catalogue: Path) -> dict[str, Source]:
@@ -74,7 +101,8 @@ def _known(catalogue: Path) -> dict[str, Source]:
             rows = connection.execute("SELECT path, kind, size, mtime_ns FROM sources").fetchall()
     except duckdb.Error:
         return {}
-    return {row[0]: Source(*row) for row in rows}
+    known = {row[0]: Source(*row) for row in rows}
+    return known if TABLES in known.values() else {}
 
 
 def _write(
@@ -96,6 +124,7 @@ def _write(
         _replace_results(connection, store)
         _replace(connection, "sources", [vars(source) for source in now.values()])
         connection.execute("COMMIT")
+        connection.execute("CHECKPOINT")  # closing would do it too, and not tell if it failed
 
 
 def _remove_features(connection: Any, paths: list[str]) -> None:
@@ -103,7 +132,8 @@ def _remove_features(connection: Any, paths: list[str]) -> None:
     gone = pa.table({"path": pa.array(paths, pa.string())})
     connection.register("gone", gone)
     connection.execute(
-        "DELETE FROM slice_rows WHERE file_id IN (SELECT file_id FROM files SEMI JOIN gone USING (path))"
+        "DELETE FROM slice_rows "
+        "WHERE file_id IN (SELECT file_id FROM files SEMI JOIN gone USING (path))"
     )
     connection.execute("DELETE FROM files WHERE path IN (SELECT path FROM gone)")
     connection.unregister("gone")
@@ -139,13 +169,13 @@ def _file_row(number: int, path: str, facts: FileFacts) -> dict[str, Any]:
         "cohort": cohort, "scan_id": name.removesuffix(".h5"), "patient_id": facts.patient_id,
         "n_slices": facts.shape[0], "n_views": facts.shape[1], "dim": facts.shape[2],
         "spacing_z_mm": spacing[0], "spacing_y_mm": spacing[1], "spacing_x_mm": spacing[2],
-        **{name: technical.get(name) for name in ("thickness_mm", "kernel", "contrast", "manufacturer", "model", "kvp", "gantry_tilt_deg")},
+        **{name: technical.get(name) for name in TECHNICAL},
         "problems": "; ".join(technical.get("problems", [])),
     }  # fmt: skip
 
 
 def _slice_rows(number: int, path: Path, facts: FileFacts) -> pa.Table:
-    """Tell each slice and view of a file as a row, in the order of the features, absent ones too."""
+    """Tell each slice and view of a file as a row, in the features' order, absent ones too."""
     rows = read_rows(path)
     count, views = rows.present.shape
     names = [view["name"] for view in facts.about["views"]]
@@ -167,14 +197,22 @@ def _encoder_rows(store: StoreFolder) -> list[dict[str, Any]]:
     """Tell each encoder whose features the store holds as a row."""
     return [
         {
-            "encoder": record.name, "fingerprint": record.fingerprint, "title": record.card.get("title"),
-            "family": record.card.get("family"), "dim": record.dim, "pooling": record.card.get("pooling"),
-            "views": list(record.views), "precision": record.precision, "store_dtype": record.store_dtype,
-            "weights_sha256": record.weights_sha256, "licence": record.card.get("weights", {}).get("licence"),
-            "parameters_m": record.card.get("facts", {}).get("parameters_m"), "slices_per_s": measured_rate(record, store),
+            "encoder": record.name,
+            "fingerprint": record.fingerprint,
+            "title": record.card.get("title"),
+            "family": record.card.get("family"),
+            "dim": record.dim,
+            "pooling": record.card.get("pooling"),
+            "views": list(record.views),
+            "precision": record.precision,
+            "store_dtype": record.store_dtype,
+            "weights_sha256": record.weights_sha256,
+            "licence": record.card.get("weights", {}).get("licence"),
+            "parameters_m": record.card.get("facts", {}).get("parameters_m"),
+            "slices_per_s": measured_rate(record, store),
         }
         for record in list_encoders(store)
-    ]  # fmt: skip
+    ]
 
 
 def _replace_cohorts(connection: Any, store: StoreFolder) -> None:
@@ -182,8 +220,8 @@ def _replace_cohorts(connection: Any, store: StoreFolder) -> None:
     scans: list[dict[str, Any]] = []
     labels: list[dict[str, Any]] = []
     splits: list[dict[str, Any]] = []
-    for path in sorted(store.cohorts.glob("*.parquet")) if store.cohorts.is_dir() else ():
-        for row in pyarrow.parquet.read_table(path).to_pylist():
+    for path in _files(store.cohorts, "*.parquet"):
+        for row in _read_parquet(path).to_pylist():
             who = {"cohort": path.stem, "scan_id": row["scan_id"], "patient_id": row["patient_id"]}
             scans.append(
                 {
@@ -207,13 +245,11 @@ def _replace_cohorts(connection: Any, store: StoreFolder) -> None:
 
 def _replace_results(connection: Any, store: StoreFolder) -> None:
     """Fold every result, its predictions and its attention."""
-    rows = []
-    for path in sorted(store.results.glob("*/*.json")) if store.results.is_dir() else ():
-        rows += _result_rows(json.loads(path.read_text(encoding="utf-8")))
-    _replace(connection, "results", rows)
+    results = _files(store.results, "*/*.json")
+    _replace(connection, "results", [row for path in results for row in _result_rows(path)])
     for table in ("predictions", "attention"):
-        files = sorted(store.results.glob(f"*/*.{table}.parquet")) if store.results.is_dir() else []
-        parts = [pyarrow.parquet.read_table(path).cast(SCHEMAS[table]) for path in files]
+        files = [path.with_suffix(f".{table}.parquet") for path in results]
+        parts = [_read_parquet(path).cast(SCHEMAS[table]) for path in files if path.is_file()]
         connection.execute(f"DELETE FROM {table}")
         if parts:
             connection.register("more", pa.concat_tables(parts))
@@ -221,8 +257,25 @@ def _replace_results(connection: Any, store: StoreFolder) -> None:
             connection.unregister("more")
 
 
-def _result_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+def _read_parquet(path: Path) -> pa.Table:
+    """Read a table that clearbench wrote."""
+    try:
+        return pyarrow.parquet.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadStore(f"{path}: damaged ({error}); remove it and make it again") from error
+
+
+def _result_rows(path: Path) -> list[dict[str, Any]]:
     """Tell each metric of a result as a row."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        return _metric_rows(result)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadStore(f"{path}: damaged ({error}); remove it and evaluate again") from error
+
+
+def _metric_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Tell each metric of a result's record as a row."""
     facts = {
         name: result.get(name)
         for name in ("task", "encoder", "fingerprint", "head", "preset", "created")

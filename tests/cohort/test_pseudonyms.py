@@ -1,0 +1,89 @@
+"""Pseudonyms are stable under one secret, other under another, and the secret is private."""
+
+import pickle
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearbench.cohort.pseudonyms import (
+    KEY_TABLE,
+    SECRET_FILE,
+    Pseudonyms,
+    open_pseudonyms,
+    read_keys,
+    remember_keys,
+)
+from clearbench.cohort.table import ID_PATTERN
+from clearbench.errors import BadStore
+
+
+def mode(path: Path) -> int:
+    """The permission bits of a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_secret_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
+    first = open_pseudonyms(tmp_path / "store")
+    secret = tmp_path / "store" / SECRET_FILE
+    assert mode(secret) == 0o600
+    assert len(secret.read_bytes()) == 32
+    assert open_pseudonyms(tmp_path / "store") == first
+    assert open_pseudonyms(tmp_path / "other") != first
+    assert [file.name for file in (tmp_path / "store").iterdir()] == [SECRET_FILE]
+
+
+def test_processes_that_begin_at_once_share_one_secret(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(open_pseudonyms, [tmp_path] * 40))
+    assert len({names.secret for names in found}) == 1
+    assert [file.name for file in tmp_path.iterdir()] == [SECRET_FILE]
+
+
+def test_a_file_system_without_hard_links_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert open_pseudonyms(tmp_path) == open_pseudonyms(tmp_path)
+    assert mode(tmp_path / SECRET_FILE) == 0o600
+
+
+def test_a_secret_cut_short_is_refused(tmp_path: Path) -> None:
+    (tmp_path / SECRET_FILE).write_bytes(b"")
+    with pytest.raises(BadStore, match="the secret is damaged"):
+        open_pseudonyms(tmp_path)
+
+
+@given(st.text(), st.text())
+def test_names_are_stable_ids_and_differ(one: str, other: str) -> None:
+    names = Pseudonyms(b"x" * 32)
+    assert names.name("scan", one) == names.name("scan", one)
+    assert ID_PATTERN.fullmatch(names.name("scan", one))
+    assert names.name("scan", one) != names.name("patient", one)
+    assert names.name("scan", one) != Pseudonyms(b"y" * 32).name("scan", one)
+    assert (names.series(one) == names.series(other)) == (one == other)
+
+
+def test_a_secret_goes_to_another_process_and_not_into_a_log() -> None:
+    names = Pseudonyms(b"secret" * 6)
+    assert pickle.loads(pickle.dumps(names)) == names
+    assert "secretsecret" not in repr(names)
+
+
+def test_the_key_table_grows_and_stays_private(tmp_path: Path) -> None:
+    assert read_keys(tmp_path) == {}
+    remember_keys(tmp_path, {"scan-1": "1.2.3", "patient-1": 'Doe, "J"'})
+    remember_keys(tmp_path, {"scan-2": "4.5.6"})
+    assert read_keys(tmp_path) == {
+        "scan-1": "1.2.3",
+        "patient-1": 'Doe, "J"',
+        "scan-2": "4.5.6",
+    }
+    assert mode(tmp_path / KEY_TABLE) == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == [KEY_TABLE]

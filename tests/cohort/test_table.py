@@ -1,0 +1,121 @@
+"""A cohort is checked before anything is read; faults name their rows."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from clearbench.cohort.table import Cohort, check_cohort, read_cohort
+from clearbench.errors import BadCohort, UnknownName
+
+
+def cohort(tmp_path: Path, text: str, name: str = "") -> Cohort:
+    """Read a cohort of this text."""
+    path = tmp_path / "heads.csv"
+    path.write_text(text)
+    return read_cohort(path, name)
+
+
+def test_a_cohort_knows_its_scans_labels_and_name(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").touch()
+    (tmp_path / "b").mkdir()
+    read = cohort(
+        tmp_path,
+        "scan_id,patient_id,path,site,kernel,bleed\n049,007,a.nii,x,B30f,1\nb,8,./b,y,,\n",
+    )
+    assert read.name == "heads"
+    assert read.labels == ("bleed",)
+    assert read.problems == ()
+    first, second = read.rows()
+    assert (first.scan_id, first.patient_id, first.series_id) == ("049", "007", "")
+    assert first.path == tmp_path / "a.nii"
+    assert second.path == tmp_path / "b"
+    assert read.label("bleed") == ["1", None]
+    assert not read.public
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    read = cohort(tmp_path, "scan_id,patient_id,path\na,1,link\n")
+    assert read.rows()[0].path == tmp_path / "link"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("a,1,x\na,2,y\n", "scan_id names more than one row: a"),
+        ("a,1,x\nA,2,y\n", "scan_id names more than one row: a"),
+        (",1,x\nb,2,y\nc,3,\n", "scan_id is blank in line 2; path is blank in line 4"),
+        ("a b,1,x\n", r"scan_id may hold letters, .*not a b"),
+        ("../a,1,x\n", r"scan_id may hold letters, .*not \.\./a"),
+        (f"{'a' * 101},1,x\n", "at most 100"),
+        ("a,Müller,x\n", "patient_id may hold letters, .*not Müller"),
+    ],
+)
+def test_ids_are_checked(tmp_path: Path, rows: str, words: str) -> None:
+    with pytest.raises(BadCohort, match=words):
+        cohort(tmp_path, "scan_id,patient_id,path\n" + rows)
+
+
+def test_a_patient_is_on_one_side_of_the_split(tmp_path: Path) -> None:
+    text = "scan_id,patient_id,path,split\na,1,x,train\nb,1,y,test\nc,2,z,test\nd,2,w,\n"
+    with pytest.raises(BadCohort, match=r"a patient in two splits: 1 \(test, train\)$"):
+        cohort(tmp_path, text)
+
+
+def test_missing_files_are_told_and_stop_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    read = cohort(tmp_path, "scan_id,patient_id,path\na,1,x\nb,2,nowhere\n")
+    assert read.problems == (f"1 of 2 paths do not exist: {tmp_path / 'nowhere'}",)
+    assert len(read.rows()) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("scanid,patient_id,path", "no column scan_id; did you mean scanid"),
+        ("scan_id,patient_id,file", "no column path.* this table has scan_id, patient_id, file"),
+        ("scan_id,patient_id,path,Split", "unknown column Split; did you mean split"),
+        ("scan_id,patient_id,path,Study ID", "unknown column Study ID; did you mean study_id"),
+    ],
+)
+def test_misspelt_columns_are_met_with_the_nearest_known(
+    tmp_path: Path, header: str, words: str
+) -> None:
+    with pytest.raises(BadCohort, match=words):
+        cohort(tmp_path, f"{header}\na,1,x,2\n" if header.count(",") > 2 else f"{header}\na,1,x\n")
+
+
+def test_a_label_that_looks_like_a_known_column_is_told(tmp_path: Path) -> None:
+    read = cohort(tmp_path, "scan_id,patient_id,path,splitt\na,1,.,train\n")
+    assert read.problems == ("column splitt is taken as a label; did you mean split?",)
+
+
+def test_the_name_comes_from_the_column_else_the_file(tmp_path: Path) -> None:
+    head = "scan_id,patient_id,path,cohort\n"
+    assert cohort(tmp_path, f"{head}a,1,.,mine\nb,2,.,\n").name == "mine"
+    assert cohort(tmp_path, f"{head}a,1,.,\n").name == "heads"
+    assert cohort(tmp_path, f"{head}a,1,.,mine\n", "other").name == "other"
+    with pytest.raises(BadCohort, match=r"several cohorts in one table \(mine, yours\)"):
+        cohort(tmp_path, f"{head}a,1,.,mine\nb,2,.,yours\n")
+    with pytest.raises(BadCohort, match=r"name may not be 'my heads'.*--name"):
+        cohort(tmp_path, f"{head}a,1,.,my heads\n")
+
+
+def test_a_published_cohort_says_so(tmp_path: Path) -> None:
+    assert cohort(tmp_path, "scan_id,patient_id,path,public\na,1,.,1\n").public
+
+
+def test_an_unknown_label_is_met_with_the_nearest(tmp_path: Path) -> None:
+    read = cohort(tmp_path, "scan_id,patient_id,path,bleeding\na,1,.,1\n")
+    with pytest.raises(UnknownName, match='no column of cohort heads is called "bleding"; did you'):
+        read.label("bleding")
+    assert read.column("bleding") == []
+
+
+def test_parquet_and_many_faults(tmp_path: Path) -> None:
+    table = pa.table({"scan_id": [f"x {i}" for i in range(9)], "patient_id": ["1"] * 9})
+    table = table.append_column("path", pa.array(["."] * 9))
+    with pytest.raises(BadCohort, match="not x 0, x 1, x 2, x 3, x 4 and 4 more"):
+        check_cohort(table, "it", tmp_path / "t.parquet")

@@ -1,0 +1,40 @@
+"""Cards for the occasion, small and offline."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clearbench.cards import check_card
+from clearbench.encoders.registry import EncoderCard
+
+MakeCard = Callable[..., EncoderCard]
+
+
+@pytest.fixture
+def make_card() -> MakeCard:
+    """Make a card; `input` and `weights` change single facts of those tables."""
+
+    def make(
+        *, input: dict[str, Any] | None = None, weights: dict[str, Any] | None = None, **facts: Any
+    ) -> EncoderCard:
+        plain = {
+            "title": "Small",
+            "family": "timm",
+            "source": "random:0",
+            "net": "vit_tiny_patch16_224",
+            "dim": 192,
+            "pooling": "cls",
+            "weights": {"licence": "MIT"} | (weights or {}),
+            "input": {
+                "size_px": 32,
+                "views": "free",
+                "default_views": ["lung", "mediastinum"],
+                "mean": [0.5, 0.5, 0.5],
+                "std": [0.5, 0.5, 0.5],
+            }
+            | (input or {}),
+        }
+        return check_card(plain | facts, EncoderCard, "card")
+
+    return make

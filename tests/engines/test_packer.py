@@ -1,0 +1,85 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clearbench.encoders.encoder import Encoder, load_encoder
+from clearbench.engines.packer import Clock, Encoded, encode
+from clearbench.engines.reader import ReadScan, ReadTask
+from clearbench.scans.slices import Source
+from clearbench.scans.volume import Scan
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder("random-vit-tiny", device="cpu", precision="float32")
+
+
+def read(number: int, slices: int, *, size: int = 32, windows: tuple[str, ...] = ()) -> ReadScan:
+    generator = np.random.default_rng(number)
+    shape = (slices, len(windows), size, size) if windows else (slices, size, size)
+    pixels = generator.integers(0, 256, shape).astype(np.uint8 if windows else np.int16)
+    scan = Scan(
+        pixels=pixels,
+        z_mm=np.arange(slices, dtype=np.float32),
+        slice_index=np.arange(slices, dtype=np.int32),
+        spacing_mm=(1.0, 1.0, 1.0),
+        present=np.ones((slices, max(1, len(windows))), bool),
+        windows=windows,
+    )
+    task = ReadTask(f"s{number}", f"p{number}", Source(Path(f"{number}")), Path("none"))
+    return ReadScan(task, "read", scan)
+
+
+def test_packing_changes_no_feature(encoder: Encoder) -> None:
+    reads = [read(0, 3), read(1, 1, size=40), read(2, 5)]
+    for batch_size in (1, 4, 100):
+        done = [r for r in encode(encoder, reads, batch_size, Clock()) if isinstance(r, Encoded)]
+        assert [one.read.task.scan_id for one in done] == ["s0", "s1", "s2"]
+        for one in done:
+            alone = encoder.embed(one.scan.pixels)
+            np.testing.assert_allclose(one.features, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_every_batch_but_the_last_is_full(encoder: Encoder) -> None:
+    sizes: list[int] = []
+    network = encoder.network
+
+    class Counting(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(images))
+            return network(images)
+
+    counting = replace(encoder, network=Counting())
+    list(encode(counting, [read(n, slices) for n, slices in enumerate((3, 1, 5, 2))], 4, Clock()))
+    assert sizes == [4, 4, 4, 4, 4, 2]
+
+
+def test_an_absent_view_is_not_embedded(encoder: Encoder) -> None:
+    one = read(0, 3, windows=("lung", "mediastinum"))
+    assert one.scan is not None
+    present = np.array([[True, True], [True, False], [True, True]])
+    [done] = encode(encoder, [replace(one, scan=replace(one.scan, present=present))], 4, Clock())
+    assert isinstance(done, Encoded)
+    np.testing.assert_array_equal(done.present, present)
+    np.testing.assert_array_equal(np.isfinite(done.features).all(axis=2), present)
+    assert not done.reason
+
+
+def test_a_scan_without_the_views_fails_alone(encoder: Encoder) -> None:
+    done = list(encode(encoder, [read(0, 2, windows=("brain",)), read(1, 2)], 2, Clock()))
+    assert isinstance(done[0], ReadScan)
+    assert "--views brain" in done[0].reason
+    assert isinstance(done[1], Encoded)
+
+
+def test_features_that_are_not_finite_fail_the_scan(encoder: Encoder) -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 192), float("inf"))
+
+    [done] = encode(replace(encoder, network=Broken()), [read(0, 2)], 4, Clock())
+    assert isinstance(done, Encoded)
+    assert "NaN or infinite" in done.reason

@@ -1,0 +1,71 @@
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearbench.engines.reader import DIED, ReadTask, read_ahead, read_one
+from clearbench.scans.slices import Source
+from clearbench.scans.write import write_nifti
+
+
+@dataclass(frozen=True)
+class Killer:
+    """Stands for a path whose reading kills its process, as the kernel does without memory."""
+
+    name: str = "killer.nii"
+
+    def exists(self) -> bool:
+        os._exit(9)
+
+
+def task(tmp_path: Path, number: int, path: object = None) -> ReadTask:
+    file = tmp_path / f"{number}.nii"
+    if path is None and not file.exists():
+        write_nifti(file, np.full((2 + number, 8, 8), number, np.int16), (5.0, 1.0, 1.0))
+    source = Source(path if path is not None else file)  # type: ignore[arg-type]
+    return ReadTask(f"s{number}", f"p{number}", source, tmp_path / "none.h5")
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_every_scan_comes_in_order(tmp_path: Path, workers: int) -> None:
+    reads = list(read_ahead([task(tmp_path, number) for number in range(5)], workers))
+    assert [read.task.scan_id for read in reads] == [f"s{number}" for number in range(5)]
+    assert [len(read.scan or ()) for read in reads] == [2, 3, 4, 5, 6]
+
+
+def test_a_reader_that_dies_fails_its_own_scan_only(tmp_path: Path) -> None:
+    tasks = [task(tmp_path, 0), task(tmp_path, 1, Killer()), *(task(tmp_path, n) for n in (2, 3))]
+    reads = list(read_ahead(tasks, 2))
+    assert [read.status for read in reads] == ["read", "failed", "read", "read"]
+    assert reads[1].reason == DIED
+
+
+def test_a_missing_path_fails_with_a_sentence(tmp_path: Path) -> None:
+    read = read_one(task(tmp_path, 0, tmp_path / "gone.nii"))
+    assert (read.status, read.reason) == ("failed", "the path does not exist")
+
+
+def test_a_file_without_rights_fails_with_a_sentence(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    one = task(tmp_path, 0)
+    one.source.path.chmod(0)
+    read = read_one(one)
+    assert read.status == "failed"
+    assert "ermission denied" in read.reason
+
+
+def test_reading_ahead_is_bounded(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def tasks() -> object:
+        for number in range(20):
+            asked.append(number)
+            yield task(tmp_path, number % 3)
+
+    reads = read_ahead(tasks(), 2)  # type: ignore[arg-type]
+    next(reads)
+    assert len(asked) <= 2 + 2
+    reads.close()  # type: ignore[attr-defined]

@@ -1,0 +1,174 @@
+"""Which files are CT slices, and what is said of the others."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clearbench.scans.dicom.headers import LeftOut, read_slices
+
+WriteCT = Callable[..., list[Path]]
+NOISY = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom warns of what it then reads
+
+
+@pytest.fixture
+def one(tmp_path: Path, write_ct: WriteCT) -> Callable[..., Path]:
+    """Write one slice with tags of one's choice; None removes a tag."""
+
+    def write(**tags: object) -> Path:
+        def edit(dataset: pydicom.FileDataset, _: int) -> None:
+            for name, value in tags.items():
+                if value is None:
+                    delattr(dataset, name)
+                else:
+                    setattr(dataset, name, value)
+            if "SOPClassUID" in tags:
+                dataset.file_meta.MediaStorageSOPClassUID = tags["SOPClassUID"]
+
+        return write_ct(tmp_path / "one", np.zeros((1, 2, 2), np.int16), edit=edit)[0]
+
+    return write
+
+
+@pytest.fixture
+def whole(one: Callable[..., Path]) -> bytes:
+    """The bytes of one slice."""
+    return one().read_bytes()
+
+
+def left_out(path: Path) -> LeftOut:
+    """The file as one that is left out."""
+    found = read_slices(path)
+    assert isinstance(found, LeftOut)
+    return found
+
+
+def test_a_slice_says_where_it_lies_and_how_it_was_made(one: Callable[..., Path]) -> None:
+    path = one(
+        ContrastBolusAgent="Omnipaque",
+        ConvolutionKernel=["Br40d", "3"],
+        GantryDetectorTilt=-12.5,
+        StudyDate="20200131",
+    )
+    (item,) = read_slices(path)
+    assert item.shape == (2, 2)
+    assert item.pixel_mm == (0.8, 0.7)
+    assert item.frame is None
+    assert item.facts.contrast == "yes"
+    assert item.facts.kernel == "Br40d\\3"
+    assert item.facts.thickness_mm == 5.0
+    assert item.tilt_tag_deg == -12.5
+    assert (item.identity.patient_id, item.identity.study_date) == ("p1", "20200131")
+
+
+@pytest.mark.parametrize("agent", ["NONE", "No"])
+def test_an_agent_called_none_is_none(one: Callable[..., Path], agent: str) -> None:
+    (item,) = read_slices(one(ContrastBolusAgent=agent))
+    assert item.facts.contrast == "no"
+
+
+def test_no_modality_is_no_fault(one: Callable[..., Path], shared_data: Path) -> None:
+    assert len(read_slices(one(Modality=None))) == 1
+    for name in ("0.dcm", "1.dcm"):
+        path = shared_data / "dicom" / "small" / "lungmask" / name
+        assert "Modality" not in pydicom.dcmread(path, stop_before_pixels=True)
+        assert len(read_slices(path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "a localiser"),
+        ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, "a maximum intensity projection"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "PERFUSION"]}, "a perfusion map, not HU"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "a secondary capture"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4", "Modality": "MR"}, "MR Image Storage"),
+        ({"Modality": "PT"}, "not CT but PT"),
+        ({"RescaleType": "US"}, ""),
+        ({"RescaleType": "Z_EFF"}, "pixels in Z_EFF, not HU"),
+    ],
+)
+def test_what_is_no_slice_in_hu_is_left_out_with_its_reason(
+    one: Callable[..., Path], tags: dict[str, object], reason: str
+) -> None:
+    found = read_slices(one(**tags))
+    if not reason:
+        assert isinstance(found, tuple)
+        return
+    assert isinstance(found, LeftOut)
+    assert reason in found.reason
+    assert not found.damaged
+
+
+@pytest.mark.parametrize(
+    "tag", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows"]
+)
+def test_a_slice_without_its_geometry_is_damaged(one: Callable[..., Path], tag: str) -> None:
+    found = left_out(one(**{tag: None}))
+    assert f"no {tag}" in found.reason
+    assert found.damaged
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason", "damaged"),
+    [
+        ("a.dcm", b"", "an empty file", True),
+        ("a.dcm", b"garbage" * 99, "not a DICOM", True),
+        ("a.dcm", b"\0" * 128 + b"DICM", "cut off or damaged", True),
+        ("notes.txt", b"hello", "not a DICOM", False),
+        ("LOCK", b"", "an empty file", False),
+    ],
+)
+def test_a_file_that_claims_to_be_dicom_is_damaged(
+    tmp_path: Path, name: str, content: bytes, reason: str, damaged: bool
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    found = left_out(tmp_path / name)
+    assert reason in found.reason
+    assert found.damaged is damaged
+
+
+@NOISY
+def test_a_header_cut_off_anywhere_is_never_left_out_in_silence(one: Callable[..., Path]) -> None:
+    """Otherwise a folder would lose a slice, and nobody would know."""
+    path = one()
+    whole = path.read_bytes()
+    pixels = whole.rindex(b"\xe0\x7f\x10\x00")
+    for length in range(0, pixels, 7):
+        path.write_bytes(whole[:length])
+        found = read_slices(path)
+        if isinstance(found, LeftOut):
+            assert found.damaged, (length, found)
+
+
+@NOISY
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_bytes_changed_at_random_are_told_or_read_and_never_crash(
+    data: st.DataObject, whole: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "changed.dcm"
+    content = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(132, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    assert isinstance(read_slices(path), tuple | LeftOut)
+
+
+def test_real_segmentations_and_perfusion_maps_are_left_out(shared_data: Path) -> None:
+    small = shared_data / "dicom" / "small"
+    for path in sorted(small.glob("highdicom/seg_*.dcm")):
+        assert left_out(path).reason == "a segmentation (SEG)"
+    assert left_out(small / "pydicom" / "liver.dcm").reason == "a segmentation (SEG)"
+    perfusion = left_out(small / "pydicom" / "eCT_Supplemental.dcm")
+    assert perfusion.reason == "a perfusion map, not HU"
+
+
+def test_an_enhanced_ct_without_functional_groups_is_damaged(one: Callable[..., Path]) -> None:
+    found = left_out(one(SOPClassUID="1.2.840.10008.5.1.4.1.1.2.1"))
+    assert "damaged header" in found.reason
+    assert found.damaged

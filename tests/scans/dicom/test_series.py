@@ -1,0 +1,142 @@
+"""Slices are ordered by where they lie, and what is odd about them is told."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearbench.errors import UnreadableScan
+from clearbench.scans.dicom.headers import Identity, Slice, read_slices
+from clearbench.scans.dicom.series import group_series, order_series, spacing_problems
+from clearbench.scans.volume import ScanFacts
+
+
+def slice_at(z_mm: float, **facts: object) -> Slice:
+    """An axial slice at a height."""
+    plain = Slice(
+        path=Path(f"{z_mm}.dcm"),
+        frame=None,
+        sop_uid=f"1.{z_mm}",
+        identity=Identity("p", "a", "st", "se", ""),
+        shape=(4, 4),
+        pixel_mm=(0.8, 0.7),
+        row_axis=(1.0, 0.0, 0.0),
+        column_axis=(0.0, 1.0, 0.0),
+        position_mm=(0.0, 0.0, z_mm),
+        slope=1.0,
+        intercept=0.0,
+        tilt_tag_deg=0.0,
+        facts=ScanFacts(),
+    )
+    return replace(plain, **facts)  # type: ignore[arg-type]
+
+
+def problems(*heights_mm: float) -> tuple[str, ...]:
+    """What is told of slices at these heights."""
+    return order_series([slice_at(z) for z in heights_mm]).facts.problems
+
+
+def test_slices_come_feet_to_head_whatever_their_order() -> None:
+    series = order_series([slice_at(z) for z in (10.0, -5.0, 0.0, 5.0)])
+    assert [item.position_mm[2] for item in series.slices] == [-5, 0, 5, 10]
+    assert series.along_stack_mm.tolist() == [0, 5, 10, 15]
+    assert series.normal_mm.tolist() == [-5, 0, 5, 10]
+    assert series.orientation == "axial"
+    assert series.facts.problems == ()
+
+
+def test_even_slices_have_no_problem_and_one_slice_is_told() -> None:
+    assert problems(*np.arange(0, 50, 2.5)) == ()
+    assert problems(3.0) == ("a single slice",)
+
+
+def test_missing_slices_are_counted() -> None:
+    assert problems(0, 5, 10, 20, 25) == ("1 slice missing (gaps of up to 10.00 mm, usually 5.00)",)
+    assert problems(0, 5, 10, 25, 30, 40) == (
+        "3 slices missing (gaps of up to 15.00 mm, usually 5.00)",
+    )
+
+
+def test_uneven_distances_and_doubles_are_told() -> None:
+    assert problems(0, 4, 8, 15.4, 22.8) == ("uneven slice distance, 4.00 to 7.40 mm",)
+    double = [slice_at(0), slice_at(5), slice_at(5, sop_uid="other"), slice_at(10)]
+    assert order_series(double).facts.problems == ("1 slice lies at the position of another",)
+    assert spacing_problems(np.array([0.0, 0.0, 0.0, 5.0, 10.0])) == (
+        "2 slices lie at the position of another",
+    )
+
+
+def test_copies_of_a_file_are_taken_once() -> None:
+    series = order_series([slice_at(0), slice_at(5), slice_at(5, path=Path("copy.dcm"))])
+    assert len(series.slices) == 2
+    assert series.facts.problems == ("1 file is a copy of another",)
+
+
+def test_slices_that_share_a_uid_by_mistake_are_no_copies() -> None:
+    series = order_series([slice_at(z, sop_uid="1.2.3") for z in (0, 5, 10)])
+    assert len(series.slices) == 3
+    assert series.facts.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"shape": (8, 8)}, "slices of 2 sizes in one series"),
+        ({"pixel_mm": (0.5, 0.5)}, "slices of several pixel distances"),
+        ({"row_axis": (0.0, 1.0, 0.0), "column_axis": (0.0, 0.0, -1.0)}, "another orientation"),
+    ],
+)
+def test_what_can_t_be_stacked_is_refused(facts: dict[str, object], words: str) -> None:
+    with pytest.raises(UnreadableScan, match=words):
+        order_series([slice_at(0), slice_at(5), slice_at(10, **facts)])
+
+
+def test_a_gantry_tilt_is_found_from_the_geometry() -> None:
+    """Slices that lean, stacked along the table, and slices stacked along their tagged lean."""
+    c, s = float(np.cos(np.radians(20))), float(np.sin(np.radians(20)))
+    leaning = [slice_at(z, column_axis=(0.0, c, -s)) for z in (0, 5, 10)]
+    series = order_series(leaning)
+    assert series.facts.gantry_tilt_deg == 20.0
+    assert series.facts.problems == ("gantry tilt 20.0°",)
+    assert series.orientation == "axial"
+    tagged = [
+        slice_at(0, column_axis=(0.0, c, -s), position_mm=(0.0, s * k, c * k), tilt_tag_deg=20.0)
+        for k in (0.0, 5.0, 10.0)
+    ]
+    tagged = [replace(item, sop_uid=str(i)) for i, item in enumerate(tagged)]
+    assert order_series(tagged).facts.gantry_tilt_deg == 20.0
+    oblique = [replace(item, tilt_tag_deg=0.0) for item in tagged]
+    assert order_series(oblique).facts.gantry_tilt_deg is None
+    assert order_series(oblique).orientation == "oblique"
+
+
+def test_planes_are_named() -> None:
+    coronal = [
+        slice_at(0, column_axis=(0.0, 0.0, -1.0), position_mm=(0.0, y, 0.0), sop_uid=str(y))
+        for y in (0.0, 3.0)
+    ]
+    assert order_series(coronal).orientation == "coronal"
+    sagittal = [
+        replace(item, row_axis=(0.0, 1.0, 0.0), position_mm=(item.position_mm[1], 0.0, 0.0))
+        for item in coronal
+    ]
+    assert order_series(sagittal).orientation == "sagittal"
+
+
+def test_slices_are_grouped_by_series_or_without_one_by_folder() -> None:
+    def of(series: str, path: str) -> Slice:
+        return replace(slice_at(0), identity=Identity("", "", "", series, ""), path=Path(path))
+
+    slices = [of("2", "a/1"), of("1", "a/2"), of("", "a/3"), of("", "b/4"), of("1", "b/5")]
+    groups = [{str(item.path) for item in group} for group in group_series(slices)]
+    assert groups == [{"a/2", "b/5"}, {"a/1"}, {"a/3"}, {"b/4"}]
+
+
+def test_the_real_head_is_tilted_and_uneven(shared_data: Path) -> None:
+    files = sorted((shared_data / "dicom" / "head_ge_gantry_tilt").iterdir())
+    series = order_series([item for file in files for item in read_slices(file)])
+    assert series.facts.gantry_tilt_deg == 18.5
+    assert "gantry tilt 18.5°" in series.facts.problems
+    assert any(text.startswith("uneven slice distance") for text in series.facts.problems)
+    assert series.orientation == "axial"

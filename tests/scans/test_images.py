@@ -1,0 +1,125 @@
+"""Image folders: windowed 8-bit slices in named sub-folders, or 16-bit HU."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clearbench.errors import UnreadableScan
+from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.volume import Scan
+
+
+def grey(path: Path, value: int = 7, size: tuple[int, int] = (6, 4)) -> None:
+    """Save one 8-bit image of one grey."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, value).save(path)
+
+
+def deep(path: Path, hu: int, size: tuple[int, int] = (6, 4)) -> None:
+    """Save one 16-bit image of one HU, DeepLesion's way."""
+    values = np.full(size[::-1], hu + 32768, np.uint16)
+    Image.fromarray(values).save(path)
+
+
+def read(folder: Path) -> Scan:
+    """Read a scan as a user does."""
+    return read_scan(Source(folder))
+
+
+def test_windows_are_channels_and_a_lacking_slice_is_kept(tmp_path: Path) -> None:
+    for number in (1, 2, 10):
+        grey(tmp_path / "Brain" / f"{number}.png", number)
+    for number in (1, 10):
+        grey(tmp_path / "bone" / f"{number}.png", 100 + number)
+    scan = read(tmp_path)
+    assert scan.windows == ("bone", "brain")
+    assert scan.pixels.shape == (3, 2, 4, 6)
+    assert scan.pixels.dtype == np.uint8
+    assert scan.pixels[:, :, 0, 0].tolist() == [[101, 1], [0, 2], [110, 10]]
+    assert scan.present.tolist() == [[True, True], [False, True], [True, True]]
+    assert scan.slice_index.tolist() == [1, 2, 10]
+    assert np.isnan(scan.z_mm).all()
+    assert scan.facts.problems == (f"slice 2 of {tmp_path.name} lacks its bone window",)
+
+
+def test_sixteen_bits_are_hu_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number, hu in ((2, 40), (10, 300), (1, -1000)):
+        deep(tmp_path / f"{number}.png", hu)
+    scan = read(tmp_path)
+    assert scan.pixels[:, 0, 0].tolist() == [-1000, 40, 300]
+    assert scan.slice_index.tolist() == [1, 2, 10]
+    assert scan.windows == ()
+    assert scan.present.all()
+
+
+def test_padding_of_sixteen_bits_is_air(tmp_path: Path) -> None:
+    deep(tmp_path / "1.png", -3024)
+    assert (read(tmp_path).pixels == -1024).all()
+
+
+def test_names_without_numbers_are_counted(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        deep(tmp_path / f"{name}.png", 0)
+    assert read(tmp_path).slice_index.tolist() == [0, 1]
+
+
+def test_eight_bits_without_a_window_are_refused(tmp_path: Path) -> None:
+    grey(tmp_path / "1.png")
+    with pytest.raises(UnreadableScan, match=r"8-bit images whose window is not said.*brain"):
+        read(tmp_path)
+
+
+def test_images_of_mixed_size_are_refused_by_name(tmp_path: Path) -> None:
+    grey(tmp_path / "brain" / "1.png")
+    grey(tmp_path / "brain" / "2.png", size=(8, 8))
+    with pytest.raises(UnreadableScan, match=r"brain/2.png is \(8, 8\).*not \(4, 6\)"):
+        read(tmp_path)
+    deep(tmp_path / "hu1.png", 0)
+    (tmp_path / "hu").mkdir()
+    deep(tmp_path / "hu" / "1.png", 0)
+    deep(tmp_path / "hu" / "2.png", 0, size=(8, 8))
+    with pytest.raises(UnreadableScan, match=r"2.png is \(8, 8\).*unlike 1.png"):
+        read(tmp_path / "hu")
+
+
+def test_depths_are_not_mixed(tmp_path: Path) -> None:
+    deep(tmp_path / "1.png", 0)
+    grey(tmp_path / "2.png")
+    with pytest.raises(UnreadableScan, match=r"2.png is .* uint8, unlike 1.png"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", None])
+def test_a_damaged_image_is_named(tmp_path: Path, content: bytes | None) -> None:
+    deep(tmp_path / "1.png", 0, size=(64, 64))
+    whole = (tmp_path / "1.png").read_bytes()
+    (tmp_path / "2.png").write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(UnreadableScan, match=r"2.png is not a readable image"):
+        read(tmp_path)
+
+
+def test_a_folder_named_after_a_window_may_hold_anything_else(tmp_path: Path) -> None:
+    """An empty "lung", or a DICOM series called so, is no window."""
+    (tmp_path / "lung").mkdir()
+    deep(tmp_path / "1.png", 5)
+    assert read(tmp_path).windows == ()
+
+
+def test_a_colour_jpeg_is_read_as_grey(tmp_path: Path) -> None:
+    (tmp_path / "brain").mkdir()
+    Image.new("RGB", (6, 4), (90, 90, 90)).save(tmp_path / "brain" / "1.jpg")
+    assert abs(int(read(tmp_path).pixels[0, 0, 0, 0]) - 90) <= 1
+
+
+def test_patient_084_keeps_the_slice_that_lacks_bone(shared_data: Path) -> None:
+    scan = read(shared_data / "ct-ich" / "084")
+    assert len(scan) == 36
+    assert scan.slice_index[-1] == 36
+    assert dict(zip(scan.windows, scan.present[-1].tolist(), strict=True)) == {
+        "bone": False,
+        "brain": True,
+    }
+    assert scan.present[:-1].all()
+    assert scan.facts.problems == ("slice 36 of 084 lacks its bone window",)

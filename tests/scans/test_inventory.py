@@ -1,0 +1,139 @@
+"""What lies under a path: scans, files that are none, and what would go wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from clearbench.errors import BadRequest, UnreadableScan
+from clearbench.scans import inventory
+from clearbench.scans.inventory import FoundScan, default_workers, find_scans
+from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.write import write_nifti
+
+WriteCT = Callable[..., list[Path]]
+
+
+def only(root: Path) -> FoundScan:
+    """The one scan there."""
+    (scan,) = find_scans(root).scans
+    return scan
+
+
+def test_all_kinds_of_scans_are_found_in_path_order(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    write_ct(tmp_path / "a" / "ct", hu)
+    write_nifti(tmp_path / "b" / "x.nii.gz", hu, (5.0, 0.8, 0.7))
+    for window in ("brain", "bone"):
+        (tmp_path / "c" / window).mkdir(parents=True)
+        Image.new("L", (4, 4)).save(tmp_path / "c" / window / "1.png")
+    (tmp_path / "notes.txt").write_text("hello")
+    found = find_scans(tmp_path)
+    assert [(scan.kind, scan.path.relative_to(tmp_path).as_posix()) for scan in found.scans] == [
+        ("dicom", "a/ct"),
+        ("nifti", "b/x.nii.gz"),
+        ("images", "c"),
+    ]
+    dicom, nifti, images = found.scans
+    assert dicom.shape == nifti.shape == (4, 6, 5)
+    assert dicom.spacing_mm == (5.0, 0.8, 0.7)
+    assert nifti.spacing_mm == pytest.approx((5.0, 0.8, 0.7))
+    assert (dicom.orientation, nifti.orientation) == ("axial", "LPS")
+    assert images.windows == ("bone", "brain")
+    assert [scan.error for scan in found.scans] == ["", "", ""]
+    assert found.reasons() == {"not a DICOM, NIfTI or image file": 1}
+
+
+def test_series_of_one_folder_are_told_apart(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    write_ct(tmp_path, hu, series="a")
+    write_ct(tmp_path, hu[:2], series="b")
+    assert sorted(scan.shape[0] for scan in find_scans(tmp_path).scans) == [2, 4]
+
+
+def test_what_reading_would_refuse_is_said_before(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    def stand_up(dataset: pydicom.FileDataset, index: int) -> None:
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+        dataset.ImagePositionPatient = [0, 3 * index, 0]
+
+    write_ct(tmp_path / "coronal", hu, edit=stand_up)
+    assert only(tmp_path / "coronal").error.startswith("coronal slices; embed with --resample")
+    (tmp_path / "png").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "png" / "1.png")
+    assert only(tmp_path / "png").error.startswith("8-bit images whose window is not said")
+    (tmp_path / "bad.nii").write_bytes(b"garbage")
+    assert only(tmp_path / "bad.nii").error.startswith("not a readable NIfTI file")
+    for scan in find_scans(tmp_path).scans:
+        with pytest.raises(UnreadableScan):
+            read_scan(Source(scan.path))
+
+
+def test_a_series_that_can_t_be_stacked_is_listed_with_its_error(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    write_ct(tmp_path, hu)
+    write_ct(tmp_path / "more", hu[:1, :3])
+    assert only(tmp_path).error.startswith("slices of 2 sizes in one series")
+
+
+def test_a_preview_beside_slices_is_left_out(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    write_ct(tmp_path, hu)
+    Image.new("L", (4, 4)).save(tmp_path / "preview.jpg")
+    found = find_scans(tmp_path)
+    assert [scan.kind for scan in found.scans] == ["dicom"]
+    assert found.reasons() == {"an image beside DICOM slices": 1}
+
+
+def test_one_file_is_a_root_too(tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT) -> None:
+    files = write_ct(tmp_path / "ct", hu)
+    assert only(files[0]).shape == (1, 6, 5)
+    assert only(files[0]).path == files[0]
+    Image.new("L", (4, 4)).save(tmp_path / "1.png")
+    assert find_scans(tmp_path / "1.png").reasons() == {"a single image; give its folder": 1}
+
+
+def test_windows_of_unequal_length_are_told(tmp_path: Path) -> None:
+    for window, count in (("brain", 2), ("bone", 1)):
+        (tmp_path / window).mkdir()
+        for number in range(count):
+            Image.new("L", (4, 4)).save(tmp_path / window / f"{number}.png")
+    assert only(tmp_path).shape == (2,)
+    assert only(tmp_path).facts.problems == ("windows of unequal length",)
+
+
+def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="does not exist"):
+        find_scans(tmp_path / "nowhere")
+    assert find_scans(tmp_path).scans == ()
+
+
+def test_several_processes_find_the_same(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ct(tmp_path, hu)
+    heard: list[tuple[int, int]] = []
+    alone = find_scans(tmp_path, on_read=lambda *seen: heard.append(seen))
+    monkeypatch.setattr(inventory, "MANY_FILES", 2)
+    assert find_scans(tmp_path, workers=2) == alone
+    assert heard == [(4, 4)]
+    assert default_workers() >= 1
+
+
+def test_real_folders_are_found(shared_data: Path) -> None:
+    found = find_scans(shared_data / "dicom")
+    places = {scan.path.relative_to(shared_data).as_posix(): scan for scan in found.scans}
+    chest, head = places["dicom/chest_siemens_b40f"], places["dicom/head_ge_gantry_tilt"]
+    assert chest.shape == (30, 512, 512)
+    assert (chest.facts.kernel, chest.facts.manufacturer) == ("B40f", "SIEMENS")
+    assert head.facts.gantry_tilt_deg == 18.5
+    assert found.reasons() == {"a segmentation (SEG)": 6, "a perfusion map, not HU": 2}

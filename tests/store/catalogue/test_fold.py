@@ -1,0 +1,130 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+import clearbench.store.catalogue.fold as fold
+from clearbench.errors import BadStore
+from clearbench.store.catalogue.fold import refresh
+from clearbench.store.features import ScanFeatures, write_features
+from clearbench.store.folder import StoreFolder
+from clearbench.store.records import EncoderRecord
+
+MakeScan = Callable[..., ScanFeatures]
+
+
+def rows(store: StoreFolder, statement: str) -> list[Any]:
+    with duckdb.connect(str(refresh(store)), read_only=True) as connection:
+        return connection.execute(statement).fetchall()
+
+
+FILES = "SELECT scan_id, n_slices FROM files ORDER BY ALL"
+
+
+def read_files(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Record which feature files are read from now on."""
+    read: list[Path] = []
+    real = fold.read_facts
+
+    def spy(path: Path) -> Any:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(fold, "read_facts", spy)
+    return read
+
+
+def test_new_changed_and_removed_files_are_followed(
+    full: StoreFolder, make_scan: MakeScan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rows(full, FILES) == [("s1", 3), ("s2", 3)]
+    read = read_files(monkeypatch)
+    new = write_features(make_scan("s3"), full)
+    changed = write_features(make_scan("s1", n=5), full)
+    (new.parent / "s2.h5").unlink()
+    assert rows(full, FILES) == [("s1", 5), ("s3", 3)]
+    assert set(read) == {new, changed}
+    counts = "SELECT scan_id, count(*) FROM slice_rows JOIN files USING (file_id) GROUP BY ALL"
+    assert sorted(rows(full, counts)) == [("s1", 10), ("s3", 6)]
+    assert rows(full, "SELECT count(*) FROM slice_rows") == [(16,)]
+
+
+def test_nothing_new_writes_nothing(full: StoreFolder) -> None:
+    before = refresh(full).stat().st_ino
+    assert refresh(full).stat().st_ino == before
+    assert refresh(full, anew=True).stat().st_ino != before
+
+
+@pytest.mark.parametrize("ruin", ["remove", "garbage", "other tables"])
+def test_the_catalogue_can_be_thrown_away(full: StoreFolder, ruin: str) -> None:
+    everything = rows(full, FILES)
+    if ruin == "remove":
+        full.catalogue.unlink()
+    elif ruin == "garbage":
+        full.catalogue.write_bytes(b"no database" * 100)
+    else:
+        with duckdb.connect(str(full.catalogue)) as connection:
+            connection.execute("UPDATE sources SET size = 1 WHERE kind = 'tables'")
+            connection.execute("DROP TABLE labels")
+    assert rows(full, FILES) == everything
+    assert rows(full, "SELECT scan_id, label, value FROM labels") == [("s1", "x", "1")]
+
+
+def test_a_damaged_feature_file_is_left_out_until_it_is_whole(
+    full: StoreFolder, make_scan: MakeScan
+) -> None:
+    path = full.features / "enc-a-01234567" / "c" / "s2.h5"
+    path.write_bytes(b"cut")
+    assert rows(full, FILES) == [("s1", 3)]
+    write_features(make_scan("s2"), full)
+    assert rows(full, FILES) == [("s1", 3), ("s2", 3)]
+
+
+@pytest.mark.parametrize("place", ["results/t/*.json", "cohorts/c.parquet"])
+def test_a_damaged_result_or_cohort_is_named(full: StoreFolder, place: str) -> None:
+    [path] = full.root.glob(place)
+    path.write_text("[1")
+    with pytest.raises(BadStore, match=f"{path.name}: damaged"):
+        refresh(full)
+
+
+def test_predictions_without_their_result_do_not_count(full: StoreFolder) -> None:
+    assert rows(full, "SELECT count(*) FROM predictions") == [(1,)]
+    next(full.results.glob("t/*.json")).unlink()
+    assert rows(full, "SELECT count(*) FROM predictions") == [(0,)]
+
+
+def test_drafts_are_no_source(full: StoreFolder) -> None:
+    (full.results / "t" / ".draft.json").write_text("half")
+    (full.features / "enc-a-01234567" / "c" / ".s4.h5.tmp").write_text("half")
+    assert rows(full, FILES) == [("s1", 3), ("s2", 3)]
+
+
+@pytest.mark.parametrize("room", [3_000, 20_000, 300_000])
+def test_a_full_disk_keeps_the_old_catalogue(
+    full: StoreFolder, add_set: Callable[..., EncoderRecord], room: int
+) -> None:
+    before = refresh(full).read_bytes()
+    add_set("enc-b")
+    code = f"""
+import resource
+from pathlib import Path
+from clearbench.errors import StorageFull
+from clearbench.store.catalogue.fold import refresh
+from clearbench.store.folder import StoreFolder
+resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
+try:
+    refresh(StoreFolder(Path({str(full.root)!r})), anew=True)
+except StorageFull as error:
+    print("full:", error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "full:" in done.stdout, done.stderr
+    assert full.catalogue.read_bytes() == before
+    assert not [path.name for path in full.root.iterdir() if path.name.startswith(".catalogue")]

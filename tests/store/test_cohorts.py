@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from clearbench.cohort.table import Cohort, check_cohort
+from clearbench.errors import BadStore, UnknownName
+from clearbench.store.cohorts import cohort_names, load_cohort, merge_cohort, save_cohort
+from clearbench.store.folder import StoreFolder
+
+
+def table(**columns: list[str | None]) -> Cohort:
+    plain = {"path": ["a"] * len(columns["scan_id"])} | columns
+    arrays = {name: pa.array(values, pa.string()) for name, values in plain.items()}
+    return check_cohort(pa.table(arrays), "c", Path("/data/c.csv"))
+
+
+def test_a_saved_cohort_is_loaded(store: StoreFolder, cohort: Cohort) -> None:
+    assert cohort_names(store) == []
+    save_cohort(cohort, store)
+    assert cohort_names(store) == ["c"]
+    assert load_cohort(store, "c").table.equals(cohort.table)
+
+
+def test_an_unknown_cohort_offers_the_nearest(store: StoreFolder, cohort: Cohort) -> None:
+    save_cohort(cohort, store)
+    with pytest.raises(UnknownName, match="clearbench cohort add"):
+        load_cohort(store, "d")
+
+
+def test_a_damaged_cohort_is_named(store: StoreFolder, cohort: Cohort) -> None:
+    save_cohort(cohort, store).write_text("nothing")
+    with pytest.raises(BadStore, match=r"c\.parquet: damaged"):
+        load_cohort(store, "c")
+
+
+def test_merging_keeps_what_only_the_store_knows(store: StoreFolder) -> None:
+    save_cohort(table(scan_id=["s1", "s2"], patient_id=["p1", "p2"], x=["1", "0"]), store)
+    news = table(scan_id=["s2", "s3"], patient_id=["p2", "p3"], y=["5", "6"])
+    merged = merge_cohort(news, store)
+    assert merged.column("scan_id") == ["s1", "s2", "s3"]
+    assert merged.column("x") == ["1", "0", None]
+    assert merged.column("y") == [None, "5", "6"]
+
+
+def test_the_new_table_wins_blank_or_not(store: StoreFolder) -> None:
+    save_cohort(table(scan_id=["s1", "s2"], patient_id=["p1", "p2"], x=["1", "1"]), store)
+    news = table(scan_id=["s1", "s2"], patient_id=["p1", "p2"], x=["0", None])
+    assert merge_cohort(news, store).column("x") == ["0", None]
+
+
+def test_a_column_that_is_blank_throughout_changes_nothing(store: StoreFolder) -> None:
+    save_cohort(table(scan_id=["s1"], patient_id=["p1"], x=["1"]), store)
+    news = table(scan_id=["s1"], patient_id=["p1"], x=[None])
+    assert merge_cohort(news, store).column("x") == ["1"]
+
+
+def test_a_new_cohort_is_merged_with_nothing(store: StoreFolder, cohort: Cohort) -> None:
+    assert merge_cohort(cohort, store) is cohort

@@ -1,0 +1,155 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from clearbench.errors import BadStore
+from clearbench.store.features import (
+    ALIGNMENT,
+    ScanFeatures,
+    feature_buffer,
+    is_intact,
+    map_features,
+    read_facts,
+    read_rows,
+    write_features,
+)
+from clearbench.store.folder import StoreFolder
+
+MakeScan = Callable[..., ScanFeatures]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_what_is_written_is_read(store: StoreFolder, make_scan: MakeScan, dtype: str) -> None:
+    scan = make_scan(absent=True, dtype=dtype)
+    path = write_features(scan, store)
+    assert path == store.features / "enc-a-01234567" / "c" / "s1.h5"
+    facts, rows = read_facts(path), read_rows(path)
+    np.testing.assert_array_equal(map_features(facts), scan.features)
+    assert map_features(facts).dtype == dtype
+    np.testing.assert_array_equal(rows.present, scan.present)
+    np.testing.assert_array_equal(rows.z_mm, scan.z_mm)
+    np.testing.assert_array_equal(rows.slice_index, scan.slice_index)
+    assert facts.patient_id == "p1"
+    assert (facts.source_signature, facts.pixels_signature) == ("source", "pixels")
+    assert facts.about["spacing_mm"] == [5.0, 0.7, None]
+    assert is_intact(facts)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 33])
+def test_features_lie_in_one_aligned_block(store: StoreFolder, make_scan: MakeScan, n: int) -> None:
+    path = write_features(make_scan(n=n), store)
+    with h5py.File(path) as file:
+        dataset = file["features"]
+        assert dataset.chunks is None
+        offset = dataset.id.get_offset()
+    assert offset % ALIGNMENT == 0
+    assert offset == read_facts(path).offset
+
+
+def test_strided_features_are_written_in_order(store: StoreFolder, make_scan: MakeScan) -> None:
+    scan = make_scan()
+    turned = np.asfortranarray(scan.features)
+    path = write_features(replace(scan, features=turned), store)
+    np.testing.assert_array_equal(map_features(read_facts(path)), scan.features)
+    assert is_intact(read_facts(path))
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_map_is_read_only_and_holds_no_descriptor(
+    store: StoreFolder, make_scan: MakeScan
+) -> None:
+    facts = read_facts(write_features(make_scan(), store))
+    before = open_descriptors()
+    maps = [map_features(facts) for _ in range(20)]
+    assert open_descriptors() == before
+    with pytest.raises(ValueError, match="read-only"):
+        maps[0][0] = 0.0
+
+
+def test_a_map_outlives_its_file(store: StoreFolder, make_scan: MakeScan) -> None:
+    scan = make_scan()
+    path = write_features(scan, store)
+    mapped = map_features(read_facts(path))
+    path.unlink()
+    np.testing.assert_array_equal(mapped, scan.features)
+
+
+def test_a_copy_in_memory_is_the_same(store: StoreFolder, make_scan: MakeScan) -> None:
+    facts = read_facts(write_features(make_scan(), store))
+    assert feature_buffer(facts, mapped=False).equals(feature_buffer(facts))
+
+
+def test_changed_bytes_are_found(store: StoreFolder, make_scan: MakeScan) -> None:
+    path = write_features(make_scan(), store)
+    facts = read_facts(path)
+    with path.open("rb+") as file:
+        file.seek(facts.offset)
+        file.write(b"\x01")
+    assert not is_intact(read_facts(path))
+
+
+@pytest.mark.parametrize("keep", [0, 10, 300, -40])
+def test_a_cut_file_is_named(store: StoreFolder, make_scan: MakeScan, keep: int) -> None:
+    path = write_features(make_scan(), store)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(BadStore, match=r"s1\.h5: not a readable feature file"):
+        read_facts(path)
+
+
+@pytest.mark.parametrize("lost", ["features", "sha256"])
+def test_a_file_that_lacks_something_is_named(
+    store: StoreFolder, make_scan: MakeScan, lost: str
+) -> None:
+    path = write_features(make_scan(), store)
+    with h5py.File(path, "r+") as file:
+        if lost in file:
+            del file[lost]
+        else:
+            del file.attrs[lost]
+    with pytest.raises(BadStore, match=r"s1\.h5: not a readable feature file"):
+        read_facts(path)
+
+
+def test_another_schema_is_refused(store: StoreFolder, make_scan: MakeScan) -> None:
+    path = write_features(make_scan(), store)
+    with h5py.File(path, "r+") as file:
+        file.attrs["schema"] = 7
+    with pytest.raises(BadStore, match="schema 7, this clearbench reads 1"):
+        read_rows(path)
+
+
+def test_a_writer_killed_at_any_moment_leaves_whole_files_only(store: StoreFolder) -> None:
+    """Features are written over and over while the process is killed."""
+    code = f"""
+import numpy as np
+from clearbench.store.features import ScanFeatures, ScanKey, write_features
+from clearbench.store.folder import StoreFolder
+from pathlib import Path
+store = StoreFolder(Path({str(store.root)!r}))
+print("ready", flush=True)
+for number in range(10**6):
+    write_features(ScanFeatures(ScanKey("e", "f" * 64, "c", f"s{{number % 7}}"), "p",
+        np.full((50, 2, 256), number, np.float32), np.ones((50, 2), bool), np.zeros(50, np.float32),
+        np.arange(50, dtype=np.int32), "a", "b"), store)
+    if number == 6:
+        print("going", flush=True)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == "ready\n"
+        assert process.stdout.readline() == "going\n"
+        process.kill()
+        process.wait()
+    files = sorted((store.features / "e-ffffffff" / "c").glob("*.h5"))
+    assert len(files) == 7
+    assert all(is_intact(read_facts(path)) for path in files)

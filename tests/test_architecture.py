@@ -1,0 +1,78 @@
+"""What importing costs: looking must not wait for torch."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "timm", "open_clip", "torchvision", "sklearn", "scipy")
+LIGHT = [
+    "clearbench",
+    "clearbench.cards",
+    "clearbench.errors",
+    "clearbench.cohort.table",
+    "clearbench.cohort.labels",
+    "clearbench.store.feature_store",
+    "clearbench.store.cohorts",
+    "clearbench.store.catalogue.query",
+    "clearbench.board.results",
+    "clearbench.board.tables",
+    "clearbench.evaluation.tasks",
+    "clearbench.evaluation.prepared",
+    "clearbench.encoders.registry",
+    "clearbench.encoders.views",
+]
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the heavy libraries that a fresh Python has loaded after some code."""
+    tell = f"import sys, json; print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{tell}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_looking_is_light(module: str) -> None:
+    assert loaded_by(f"import {module}") == set()
+
+
+def test_a_heavy_library_would_be_found() -> None:
+    assert "torch" in loaded_by("import clearbench.encoders.encoder")
+
+
+COMMANDS = [
+    ["--help"],
+    ["models", "list"],
+    ["models", "show", "biomedclip"],
+    ["tasks", "list"],
+    ["tasks", "show", "synthetic-stage"],
+    ["cohort", "list", "--store", "{store}"],
+    ["query", "SELECT count(*) FROM scans", "--store", "{store}"],
+    ["leaderboard", "--store", "{store}"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_that_looks_is_light(command: list[str], tmp_path_factory: object) -> None:
+    assert isinstance(tmp_path_factory, pytest.TempPathFactory)
+    store = tmp_path_factory.mktemp("store")
+    (store / "store.json").write_text('{"schema": 1}')
+    arguments = [part.format(store=store) for part in command]
+    code = f"""
+import sys
+from clearbench.cli import main
+sys.argv = ["clearbench", *{arguments!r}]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+    assert "torch" not in loaded_by(code)

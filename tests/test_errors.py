@@ -1,0 +1,45 @@
+"""The error tree is as drawn, and messages come out as written."""
+
+import inspect
+import pickle
+import re
+
+import pytest
+
+from clearbench import errors
+from clearbench.errors import ClearbenchError, UnknownName, suggestion
+
+CLASSES = [
+    found
+    for _, found in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(found, ClearbenchError)
+]
+DRAWN = re.findall(r"^ *[*+-] (\w+)", errors.__doc__ or "", re.M)
+
+
+def test_every_error_is_drawn_with_its_builtin() -> None:
+    assert sorted(DRAWN) == sorted(found.__name__ for found in CLASSES)
+    for name, builtin in re.findall(r"\+ (\w+) +\((\w+)\)", errors.__doc__ or ""):
+        assert builtin in {base.__name__ for base in getattr(errors, name).__mro__}
+
+
+@pytest.mark.parametrize("found", CLASSES)
+def test_an_error_says_its_message_in_every_process(found: type[ClearbenchError]) -> None:
+    error = found("it's a 'message'")
+    assert str(error) == "it's a 'message'"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    expected = 1 if found.__name__ in ("UnreadableScan", "StorageFull") else 2
+    assert error.exit_code == expected
+
+
+def test_an_unknown_name_offers_its_neighbours() -> None:
+    error = UnknownName.among("encoder", "biomedclp", ["biomedclip", "lecl"], " (`list`)")
+    assert str(error) == 'no encoder is called "biomedclp"; did you mean biomedclip? (`list`)'
+    assert isinstance(error, KeyError)
+    assert str(UnknownName.among("task", "zzz", ["lesion"])) == 'no task is called "zzz"'
+
+
+def test_suggestions_fold_case_and_keep_the_known_spelling() -> None:
+    assert suggestion("PATIENTID", ["PatientID", "path"]) == "; did you mean PatientID?"
+    assert suggestion("ab", ["ab1", "ab2"]) == "; did you mean ab2 or ab1?"
+    assert suggestion("x", []) == ""

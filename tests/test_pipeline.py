@@ -1,0 +1,365 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearbench import pipeline
+from clearbench.errors import BadRequest, BadStore, UnknownName
+from clearbench.scans.write import write_nifti
+from clearbench.store.feature_store import FeatureStore
+
+MODEL = ["random-vit-tiny"]
+VIEWS = ["abdomen", "lung"]
+SPACING_MM = (5.0, 1.0, 1.0)
+
+
+def hu_of(seed: int, slices: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-1000, 400, (slices, 40, 48)).astype(np.int16)
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Path:
+    """Five scans of 2 to 6 slices, four patients, one label."""
+    lines = ["scan_id,patient_id,path,ill"]
+    for number in range(5):
+        write_nifti(tmp_path / f"{number}.nii.gz", hu_of(number, 2 + number), SPACING_MM)
+        lines.append(f"s{number},p{number % 4},{number}.nii.gz,{number % 2}")
+    table = tmp_path / "small.csv"
+    table.write_text("\n".join(lines) + "\n")
+    return table
+
+
+def run(cohort: Path, store: Path, **options: object) -> pipeline.EmbedReport:
+    options = {"models": MODEL, "views": VIEWS, "workers": 0, **options}
+    return pipeline.embed(cohort, store=store, **options)  # type: ignore[arg-type]
+
+
+def test_every_scan_gets_its_features(cohort: Path, tmp_path: Path) -> None:
+    report = run(cohort, tmp_path / "store")
+    assert not report.failed
+    store = FeatureStore(tmp_path / "store")
+    for number in range(5):
+        features = store.features(MODEL[0], f"s{number}")
+        assert features.shape == (2 + number, 2, 192)
+        assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (3, 1), (64, 2)])
+def test_features_do_not_depend_on_batches_or_readers(
+    cohort: Path, tmp_path: Path, batch_size: int, workers: int
+) -> None:
+    run(cohort, tmp_path / "a")
+    run(cohort, tmp_path / "b", batch_size=batch_size, workers=workers)
+    one, other = FeatureStore(tmp_path / "a"), FeatureStore(tmp_path / "b")
+    for number in range(5):
+        expected = one.features(MODEL[0], f"s{number}")
+        np.testing.assert_allclose(
+            other.features(MODEL[0], f"s{number}"), expected, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_a_rerun_reads_nothing_again(cohort: Path, tmp_path: Path) -> None:
+    run(cohort, tmp_path / "store")
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.h5")}
+    again = run(cohort, tmp_path / "store")
+    assert len(again.runs[0].of("skipped")) == 5
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.h5")} == files
+
+
+def test_a_copied_source_is_still_done(cohort: Path, tmp_path: Path) -> None:
+    run(cohort, tmp_path / "store")
+    os.utime(tmp_path / "0.nii.gz", (1, 1))
+    assert len(run(cohort, tmp_path / "store").runs[0].of("skipped")) == 5
+
+
+def test_other_pixels_under_a_known_id_fail_until_replaced(cohort: Path, tmp_path: Path) -> None:
+    run(cohort, tmp_path / "store")
+    before = np.array(FeatureStore(tmp_path / "store").features(MODEL[0], "s0"))
+    write_nifti(tmp_path / "0.nii.gz", hu_of(99, 2), SPACING_MM)
+    report = run(cohort, tmp_path / "store")
+    assert list(report.failed) == ["s0"]
+    assert "--replace" in report.failed["s0"]
+    np.testing.assert_array_equal(FeatureStore(tmp_path / "store").features(MODEL[0], "s0"), before)
+    assert not run(cohort, tmp_path / "store", replace=True).failed
+    assert not np.allclose(FeatureStore(tmp_path / "store").features(MODEL[0], "s0"), before)
+
+
+def test_a_scan_that_cannot_be_read_costs_nothing_else(cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "2.nii.gz").write_bytes(b"not a NIfTI file")
+    (tmp_path / "3.nii.gz").unlink()
+    report = run(cohort, tmp_path / "store", workers=2)
+    assert sorted(report.failed) == ["s2", "s3"]
+    assert len(report.runs[0].of("written")) == 3
+
+
+def test_shards_share_the_scans_out(cohort: Path, tmp_path: Path) -> None:
+    parts = [
+        {
+            outcome.scan_id
+            for outcome in run(cohort, tmp_path / f"{i}", shard=f"{i}/3").runs[0].outcomes
+        }
+        for i in (1, 2, 3)
+    ]
+    assert set.union(*parts) == {f"s{number}" for number in range(5)}
+    assert sum(map(len, parts)) == 5
+
+
+def test_a_dry_run_writes_no_features(cohort: Path, tmp_path: Path) -> None:
+    report = run(cohort, tmp_path / "store", dry_run=True)
+    assert len(report.runs[0].of("written")) == 5
+    assert not list((tmp_path / "store").rglob("*.h5"))
+
+
+def test_labels_can_be_queried_beside_features(cohort: Path, tmp_path: Path) -> None:
+    run(cohort, tmp_path / "store")
+    rows = FeatureStore(tmp_path / "store").sql(
+        "SELECT value, count(*) FROM slices JOIN labels USING (cohort, scan_id) GROUP BY value "
+        "ORDER BY value"
+    )
+    assert rows.fetchall() == [("0", 2 * (2 + 4 + 6)), ("1", 2 * (3 + 5))]
+
+
+def test_bare_folders_get_pseudonyms(tmp_path: Path) -> None:
+    folder = tmp_path / "Mueller_Hans"
+    folder.mkdir()
+    write_nifti(folder / "Mueller-1950.nii.gz", hu_of(1), SPACING_MM)
+    report = run(folder, tmp_path / "store", name="own")
+    names = [outcome.scan_id for outcome in report.runs[0].outcomes]
+    assert names[0].startswith("scan-")
+    assert len(names[0]) == len("scan-") + 12
+    stored = [path.name for path in (tmp_path / "store" / "features").rglob("*")]
+    assert not any("Mueller" in name for name in stored)
+
+
+def test_views_that_images_lack_are_named(tmp_path: Path, shared_data: Path) -> None:
+    report = run(shared_data / "ct-ich" / "084", tmp_path / "store", views=["lung"])
+    [reason] = report.failed.values()
+    assert "--views bone,brain" in reason
+
+
+def test_a_slice_that_lacks_a_window_is_kept(tmp_path: Path, shared_data: Path) -> None:
+    run(shared_data / "ct-ich" / "084", tmp_path / "store", views=["brain", "bone"])
+    store = FeatureStore(tmp_path / "store")
+    counts = store.sql("SELECT view, count(*) FROM slices GROUP BY view ORDER BY view").fetchall()
+    assert counts == [("bone", 35), ("brain", 36)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"models": []}, "--model"),
+        ({"shard": "4/3"}, "1 ≤ i ≤ n"),
+        ({"batch_size": 0}, "--batch-size"),
+        ({"store_dtype": "int8"}, "--store-dtype"),
+        ({"models": ["a", "b"], "weights": "w.bin"}, "one encoder"),
+    ],
+)
+def test_requests_that_cannot_be_served(
+    cohort: Path, tmp_path: Path, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(BadRequest, match=words):
+        run(cohort, tmp_path / "store", **options)
+
+
+def test_a_misspelt_encoder_is_corrected(cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="did you mean random-vit-tiny"):
+        run(cohort, tmp_path / "store", models=["random-vit-tini"])
+
+
+def test_a_store_of_another_schema_is_refused(cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "store.json").write_text(json.dumps({"schema": 99}))
+    with pytest.raises(BadStore, match="schema 99"):
+        run(cohort, tmp_path / "store")
+
+
+def test_nothing_to_embed(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadRequest, match="no scans there"):
+        run(tmp_path / "empty", tmp_path / "store")
+    with pytest.raises(BadRequest, match="no such table, folder or file"):
+        run(tmp_path / "nothing", tmp_path / "store")
+
+
+SLOW_RUN = """
+import sys, time
+from clearbench import pipeline
+
+def wait(event):
+    if getattr(event, "status", "") == "written":
+        print("one", flush=True)
+        time.sleep(0.5)
+
+pipeline.embed(
+    sys.argv[1], ["random-vit-tiny"], views=["abdomen", "lung"], store=sys.argv[2], workers=1,
+    batch_size=1, on_event=wait,
+)
+"""
+
+
+def stopped_after_one(cohort: Path, store: Path, how: signal.Signals) -> int:
+    """Start embedding in a process of its own, and stop it once the first scan is written."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_RUN, str(cohort), str(store)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(how)
+    process.stdout.close()
+    return process.wait(timeout=60)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_loses_nothing(cohort: Path, tmp_path: Path, how: signal.Signals) -> None:
+    assert stopped_after_one(cohort, tmp_path / "store", how) != 0
+    done = list((tmp_path / "store").rglob("*.h5"))
+    assert 1 <= len(done) < 5
+    report = run(cohort, tmp_path / "store")
+    assert not report.failed
+    assert len(report.runs[0].of("skipped")) >= len(done)
+    run(cohort, tmp_path / "whole")
+    for number in range(5):
+        np.testing.assert_allclose(
+            FeatureStore(tmp_path / "store").features(MODEL[0], f"s{number}"),
+            FeatureStore(tmp_path / "whole").features(MODEL[0], f"s{number}"),
+            rtol=1e-4,
+            atol=1e-5,
+        )
+    assert not list((tmp_path / "store").rglob("*.tmp"))
+
+
+def test_a_draft_of_a_killed_run_is_never_taken_as_done(cohort: Path, tmp_path: Path) -> None:
+    run(cohort, tmp_path / "store")
+    [file] = (tmp_path / "store").rglob("s1.h5")
+    draft = file.with_name(f".s1.h5.{os.uname().nodename}-999999.tmp")
+    draft.write_bytes(file.read_bytes()[:100])
+    file.unlink()
+    report = run(cohort, tmp_path / "store")
+    assert [outcome.scan_id for outcome in report.runs[0].of("written")] == ["s1"]
+    assert not draft.exists()
+
+
+FULL_DISK = """
+import resource, signal, sys
+from clearbench.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (14_000, 14_000))
+sys.argv = ["clearbench", *sys.argv[1:]]
+main()
+"""
+
+
+def test_a_disk_that_fills_up(cohort: Path, tmp_path: Path) -> None:
+    arguments = ["embed", str(cohort), "-m", MODEL[0], "--views", "abdomen,lung"]
+    arguments += ["--store", str(tmp_path / "store"), "--workers", "0", "--batch-size", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "the disk refuses to be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    whole = sorted(path.stem for path in (tmp_path / "store").rglob("*.h5"))
+    assert whole
+    assert len(whole) < 5
+    assert not list((tmp_path / "store").rglob("*.tmp"))
+    report = run(cohort, tmp_path / "store")
+    assert len(report.runs[0].of("skipped")) == len(whole)
+    assert not report.failed
+
+
+def planted(tmp_path: Path, patients: int = 40) -> Path:
+    """Features of 40 patients written without an encoder: the ill have one bright slice of six."""
+    from clearbench.cohort.table import read_cohort
+    from clearbench.store.cohorts import save_cohort
+    from clearbench.store.features import ScanFeatures, ScanKey, write_features
+    from clearbench.store.folder import open_store
+    from clearbench.store.records import EncoderRecord, write_encoder
+
+    store = open_store(tmp_path / "store", create=True)
+    generator = np.random.default_rng(0)
+    lines = ["scan_id,patient_id,path,ill"]
+    record = EncoderRecord("planted", "ab" * 32, 8, ("soft",), "float32", "float32", "00" * 32)
+    for number in range(patients):
+        features = generator.normal(size=(6, 1, 8)).astype(np.float32)
+        features[generator.integers(6), 0, 0] += 6.0 * (number % 2)
+        key = ScanKey(record.name, record.fingerprint, "planted", f"s{number}")
+        about = {"fingerprint": record.fingerprint, "views": [{"name": "soft"}], "facts": {}}
+        rows = np.arange(6)
+        write_features(
+            ScanFeatures(
+                key,
+                f"p{number}",
+                features,
+                np.ones((6, 1), bool),
+                rows.astype(np.float32),
+                rows.astype(np.int32),
+                "source",
+                "pixels",
+                about,
+            ),
+            store,
+        )
+        lines.append(f"s{number},p{number},.,{number % 2}")
+    (tmp_path / "planted.csv").write_text("\n".join(lines) + "\n")
+    save_cohort(read_cohort(tmp_path / "planted.csv"), store)
+    write_encoder(record, store)
+    return store.root
+
+
+CARD = """
+title = "Planted"
+version = 1
+cohort = "planted"
+target = "binary"
+labels = ["ill"]
+[split]
+folds = 4
+repeats = 1
+"""
+
+
+def test_a_planted_signal_is_found_and_kept(tmp_path: Path) -> None:
+    store = planted(tmp_path)
+    (tmp_path / "planted-task.toml").write_text(CARD)
+    results = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store)
+    values = {result.head: result.score()["value"] for result in results}
+    assert set(values) == {"abmil", "mean-logreg"}
+    assert all(value is not None and value > 0.85 for value in values.values()), values
+    sql = FeatureStore(store)
+    predictions = sql.sql(
+        "SELECT head, count(DISTINCT patient_id), count(*) FROM predictions GROUP BY head ORDER "
+        "BY head"
+    )
+    assert predictions.fetchall() == [("abmil", 40, 40), ("mean-logreg", 40, 40)]
+    sums = sql.sql(
+        "SELECT min(w), max(w) FROM (SELECT sum(weight) w FROM attention GROUP BY unit)"
+    ).fetchall()
+    assert sums[0] == pytest.approx((1.0, 1.0), abs=1e-5)
+    again = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store)
+    assert [result.scores for result in again] == [result.scores for result in results]
+
+
+def test_a_task_without_features_names_the_command(cohort: Path, tmp_path: Path) -> None:
+    from clearbench.errors import BadTask
+
+    store = planted(tmp_path)
+    (tmp_path / "t.toml").write_text(CARD.replace('"planted"', '"small"'))
+    run(cohort, store, dry_run=False, models=MODEL)
+    for path in store.rglob("random-vit-tiny-*/small/*.h5"):
+        path.unlink()
+    with pytest.raises(BadTask):
+        pipeline.evaluate([str(tmp_path / "t.toml")], store=store)
+    (tmp_path / "t.toml").write_text(CARD)
+    with pytest.raises(UnknownName, match="clearbench embed planted --model random-vit-tiny"):
+        pipeline.evaluate([str(tmp_path / "t.toml")], MODEL, store=store)
