@@ -14,6 +14,7 @@ from clearbench.cli import app, main
 from clearbench.scans.write import write_nifti
 
 ROOT = Path(__file__).parent.parent
+CARD = ROOT / "tests" / "cards" / "tiny.toml"
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_the_journey_of_ones_own_data(
         "embed",
         tmp_path / "mine.csv",
         "-m",
-        "random-vit-tiny",
+        str(CARD),
         "--views",
         "lung",
         "--workers",
@@ -188,7 +189,7 @@ def test_the_journey_of_ones_own_data(
     new = ["tasks", "new", "nodule", "--cohort", "mine", "--labels", "nodule"]
     assert run(*new, monkeypatch=monkeypatch) == 2
     assert "fewer than two values" in capsys.readouterr().err
-    assert list(store.glob("features/random-vit-tiny-*/mine/*.h5"))
+    assert list(store.glob("features/tiny-*/mine/*.h5"))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
@@ -226,7 +227,7 @@ def test_without_a_terminal_embed_logs_a_line_a_scan(
 ) -> None:
     del store
     folder = small(tmp_path / "own")
-    arguments = ["embed", folder, "-m", "random-vit-tiny", "--views", "lung", "--workers", "0"]
+    arguments = ["embed", folder, "-m", CARD, "--views", "lung", "--workers", "0"]
     assert run(*arguments, monkeypatch=monkeypatch) == 0
     said = capsys.readouterr()
     assert len(re.findall(r"\[\d/3\] scan-\w{12} written 2 slices", said.err)) == 3
@@ -243,7 +244,7 @@ def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
             "embed",
             str(folder),
             "-m",
-            "random-vit-tiny",
+            str(CARD),
             "--views",
             "lung",
             "--store",

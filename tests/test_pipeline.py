@@ -13,7 +13,8 @@ from clearbench.errors import BadRequest, BadStore, UnknownName
 from clearbench.scans.write import write_nifti
 from clearbench.store.feature_store import FeatureStore
 
-MODEL = ["random-vit-tiny"]
+CARD_FILE = str(Path(__file__).parent / "cards" / "tiny.toml")
+MODEL = "tiny"
 VIEWS = ["abdomen", "lung"]
 SPACING_MM = (5.0, 1.0, 1.0)
 
@@ -35,7 +36,7 @@ def cohort(tmp_path: Path) -> Path:
 
 
 def run(cohort: Path, store: Path, **options: object) -> pipeline.EmbedReport:
-    options = {"models": MODEL, "views": VIEWS, "workers": 0, **options}
+    options = {"models": [CARD_FILE], "views": VIEWS, "workers": 0, **options}
     return pipeline.embed(cohort, store=store, **options)  # type: ignore[arg-type]
 
 
@@ -44,8 +45,8 @@ def test_every_scan_gets_its_features(cohort: Path, tmp_path: Path) -> None:
     assert not report.failed
     store = FeatureStore(tmp_path / "store")
     for number in range(5):
-        features = store.features(MODEL[0], f"s{number}")
-        assert features.shape == (2 + number, 2, 192)
+        features = store.features(MODEL, f"s{number}")
+        assert features.shape == (2 + number, 2, 64)
         assert np.isfinite(features).all()
 
 
@@ -57,9 +58,9 @@ def test_features_do_not_depend_on_batches_or_readers(
     run(cohort, tmp_path / "b", batch_size=batch_size, workers=workers)
     one, other = FeatureStore(tmp_path / "a"), FeatureStore(tmp_path / "b")
     for number in range(5):
-        expected = one.features(MODEL[0], f"s{number}")
+        expected = one.features(MODEL, f"s{number}")
         np.testing.assert_allclose(
-            other.features(MODEL[0], f"s{number}"), expected, rtol=1e-4, atol=1e-5
+            other.features(MODEL, f"s{number}"), expected, rtol=1e-4, atol=1e-5
         )
 
 
@@ -79,14 +80,14 @@ def test_a_copied_source_is_still_done(cohort: Path, tmp_path: Path) -> None:
 
 def test_other_pixels_under_a_known_id_fail_until_replaced(cohort: Path, tmp_path: Path) -> None:
     run(cohort, tmp_path / "store")
-    before = np.array(FeatureStore(tmp_path / "store").features(MODEL[0], "s0"))
+    before = np.array(FeatureStore(tmp_path / "store").features(MODEL, "s0"))
     write_nifti(tmp_path / "0.nii.gz", hu_of(99, 2), SPACING_MM)
     report = run(cohort, tmp_path / "store")
     assert list(report.failed) == ["s0"]
     assert "--replace" in report.failed["s0"]
-    np.testing.assert_array_equal(FeatureStore(tmp_path / "store").features(MODEL[0], "s0"), before)
+    np.testing.assert_array_equal(FeatureStore(tmp_path / "store").features(MODEL, "s0"), before)
     assert not run(cohort, tmp_path / "store", replace=True).failed
-    assert not np.allclose(FeatureStore(tmp_path / "store").features(MODEL[0], "s0"), before)
+    assert not np.allclose(FeatureStore(tmp_path / "store").features(MODEL, "s0"), before)
 
 
 def test_a_scan_that_cannot_be_read_costs_nothing_else(cohort: Path, tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def wait(event):
         time.sleep(0.5)
 
 pipeline.embed(
-    sys.argv[1], ["random-vit-tiny"], views=["abdomen", "lung"], store=sys.argv[2], workers=1,
+    sys.argv[1], [sys.argv[3]], views=["abdomen", "lung"], store=sys.argv[2], workers=1,
     batch_size=1, on_event=wait,
 )
 """
@@ -205,7 +206,7 @@ pipeline.embed(
 def stopped_after_one(cohort: Path, store: Path, how: signal.Signals) -> int:
     """Start embedding in a process of its own, and stop it once the first scan is written."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_RUN, str(cohort), str(store)],
+        [sys.executable, "-c", SLOW_RUN, str(cohort), str(store), CARD_FILE],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
@@ -227,8 +228,8 @@ def test_a_killed_run_loses_nothing(cohort: Path, tmp_path: Path, how: signal.Si
     run(cohort, tmp_path / "whole")
     for number in range(5):
         np.testing.assert_allclose(
-            FeatureStore(tmp_path / "store").features(MODEL[0], f"s{number}"),
-            FeatureStore(tmp_path / "whole").features(MODEL[0], f"s{number}"),
+            FeatureStore(tmp_path / "store").features(MODEL, f"s{number}"),
+            FeatureStore(tmp_path / "whole").features(MODEL, f"s{number}"),
             rtol=1e-4,
             atol=1e-5,
         )
@@ -250,14 +251,17 @@ FULL_DISK = """
 import resource, signal, sys
 from clearbench.cli import main
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (14_000, 14_000))
-sys.argv = ["clearbench", *sys.argv[1:]]
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+sys.argv = ["clearbench", *sys.argv[2:]]
 main()
 """
 
 
 def test_a_disk_that_fills_up(cohort: Path, tmp_path: Path) -> None:
-    arguments = ["embed", str(cohort), "-m", MODEL[0], "--views", "abdomen,lung"]
+    run(cohort, tmp_path / "enough")
+    sizes = sorted(path.stat().st_size for path in (tmp_path / "enough").rglob("*.h5"))
+    arguments = [str(sizes[2]), "embed", str(cohort), "-m", CARD_FILE, "--views", "abdomen,lung"]
     arguments += ["--store", str(tmp_path / "store"), "--workers", "0", "--batch-size", "1"]
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, *arguments],
@@ -324,7 +328,7 @@ cohort = "planted"
 target = "binary"
 labels = ["ill"]
 [split]
-folds = 4
+folds = 2
 repeats = 1
 """
 
@@ -355,11 +359,11 @@ def test_a_task_without_features_names_the_command(cohort: Path, tmp_path: Path)
 
     store = planted(tmp_path)
     (tmp_path / "t.toml").write_text(CARD.replace('"planted"', '"small"'))
-    run(cohort, store, dry_run=False, models=MODEL)
-    for path in store.rglob("random-vit-tiny-*/small/*.h5"):
+    run(cohort, store, dry_run=False, models=[CARD_FILE])
+    for path in store.rglob("tiny-*/small/*.h5"):
         path.unlink()
     with pytest.raises(BadTask):
         pipeline.evaluate([str(tmp_path / "t.toml")], store=store)
     (tmp_path / "t.toml").write_text(CARD)
-    with pytest.raises(UnknownName, match="clearbench embed planted --model random-vit-tiny"):
-        pipeline.evaluate([str(tmp_path / "t.toml")], MODEL, store=store)
+    with pytest.raises(UnknownName, match="clearbench embed planted --model tiny"):
+        pipeline.evaluate([str(tmp_path / "t.toml")], [MODEL], store=store)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from numpy.typing import NDArray
 
 from clearbench.cards import list_cards
 from clearbench.encoders.encoder import FAMILIES, Encoder, load_encoder
+from clearbench.encoders.families import timm as timm_family
 from clearbench.encoders.registry import find_encoder
 from clearbench.encoders.views import choose_views
 from clearbench.evaluation.tasks import METRICS, find_task
@@ -57,7 +57,7 @@ def test_a_card_is_read_and_serves_its_own_views(name: str) -> None:
     assert card.family in FAMILIES
     assert choose_views(card)
     assert card.weights.licence
-    assert card.family != "timm" or timm.is_model(card.net)
+    assert card.family != "timm" or timm_family.timm.is_model(card.net)
 
 
 @each_encoder
@@ -123,6 +123,7 @@ def test_the_parameters_are_those_of_the_card(encoder: Encoder) -> None:
     assert encoder.card.facts.parameters_m == pytest.approx(count, abs=0.05)
 
 
+@pytest.mark.slow
 def test_half_precision_stays_near(
     encoder: Encoder, slices: NDArray[np.int16], features: NDArray[np.float32]
 ) -> None:

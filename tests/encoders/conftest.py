@@ -1,9 +1,10 @@
 """Cards for the occasion, small and offline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import torch
 
 from clearbench.cards import check_card
 from clearbench.encoders.registry import EncoderCard
@@ -38,3 +39,12 @@ def make_card() -> MakeCard:
         return check_card(plain | facts, EncoderCard, "card")
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors on many threads wait for each other, most of all on a shared machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

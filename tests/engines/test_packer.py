@@ -12,9 +12,12 @@ from clearbench.scans.slices import Source
 from clearbench.scans.volume import Scan
 
 
+CARD = str(Path(__file__).parents[1] / "cards" / "tiny.toml")
+
+
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    return load_encoder("random-vit-tiny", device="cpu", precision="float32")
+    return load_encoder(CARD, device="cpu", precision="float32")
 
 
 def read(number: int, slices: int, *, size: int = 32, windows: tuple[str, ...] = ()) -> ReadScan:
@@ -78,7 +81,7 @@ def test_a_scan_without_the_views_fails_alone(encoder: Encoder) -> None:
 def test_features_that_are_not_finite_fail_the_scan(encoder: Encoder) -> None:
     class Broken(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return torch.full((len(images), 192), float("inf"))
+            return torch.full((len(images), 64), float("inf"))
 
     [done] = encode(replace(encoder, network=Broken()), [read(0, 2)], 4, Clock())
     assert isinstance(done, Encoded)

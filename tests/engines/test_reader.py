@@ -23,7 +23,7 @@ class Killer:
 def task(tmp_path: Path, number: int, path: object = None) -> ReadTask:
     file = tmp_path / f"{number}.nii"
     if path is None and not file.exists():
-        write_nifti(file, np.full((2 + number, 8, 8), number, np.int16), (5.0, 1.0, 1.0))
+        write_nifti(file, np.full((2 + number, 8, 8), number - 500, np.int16), (5.0, 1.0, 1.0))
     source = Source(path if path is not None else file)  # type: ignore[arg-type]
     return ReadTask(f"s{number}", f"p{number}", source, tmp_path / "none.h5")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pydicom
 from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from clearbench.scans.volume import ScanFacts
 
@@ -41,6 +41,7 @@ TAGS = [
 # What pydicom raises on damaged files: nearly anything.
 UNPARSED = (
     AttributeError,
+    BytesLengthException,
     EOFError,
     IndexError,
     KeyError,
@@ -104,9 +105,9 @@ def read_slices(path: Path) -> tuple[Slice, ...] | LeftOut:
         return _not_dicom(path)
     except UNPARSED as error:
         return LeftOut(path, f"its header can't be read ({error})", damaged=True)
-    if _is_cut_off(header):
-        return LeftOut(path, "its header is cut off or damaged", damaged=True)
     try:
+        if _is_cut_off(header):
+            return LeftOut(path, "its header is cut off or damaged", damaged=True)
         return _frames(path, header)
     except UNPARSED as error:
         return LeftOut(path, f"a CT slice with a damaged header ({error})", damaged=True)

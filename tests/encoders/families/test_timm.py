@@ -15,6 +15,7 @@ from clearbench.errors import BadCard, UnknownName, WeightsUnavailable
 
 # isort: split
 import timm
+from timm.layers import resample_abs_pos_embed
 
 MakeCard = Callable[..., EncoderCard]
 DINO = {"net": "vit_small_patch14_dinov2", "dim": 384, "input": {"size_px": 28}}
@@ -55,13 +56,15 @@ def features(model: Any, batch: torch.Tensor) -> torch.Tensor:
 
 def test_dinov2s_published_keys_load_at_another_size(tmp_path: Path, make_card: MakeCard) -> None:
     """Position embeddings of the published 37 × 37 patches are resampled to the card's 2 × 2."""
-    model = published(DINO["net"], img_size=518)
-    network = build(make_card(**DINO), saved(model, tmp_path))
-    small = published(DINO["net"], img_size=28)
-    from timm.models.vision_transformer import checkpoint_filter_fn
-
-    small.load_state_dict(checkpoint_filter_fn(model.state_dict(), small))
-    torch.testing.assert_close(run(network, images(28)), features(small, images(28))[:, 0])
+    model: Any = published(DINO["net"], img_size=518)
+    network: Any = build(make_card(**DINO), saved(model, tmp_path))
+    small = resample_abs_pos_embed(model.pos_embed.detach(), (2, 2), num_prefix_tokens=1)
+    torch.testing.assert_close(
+        network.trunk.pos_embed, torch.nn.Parameter(small), check_stride=False
+    )
+    expected = features(network.trunk, images(28))[:, 0]
+    torch.testing.assert_close(run(network, images(28)), expected)
+    assert torch.equal(network.trunk.blocks[3].mlp.fc1.weight, model.blocks[3].mlp.fc1.weight)
 
 
 def test_vit_with_a_classifier_loads_without_it(tmp_path: Path, make_card: MakeCard) -> None:

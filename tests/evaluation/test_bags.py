@@ -1,0 +1,103 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from clearbench.errors import BadTask
+from clearbench.evaluation.bags import draw, load_bags, pad
+from clearbench.evaluation.units import make_units
+from clearbench.store.features import ScanFeatures, ScanKey, write_features
+from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.records import EncoderRecord
+
+Make = Callable[..., Any]
+CARD = {"input": {"views": "free", "default_views": ["lung", "bone"]}}
+RECORD = EncoderRecord("e", "f" * 64, 4, ("lung", "bone"), "float32", "float32", "w", CARD)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StoreFolder:
+    return open_store(tmp_path / "store", create=True)
+
+
+def write(store: StoreFolder, scan: str, n: int, *, absent: bool = False) -> Any:
+    features = np.random.default_rng(n).normal(size=(n, 2, 4)).astype(np.float32)
+    present = np.ones((n, 2), bool)
+    if absent:
+        present[0, 1] = False
+        features[0, 1] = np.nan
+    write_features(
+        ScanFeatures(
+            ScanKey("e", "f" * 64, "c", scan), "p", features, present, np.zeros(n, np.float32),
+            np.arange(n, dtype=np.int32) + 10, "a", "b",
+            {"views": [{"name": "lung"}, {"name": "bone"}]},
+        ),
+        store,
+    )  # fmt: skip
+    return features
+
+
+def test_a_bag_holds_all_slices_and_views_of_a_unit(
+    store: StoreFolder, make_cohort: Make, make_task: Make
+) -> None:
+    first, second = write(store, "s0", 2), write(store, "s1", 3, absent=True)
+    units = make_units(make_cohort(patient_id=["a", "a"], x=["1", "0"]), make_task().card)
+    kept, [bag] = load_bags(units, RECORD, store, "c")
+    assert kept.ids == units.ids
+    rows = [*first.reshape(-1, 4), *np.delete(second.reshape(-1, 4), 1, axis=0)]
+    np.testing.assert_array_equal(bag.features, rows)
+    assert bag.scan_ids == ("s0",) * 4 + ("s1",) * 5
+    assert bag.slice_index.tolist() == [10, 10, 11, 11, 10, 11, 11, 12, 12]
+    assert bag.views == ("lung", "bone") * 2 + ("lung",) + ("lung", "bone") * 2
+
+
+def test_one_scan_is_not_copied(store: StoreFolder, make_cohort: Make, make_task: Make) -> None:
+    write(store, "s0", 2)
+    _, [bag] = load_bags(make_units(make_cohort(x=["1"]), make_task().card), RECORD, store, "c")
+    assert not bag.features.flags.writeable
+    assert not bag.features.flags.owndata
+
+
+def test_units_without_features_are_left_out_by_name(
+    store: StoreFolder, make_cohort: Make, make_task: Make
+) -> None:
+    write(store, "s0", 2)
+    write(store, "s2", 2)
+    cohort = make_cohort(patient_id=["a", "b", "c", "c"], x=["1", "0", "1", "1"])
+    kept, bags = load_bags(make_units(cohort, make_task().card), RECORD, store, "c")
+    assert kept.ids == ("a",)
+    assert len(bags) == 1
+    assert kept.excluded == (
+        "2 without features of e@ffffffff: b, c (clearbench embed c --model e)",
+    )
+
+
+def test_no_features_at_all_name_the_command(
+    store: StoreFolder, make_cohort: Make, make_task: Make
+) -> None:
+    units = make_units(make_cohort(x=["1"]), make_task().card)
+    with pytest.raises(BadTask, match=r"no unit of cohort c .*: clearbench embed c --model e$"):
+        load_bags(units, RECORD, store, "c")
+    other = EncoderRecord("e", "f" * 64, 4, ("brain",), "float32", "float32", "w", CARD)
+    with pytest.raises(BadTask, match=r"clearbench embed c --model e --views brain$"):
+        load_bags(units, other, store, "c")
+
+
+def test_padding_is_masked() -> None:
+    batch = pad([torch.ones(2, 3), torch.full((4, 3), 2.0)])
+    assert batch.mask.tolist() == [[True, True, False, False], [True] * 4]
+    assert batch.features.sum(dim=(1, 2)).tolist() == [6.0, 24.0]
+
+
+def test_a_draw_takes_some_instances_in_order() -> None:
+    bag = torch.arange(10.0)[:, None]
+    taken = draw(bag, 4, np.random.default_rng(0))[:, 0].tolist()
+    assert len(set(taken)) == 4
+    assert taken == sorted(taken)
+    assert draw(bag, 4, np.random.default_rng(0))[:, 0].tolist() == taken
+    assert draw(bag, 4, np.random.default_rng(1))[:, 0].tolist() != taken
+    assert draw(bag, 0, np.random.default_rng(0)) is bag
+    assert draw(bag, 10, np.random.default_rng(0)) is bag

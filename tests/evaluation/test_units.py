@@ -1,0 +1,135 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clearbench.errors import BadTask, UnknownName
+from clearbench.evaluation.units import make_units
+
+Make = Callable[..., Any]
+
+
+def test_a_units_value_is_the_greatest_known(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(
+        patient_id=["a", "a", "b", "b", "c", "c", "d"],
+        x=["0", "1", None, "0", None, "yes", None],
+    )
+    units = make_units(cohort, make_task().card)
+    assert dict(zip(units.ids, units.targets[:, 0], strict=True)) == {"a": 1, "b": 0, "c": 1}
+    assert units.scans[0] == ("s0", "s1")
+    assert units.excluded == ("1 of 4 patient units have no label",)
+
+
+def test_each_label_of_several_is_joined_alone(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(patient_id=["a", "a"], x=["1", "0"], y=[None, None])
+    task = make_task(target="multilabel", labels=["x", "y"])
+    np.testing.assert_array_equal(make_units(cohort, task.card).targets, [[1.0, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", 1), ("1.0", 1), ("TRUE", 1), ("Positive", 1), ("0", 0), ("No", 0), ("false", 0)],
+)
+def test_yes_and_no_have_several_words(
+    make_cohort: Make, make_task: Make, text: str, value: int
+) -> None:
+    assert make_units(make_cohort(x=[text]), make_task().card).targets[0, 0] == value
+
+
+def test_values_outside_the_tasks_are_named(make_cohort: Make, make_task: Make) -> None:
+    with pytest.raises(BadTask, match=r"label x of cohort c holds 2, maybe; the task allows 0, 1"):
+        make_units(make_cohort(x=["1", "maybe", "2"]), make_task().card)
+    stages = make_task(target="multiclass", classes=["I", "II", "III"])
+    with pytest.raises(BadTask, match=r"holds IV, i; the task allows I, II, III \(blank"):
+        make_units(make_cohort(x=["IV", "i", "II"]), stages.card)
+
+
+def test_classes_are_numbered_in_order(make_cohort: Make, make_task: Make) -> None:
+    stages = make_task(target="multiclass", classes=["I", "II", "III"])
+    units = make_units(make_cohort(x=["III", "I", None]), stages.card)
+    assert units.targets.tolist() == [[2.0], [0.0]]
+    pair = make_task(classes=["benign", "malignant"])
+    assert make_units(make_cohort(x=["malignant"]), pair.card).targets.tolist() == [[1.0]]
+
+
+def test_classes_that_contradict_are_refused_by_name(make_cohort: Make, make_task: Make) -> None:
+    stages = make_task(target="multiclass", classes=["I", "II", "III"])
+    cohort = make_cohort(patient_id=["a", "a"], x=["III", "I"])
+    with pytest.raises(BadTask, match="patient a has contradicting values of x: I, III"):
+        make_units(cohort, stages.card)
+    scans = make_task(target="multiclass", classes=["I", "II", "III"], unit="scan")
+    assert make_units(cohort, scans.card).targets.tolist() == [[2.0], [0.0]]
+
+
+def test_no_label_at_all_is_refused(make_cohort: Make, make_task: Make) -> None:
+    with pytest.raises(BadTask, match="no patient of cohort c has a value of x"):
+        make_units(make_cohort(x=[None, None]), make_task().card)
+    with pytest.raises(UnknownName, match=r"column of cohort c.*did you mean xx"):
+        make_units(make_cohort(xx=["1"]), make_task(labels=["xxx"]).card)
+
+
+def test_units_are_patients_studies_or_scans(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(patient_id=["a", "a", "a"], study_id=["1", "1", "2"], x=["0", "1", "0"])
+    found = {
+        unit: make_units(cohort, make_task(unit=unit).card).targets[:, 0].tolist()
+        for unit in ("patient", "study", "scan")
+    }
+    assert found == {"patient": [1], "study": [1, 0], "scan": [0, 1, 0]}
+
+
+def test_studies_need_ids(make_cohort: Make, make_task: Make) -> None:
+    with pytest.raises(BadTask, match="no study_id for every scan"):
+        make_units(make_cohort(x=["1"]), make_task(unit="study").card)
+    with pytest.raises(BadTask, match="no study_id for every scan"):
+        make_units(make_cohort(x=["1", "1"], study_id=["1", None]), make_task(unit="study").card)
+
+
+def test_a_study_of_two_patients_is_refused(make_cohort: Make, make_task: Make) -> None:
+    """It could stand on both sides of a split."""
+    cohort = make_cohort(study_id=["first", "first"], x=["1", "0"])
+    with pytest.raises(BadTask, match=r"study first belongs to several patients \(p0, p1\)"):
+        make_units(cohort, make_task(unit="study").card)
+
+
+@pytest.mark.parametrize(
+    ("select", "scans", "value"), [("all", 4, 1), ("first", 2, 0), ("last", 1, 1)]
+)
+def test_scans_are_selected_by_day(
+    make_cohort: Make, make_task: Make, select: str, scans: int, value: int
+) -> None:
+    cohort = make_cohort(
+        patient_id=["a"] * 4, day=["10", "-2", "9.5", "-2"], x=["1", "0", "0", "0"]
+    )
+    units = make_units(cohort, make_task(select=select).card)
+    assert len(units.scans[0]) == scans
+    assert units.targets[0, 0] == value
+
+
+@pytest.mark.parametrize("days", [["1", None], ["1", "2020-01-01"], None])
+def test_first_and_last_need_days(make_cohort: Make, make_task: Make, days: Any) -> None:
+    cohort = make_cohort(patient_id=["a", "a"], x=["1", "0"], **({"day": days} if days else {}))
+    with pytest.raises(BadTask, match="needs a number in column day of cohort c"):
+        make_units(cohort, make_task(select="first").card)
+    assert make_units(cohort, make_task().card).targets[0, 0] == 1
+
+
+def test_sides_have_their_usual_names(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(side=["Train", "VAL", "holdout", None, "spare"], x=["1"] * 5)
+    units = make_units(cohort, make_task(split={"column": "side"}).card)
+    assert units.sides == ("train", "tune", "test")
+    assert units.excluded == (
+        "2 of 5 patient units are neither train, val nor test in column side (blank, spare)",
+    )
+
+
+def test_sides_that_are_none_are_refused(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(side=["A", "B"], x=["1", "0"])
+    with pytest.raises(BadTask, match="column side must name train and test patients; it holds A"):
+        make_units(cohort, make_task(split={"column": "side"}).card)
+
+
+def test_a_unit_on_two_sides_is_refused(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(patient_id=["a", "a"], side=["train", "test"], x=["1", "0"])
+    with pytest.raises(BadTask, match=r"patient a is on several sides of the split \(test, train"):
+        make_units(cohort, make_task(split={"column": "side"}).card)
