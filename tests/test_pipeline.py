@@ -1,8 +1,10 @@
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -209,12 +211,31 @@ def stopped_after_one(cohort: Path, store: Path, how: signal.Signals) -> int:
         [sys.executable, "-c", SLOW_RUN, str(cohort), str(store), CARD_FILE],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        cwd=cohort.parent,
     )
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(how)
     process.stdout.close()
     return process.wait(timeout=60)
+
+
+def readers_of(folder: Path) -> list[str]:
+    """Name the processes whose working folder is `folder`."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            found += [link.parent.name] if link.resolve() == folder.resolve() else []
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="needs /proc")
+def test_a_killed_run_leaves_no_reader_behind(cohort: Path, tmp_path: Path) -> None:
+    stopped_after_one(cohort, tmp_path / "store", signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while readers_of(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not readers_of(tmp_path)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -1,6 +1,9 @@
 """Read scans ahead of the network, in other processes; imported by them, so without torch."""
 
+import os
 import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
@@ -23,6 +26,7 @@ from clearbench.scans.slices import (
 from clearbench.scans.volume import Scan
 from clearbench.store.features import FileFacts, read_facts
 
+PARENT_CHECK_S = 1.0
 DIED = "the process that read it was killed, most likely for want of memory"
 
 
@@ -139,12 +143,20 @@ def _read_alone(task: ReadTask) -> ReadScan:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    """Start reader processes that leave Ctrl-C to their parent and use one thread each."""
+    """Start reader processes that leave Ctrl-C to their parent, and don't outlive it."""
     return ProcessPoolExecutor(
-        max_workers=workers, initializer=_quiet, env={"OMP_NUM_THREADS": "1"}
+        max_workers=workers, initializer=_settle, env={"OMP_NUM_THREADS": "1"}
     )
 
 
-def _quiet() -> None:
-    """Ignore Ctrl-C in a reader; its parent stops it."""
+def _settle() -> None:
+    """Ignore Ctrl-C in a reader, and watch its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this reader soon after its parent was killed."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_S)
+    os._exit(1)
