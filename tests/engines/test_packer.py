@@ -11,7 +11,6 @@ from clearbench.engines.reader import ReadScan, ReadTask
 from clearbench.scans.slices import Source
 from clearbench.scans.volume import Scan
 
-
 CARD = str(Path(__file__).parents[1] / "cards" / "tiny.toml")
 
 
