@@ -19,6 +19,7 @@ PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split")
 TECHNICAL = ("thickness_mm", "kernel", "contrast", "manufacturer", "model", "kvp", "scanner")
 KNOWN = (*REQUIRED, *PLACES, *TECHNICAL)
 SHOWN = 5
+MANY_WORDS = 10  # from so many on, words that never repeat look like names
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
     paths = [_absolute(Path(text), source.parent) for text in table.column("path").to_pylist()]
     index = table.column_names.index("path")
     table = table.set_column(index, "path", pa.array([str(path) for path in paths]))
-    return Cohort(name, table, (*_near_names(table), *_missing_files(paths)))
+    problems = (*_near_names(table), *_identifiers(table), *_missing_files(paths))
+    return Cohort(name, table, problems)
 
 
 def _check_columns(table: pa.Table, source: Path) -> None:
@@ -194,6 +196,26 @@ def _two_splits(table: pa.Table) -> list[str]:
 def _absolute(path: Path, base: Path) -> Path:
     """Resolve a cell's path from the table's folder, without following links."""
     return Path(os.path.abspath(base / path))  # noqa: PTH100  resolve() would follow links
+
+
+def _identifiers(table: pa.Table) -> list[str]:
+    """Tell label columns of words that differ on every row: a name, perhaps, and no label."""
+    notes = []
+    for name in (column for column in table.column_names if column not in KNOWN):
+        words = [value for value in table.column(name).to_pylist() if value is not None]
+        differ = len(words) >= MANY_WORDS and len(set(words)) == len(words)
+        if differ and not any(_is_number(word) for word in words):
+            notes.append(f"column {name} differs on every row; if it names people, drop it")
+    return notes
+
+
+def _is_number(text: str) -> bool:
+    """Tell a number from a word."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _missing_files(paths: Sequence[Path]) -> list[str]:

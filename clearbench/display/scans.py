@@ -64,6 +64,7 @@ def show_built(built: BuiltCohort, target: Path, pick: str) -> None:
         built.unmatched_scans,
         f"{len(built.unmatched_scans)} scans without a label row (kept, labels blank)",
     )
+    show_list(built.without, f"{len(built.without)} studies without a usable series")
     show_list(built.unreadable, f"{len(built.unreadable)} series can't be embedded as they are")
 
 

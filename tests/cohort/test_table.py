@@ -119,3 +119,13 @@ def test_parquet_and_many_faults(tmp_path: Path) -> None:
     table = table.append_column("path", pa.array(["."] * 9))
     with pytest.raises(BadCohort, match="not x 0, x 1, x 2, x 3, x 4 and 4 more"):
         check_cohort(table, "it", tmp_path / "t.parquet")
+
+
+def test_a_column_that_may_name_people_is_told(tmp_path: Path) -> None:
+    rows = "\n".join(f"s{n},p{n},.,Person {'abcdefghijkl'[n]},{n % 3},{n}" for n in range(12))
+    table = tmp_path / "mine.csv"
+    table.write_text(f"scan_id,patient_id,path,surname,grade,age\n{rows}\n")
+    told = " ".join(read_cohort(table).problems)
+    assert "column surname differs on every row" in told
+    assert "grade" not in told
+    assert "age" not in told
