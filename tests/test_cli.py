@@ -125,10 +125,10 @@ def test_requests_that_cannot_be_served_exit_with_2(
     assert "Traceback" not in message
 
 
-def small(folder: Path, count: int = 3) -> Path:
+def small(folder: Path, count: int = 3, slices: int = 2) -> Path:
     folder.mkdir()
     for number in range(count):
-        hu = np.random.default_rng(number).integers(-1000, 400, (2, 32, 32)).astype(np.int16)
+        hu = np.random.default_rng(number).integers(-1000, 400, (slices, 32, 32)).astype(np.int16)
         write_nifti(folder / f"{number}.nii.gz", hu, (5.0, 1.0, 1.0))
     return folder
 
@@ -235,7 +235,7 @@ def test_without_a_terminal_embed_logs_a_line_a_scan(
 
 
 def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
-    folder = small(tmp_path / "own", 40)
+    folder = small(tmp_path / "own", 12, slices=200)  # seconds of work after the first
     process = subprocess.Popen(
         [
             sys.executable,
