@@ -9,6 +9,49 @@ from clearbench.cli.options import Output, Store, TaskFolders, store_path, words
 
 FORMATS = ("table", "md", "csv", "json")
 
+Task = Annotated[
+    list[str],
+    typer.Option(
+        "--task", "-t", help="A task's name or card; may be repeated.", show_default=False
+    ),
+]
+Model = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Features by name, or name@fp8. [default: all of the cohort]",
+        show_default=False,
+    ),
+]
+AllModels = Annotated[
+    bool, typer.Option("--all-models", help="Every set of features that the cohort has.")
+]
+Head = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--head",
+        help="abmil, mean-logreg; may be repeated. [default: both]",
+        show_default=False,
+    ),
+]
+Preset = Annotated[
+    str, typer.Option("--preset", help="default, or clear for the paper's settings.")
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds", help="Heads per fold. [default: 1, for a fixed split 3]", show_default=False
+    ),
+]
+Results = Annotated[
+    Path | None,
+    typer.Option(
+        "--results", help="Where results go. [default: <store>/results]", show_default=False
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="Where heads are trained.")]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
@@ -30,49 +73,15 @@ def demo(
 
 
 def evaluate(
-    task: Annotated[
-        list[str],
-        typer.Option(
-            "--task", "-t", help="A task's name or card; may be repeated.", show_default=False
-        ),
-    ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Features by name, or name@fp8. [default: all of the cohort]",
-            show_default=False,
-        ),
-    ] = None,
-    all_models: Annotated[
-        bool, typer.Option("--all-models", help="Every set of features that the cohort has.")
-    ] = False,
-    head: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--head",
-            help="abmil, mean-logreg; may be repeated. [default: both]",
-            show_default=False,
-        ),
-    ] = None,
-    preset: Annotated[
-        str, typer.Option("--preset", help="default, or clear for the paper's settings.")
-    ] = "default",
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            "--seeds", help="Heads per fold. [default: 1, for a fixed split 3]", show_default=False
-        ),
-    ] = None,
+    task: Task,
+    model: Model = None,
+    all_models: AllModels = False,
+    head: Head = None,
+    preset: Preset = "default",
+    seeds: Seeds = None,
     store: Store = None,
-    results: Annotated[
-        Path | None,
-        typer.Option(
-            "--results", help="Where results go. [default: <store>/results]", show_default=False
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="Where heads are trained.")] = "cpu",
+    results: Results = None,
+    device: Device = "cpu",
     tasks: TaskFolders = None,
 ) -> None:
     """Train heads on stored features with honest splits, and score them with intervals."""

@@ -9,6 +9,50 @@ from clearbench.cli.options import Json, KeepIds, Registry, Store, store_path, w
 
 store_app = typer.Typer(help="The folder of features.", no_args_is_help=True, rich_markup_mode=None)
 
+Scans = Annotated[
+    str,
+    typer.Argument(
+        help="A cohort table, a cohort of the store, a folder, or one file.", show_default=False
+    ),
+]
+Model = Annotated[
+    list[str] | None, typer.Option("--model", "-m", help="An encoder's name; may be repeated.")
+]
+Views = Annotated[
+    list[str] | None,
+    typer.Option("--views", help="Windows to embed under, e.g. brain,bone or soft=-100:200 (HU)."),
+]
+Name = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        help="The cohort's name. [default: its cohort column, else the file's name]",
+        show_default=False,
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Precision = Annotated[str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.")]
+StoreDtype = Annotated[
+    str, typer.Option("--store-dtype", help="float32, or float16 to save space.")
+]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Images per forward pass.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Reader processes; 0 reads in this one.")
+]
+Engine = Annotated[str, typer.Option("--engine", help="Who does the work: local.")]
+Shard = Annotated[str, typer.Option("--shard", help="Only the i-th of n parts, e.g. 2/8.")]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", help="A file or offline folder of weights.")
+]
+Resample = Annotated[
+    bool,
+    typer.Option("--resample", help="Interpolate oblique and tilted series onto axial slices."),
+]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Embed anew what is done, e.g. after pixels changed.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
@@ -17,62 +61,24 @@ def add_to(app: typer.Typer) -> None:
 
 
 def embed(
-    scans: Annotated[
-        str,
-        typer.Argument(
-            help="A cohort table, a cohort of the store, a folder, or one file.", show_default=False
-        ),
-    ],
-    model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", help="An encoder's name; may be repeated.")
-    ] = None,
-    views: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--views", help="Windows to embed under, e.g. brain,bone or soft=-100:200 (HU)."
-        ),
-    ] = None,
+    scans: Scans,
+    model: Model = None,
+    views: Views = None,
     store: Store = None,
-    name: Annotated[
-        str,
-        typer.Option(
-            "--name",
-            help="The cohort's name. [default: its cohort column, else the file's name]",
-            show_default=False,
-        ),
-    ] = "",
-    device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
-    ] = "auto",
-    precision: Annotated[
-        str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.")
-    ] = "auto",
-    store_dtype: Annotated[
-        str, typer.Option("--store-dtype", help="float32, or float16 to save space.")
-    ] = "float32",
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", help="Images per forward pass.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="Reader processes; 0 reads in this one.")
-    ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="Who does the work: local.")] = "local",
-    shard: Annotated[str, typer.Option("--shard", help="Only the i-th of n parts, e.g. 2/8.")] = "",
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="A file or offline folder of weights.")
-    ] = None,
+    name: Name = "",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    store_dtype: StoreDtype = "float32",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    shard: Shard = "",
+    weights: Weights = None,
     registry: Registry = None,
-    resample: Annotated[
-        bool,
-        typer.Option("--resample", help="Interpolate oblique and tilted series onto axial slices."),
-    ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Embed anew what is done, e.g. after pixels changed.")
-    ] = False,
+    resample: Resample = False,
+    replace: Replace = False,
     keep_ids: KeepIds = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Embed every scan that the store does not hold yet."""
     from clearbench import pipeline

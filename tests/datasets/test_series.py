@@ -79,4 +79,4 @@ def test_another_secret_gives_other_names(root: Path) -> None:
 
 
 def test_paths_are_told_from_the_cohort_s_file() -> None:
-    assert relative_to("a/b", Path("/data"), Path("/work/cohort.csv")) == "../data/a/b"
+    assert relative_to("a/b", Path("/data"), Path("/lists/cohort.csv")) == "../data/a/b"
