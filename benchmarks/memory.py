@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py [-o REPORT.md]
 
-Each count runs in a process of its own; the peak is that of the process (network, batches, writer),
-and beside it the largest reader's.
+Each count runs in a process of its own; the peak is that of the process (network, batches, writer).
+Readers hold one scan each, whatever the number of scans.
 """
 
 import argparse
@@ -24,15 +24,14 @@ models, views = ["random-vit-tiny"], ["abdomen"]
 report = pipeline.embed(sys.argv[1], models, views=views, store=sys.argv[2], name="memory")
 if report.failed:
     raise SystemExit(str(report.failed))
-who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-peak = [resource.getrusage(one).ru_maxrss for one in who]
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 run = report.runs[0]
 print(json.dumps({"scans": len(run.outcomes), "slices": run.slices, "peak": peak}))
 """
 
 
-def run(scans: Path, store: Path) -> dict[str, object]:
-    """Embed a folder in a fresh process; returns scans, slices and peaks in KiB."""
+def run(scans: Path, store: Path) -> dict[str, int]:
+    """Embed a folder in a fresh process; returns scans, slices and the peak in KiB."""
     done = subprocess.run(
         [sys.executable, "-c", ONE_RUN, str(scans), str(store)],
         capture_output=True,
@@ -49,9 +48,9 @@ def measure(counts: tuple[int, ...], slices: int) -> str:
         with tempfile.TemporaryDirectory() as folder:
             write_scans(Path(folder) / "dicom", count, slices)
             found = run(Path(folder) / "dicom", Path(folder) / "store")
-        peak, reader = (kib / 1024 for kib in found["peak"])
+        peak = found["peak"] / 1024
         peaks.append(peak)
-        rows.append(f"| {found['scans']} | {found['slices']} | {peak:.0f} | {reader:.0f} |")
+        rows.append(f"| {found['scans']} | {found['slices']} | {peak:.0f} |")
     growth = peaks[-1] / peaks[0]
     return "\n".join(
         [
@@ -62,8 +61,8 @@ def measure(counts: tuple[int, ...], slices: int) -> str:
             f"random-vit-tiny, one view, DICOM series of {slices} slices, 512 × 512; "
             f"{os.cpu_count()} cores.",
             "",
-            "| scans | slices | peak, MiB | largest reader, MiB |",
-            "|--:|--:|--:|--:|",
+            "| scans | slices | peak, MiB |",
+            "|--:|--:|--:|",
             *rows,
             "",
             f"{counts[-1]} scans / {counts[0]} scans = {growth:.3f}",
