@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from clearbench.errors import BadQuery
+from clearbench.errors import BadQuery, suggestion
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.catalogue.schema import (
     EMPTY_SLICES_VIEW,
@@ -24,6 +24,7 @@ from clearbench.store.features import FileFacts, feature_buffer
 from clearbench.store.folder import StoreFolder
 
 MOST_MAPS = 50_000  # Linux allows 65,530 memory maps a process; files beyond that are copied
+MISSING_TABLE = re.compile(r"Table with name (\w+) does not exist")
 EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?(\s*\([^)]*\))?\s+", re.IGNORECASE)
 
 
@@ -172,6 +173,11 @@ def _embeddings(store: StoreFolder, file: tuple[Any, ...], *, mapped: bool) -> p
 
 def _in_short(error: Exception) -> str:
     """Return DuckDB's message without its position markers."""
+    missing = MISSING_TABLE.search(str(error))
+    if missing:
+        views = ("scans", "slices", *PLAIN_VIEWS)
+        near = suggestion(missing[1], views)
+        return f'no view is called "{missing[1]}"{near} ({", ".join(views)}, features_<encoder>)'
     lines = [line for line in str(error).splitlines() if line.strip()]
     hints = [line for line in lines[1:] if line.startswith(("Candidate", "Did you mean", "HINT"))]
     return "; ".join([lines[0], *hints]) if lines else "DuckDB refuses this statement"

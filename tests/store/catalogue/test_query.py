@@ -223,3 +223,10 @@ def test_relations_live_on_their_own(full: StoreFolder, add_set: AddSet) -> None
 def test_quotes_in_the_stores_path_do_no_harm(tmp_path: Any) -> None:
     store = open_store(tmp_path / "it's a store", create=True)
     assert rows(store, "SELECT count(*) FROM labels") == [(0,)]
+
+
+def test_an_unknown_view_offers_the_known_ones(full: StoreFolder) -> None:
+    with pytest.raises(BadQuery, match=r'no view is called "slice"; did you mean slices\?'):
+        fetch_table(full, "SELECT * FROM slice")
+    with pytest.raises(BadQuery, match="scans, slices, encoders"):
+        fetch_table(full, "SELECT * FROM nothing_like_it")
