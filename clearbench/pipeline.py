@@ -129,7 +129,7 @@ def _encoder(  # noqa: PLR0913  the same options
     for record in list_encoders(store):
         if record.name == card.name and record.views == names and record.store_dtype == store_dtype:
             stored = choose_precision(record.precision, choose_device(device))
-    exact = choose_precision(precision, choose_device(device), stored)
+    exact = choose_precision(precision, choose_device(device), stored, card.card.precision)
     encoder = build_encoder(
         card, device=device, precision=exact, views=views, weights=weights, store_dtype=store_dtype
     )

@@ -34,11 +34,18 @@ def choose_device(wanted: str = "auto") -> torch.device:
 
 
 def choose_precision(
-    wanted: str, device: torch.device, stored: Precision | None = None
+    wanted: str,
+    device: torch.device,
+    stored: Precision | None = None,
+    coarsest: Precision = "bfloat16",
 ) -> Precision:
-    """Return a precision; auto follows `stored`, else takes bfloat16 where the processor has it."""
+    """Return a precision; auto follows `stored`, else takes bfloat16 where the processor has it.
+
+    `coarsest` is the card's: "float32" where rounding moves the features, and auto keeps to it.
+    """
     if wanted == "auto":
-        return stored or ("bfloat16" if has_bfloat16(device) else "float32")
+        rounds = coarsest != "float32" and has_bfloat16(device)
+        return stored or ("bfloat16" if rounds else "float32")
     if wanted not in PRECISIONS:
         raise BadRequest(f"--precision {wanted}: auto, {', '.join(PRECISIONS)}")
     return next(name for name in PRECISIONS if name == wanted)

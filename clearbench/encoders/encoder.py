@@ -26,6 +26,7 @@ FAMILIES = MappingProxyType(
     {
         "timm": "clearbench.encoders.families.timm:build",
         "open_clip": "clearbench.encoders.families.open_clip:build",
+        "lecl": "clearbench.encoders.families.lecl:build",
     }
 )
 DTYPES = MappingProxyType(
@@ -156,9 +157,10 @@ def build_encoder(
     card = found.card
     chosen = choose_views(card, views)
     place = choose_device(device)
-    exact = choose_precision(precision, place)
+    exact = choose_precision(precision, place, coarsest=card.precision)
     own = Path(weights) if weights is not None else None
-    file = find_weights(card, own) if found.build is None or own is not None else None
+    bring = found.build is None or own is not None
+    file = find_weights(card, own, found.folder) if bring else None
     network = (found.build or family_builder(card))(card, file)
     network.eval().requires_grad_(False)
     digest = file_sha256(file) if file is not None else module_sha256(network)

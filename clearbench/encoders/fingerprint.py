@@ -35,4 +35,6 @@ def fingerprint(
         "store_dtype": store_dtype,
         "features_version": FEATURES_VERSION,
     }
+    if card.sizes:
+        facts["sizes"] = card.sizes
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

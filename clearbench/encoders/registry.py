@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from clearbench.cards import Card, CardFile, check_card, find_card, list_cards, read_card
-from clearbench.errors import UnknownName
+from clearbench.encoders.nets.sizes import check_sizes, features_dim, pooling_of
+from clearbench.errors import ClearbenchError, UnknownName
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +67,20 @@ class Facts(Card):
     pretraining: tuple[str, ...] = ()
 
 
+class Training(Card):
+    """How `clearbench pretrain` made the weights; `patients_file` lists hashes of whom it saw."""
+
+    method: str
+    data: str
+    patients: int
+    patients_file: str
+    slices: int
+    lesion_slices: int
+    epochs: int
+    seconds: float
+    settings: dict[str, Any]
+
+
 class EncoderCard(Card):
     """Everything that makes an encoder's features what they are, but the weights themselves."""
 
@@ -77,10 +92,30 @@ class EncoderCard(Card):
     scope: Literal["slice"] = "slice"
     dim: int = Field(gt=0)
     pooling: Literal["cls", "mean", "cls+mean", "projection", "native"]
+    precision: Literal["float32", "bfloat16"] = "bfloat16"  # the coarsest that auto may choose
     weights: WeightFacts
     input: InputFacts
     slicing: Slicing = Slicing()
+    sizes: dict[str, Any] = {}
     facts: Facts = Facts()
+    training: Training | None = None
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        """A LeCL card says the sizes of its network, and they agree with the rest."""
+        if self.family != "lecl":
+            if self.sizes:
+                raise ValueError("sizes belong to cards of the family lecl")
+            return self
+        try:
+            sizes = check_sizes(self.net, self.sizes, "sizes")
+        except ClearbenchError as error:
+            raise ValueError(str(error)) from error
+        if features_dim(sizes) != self.dim:
+            raise ValueError(f"dim is {self.dim}, and the sizes give {features_dim(sizes)}")
+        if pooling_of(sizes) != self.pooling:
+            raise ValueError(f'pooling of this network is "{pooling_of(sizes)}"')
+        return self
 
 
 class Registered(Card):
@@ -89,6 +124,7 @@ class Registered(Card):
     name: str
     card: EncoderCard
     build: Any = None
+    folder: Path | None = None  # where its card lies; a file of weights may lie beside it
 
 
 _registered: dict[str, Registered] = {}
@@ -132,4 +168,6 @@ def find_encoder(name: str, extra: Iterable[Path] = ()) -> Registered:
         if not _registered:
             raise
         raise UnknownName.among("encoder", name, encoder_names(extra)) from None
-    return Registered(name=file.name, card=read_card(file.path, EncoderCard))
+    return Registered(
+        name=file.name, card=read_card(file.path, EncoderCard), folder=file.path.parent
+    )

@@ -36,11 +36,13 @@ HUB_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]  # of the HTTP library un
 DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError)
 
 
-def find_weights(card: EncoderCard, override: Path | None = None) -> Path | None:
+def find_weights(
+    card: EncoderCard, override: Path | None = None, beside: Path | None = None
+) -> Path | None:
     """Return the file that holds a card's weights; None if the builder makes them itself.
 
-    `override` is a file or an offline folder shaped like the hub's. Raises WeightsUnavailable that
-    says what to do, also if the card's sha256 is another.
+    `override` is a file or an offline folder shaped like the hub's, `beside` the folder of the
+    card. Raises WeightsUnavailable that says what to do, also if the card's sha256 is another.
     """
     scheme, _, place = card.source.partition(":")
     if override is not None:
@@ -51,8 +53,13 @@ def find_weights(card: EncoderCard, override: Path | None = None) -> Path | None
         path = _from_package(place, card.weights.file)
     elif scheme == "hf-hub":
         path = _from_hub(card, place)
+    elif scheme == "none":
+        raise WeightsUnavailable(
+            f"{card.title}: no weights are public; make them with `clearbench pretrain "
+            f"--net {card.net} …`, or type --weights FILE"
+        )
     else:
-        path = _in_folder(Path(place if scheme == "file" else card.source))
+        path = _in_folder((beside or Path()) / (place if scheme == "file" else card.source))
     _check_hash(card, path, override is not None)
     return path
 

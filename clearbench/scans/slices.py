@@ -1,6 +1,7 @@
 """Any path → one scan's axial slices, and the signatures that tell if its source changed."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -100,14 +101,33 @@ def _headers(path: Path, _signature: str) -> tuple[tuple[Slice, ...], tuple[Left
 
 
 def files_under(path: Path) -> list[Path]:
-    """Return a file, or every file below a folder, hidden ones left aside, in a fixed order."""
+    """Return a file, or every file below a folder in a fixed order.
+
+    Hidden files and folders are left aside, and so is a feature store that lies among the scans.
+    Linked folders are followed, each real folder once.
+    """
     if path.is_file():
         return [path]
-    return sorted(
-        file
-        for file in path.rglob("*")
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    )
+    files: list[Path] = []
+    seen: set[Path] = set()
+    for folder, subfolders, names in os.walk(path, followlinks=True):
+        place = Path(folder)
+        real = place.resolve()
+        if real in seen or _is_store(place):
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        files += [place / name for name in names if not name.startswith(".")]
+    return sorted(file for file in files if file.is_file())
+
+
+def _is_store(folder: Path) -> bool:
+    """Tell a feature store by the mark it carries: store.json with its schema version."""
+    try:
+        return (folder / "store.json").read_bytes().startswith(b'{"schema"')
+    except OSError:
+        return False
 
 
 def source_signature(path: Path) -> str:

@@ -58,6 +58,13 @@ def test_auto_follows_the_store() -> None:
     assert choose_precision("float32", CPU, "float16") == "float32"
 
 
+def test_auto_keeps_to_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card whose features suffer under rounding is embedded in float32, unless one types it."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert choose_precision("auto", CPU, coarsest="float32") == "float32"
+    assert choose_precision("bfloat16", CPU, coarsest="float32") == "bfloat16"
+
+
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(BadRequest, match="auto, float32, bfloat16, float16"):
         choose_precision("int8", CPU)

@@ -15,6 +15,7 @@ from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.errors import UnreadableScan
 from clearbench.scans.slices import (
     Source,
+    files_under,
     pixels_signature,
     read_scan,
     source_signature,
@@ -22,6 +23,7 @@ from clearbench.scans.slices import (
 )
 from clearbench.scans.volume import Scan
 from clearbench.scans.write import seeded_uid
+from clearbench.store.folder import open_store
 
 WriteCT = Callable[..., list[Path]]
 
@@ -236,6 +238,25 @@ def test_hidden_files_are_not_looked_at(series: list[Path], hu: NDArray[np.int16
     (folder / ".hidden").mkdir()
     (folder / ".hidden" / "a.dcm").write_bytes(b"")
     np.testing.assert_array_equal(read(folder).pixels, hu)
+
+
+def test_a_store_among_the_scans_is_not_looked_at(series: list[Path], tmp_path: Path) -> None:
+    """Embedding "." with the store inside neither lists the store's files nor changes the scan."""
+    before = source_signature(tmp_path)
+    store = open_store(tmp_path / "clearbench-store", create=True)
+    store.features.mkdir()
+    (store.features / "scan.h5").write_bytes(b"features")
+    assert files_under(tmp_path) == sorted(series)
+    assert source_signature(tmp_path) == before
+
+
+def test_linked_folders_are_read_once(series: list[Path], tmp_path: Path) -> None:
+    """A cohort may be a folder of links to a share; a link back up does no harm."""
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "patient").symlink_to(series[0].parent, target_is_directory=True)
+    (links / "up").symlink_to(links, target_is_directory=True)
+    assert len(files_under(links)) == len(series)
 
 
 def test_signatures_tell_changes_and_not_copies(series: list[Path], tmp_path: Path) -> None:

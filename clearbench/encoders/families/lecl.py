@@ -1,0 +1,23 @@
+"""LeCL encoders: the card's network in the card's sizes, with weights that `pretrain` made."""
+
+from pathlib import Path
+
+from torch import nn
+
+from clearbench.encoders.nets.build import build_net, our_keys
+from clearbench.encoders.nets.sizes import check_sizes
+from clearbench.encoders.registry import EncoderCard
+from clearbench.encoders.weights import load_strictly, read_weights
+
+
+def build(card: EncoderCard, weights: Path | None) -> nn.Module:
+    """Build a LeCL encoder; `weights` None means random ones, seeded by `source = "random:<seed>"`.
+
+    Raises WeightsUnavailable for another network's weights.
+    """
+    sizes = check_sizes(card.net, card.sizes, card.title)
+    if weights is None:
+        return build_net(sizes, card.input.size_px, seed=int(card.source.partition(":")[2] or 0))
+    network = build_net(sizes, card.input.size_px, seed=0)
+    load_strictly(network, our_keys(read_weights(weights), sizes), weights)
+    return network

@@ -1,0 +1,80 @@
+"""Golden tensors: weights, an input, and what the published implementation answered."""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from clearbench.encoders.nets.build import build_net, our_keys
+from clearbench.encoders.nets.sizes import Sizes, check_sizes
+from clearbench.encoders.weights import load_strictly
+from clearbench.errors import BadRequest, WeightsUnavailable
+
+TOLERANCE = 1e-4
+PREFIX = "weights."
+
+
+@dataclass(frozen=True)
+class GoldenCheck:
+    """How far a network is from the published one, in absolute numbers."""
+
+    net: str
+    sizes: Sizes
+    tensors: int
+    images: tuple[int, ...]
+    largest_feature: float
+    largest_difference: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference is within 1e-4; not a number never is."""
+        return self.largest_difference <= TOLERANCE
+
+
+def check_golden(net: str, path: Path) -> GoldenCheck:
+    """Build `net` in the sizes that a golden file's metadata names, and compare its features.
+
+    The file holds `weights.*`, `input` [b, 3, h, w] and `features` [b, dim]; the weights are loaded
+    strictly. Raises BadRequest for another file, WeightsUnavailable for another network's weights.
+    """
+    facts, tensors = _read(path)
+    images, expected = tensors.get("input"), tensors.get("features")
+    if images is None or expected is None or images.ndim != 4 or images.shape[1] != 3:
+        raise BadRequest(f"{path}: a golden file holds weights.*, input [b, 3, h, w] and features")
+    size = facts.pop("img_size", tuple(images.shape[-2:]))
+    sizes = check_sizes(net, facts, f"{path} (metadata)")
+    network = build_net(sizes, size, seed=0)
+    weights = {
+        key.removeprefix(PREFIX): value
+        for key, value in tensors.items()
+        if key.startswith(PREFIX)
+    }
+    load_strictly(network, our_keys(weights, sizes), path)
+    network.eval()
+    with torch.inference_mode():
+        found = network(images.float())
+    if found.shape != expected.shape:
+        raise BadRequest(
+            f"{path}: features are {tuple(expected.shape)}, and the network answers "
+            f"{tuple(found.shape)}"
+        )
+    difference = (found - expected).abs().max().item()
+    shape = tuple(images.shape)
+    return GoldenCheck(net, sizes, len(weights), shape, expected.abs().max().item(), difference)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read sizes (Python literals in the metadata) and tensors."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
+        return {key: ast.literal_eval(value) for key, value in metadata.items()}, tensors
+    except (OSError, SafetensorError) as error:
+        raise WeightsUnavailable(f"{path}: not a readable safetensors file ({error})") from error
+    except (ValueError, SyntaxError) as error:
+        raise BadRequest(f"{path}: a size in the metadata is no Python literal ({error})") from error

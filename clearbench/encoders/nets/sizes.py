@@ -1,0 +1,66 @@
+"""The sizes of a LeCL network: what a card's [sizes] may say, by network."""
+
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import Field
+
+from clearbench.cards import Card, check_card
+from clearbench.errors import BadCard, UnknownName
+
+
+class VitSizes(Card):
+    """ViT: a stem of four convolutions or 16 px patches, `depth` blocks, a class token."""
+
+    embed_dim: int = Field(gt=0, multiple_of=4)
+    depth: int = Field(gt=0)
+    num_heads: int = Field(gt=0)
+    conv_stem: bool = True
+
+
+class VssmSizes(Card):
+    """VSSM: blocks per stage, channels per stage, states per channel of the selective scan."""
+
+    depths: tuple[int, ...] = Field(min_length=1)
+    dims: tuple[int, ...] = Field(min_length=1)
+    ssm_d_state: int = Field(default=16, gt=0)
+
+
+class GatedCnnSizes(Card):
+    """Gated CNN: blocks per stage, channels per stage."""
+
+    depths: tuple[int, ...] = Field(min_length=1)
+    dims: tuple[int, ...] = Field(min_length=1)
+
+
+Sizes = VitSizes | VssmSizes | GatedCnnSizes
+
+NETS: MappingProxyType[str, type[Sizes]] = MappingProxyType(
+    {"vit": VitSizes, "vssm": VssmSizes, "gated-cnn": GatedCnnSizes}
+)
+
+
+def pooling_of(sizes: Sizes) -> str:
+    """Return how a network pools, in a card's word."""
+    return "cls" if isinstance(sizes, VitSizes) else "mean"
+
+
+def check_sizes(net: str, facts: dict[str, Any], where: str) -> Sizes:
+    """Check what a card (or a golden file) says of a network's size.
+
+    Raises UnknownName for a network that is none of the three, BadCard for wrong keys or values.
+    """
+    if net not in NETS:
+        raise UnknownName.among("LeCL network", net, NETS, f" (known: {', '.join(NETS)})")
+    sizes: Sizes = check_card(facts, NETS[net], where)
+    if isinstance(sizes, VitSizes):
+        if sizes.embed_dim % sizes.num_heads:
+            raise BadCard(f"{where}: embed_dim {sizes.embed_dim} is no multiple of num_heads")
+    elif len(sizes.depths) != len(sizes.dims):
+        raise BadCard(f"{where}: depths and dims need one number per stage each")
+    return sizes
+
+
+def features_dim(sizes: Sizes) -> int:
+    """Return the length of the features of a network of these sizes."""
+    return sizes.embed_dim if isinstance(sizes, VitSizes) else sizes.dims[-1]

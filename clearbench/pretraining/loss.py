@@ -1,0 +1,47 @@
+"""The lesion-enhanced contrastive loss of LeCL, one direction."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Placement = Literal["inside", "outside"]
+
+
+def lecl_loss(
+    query: Tensor,
+    key: Tensor,
+    lesion: Tensor,
+    *,
+    temperature: float,
+    weight: float,
+    placement: Placement = "inside",
+    first: int = 0,
+    hidden: Tensor | None = None,
+) -> Tensor:
+    """Return the mean loss of queries against keys, whose lesion slices count again as negatives.
+
+    query  [n, dim], key [m, dim]: the key of query i is `first` + i (other processes' keys stand
+           around one's own); normalised here
+    lesion [m]: whether the slice of that key has a lesion
+    hidden [n, m]: pairs that are no negatives, such as slices of one patient; never the own key
+    With s = cos / temperature and w = `weight`, over the lesion keys j of other slices:
+    −s_ii + log(Σ_j exp s_ij + Σ_lesion exp(w · s_ij)), times 2 · temperature; `placement` "outside"
+    takes w · exp(s_ij) instead. A weight of 0 is plain MoCo v3.
+    Source: CLEAR (arXiv 2411.16803) and MoCo v3 (arXiv 2104.02057, algorithm 1).
+    """
+    similarity = functional.normalize(query, dim=1) @ functional.normalize(key, dim=1).T
+    logits = similarity / temperature
+    rows = torch.arange(len(query), device=query.device)
+    own = torch.zeros_like(logits, dtype=torch.bool)
+    own[rows, rows + first] = True
+    if hidden is not None:
+        logits = logits.masked_fill(hidden & ~own, -torch.inf)
+    terms = [logits]
+    if weight:
+        counted = lesion.bool()[None, :] & ~own & logits.isfinite()
+        again = logits * weight if placement == "inside" else logits + torch.tensor(weight).log()
+        terms.append(again.masked_fill(~counted, -torch.inf))
+    total = torch.cat(terms, dim=1).logsumexp(dim=1)
+    return (total - logits[own]).mean() * 2 * temperature
