@@ -153,7 +153,9 @@ def measure(scans: int, slices: int, batch_size: int) -> str:
             "|---|--:|--:|",
             *rows,
             "",
-            f"b / a = {b / published:.2f} · b / c = {b / c:.2f} (b: {spread(embed)}; c: {spread(bare)})",
+            f"b / a = {b / published:.2f} · b / c = {b / c:.2f}",
+            "",
+            f"every measured rate, in order: b {spread(embed)}; c {spread(bare)}",
             "",
         ]
     )

@@ -235,7 +235,7 @@ def test_without_a_terminal_embed_logs_a_line_a_scan(
 
 
 def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
-    folder = small(tmp_path / "own", 12, slices=200)  # seconds of work after the first
+    folder = small(tmp_path / "own", 12, slices=60)  # seconds of work after the first
     process = subprocess.Popen(
         [
             sys.executable,
@@ -244,7 +244,7 @@ def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
             "embed",
             str(folder),
             "-m",
-            str(CARD),
+            "random-vit-tiny",
             "--views",
             "lung",
             "--store",

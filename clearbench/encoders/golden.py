@@ -49,9 +49,7 @@ def check_golden(net: str, path: Path) -> GoldenCheck:
     sizes = check_sizes(net, facts, f"{path} (metadata)")
     network = build_net(sizes, size, seed=0)
     weights = {
-        key.removeprefix(PREFIX): value
-        for key, value in tensors.items()
-        if key.startswith(PREFIX)
+        key.removeprefix(PREFIX): value for key, value in tensors.items() if key.startswith(PREFIX)
     }
     load_strictly(network, our_keys(weights, sizes), path)
     network.eval()
@@ -77,4 +75,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (OSError, SafetensorError) as error:
         raise WeightsUnavailable(f"{path}: not a readable safetensors file ({error})") from error
     except (ValueError, SyntaxError) as error:
-        raise BadRequest(f"{path}: a size in the metadata is no Python literal ({error})") from error
+        raise BadRequest(
+            f"{path}: a size in the metadata is no Python literal ({error})"
+        ) from error

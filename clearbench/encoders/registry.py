@@ -96,7 +96,7 @@ class EncoderCard(Card):
     weights: WeightFacts
     input: InputFacts
     slicing: Slicing = Slicing()
-    sizes: dict[str, Any] = {}
+    sizes: dict[str, Any] = Field(default_factory=dict)
     facts: Facts = Facts()
     training: Training | None = None
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 Placement = Literal["inside", "outside"]
 
 
-def lecl_loss(
+def lecl_loss(  # noqa: PLR0913  each is an option of its own
     query: Tensor,
     key: Tensor,
     lesion: Tensor,

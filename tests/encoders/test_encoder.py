@@ -189,7 +189,7 @@ def test_missing_weights_are_told_before_the_network_is_built(
 
 
 def test_an_unknown_family_offers_the_known(make_card: MakeCard) -> None:
-    with pytest.raises(UnknownName, match=r"did you mean timm\? \(known: open_clip, timm\)"):
+    with pytest.raises(UnknownName, match=r"did you mean timm\? \(known: lecl, open_clip, timm\)"):
         family_builder(make_card(family="tim"))
 
 

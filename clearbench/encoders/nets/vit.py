@@ -1,5 +1,6 @@
 """The Vision Transformer of LeCL: MoCo v3's (arXiv 2104.02057), from timm's parts."""
 
+from itertools import pairwise
 from typing import Any
 
 from clearbench.encoders import torchvision_cure  # noqa: F401  before timm, which imports torchvision
@@ -23,7 +24,7 @@ class ConvStem(nn.Module):
         self.num_patches = self.grid_size[0] * self.grid_size[1]
         widths = [3, *(embed_dim // 2**halvings for halvings in (3, 2, 1, 0))]
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in pairwise(widths):
             layers += [
                 nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(after),

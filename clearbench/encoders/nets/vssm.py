@@ -1,12 +1,13 @@
 """VSSM, the Vision State Space Model of VMamba (arXiv 2401.10166): four scans over each map."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clearbench.encoders.nets.scan import selective_scan
+from clearbench.encoders.nets.scan import scan_both_ways
 from clearbench.encoders.nets.sizes import VssmSizes
 
 DIRECTIONS = 4  # along rows, along columns, and both backwards
@@ -58,36 +59,31 @@ class SS2D(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Mix a map along its four scans."""
         content, gate = self.in_proj(maps).chunk(2, dim=-1)
-        content = functional.silu(self.conv2d(content.permute(0, 3, 1, 2)))
-        mixed = self.out_norm(self._scanned(content))
+        content = self.conv2d(content.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        mixed = self.out_norm(self._scanned(functional.silu(content)))
         return torch.as_tensor(self.out_proj(mixed * functional.silu(gate)))
 
     def _scanned(self, content: Tensor) -> Tensor:
-        """Scan [b, c, h, w] in four directions and add them up: [b, h, w, c]."""
-        batch, inner, height, width = content.shape
-        length = height * width
-        sequences = _directions(content)
-        found = torch.einsum("bkdl,kcd->bkcl", sequences, self.x_proj_weight)
-        steps, b, c = found.split([self.rank, self.states, self.states], dim=2)
-        scanned = selective_scan(
-            sequences.reshape(batch, DIRECTIONS * inner, length),
-            torch.einsum("bkrl,kdr->bkdl", steps, self.dt_projs_weight).reshape(batch, -1, length),
-            -self.A_logs.float().exp(),
-            b,
-            c,
-            self.Ds,
-            self.dt_projs_bias.flatten(),
-        ).view(batch, DIRECTIONS, inner, length)
-        there = scanned[:, :2] + scanned[:, 2:].flip(-1)
-        rows = there[:, 0].unflatten(-1, (height, width))
-        columns = there[:, 1].unflatten(-1, (width, height)).transpose(-1, -2)
-        return (rows + columns).permute(0, 2, 3, 1)
-
-
-def _directions(content: Tensor) -> Tensor:
-    """Return [b, c, h, w] as four sequences [b, 4, c, h·w]."""
-    there = torch.stack([content.flatten(2), content.transpose(2, 3).flatten(2)], dim=1)
-    return torch.cat([there, there.flip(-1)], dim=1)
+        """Scan [b, h, w, c] along rows and columns, both ways, and add all four up."""
+        batch, height, width, inner = content.shape
+        rows, columns = content.flatten(1, 2), content.transpose(1, 2).flatten(1, 2)
+        lines = torch.stack([rows, columns])
+        shape = (DIRECTIONS, batch, height * width)
+        weights = self.x_proj_weight.unflatten(0, (2, 2)).transpose(0, 1).flatten(1, 2)
+        found = torch.bmm(lines.flatten(1, 2), weights.transpose(1, 2)).chunk(2, dim=2)
+        parts = torch.cat(found).split([self.rank, self.states, self.states], dim=2)
+        steps, b, c = (part.contiguous() for part in parts)
+        scanned = scan_both_ways(
+            lines,
+            torch.bmm(steps, self.dt_projs_weight.transpose(1, 2)).view(*shape, inner),
+            -self.A_logs.float().exp().view(DIRECTIONS, inner, -1),
+            b.view(*shape, -1),
+            c.view(*shape, -1),
+            self.Ds.view(DIRECTIONS, inner),
+            self.dt_projs_bias,
+        )
+        turned = scanned[1].unflatten(1, (width, height)).transpose(1, 2)
+        return torch.as_tensor(scanned[0].unflatten(1, (height, width)) + turned)
 
 
 class Mlp(nn.Module):
@@ -129,8 +125,10 @@ class Vssm(nn.Module):
             for depth, dim in zip(sizes.depths, dims, strict=True)
         )
         self.downsample = nn.ModuleList(
-            nn.Sequential(ChannelsFirst(nn.Conv2d(dim, next_dim, 2, stride=2)), nn.LayerNorm(next_dim))
-            for dim, next_dim in zip(dims[:-1], dims[1:], strict=True)
+            nn.Sequential(
+                ChannelsFirst(nn.Conv2d(dim, next_dim, 2, stride=2)), nn.LayerNorm(next_dim)
+            )
+            for dim, next_dim in pairwise(dims)
         )
         self.norm = nn.LayerNorm(dims[-1])
 
