@@ -2,12 +2,14 @@
 
 import hashlib
 import importlib.metadata
+import os
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clearbench.errors import BadCard, UnknownName, suggestion
@@ -44,6 +46,15 @@ def read_card(path: Path, kind: type[AnyCard]) -> AnyCard:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadCard(f"{path}: not a TOML file ({error})") from error
     return check_card(facts, kind, str(path))
+
+
+def write_card(card: Card, path: Path) -> None:
+    """Write a card as TOML, whole or not at all; what is blank or the default is left out."""
+    facts = card.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft.write_text(tomli_w.dumps(facts), encoding="utf-8")
+    draft.replace(path)
 
 
 def check_card(facts: dict[str, Any], kind: type[AnyCard], where: str) -> AnyCard:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from clearbench.cli import boards, cohorts, embedding, encoders, queries, tasks
+from clearbench.cli import boards, cohorts, embedding, encoders, pretraining, queries, tasks
 from clearbench.errors import ClearbenchError
 
 STOPPED = 130
@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (boards, cohorts, embedding, encoders, queries, tasks):
+for part in (boards, cohorts, embedding, encoders, pretraining, queries, tasks):
     part.add_to(app)
 
 

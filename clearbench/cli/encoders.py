@@ -1,12 +1,15 @@
 """`clearbench models …`: the registry."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clearbench.cli.options import Json, Registry
 
-models_app = typer.Typer(help="Encoders: their cards.", no_args_is_help=True, rich_markup_mode=None)
+models_app = typer.Typer(
+    help="Encoders: their cards, checks and weights.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,4 +70,88 @@ def show(
             for key, value in flat.items()
             if value not in (None, "", [])
         ]
+    )
+
+
+@models_app.command()
+def check(
+    name: Annotated[
+        str, typer.Argument(help="An encoder's name, or the path of its card.", show_default=False)
+    ],
+    golden: Annotated[
+        Path,
+        typer.Option(
+            "--golden",
+            help="Weights, input and features of the published network (safetensors).",
+            show_default=False,
+        ),
+    ],
+    registry: Registry = None,
+    as_json: Json = False,
+) -> None:
+    """Compare a LeCL card's network with golden tensors of the published one."""
+    from dataclasses import asdict
+
+    from clearbench.display.console import dump
+    from clearbench.display.encoders import show_golden
+    from clearbench.encoders.golden import check_golden
+    from clearbench.encoders.registry import find_encoder
+    from clearbench.errors import BadRequest
+
+    card = find_encoder(name, registry or ()).card
+    if card.family != "lecl":
+        raise BadRequest(
+            f"{name}: golden tensors are those of LeCL's networks; it is {card.family}"
+        )
+    found = check_golden(card.net, golden)
+    sizes = found.sizes.model_dump()
+    dump(asdict(found) | {"sizes": sizes, "agrees": found.agrees}) if as_json else show_golden(
+        found
+    )
+    if not found.agrees:
+        raise typer.Exit(1)
+
+
+@models_app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="The new encoder's name.", show_default=False)],
+    checkpoint: Annotated[
+        Path,
+        typer.Option(
+            "--checkpoint",
+            help="A MoCo checkpoint of CLEAR's code, a VMamba or MambaOut file, or one of "
+            "`clearbench pretrain`.",
+            show_default=False,
+        ),
+    ],
+    net: Annotated[str, typer.Option("--net", help="vit, vssm or gated-cnn.", show_default=False)],
+    branch: Annotated[
+        str, typer.Option("--branch", help="Of a MoCo checkpoint: base or momentum.")
+    ] = "base",
+    num_heads: Annotated[
+        int | None,
+        typer.Option("--num-heads", help="Of a ViT. [default: one per 64 channels]"),
+    ] = None,
+    licence: Annotated[
+        str, typer.Option("--licence", help="What the weights' makers allow.")
+    ] = "unknown",
+    folder: Annotated[
+        Path, typer.Option("--registry", help="The folder for card and weights.")
+    ] = Path("registry"),
+) -> None:
+    """Make an encoder of a checkpoint: its weights as safetensors, and a card."""
+    from clearbench.display.encoders import show_adopted
+    from clearbench.encoders.adopt import adopt_checkpoint
+
+    show_adopted(
+        name,
+        adopt_checkpoint(
+            name,
+            checkpoint,
+            net,
+            folder,
+            branch=branch,  # type: ignore[arg-type]  # checked there
+            num_heads=num_heads,
+            licence=licence,
+        ),
     )

@@ -189,8 +189,8 @@ def module_sha256(module: torch.nn.Module) -> str:
     return total.hexdigest()
 
 
-def read_weights(path: Path) -> dict[str, Any]:
-    """Read a state dict from safetensors, or from a pickle without any code in it.
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a dict of tensors and plain values from safetensors, or a pickle without code in it.
 
     Raises WeightsUnavailable for a damaged file, or one that wants to run code.
     """
@@ -205,7 +205,15 @@ def read_weights(path: Path) -> dict[str, Any]:
     except DAMAGED as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsUnavailable(f"{path}: not a readable file of weights ({said})") from error
-    inner = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict):
+        raise WeightsUnavailable(f"{path}: holds no state dict")
+    return state
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Read a state dict, also one that lies under "state_dict"; see read_checkpoint."""
+    state = read_checkpoint(path)
+    inner = state.get("state_dict", state)
     if not isinstance(inner, dict):
         raise WeightsUnavailable(f"{path}: holds no state dict")
     return inner

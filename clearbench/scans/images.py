@@ -99,6 +99,17 @@ def _read_hu(folder: Path) -> Scan:
     return _scan(hu, np.ones((len(paths), 1), bool), paths, ())
 
 
+def read_hu_image(path: Path) -> Pixels:
+    """Read one 16-bit PNG, HU + 32768, as HU [y, x] int16.
+
+    Raises UnreadableScan for a missing or damaged file, or one of 8 bits.
+    """
+    plane = _open(path)
+    if plane.dtype == np.uint8:
+        raise UnreadableScan(f"{path.name}: an 8-bit image; HU + 32768 needs 16 bits")
+    return clean_hu(plane.astype(np.int32) - DEEPLESION_OFFSET)
+
+
 def _scan(pixels: Pixels, present: Pixels, paths: Sequence[Path], windows: tuple[str, ...]) -> Scan:
     """Make the record; images know neither spacing nor position."""
     numbers = [_number(path) for path in paths]

@@ -1,0 +1,29 @@
+"""Checks and additions to the registry, as a person sees them."""
+
+from collections import Counter
+from typing import Any
+
+from clearbench.display.console import say, warn
+
+
+def show_golden(check: Any) -> None:
+    """Say how far a network is from the published one: a GoldenCheck."""
+    sizes = ", ".join(f"{key} {value}" for key, value in check.sizes.model_dump().items())
+    say(f"{check.net}: {sizes}")
+    say(f"{check.tensors} tensors loaded strictly; input {' × '.join(map(str, check.images))}")
+    verdict = "agrees" if check.agrees else "DIFFERS (1e-4 is allowed)"
+    say(
+        f"largest difference {check.largest_difference:.2e} in features up to "
+        f"{check.largest_feature:.2f}: {verdict}"
+    )
+
+
+def show_adopted(name: str, adopted: Any) -> None:
+    """Say what was written of a checkpoint, and what was left out: an Adopted."""
+    sizes = ", ".join(f"{key} {value}" for key, value in adopted.sizes.model_dump().items())
+    say(f"written: {adopted.card} and {adopted.weights.name} ({sizes})")
+    heads = Counter(key.partition(".")[0] for key in adopted.dropped)
+    if heads:
+        said = ", ".join(f"{count} of {head}" for head, count in sorted(heads.items()))
+        warn(f"left out as heads: {said}")
+    say(f"next: clearbench embed SCANS --model {name} --registry {adopted.card.parent}")

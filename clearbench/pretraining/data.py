@@ -1,0 +1,106 @@
+"""Slices as batches: the same views, in the same order, however many processes read them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from clearbench.datasets.slice_sets import SliceSet
+from clearbench.pretraining.views import ViewMaker
+from clearbench.scans.images import read_hu_image
+
+OPEN_STACKS = 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """views [2, b, size, size] float32 in 0 to 1, lesion [b] bool, patient [b] int64."""
+
+    views: Tensor
+    lesion: Tensor
+    patient: Tensor
+
+
+def read_slice(slices: SliceSet, index: int) -> NDArray[np.int16]:
+    """Return one slice in HU [y, x]."""
+    row = int(slices.rows[index])
+    path = slices.root / str(slices.files[index])
+    return read_hu_image(path) if row < 0 else _stack(path)[row]
+
+
+@lru_cache(maxsize=OPEN_STACKS)
+def _stack(path: Path) -> NDArray[np.int16]:
+    """Map a stack of slices."""
+    mapped: NDArray[np.int16] = np.load(path, mmap_mode="r")
+    return mapped
+
+
+class Pairs(Dataset[tuple[NDArray[np.float32], bool, int]]):
+    """Both views of a slice, drawn by (seed, epoch, slice) alone; items are (epoch, slice)."""
+
+    def __init__(self, slices: SliceSet, maker: ViewMaker, seed: int) -> None:
+        self.slices, self.maker, self.seed = slices, maker, seed
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[NDArray[np.float32], bool, int]:
+        epoch, index = item
+        rng = np.random.default_rng([self.seed, epoch, index])
+        boxes = self.slices.boxes_of(index)
+        views = self.maker.views(read_slice(self.slices, index), boxes, rng)
+        return views, len(boxes) > 0, int(self.slices.patient[index])
+
+
+class EpochOrder(Sampler[list[tuple[int, int]]]):
+    """Which slices each batch holds: one shuffled pass an epoch, cut alike for every process.
+
+    A process takes its own part of each global batch; a last incomplete batch is left out.
+    """
+
+    def __init__(
+        self, count: int, batch_size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.rank, self.world, self.epoch = rank, world, 0
+
+    def __len__(self) -> int:
+        return self.count // self.batch_size
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
+        local = self.batch_size // self.world
+        for step in range(len(self)):
+            start = step * self.batch_size + self.rank * local
+            yield [(self.epoch, int(index)) for index in order[start : start + local]]
+
+
+def collate(items: list[tuple[NDArray[np.float32], bool, int]]) -> Batch:
+    """Put slices into one batch."""
+    views = torch.from_numpy(np.stack([views for views, _, _ in items], axis=1))
+    lesion = torch.tensor([lesion for _, lesion, _ in items])
+    return Batch(views, lesion, torch.tensor([patient for _, _, patient in items]))
+
+
+def loader(pairs: Pairs, order: EpochOrder, workers: int) -> "DataLoader[Batch]":
+    """Return the batches of an epoch; readers live through all of them."""
+    return DataLoader(
+        pairs,  # type: ignore[arg-type]  # collate makes batches of its items
+        batch_sampler=order,
+        num_workers=workers,
+        collate_fn=collate,
+        worker_init_fn=_settle,
+        persistent_workers=workers > 0,
+        multiprocessing_context="forkserver" if workers else None,
+    )
+
+
+def _settle(_worker: int) -> None:
+    """Keep a reader to one core."""
+    torch.set_num_threads(1)

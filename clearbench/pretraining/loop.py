@@ -1,0 +1,224 @@
+"""The training loop: epochs of steps, a checkpoint after each, and going on from the last one."""
+
+import math
+import time
+import warnings
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from clearbench.encoders.encoder import DTYPES
+from clearbench.encoders.weights import read_checkpoint
+from clearbench.errors import BadRequest, UnreadableScan
+from clearbench.pretraining.data import Batch, EpochOrder, Pairs, loader
+from clearbench.pretraining.distributed import Place, barrier, with_global_norms
+from clearbench.pretraining.moco import LossFacts, MoCo
+from clearbench.pretraining.outcome import write_log
+from clearbench.pretraining.probe import COLLAPSED, Probe, ask
+from clearbench.pretraining.settings import (
+    Collapsed,
+    EpochFacts,
+    OnPretrain,
+    PretrainSettings,
+    StepDone,
+    lr_at,
+    momentum_at,
+)
+from clearbench.store.folder import write_whole
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that the loop needs: what to train on, how, where, and whom to tell."""
+
+    pairs: Pairs
+    probe: Probe
+    settings: PretrainSettings
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    folder: Path
+    device: torch.device
+    place: Place
+    workers: int
+    on_event: OnPretrain
+
+
+@dataclass
+class State:
+    """What changes while training, and lies in the checkpoint."""
+
+    moco: MoCo
+    optimiser: torch.optim.AdamW
+    scaler: torch.amp.GradScaler
+    history: list[EpochFacts] = field(default_factory=list)
+
+    def as_dict(self, settings: PretrainSettings, net: dict[str, Any]) -> dict[str, Any]:
+        """Return tensors and plain values, to be loaded without running code."""
+        return {
+            "moco": self.moco.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "history": [asdict(epoch) for epoch in self.history],
+            "settings": asdict(settings),
+            "net": net,
+        }
+
+
+def new_state(
+    network: nn.Module, dim: int, settings: PretrainSettings, device: torch.device
+) -> State:
+    """Set up the networks, seeded, and the optimiser."""
+    facts = LossFacts(
+        settings.temperature,
+        settings.lesion_weight,
+        settings.lambda_placement,
+        settings.negatives == "other-patients",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        moco = MoCo(network, dim, settings.hidden, settings.projection, facts).to(device)
+    trained = [part for part in moco.parameters() if part.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay)
+    scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
+    return State(moco, optimiser, scaler)
+
+
+def resume(state: State, work: Work, net: dict[str, Any]) -> int:
+    """Load the last checkpoint, if there is one; returns how many epochs are done.
+
+    Raises BadRequest if it is of another network, other data or other settings.
+    """
+    path = work.folder / CHECKPOINT
+    if not path.is_file():
+        return 0
+    saved = read_checkpoint(path)
+    changed = work.settings.differs(saved["settings"])
+    changed += [f"{name} {value}" for name, value in saved["net"].items() if net.get(name) != value]
+    if changed:
+        raise BadRequest(
+            f"{path} was made with {', '.join(changed)}; use the same, or another --out"
+        )
+    state.moco.load_state_dict(saved["moco"])
+    state.optimiser.load_state_dict(saved["optimiser"])
+    state.scaler.load_state_dict(saved["scaler"])
+    state.history[:] = [EpochFacts(**epoch) for epoch in saved["history"]]
+    return len(state.history)
+
+
+def train(state: State, work: Work, net: dict[str, Any]) -> list[EpochFacts]:
+    """Train the epochs that are not done; a checkpoint follows each.
+
+    Raises UnreadableScan if the loss is no number any more, and keeps the last checkpoint.
+    """
+    settings, place = work.settings, work.place
+    model: nn.Module = state.moco
+    if place.world > 1:
+        model = DistributedDataParallel(with_global_norms(state.moco, work.device))
+        warnings.filterwarnings("ignore", "Grad strides do not match")  # slower by nothing here
+    order = EpochOrder(len(work.pairs), settings.batch_size, settings.seed, place.rank, place.world)
+    batches = loader(work.pairs, order, work.workers)
+    for epoch in range(len(state.history), settings.epochs):
+        order.epoch = epoch
+        start = time.perf_counter()
+        loss = _epoch(model, state, work, batches, epoch)
+        seconds = time.perf_counter() - start
+        facts = _look(state, work, epoch, loss, seconds, len(order))
+        state.history.append(facts)
+        if place.leads:
+            saved = state.as_dict(settings, net)
+            write_whole(work.folder / CHECKPOINT, partial(torch.save, saved))
+            write_log(work.folder, state.history, settings)
+            work.on_event(facts)
+            if facts.spread < COLLAPSED:
+                work.on_event(Collapsed(epoch + 1, facts.spread))
+        barrier()
+    return state.history
+
+
+def _epoch(model: nn.Module, state: State, work: Work, batches: Any, epoch: int) -> float:
+    """Train one epoch; returns its mean loss."""
+    model.train()
+    losses, steps = [], len(batches)
+    start = time.perf_counter()
+    for step, batch in enumerate(batches):
+        at = epoch + step / steps
+        loss = _step(model, state, work, batch, at)
+        losses.append(loss)
+        rate = (step + 1) * work.settings.batch_size / (time.perf_counter() - start)
+        work.on_event(StepDone(epoch + 1, step + 1, steps, loss, lr_at(work.settings, at), rate))
+    return math.fsum(losses) / len(losses)
+
+
+def _step(model: nn.Module, state: State, work: Work, batch: Batch, epoch: float) -> float:
+    """Train one batch; returns its loss, the mean over all processes' slices."""
+    settings, device = work.settings, work.device
+    for group in state.optimiser.param_groups:
+        group["lr"] = lr_at(settings, epoch)
+    views = normalised(batch.views.to(device, non_blocking=True), work.mean, work.std)
+    dtype = DTYPES[settings.precision]
+    with torch.autocast(device.type, dtype, enabled=settings.precision != "float32"):
+        loss = model(
+            views,
+            batch.lesion.to(device),
+            batch.patient.to(device),
+            momentum_at(settings, epoch),
+            work.place.rank,
+        )
+    value = _mean_over_processes(loss.detach())
+    if not math.isfinite(value):
+        raise UnreadableScan(
+            f"the loss is {value} in epoch {int(epoch) + 1}; the last checkpoint is kept. Lower "
+            "--lr, raise --temperature, or use --precision float32"
+        )
+    state.optimiser.zero_grad(set_to_none=True)
+    state.scaler.scale(loss).backward()
+    if settings.clip:
+        state.scaler.unscale_(state.optimiser)
+        nn.utils.clip_grad_norm_(
+            [part for part in model.parameters() if part.requires_grad], settings.clip
+        )
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
+    return value
+
+
+def normalised(views: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Turn grey views [2, b, h, w] in 0 to 1 into network input [2, b, 3, h, w]."""
+    centre, scale = (
+        torch.tensor(facts, device=views.device)[:, None, None] for facts in (mean, std)
+    )
+    return (views[:, :, None] - centre) / scale
+
+
+def _mean_over_processes(loss: Tensor) -> float:
+    """Return the mean loss of all processes."""
+    if not torch.distributed.is_initialized():
+        return loss.item()
+    total = loss.clone()
+    torch.distributed.all_reduce(total)
+    return total.item() / torch.distributed.get_world_size()
+
+
+def _look(
+    state: State, work: Work, epoch: int, loss: float, seconds: float, steps: int
+) -> EpochFacts:
+    """Gather what is to be told of an epoch."""
+    found = ask(work.probe, state.moco.network, work.device, work.settings.batch_size)
+    return EpochFacts(
+        epoch=epoch + 1,
+        loss=loss,
+        lr=lr_at(work.settings, epoch + 1),
+        momentum=momentum_at(work.settings, epoch + 1),
+        slices_per_s=steps * work.settings.batch_size / seconds,
+        seconds=seconds,
+        knn=found.knn,
+        chance=found.chance,
+        spread=found.spread,
+    )

@@ -1,0 +1,126 @@
+"""What a pretraining leaves: weights, a registry card, hashed patients, a log and its curve."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import matplotlib
+from safetensors.torch import save_file
+from torch import nn
+
+from clearbench.cards import write_card
+from clearbench.datasets.slice_sets import SliceSet
+from clearbench.encoders.registry import EncoderCard, Training
+from clearbench.encoders.weights import file_sha256
+from clearbench.pretraining.settings import EpochFacts, PretrainSettings
+from clearbench.store.folder import write_whole
+
+LOG = "log.json"
+CURVE = "loss.png"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A new encoder: its card, where everything lies, and how it went."""
+
+    name: str
+    card: Path
+    weights: Path
+    folder: Path
+    history: tuple[EpochFacts, ...]
+    problems: tuple[str, ...]
+
+
+def patient_hash(patient_id: str) -> str:
+    """Return 16 hex digits that tell the same patient again, and don't show the id.
+
+    Ids that can be guessed can be found out by trying; pseudonymise them first.
+    """
+    return hashlib.sha256(f"clearbench patient {patient_id}".encode()).hexdigest()[:16]
+
+
+def write_log(folder: Path, history: Sequence[EpochFacts], settings: PretrainSettings) -> None:
+    """Write the log and the loss curve of the epochs so far."""
+    facts = {"settings": _plain(settings), "epochs": [asdict(epoch) for epoch in history]}
+    text = json.dumps(facts, indent=1) + "\n"
+    write_whole(folder / LOG, lambda draft: draft.write_text(text, encoding="utf-8"))
+    write_whole(folder / CURVE, lambda draft: _draw(history, draft))
+
+
+def _draw(history: Sequence[EpochFacts], path: Path) -> None:
+    """Draw loss and probe over epochs."""
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    left = figure.subplots()
+    epochs = [item.epoch for item in history]
+    left.plot(epochs, [item.loss for item in history], color="tab:blue", marker=".")
+    left.set(xlabel="epoch", ylabel="loss")
+    votes = [(item.epoch, item.knn) for item in history if item.knn is not None]
+    if votes:
+        right = left.twinx()
+        right.plot(*zip(*votes, strict=True), color="tab:orange", marker=".")
+        right.set(ylabel="balanced accuracy of the k-NN probe", ylim=(0, 1))
+        right.axhline(history[0].chance or 0, color="tab:orange", linestyle=":")
+    figure.savefig(path, format="png", dpi=120)
+
+
+def write_encoder(
+    network: nn.Module,
+    card: EncoderCard,
+    training: Training,
+    patients: Iterable[str],
+    target: Path,
+) -> tuple[Path, Path]:
+    """Write weights, hashed patients and, last, the card; returns the paths of card and weights.
+
+    `target` is the folder of cards and the encoder's name in it.
+    """
+    folder, name = target.parent, target.name
+    weights = folder / f"{name}.safetensors"
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    write_whole(weights, lambda draft: save_file(state, draft))
+    hashes = "".join(f"{line}\n" for line in sorted(map(patient_hash, patients)))
+    listed = folder / training.patients_file
+    write_whole(listed, lambda draft: draft.write_text(hashes, encoding="utf-8"))
+    facts = card.weights.model_copy(
+        update={"sha256": file_sha256(weights), "licence": "your own", "file": ""}
+    )
+    done = card.model_copy(
+        update={
+            "title": f"{card.title}, pretrained as {name}",
+            "source": f"file:{weights.name}",
+            "weights": facts,
+            "facts": card.facts.model_copy(update={"pretraining": (training.data,)}),
+            "training": training,
+        }
+    )
+    path = folder / f"{name}.toml"
+    write_card(done, path)
+    return path, weights
+
+
+def training_facts(
+    slices: SliceSet, settings: PretrainSettings, history: Sequence[EpochFacts], name: str
+) -> Training:
+    """Say how the weights were made."""
+    plain = settings.lesion_weight == 0
+    return Training(
+        method="MoCo v3" if plain else "LeCL (MoCo v3 with the lesion-enhanced loss)",
+        data=slices.name,
+        patients=len(slices.patients),
+        patients_file=f"{name}.patients.txt",
+        slices=len(slices),
+        lesion_slices=int(slices.lesion.sum()),
+        epochs=len(history),
+        seconds=round(sum(item.seconds for item in history), 1),
+        settings=_plain(settings),
+    )
+
+
+def _plain(settings: PretrainSettings) -> dict[str, object]:
+    """Return settings as TOML can hold them: what is None is left out."""
+    return {key: value for key, value in asdict(settings).items() if value is not None}

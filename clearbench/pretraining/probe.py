@@ -1,0 +1,94 @@
+"""Is it learning? Features of a fixed sample: their spread, and a k-NN vote by other patients."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from clearbench.datasets.slice_sets import SliceSet
+from clearbench.pretraining.data import read_slice
+from clearbench.pretraining.views import resized
+
+MOST_SLICES = 400
+NEIGHBOURS = 5
+COLLAPSED = 0.01  # networks start at 0.05 and above
+FEWEST = 5  # slices of a class, from two patients, before it counts
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A sample of slices [n, 3, size, size], and what they show [n]."""
+
+    images: Tensor
+    label: Tensor
+    patient: Tensor
+
+
+@dataclass(frozen=True)
+class ProbeFacts:
+    """What the features of a sample tell; see EpochFacts."""
+
+    spread: float
+    knn: float | None
+    chance: float | None
+
+
+def draw_probe(
+    slices: SliceSet,
+    window_hu: tuple[float, float],
+    size_px: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    seed: int,
+) -> Probe:
+    """Draw the sample: labelled slices; without labels, slices with and without lesions."""
+    rng = np.random.default_rng([seed, 5])
+    kinds = slices.label if len(slices.labels) > 1 else slices.lesion.astype(np.int32)
+    known = np.flatnonzero(kinds >= 0)
+    chosen = np.sort(rng.permutation(known)[:MOST_SLICES])
+    low, high = window_hu
+    planes = []
+    for index in chosen:
+        hu = read_slice(slices, int(index)).astype(np.float32)
+        planes.append(resized(np.clip((hu - low) / (high - low), 0, 1), size_px))
+    grey = torch.from_numpy(np.stack(planes))[:, None].expand(-1, 3, -1, -1)
+    images = (grey - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    label = torch.from_numpy(kinds[chosen].astype(np.int64))
+    return Probe(images, label, torch.from_numpy(slices.patient[chosen].astype(np.int64)))
+
+
+def ask(probe: Probe, network: nn.Module, device: torch.device, batch_size: int) -> ProbeFacts:
+    """Embed the sample and look at it; the network's mode is left as it was."""
+    training = network.training
+    network.eval()
+    with torch.inference_mode():
+        parts = [
+            network(probe.images[start : start + batch_size].to(device)).float().cpu()
+            for start in range(0, len(probe.images), batch_size)
+        ]
+    network.train(training)
+    features = functional.normalize(torch.cat(parts), dim=1)
+    spread = features.std(dim=0).mean().item() * features.shape[1] ** 0.5
+    knn, chance = _vote(features, probe)
+    return ProbeFacts(spread, knn, chance)
+
+
+def _vote(features: Tensor, probe: Probe) -> tuple[float | None, float | None]:
+    """Let each slice's nearest slices of other patients vote; balanced accuracy, and chance."""
+    kinds = [
+        kind
+        for kind in probe.label.unique().tolist()
+        if (probe.label == kind).sum() >= FEWEST
+        and len(probe.patient[probe.label == kind].unique()) > 1
+    ]
+    if len(kinds) < 2:
+        return None, None
+    similarity = features @ features.T
+    similarity[probe.patient[:, None] == probe.patient[None, :]] = -torch.inf
+    nearest = similarity.topk(min(NEIGHBOURS, len(features) - 1), dim=1).indices
+    votes = torch.stack([(probe.label[nearest] == kind).sum(dim=1) for kind in kinds], dim=1)
+    said = torch.tensor(kinds)[votes.argmax(dim=1)]
+    recalls = [(said[probe.label == kind] == kind).float().mean().item() for kind in kinds]
+    return float(np.mean(recalls)), 1 / len(kinds)

@@ -1,0 +1,185 @@
+"""pretrain() as one readable story: slices → views → MoCo v3 with the lesion loss → an encoder."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clearbench.datasets.slice_sets import SliceSet, thinned
+from clearbench.encoders.adopt import USUAL
+from clearbench.encoders.device import choose_device, choose_precision
+from clearbench.encoders.nets.build import build_net
+from clearbench.encoders.nets.sizes import NETS, check_sizes
+from clearbench.encoders.registry import FOLDER, EncoderCard, find_encoder
+from clearbench.encoders.views import choose_views
+from clearbench.errors import BadCard, BadRequest, UnknownName
+from clearbench.pretraining import outcome
+from clearbench.pretraining.data import Pairs
+from clearbench.pretraining.distributed import Place, barrier, joined
+from clearbench.pretraining.loop import State, Work, new_state, resume, train
+from clearbench.pretraining.outcome import Pretrained
+from clearbench.pretraining.probe import draw_probe
+from clearbench.pretraining.settings import (
+    OnPretrain,
+    PretrainSettings,
+    PretrainStarted,
+)
+from clearbench.pretraining.stacks import DataRequest, OnScan, find_slices
+from clearbench.pretraining.views import ViewMaker, find_augmentation
+
+WORKERS_GPU = 8
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _silent(_event: Any) -> None:
+    """Tell nobody: the default, and what processes but the first do."""
+
+
+def pretrain(  # noqa: PLR0913  each is an option of its own
+    net: str,
+    data: DataRequest,
+    *,
+    settings: PretrainSettings | None = None,
+    name: str = "",
+    like: str = "",
+    out: Path | None = None,
+    registry: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    workers: int | None = None,
+    on_event: OnPretrain = _silent,
+    on_scan: OnScan | None = None,
+) -> Pretrained | None:
+    """Train a LeCL encoder, and write its weights and card into `registry` (./registry).
+
+    `net` is vit, vssm or gated-cnn; `like` names the card whose sizes and input it takes. `out`
+    keeps the checkpoint, the log and the stacks of slices: run again, it goes on from there.
+    Started by torchrun, all processes train as one, and all but the first return None. Raises
+    BadRequest, UnknownName, BadCohort.
+    """
+    card = template(net, like)
+    label = name or f"my-{like or USUAL[net]}"
+    if not NAME.fullmatch(label):
+        raise BadRequest(f"--name {label}: letters, digits, dots, dashes and underscores")
+    folder = out or Path("pretraining") / label
+    chosen = choose_device(device)
+    settings = settings or PretrainSettings()
+    readers = (WORKERS_GPU if chosen.type == "cuda" else 0) if workers is None else workers
+    settings = replace(settings, precision=choose_precision(precision, chosen))
+    with joined(chosen) as place:
+        chosen = _own(chosen, place)
+        slices = _slices(data, folder, place, settings, on_scan)
+        settings.check(len(slices), place.world)
+        tell = on_event if place.leads else _silent
+        work = _work(card, slices, settings, folder, chosen, place, readers, tell)
+        sizes = check_sizes(card.net, card.sizes, card.title)
+        network = build_net(sizes, card.input.size_px, seed=settings.seed)
+        state = new_state(network, card.dim, settings, chosen)
+        facts = {"net": card.net, "sizes": card.sizes, "slices": len(slices), "data": slices.name}
+        done = resume(state, work, facts)
+        tell(_started(label, card, state, slices, work, done))
+        history = train(state, work, facts)
+        if not place.leads:
+            return None
+        training = outcome.training_facts(slices, settings, history, label)
+        target = registry or Path(FOLDER)
+        paths = outcome.write_encoder(
+            state.moco.network, card, training, slices.patients, target / label
+        )
+        return Pretrained(label, *paths, folder, tuple(history), slices.problems)
+
+
+def template(net: str, like: str = "") -> EncoderCard:
+    """Return the card whose sizes and input a new encoder takes.
+
+    Raises UnknownName for another network, BadCard for a card of another network.
+    """
+    if net not in NETS:
+        raise UnknownName.among("LeCL network", net, NETS, f" ({', '.join(NETS)})")
+    card = find_encoder(like or USUAL[net]).card
+    if card.family != "lecl" or card.net != net:
+        raise BadCard(f"{like} is no card of the LeCL network {net}")
+    return card
+
+
+def _own(device: torch.device, place: Place) -> torch.device:
+    """Give each process of one machine its own GPU."""
+    if device.type != "cuda" or place.world == 1:
+        return device
+    torch.cuda.set_device(place.local_rank)
+    return torch.device("cuda", place.local_rank)
+
+
+def _slices(
+    data: DataRequest,
+    folder: Path,
+    place: Place,
+    settings: PretrainSettings,
+    on_scan: OnScan | None,
+) -> SliceSet:
+    """Find the slices; one process reads the scans, the others find its stacks."""
+    cache = folder / "slices"
+    if place.leads:
+        found = find_slices(data, cache, on_scan)
+    barrier()
+    if not place.leads:
+        found = find_slices(data, cache)
+    if settings.lesion_weight and not found.lesion.any():
+        raise BadRequest(
+            f"{data.root}: no slice has a lesion box; give --lesions FILE, or type "
+            "--lesion-weight 0 for plain MoCo v3"
+        )
+    return thinned(found, settings.others_per_lesion, settings.seed)
+
+
+def _work(  # noqa: PLR0913  the parts of one record
+    card: EncoderCard,
+    slices: SliceSet,
+    settings: PretrainSettings,
+    folder: Path,
+    device: torch.device,
+    place: Place,
+    workers: int,
+    tell: OnPretrain,
+) -> Work:
+    """Put together what the loop needs."""
+    windows = tuple(view.windows_hu[0] for view in choose_views(card))
+    facts = card.input
+    maker = ViewMaker(facts.size_px, windows, find_augmentation(settings.augment))
+    probe = draw_probe(slices, windows[0], facts.size_px, facts.mean, facts.std, settings.seed)
+    return Work(
+        Pairs(slices, maker, settings.seed),
+        probe,
+        settings,
+        facts.mean,
+        facts.std,
+        folder,
+        device,
+        place,
+        workers,
+        tell,
+    )
+
+
+def _started(
+    name: str, card: EncoderCard, state: State, slices: SliceSet, work: Work, done: int
+) -> PretrainStarted:
+    """Say what is about to be trained."""
+    count = sum(part.numel() for part in state.moco.network.parameters())
+    return PretrainStarted(
+        name=name,
+        net=card.net,
+        parameters_m=round(count / 1e6, 2),
+        slices=len(slices),
+        lesion_slices=int(slices.lesion.sum()),
+        patients=len(slices.patients),
+        device=str(work.device),
+        precision=work.settings.precision,
+        processes=work.place.world,
+        steps_per_epoch=len(slices) // work.settings.batch_size,
+        epochs=work.settings.epochs,
+        resumed_after=done,
+        problems=slices.problems,
+    )

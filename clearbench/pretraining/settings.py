@@ -1,0 +1,162 @@
+"""What a pretraining is told, and what it tells while it runs."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from clearbench.errors import BadRequest
+
+BATCH_OF_LR = 256
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Everything that changes the weights; the defaults are the paper's released values.
+
+    `lr` is for a batch of 256 slices and scales with the batch; `batch_size` counts the slices of
+    all processes together.
+    """
+
+    epochs: int = 100
+    batch_size: int = 256
+    lr: float = 1e-4
+    weight_decay: float = 1e-6
+    warmup_epochs: float = 10
+    clip: float = 1.0
+    temperature: float = 1.0
+    lesion_weight: float = 1.0
+    lambda_placement: Literal["inside", "outside"] = "inside"
+    negatives: Literal["all", "other-patients"] = "all"
+    augment: Literal["clear", "ct"] = "clear"
+    momentum: float = 0.99
+    momentum_schedule: Literal["constant", "cosine"] = "cosine"
+    hidden: int = 4096
+    projection: int = 256
+    others_per_lesion: float | None = None
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    seed: int = 0
+
+    def check(self, slices: int, world: int) -> None:
+        """Refuse values that can't be served, for so many slices and processes."""
+        for name in ("epochs", "batch_size", "lr", "temperature", "hidden", "projection"):
+            self._require(name, getattr(self, name) > 0, "must be above 0")
+        for name in ("weight_decay", "lesion_weight", "warmup_epochs", "clip"):
+            self._require(name, getattr(self, name) >= 0, "must be at least 0")
+        for name, known in CHOICES.items():
+            self._require(name, getattr(self, name) in known, f"is one of {', '.join(known)}")
+        self._require("momentum", 0 <= self.momentum < 1, "lies between 0 and 1, without 1")
+        size = "batch_size"
+        self._require(size, self.batch_size % world == 0, f"must be a multiple of {world}")
+        self._require(size, self.batch_size // world >= 2, "must give each process two slices")
+        self._require(
+            size, self.batch_size <= slices, f"must be at most {slices}, the slices to train on"
+        )
+
+    def _require(self, name: str, holds: bool, rule: str) -> None:
+        """Raise BadRequest unless a value keeps its rule; NaN keeps none."""
+        if not holds:
+            raise BadRequest(f"{option(name)} {getattr(self, name)}: {rule}")
+
+    def differs(self, other: dict[str, Any]) -> list[str]:
+        """Name the options in which an earlier run differed."""
+        mine = asdict(self)
+        return [
+            f"{option(field.name)} {other.get(field.name)}"
+            for field in fields(self)
+            if other.get(field.name) != mine[field.name]
+        ]
+
+
+CHOICES = {
+    "lambda_placement": ("inside", "outside"),
+    "negatives": ("all", "other-patients"),
+    "augment": ("clear", "ct"),
+    "momentum_schedule": ("constant", "cosine"),
+    "precision": ("float32", "bfloat16", "float16"),
+}
+
+
+def option(name: str) -> str:
+    """Write a field as the option that sets it."""
+    return f"--{name.replace('_', '-')}"
+
+
+def lr_at(settings: PretrainSettings, epoch: float) -> float:
+    """Return the learning rate: linear warm-up, then half a cosine to 0."""
+    peak = settings.lr * settings.batch_size / BATCH_OF_LR
+    warm = min(settings.warmup_epochs, settings.epochs)
+    if epoch < warm:
+        return peak * epoch / warm
+    left = (epoch - warm) / max(settings.epochs - warm, 1e-9)
+    return peak * 0.5 * (1 + math.cos(math.pi * min(left, 1.0)))
+
+
+def momentum_at(settings: PretrainSettings, epoch: float) -> float:
+    """Return the momentum coefficient: constant, or half a cosine up to 1."""
+    if settings.momentum_schedule == "constant":
+        return settings.momentum
+    return 1 - 0.5 * (1 + math.cos(math.pi * epoch / settings.epochs)) * (1 - settings.momentum)
+
+
+@dataclass(frozen=True)
+class EpochFacts:
+    """One finished epoch: loss, learning rate, speed, and how the features look.
+
+    `knn` is the balanced accuracy of a k-NN probe over other patients' slices (`chance` beside
+    it), None where it can't be asked. `spread` is about 1 for features in all directions, and near
+    0 when they have collapsed to one.
+    """
+
+    epoch: int
+    loss: float
+    lr: float
+    momentum: float
+    slices_per_s: float
+    seconds: float
+    knn: float | None
+    chance: float | None
+    spread: float
+
+
+@dataclass(frozen=True)
+class PretrainStarted:
+    """What is about to be trained."""
+
+    name: str
+    net: str
+    parameters_m: float
+    slices: int
+    lesion_slices: int
+    patients: int
+    device: str
+    precision: str
+    processes: int
+    steps_per_epoch: int
+    epochs: int
+    resumed_after: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One step of an epoch."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    lr: float
+    slices_per_s: float
+
+
+@dataclass(frozen=True)
+class Collapsed:
+    """The alarm: features have lost nearly all of their variance."""
+
+    epoch: int
+    spread: float
+
+
+PretrainEvent = PretrainStarted | StepDone | EpochFacts | Collapsed
+OnPretrain = Callable[[PretrainEvent], None]

@@ -1,0 +1,162 @@
+"""A cohort's scans → stacks of HU slices that training reads at random, and their lesions."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clearbench.cohort.table import Cohort, ScanRow, read_cohort
+from clearbench.datasets.deeplesion import is_deeplesion, read_deeplesion
+from clearbench.datasets.lesion_table import LESIONS_FILE, Lesion, read_lesions
+from clearbench.datasets.slice_sets import SliceRow, SliceSet, slice_set, why_no_box
+from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
+from clearbench.errors import BadRequest, UnknownName
+from clearbench.scans.slices import Source, source_signature
+from clearbench.store.folder import write_whole
+
+COHORT_FILE = "cohort.csv"
+ALL = "all"
+
+OnScan = Callable[[int, int], None]
+Lesions = Mapping[tuple[str, int], Sequence[Lesion]]
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """What to train on: a DeepLesion folder, a cohort table, or a folder that holds cohort.csv.
+
+    `split` is a value of the cohort's column "split" ("" takes "train" where there is such a
+    column), or "all".
+    """
+
+    root: Path
+    lesions: Path | None = None
+    split: str = ""
+    workers: int = 1
+
+
+def find_slices(request: DataRequest, cache: Path, on_scan: OnScan | None = None) -> SliceSet:
+    """List the slices to train on; a cohort's scans are read once, into stacks under `cache`.
+
+    What can't be read is named in the problems and left out. Raises BadRequest or BadCohort for
+    another folder, a wrong column, or if nothing is left.
+    """
+    root = request.root
+    if root.is_dir() and is_deeplesion(root):
+        return read_deeplesion(root, request.split or "train")
+    table = root / COHORT_FILE if root.is_dir() else root
+    if not table.is_file():
+        raise BadRequest(
+            f"{root}: no DL_info.csv (DeepLesion) and no {COHORT_FILE} there; give a cohort table "
+            "(`clearbench cohort build` makes one)"
+        )
+    cohort = read_cohort(table)
+    rows = _side(cohort, request.split)
+    place = request.lesions or table.with_name(LESIONS_FILE)
+    lesions: Lesions = {}
+    problems: list[str] = []
+    if request.lesions is not None or place.is_file():
+        lesions, faults = read_lesions(place, {row.scan_id for row in rows})
+        problems += faults
+    slices = list(_stacked(rows, lesions, cache, request.workers, problems, on_scan))
+    return slice_set(cohort.name, cache, slices, problems)
+
+
+def _side(cohort: Cohort, split: str) -> list[ScanRow]:
+    """Return the scans of one split, the training side unless another is named."""
+    values = cohort.column("split")
+    if split == ALL or (not split and not values):
+        return cohort.rows()
+    wanted = split or "train"
+    known = sorted({value for value in values if value})
+    if wanted not in known:
+        raise UnknownName.among(
+            f"split of cohort {cohort.name}", wanted, known, f" ({', '.join([*known, ALL])})"
+        )
+    return [row for row, value in zip(cohort.rows(), values, strict=True) if value == wanted]
+
+
+def _stacked(
+    rows: Sequence[ScanRow],
+    lesions: Lesions,
+    cache: Path,
+    workers: int,
+    problems: list[str],
+    on_scan: OnScan | None,
+) -> Iterator[SliceRow]:
+    """Read the scans that have no stack yet; yield every slice of every stack."""
+    stacks = {row.scan_id: _stack_file(row, cache) for row in rows}
+    missing = [row for row in rows if not stacks[row.scan_id].is_file()]
+    tasks = [
+        ReadTask(row.scan_id, row.patient_id, Source(row.path, row.series_id), Path("none"))
+        for row in missing
+    ]
+    for done, read in enumerate(read_ahead(tasks, workers), start=1):
+        reason = _keep(read, stacks[read.task.scan_id])
+        problems += [f"{read.task.scan_id}: {reason}"] if reason else []
+        if on_scan is not None:
+            on_scan(done, len(tasks))
+    for row in rows:
+        if stacks[row.scan_id].is_file():
+            yield from _slices(row, stacks[row.scan_id], lesions, problems)
+
+
+def _stack_file(row: ScanRow, cache: Path) -> Path:
+    """Return where a scan's stack lies; another source, another name."""
+    signature = source_signature(row.path) if row.path.exists() else "none"
+    return cache / f"{row.scan_id}-{signature[:12]}.npy"
+
+
+def _keep(read: ReadScan, target: Path) -> str:
+    """Write one scan's stack; returns why it can't be trained on, if so."""
+    if read.scan is None:
+        return read.reason
+    if read.scan.windows:
+        return "images that were windowed before; LeCL needs HU"
+    pixels = np.rint(read.scan.pixels).astype(np.int16)
+    index = read.scan.slice_index
+    write_whole(target.with_suffix(".index.npy"), lambda draft: _save(draft, index))
+    write_whole(target, lambda draft: _save(draft, pixels))
+    return ""
+
+
+def _save(path: Path, array: "np.ndarray[tuple[int, ...], np.dtype[np.integer]]") -> None:
+    """Write an array under just this name."""
+    with path.open("wb") as file:
+        np.save(file, array)
+
+
+def _slices(row: ScanRow, stack: Path, lesions: Lesions, problems: list[str]) -> Iterator[SliceRow]:
+    """Yield the slices of one stack with their boxes; say which boxes are refused."""
+    shape = np.load(stack, mmap_mode="r").shape
+    places = {int(index): place for place, index in enumerate(_indices(stack))}
+    wanted = {index for scan, index in lesions if scan == row.scan_id}
+    problems += [
+        f"{row.scan_id}: a lesion in slice {index}, and it has no such slice"
+        for index in sorted(wanted - set(places))
+    ]
+    for index, place in places.items():
+        found = lesions.get((row.scan_id, index), ())
+        reasons = [why_no_box(lesion.box, shape[2], shape[1]) for lesion in found]
+        problems += [f"{row.scan_id}, slice {index}: box {reason}" for reason in reasons if reason]
+        sound = [lesion for lesion, reason in zip(found, reasons, strict=True) if not reason]
+        if found and not sound:
+            continue
+        labels = {lesion.label for lesion in sound}
+        yield SliceRow(
+            patient=row.patient_id,
+            file=os.fspath(stack.name),
+            row=place,
+            boxes=tuple(lesion.box for lesion in sound),
+            label=labels.pop() if len(labels) == 1 else "",
+        )
+
+
+def _indices(stack: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.integer]]":
+    """Return the slice index of each row of a stack."""
+    found: np.ndarray[tuple[int, ...], np.dtype[np.integer]] = np.load(
+        stack.with_suffix(".index.npy")
+    )
+    return found
