@@ -10,9 +10,25 @@ from clearbench import pipeline
 from clearbench.board.tables import Board, leaderboard
 from clearbench.datasets.synthetic import write_cohort
 from clearbench.engines.events import EmbedReport, OnEvent
+from clearbench.pretraining.run import pretrain
+from clearbench.pretraining.settings import OnPretrain, PretrainSettings
+from clearbench.pretraining.stacks import DataRequest
 from clearbench.store.feature_store import FeatureStore
 
 ENCODERS = ("efficientnet-lite0", "random-vit-tiny")
+OWN = "lecl-demo"  # trained here, on the training patients alone
+NET, LIKE = "gated-cnn", "lecl-gated-cnn-mini"
+PRETRAINING = PretrainSettings(
+    epochs=10,
+    batch_size=64,
+    lr=4e-3,
+    weight_decay=1e-4,
+    warmup_epochs=1,
+    temperature=0.2,
+    hidden=512,
+    projection=128,
+    augment="ct",
+)
 TASKS = ("synthetic-lesion-location", "synthetic-lung-disease", "synthetic-stage")
 SQL = (
     "SELECT a.patient_id, a.scan_id, a.slice_index, a.view, round(a.weight, 3) AS attention, "
@@ -29,6 +45,7 @@ class DemoSteps:
     """Who hears of each step."""
 
     on_scan: Callable[[int, int], None]
+    on_pretrain: OnPretrain
     on_embed: OnEvent
     on_head: Callable[[str, int, int], None]
 
@@ -39,22 +56,27 @@ class Demo:
 
     cohort: Path
     store: Path
+    card: Path
     report: EmbedReport
     boards: tuple[Board, ...]
     answer: pa.Table
 
 
 def run_demo(out: Path, steps: DemoSteps) -> Demo:
-    """Write the synthetic cohort, embed it, train heads, and ask one question in SQL.
+    """Write the synthetic cohort, pretrain, embed, train heads, and ask one question in SQL.
 
     A second run goes on from what the first left.
     """
     cohort = write_cohort(out / "cohort", on_event=steps.on_scan)
-    store = out / "store"
-    report = pipeline.embed(cohort, ENCODERS, store=store, on_event=steps.on_embed)
+    store, registry = out / "store", out / "registry"
+    card = _own_encoder(cohort, out / "lecl", registry, steps.on_pretrain)
+    models = (*ENCODERS, OWN)
+    report = pipeline.embed(
+        cohort, models, store=store, registry=[registry], on_event=steps.on_embed
+    )
     pipeline.evaluate(
         TASKS,
-        ENCODERS,
+        models,
         seeds=1,
         store=store,
         on_step=lambda step: steps.on_head(
@@ -62,4 +84,23 @@ def run_demo(out: Path, steps: DemoSteps) -> Demo:
         ),
     )
     boards = leaderboard([store / "results"], published=False)
-    return Demo(cohort, store, report, tuple(boards), FeatureStore(store).table(SQL))
+    return Demo(cohort, store, card, report, tuple(boards), FeatureStore(store).table(SQL))
+
+
+def _own_encoder(cohort: Path, out: Path, registry: Path, on_event: OnPretrain) -> Path:
+    """Train the demo's own encoder on the patients of the side "train", unless it is there."""
+    card = registry / f"{OWN}.toml"
+    if not card.is_file():
+        pretrain(
+            NET,
+            DataRequest(cohort, split="train"),
+            settings=PRETRAINING,
+            name=OWN,
+            like=LIKE,
+            out=out,
+            registry=registry,
+            device="cpu",
+            precision="float32",
+            on_event=on_event,
+        )
+    return card

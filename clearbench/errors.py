@@ -11,6 +11,7 @@
   + WeightsUnavailable (RuntimeError)    weights that are missing, refused or not the expected ones
   + MissingExtra      (ImportError)      an optional package; names the pip command
   + UnreadableScan    (ValueError)       one scan can't be read; the others go on   (exit code 1)
+  + TrainingDiverged  (RuntimeError)     the loss is no number any more               (exit code 1)
   + StorageFull       (OSError)          the disk refused a write                   (exit code 1)
 
 Each message says what, where and what to do.
@@ -73,6 +74,12 @@ class MissingExtra(ClearbenchError, ImportError):
 
 class UnreadableScan(ClearbenchError, ValueError):
     """One scan can't be read; the others go on."""
+
+    exit_code = 1
+
+
+class TrainingDiverged(ClearbenchError, RuntimeError):
+    """Pretraining has lost its way; the last checkpoint is kept."""
 
     exit_code = 1
 

@@ -1,14 +1,14 @@
 """Leaderboards and evaluations, as a person sees them."""
 
 from collections.abc import Sequence
-from types import TracebackType
 
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 from rich.table import Table
 
 from clearbench.board.tables import INTERVAL_NOTE, Board, number
 from clearbench.display.console import err, out, say, warn
+from clearbench.display.progress import Bar
 
 
 def show_boards(boards: Sequence[Board]) -> None:
@@ -46,39 +46,16 @@ def show_boards(boards: Sequence[Board]) -> None:
         say("no results yet; make some: clearbench evaluate --task NAME")
 
 
-class EvaluationProgress:
+class EvaluationProgress(Bar):
     """Show how far an evaluation is: a bar on a terminal, else a line per head."""
 
     def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=32),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} heads ·"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=err,
-            transient=True,
-            disable=not err.is_terminal,
-        )
-
-    def __enter__(self) -> "EvaluationProgress":
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
+        super().__init__(TextColumn("{task.completed:.0f}/{task.total:.0f} heads ·"))
 
     def __call__(self, name: str, done: int, total: int) -> None:
         """Show that `done` of `total` heads of one evaluation are trained."""
         if done == 1:
-            for task in self._bar.task_ids:
-                self._bar.remove_task(task)
-            self._bar.add_task(name, total=total)
-        self._bar.update(self._bar.task_ids[-1], completed=done)
+            self.begin(name, total)
+        self.move(done)
         if done == total and not err.is_terminal:
-            warn(f"{name}: {total} heads trained")
+            warn(f"{name}: {total} {'head' if total == 1 else 'heads'} trained")

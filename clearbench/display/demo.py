@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-
-from rich.progress import Progress
 
 from clearbench.demo import SQL, Demo, DemoSteps
 from clearbench.display.boards import EvaluationProgress, show_boards
-from clearbench.display.console import err, out, say, show_rows, warn
+from clearbench.display.console import out, say, show_rows, warn
 from clearbench.display.embedding import EmbedProgress
+from clearbench.display.pretraining import PretrainProgress
+from clearbench.display.progress import Bar
 
 WHAT_IT_IS = (
     "This is a test of the plumbing on a synthetic cohort (drawn by a computer, seeded): it shows "
@@ -23,11 +24,14 @@ def show_demo(run: Callable[[Path, DemoSteps], Demo], folder: Path) -> None:
     start = time.monotonic()
     warn(WHAT_IT_IS)
     warn(
-        f"1 · drawing 60 synthetic patients under {folder / 'cohort'}, embedding and evaluating "
-        f"under {folder / 'store'}"
+        f"drawing 60 synthetic patients under {folder / 'cohort'}; training a small LeCL encoder "
+        f"on 36 of them under {folder / 'lecl'}; embedding and evaluating under {folder / 'store'}"
     )
-    with Drawing() as drawing, EmbedProgress() as embedding, EvaluationProgress() as heads:
-        demo = run(folder, DemoSteps(drawing, embedding, heads))
+    steps = DemoSteps(Drawing(), PretrainProgress(), EmbedProgress(), EvaluationProgress())
+    with ExitStack() as shown:
+        for bar in vars(steps).values():
+            shown.enter_context(bar)
+        demo = run(folder, steps)
     show_boards(demo.boards)
     out.print(
         "\n[bold]One question in SQL:[/] the slices that decide the disease, for ill patients"
@@ -46,24 +50,13 @@ def show_demo(run: Callable[[Path, DemoSteps], Demo], folder: Path) -> None:
         say(f"  {line}")
 
 
-class Drawing:
+class Drawing(Bar):
     """A bar for the drawing of scans; without a terminal one line at the end."""
-
-    def __init__(self) -> None:
-        self._bar = Progress(console=err, transient=True, disable=not err.is_terminal)
-
-    def __enter__(self) -> "Drawing":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
         """Show that `done` of `total` scans are drawn."""
-        if not self._bar.task_ids:
-            self._bar.start()
-            self._bar.add_task("drawing scans", total=total)
-        self._bar.update(self._bar.task_ids[0], completed=done)
+        if done == 1:
+            self.begin("drawing scans", total)
+        self.move(done)
         if done == total:
-            self._bar.stop()
             warn(f"{total} synthetic scans drawn")

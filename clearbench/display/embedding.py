@@ -3,46 +3,24 @@
 import os
 import time
 from collections import Counter
-from types import TracebackType
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TextColumn
 
 from clearbench.display.console import err, out, say, show_list, warn
+from clearbench.display.progress import Bar
 from clearbench.display.scans import show_left_out
 from clearbench.engines.events import EmbedReport, EmbedStarted, EncoderRun, ScanOutcome
 
 
-class EmbedProgress:
+class EmbedProgress(Bar):
     """Show events as they come: a bar on a terminal, else one line a scan on standard error."""
 
     def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("embedding"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TextColumn("scans · {task.fields[rate]} slices/s ·"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("left"),
-            console=err,
-            transient=True,
-            disable=not err.is_terminal,
-        )
+        super().__init__(MofNCompleteColumn(), TextColumn("scans · {task.fields[rate]} slices/s ·"))
         self._start = time.monotonic()
         self._slices = 0
         self._done = 0
         self._total = 0
-
-    def __enter__(self) -> "EmbedProgress":
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def __call__(self, event: EmbedStarted | ScanOutcome) -> None:
         """Show one event."""
@@ -58,9 +36,7 @@ class EmbedProgress:
             f"{event.encoder} · {event.dim}-d · views {views} · {event.precision} on "
             f"{event.device} · features {event.fingerprint[:8]}"
         )
-        for task in self._bar.task_ids:
-            self._bar.remove_task(task)
-        self._bar.add_task("embedding", total=event.scans, rate="–")
+        self.begin("embedding", event.scans, rate="–")
         self._start, self._slices, self._done, self._total = time.monotonic(), 0, 0, event.scans
 
     def _finished(self, event: ScanOutcome) -> None:
@@ -70,7 +46,7 @@ class EmbedProgress:
         seconds = max(time.monotonic() - self._start, 1e-9)
         rate = f"{self._slices / seconds:.1f}"
         if err.is_terminal:
-            self._bar.update(self._bar.task_ids[-1], completed=self._done, rate=rate)
+            self.move(self._done, rate=rate)
         else:
             more = event.reason or "; ".join(event.problems)
             warn(

@@ -1,48 +1,28 @@
 """Pretraining, as a person sees it: a bar with loss and rate, a line an epoch, what was written."""
 
-from types import TracebackType
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 
-from clearbench.display.console import err, say, show_list, warn
+from clearbench.display.console import say, show_list, warn
+from clearbench.display.progress import Bar
 
 SHOWN = 10
 
 
-class PretrainProgress:
+class PretrainProgress(Bar):
     """Show events as they come: a bar on a terminal, and one line an epoch everywhere."""
 
     def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=32),
-            TextColumn("{task.fields[facts]}"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=err,
-            transient=True,
-            disable=not err.is_terminal,
-        )
-        self._task = self._bar.add_task("reading", total=None, facts="")
+        super().__init__(TextColumn("{task.fields[facts]} ·"))
         self._epochs = 0
-
-    def __enter__(self) -> "PretrainProgress":
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def scanned(self, done: int, total: int) -> None:
         """Count scans that were read into stacks."""
-        self._bar.update(self._task, completed=done, total=total, facts=f"{done}/{total} scans ·")
-        if not err.is_terminal and done == total:
+        if done == 1:
+            self.begin("reading", total, facts="")
+        self.move(done, facts=f"{done}/{total} scans")
+        if done == total:
             warn(f"{total} scans read")
 
     def __call__(self, event: Any) -> None:
@@ -70,17 +50,15 @@ class PretrainProgress:
             warn(f"going on after epoch {event.resumed_after} of {event.epochs}")
         self._epochs = event.epochs
         total = event.epochs * event.steps_per_epoch
-        done = event.resumed_after * event.steps_per_epoch
-        self._bar.update(self._task, description="training", total=total, completed=done, facts="")
+        self.begin("training", total, event.resumed_after * event.steps_per_epoch, facts="")
 
     def _step(self, event: Any) -> None:
         """Move the bar."""
         facts = (
             f"epoch {event.epoch}/{self._epochs} · loss {event.loss:.3f} · lr {event.lr:.1e} · "
-            f"{event.slices_per_s:.1f} slices/s ·"
+            f"{event.slices_per_s:.1f} slices/s"
         )
-        done = (event.epoch - 1) * event.steps + event.step
-        self._bar.update(self._task, completed=done, facts=facts)
+        self.move((event.epoch - 1) * event.steps + event.step, facts=facts)
 
     def _epoch(self, event: Any) -> None:
         """Write one line."""

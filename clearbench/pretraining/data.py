@@ -93,6 +93,7 @@ def loader(pairs: Pairs, order: EpochOrder, workers: int) -> "DataLoader[Batch]"
     return DataLoader(
         pairs,  # type: ignore[arg-type]  # collate makes batches of its items
         batch_sampler=order,
+        generator=torch.Generator(),  # its own, so that torch's is left alone
         num_workers=workers,
         collate_fn=collate,
         worker_init_fn=_settle,

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from clearbench.encoders.encoder import DTYPES
 from clearbench.encoders.weights import read_checkpoint
-from clearbench.errors import BadRequest, UnreadableScan
+from clearbench.errors import BadRequest, TrainingDiverged
 from clearbench.pretraining.data import Batch, EpochOrder, Pairs, loader
 from clearbench.pretraining.distributed import Place, barrier, with_global_norms
 from clearbench.pretraining.moco import LossFacts, MoCo
@@ -115,7 +115,7 @@ def resume(state: State, work: Work, net: dict[str, Any]) -> int:
 def train(state: State, work: Work, net: dict[str, Any]) -> list[EpochFacts]:
     """Train the epochs that are not done; a checkpoint follows each.
 
-    Raises UnreadableScan if the loss is no number any more, and keeps the last checkpoint.
+    Raises TrainingDiverged if the loss is no number any more, and keeps the last checkpoint.
     """
     settings, place = work.settings, work.place
     model: nn.Module = state.moco
@@ -149,14 +149,14 @@ def _epoch(model: nn.Module, state: State, work: Work, batches: Any, epoch: int)
     start = time.perf_counter()
     for step, batch in enumerate(batches):
         at = epoch + step / steps
-        loss = _step(model, state, work, batch, at)
+        loss = train_step(model, state, work, batch, at)
         losses.append(loss)
         rate = (step + 1) * work.settings.batch_size / (time.perf_counter() - start)
         work.on_event(StepDone(epoch + 1, step + 1, steps, loss, lr_at(work.settings, at), rate))
     return math.fsum(losses) / len(losses)
 
 
-def _step(model: nn.Module, state: State, work: Work, batch: Batch, epoch: float) -> float:
+def train_step(model: nn.Module, state: State, work: Work, batch: Batch, epoch: float) -> float:
     """Train one batch; returns its loss, the mean over all processes' slices."""
     settings, device = work.settings, work.device
     for group in state.optimiser.param_groups:
@@ -173,7 +173,7 @@ def _step(model: nn.Module, state: State, work: Work, batch: Batch, epoch: float
         )
     value = _mean_over_processes(loss.detach())
     if not math.isfinite(value):
-        raise UnreadableScan(
+        raise TrainingDiverged(
             f"the loss is {value} in epoch {int(epoch) + 1}; the last checkpoint is kept. Lower "
             "--lr, raise --temperature, or use --precision float32"
         )
