@@ -234,7 +234,7 @@ def measure(quick: bool) -> str:
             "## One training step",
             "",
             "The step: two views made from 512 × 512 HU slices, base and momentum encoder, heads "
-            "of 4096, loss, AdamW. The bare network: forward + backward of the same number of images, "
+            "of 4096, loss, AdamW. The bare network: forward + backward of as many images, "
             "without the momentum encoder's forward pass.",
             "",
             "| network | precision | batch | step, slices/s | bare, slices/s | step / bare |",

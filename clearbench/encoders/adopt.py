@@ -208,13 +208,13 @@ def _count(state: Mapping[str, Tensor], pattern: str) -> int:
     found = {int(match[1]) for key in state if (match := re.match(pattern, key))}
     if not found:
         raise KeyError(pattern)
-    return max(found) + 1
+    return len(found)
 
 
 def _depths(state: Mapping[str, Tensor], pattern: str) -> list[int]:
     """Count the blocks of each stage that keys number."""
-    found = [(int(m[1]), int(m[2])) for key in state if (m := re.match(pattern, key))]
+    found = {(int(m[1]), int(m[2])) for key in state if (m := re.match(pattern, key))}
     if not found:
         raise KeyError(pattern)
-    stages = max(stage for stage, _ in found) + 1
-    return [1 + max(block for at, block in found if at == stage) for stage in range(stages)]
+    stages = {stage for stage, _ in found}
+    return [len({block for at, block in found if at == stage}) for stage in sorted(stages)]
