@@ -23,11 +23,13 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/embedding.py -o benchmarks/reports/embedding.md
 	$(BIN)/python benchmarks/memory.py -o benchmarks/reports/memory.md
+	$(BIN)/python benchmarks/networks.py -o benchmarks/reports/networks.md
 
 # What is too long for CI; its reports are committed.
 nightly: $(READY)
 	$(BIN)/python -m pytest -q -m "slow and not weights and not gpu"
 	$(BIN)/python benchmarks/precision.py -o benchmarks/reports/precision.md
+	$(BIN)/python benchmarks/lecl.py -o benchmarks/reports/lecl.md
 
 # Generated parts of the README and the leaderboard, made fresh.
 board: $(READY)

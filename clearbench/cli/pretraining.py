@@ -80,7 +80,7 @@ def pretrain(
         float, typer.Option("--lesion-weight", help="λ of the loss; 0 is plain MoCo v3.")
     ] = 1.0,
     lambda_placement: Annotated[
-        str, typer.Option("--lambda", help="λ inside or outside of the exponential.")
+        str, typer.Option("--lambda-placement", help="λ inside or outside of the exponential.")
     ] = "inside",
     negatives: Annotated[
         str,

@@ -34,7 +34,7 @@ def read_lesions(
     for name in COLUMNS:
         if name not in table.column_names:
             raise BadCohort(
-                f"{path}: no column {name}{suggestion(name, table.column_names)} "
+                f"{path}: no column {name}{suggestion(name, table.column_names) or '.'} "
                 f"A lesion table has {', '.join(COLUMNS)}, and {LABEL} if you like"
             )
     found: dict[tuple[str, int], list[Lesion]] = defaultdict(list)

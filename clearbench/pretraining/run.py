@@ -70,6 +70,7 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
     settings = replace(settings, precision=choose_precision(precision, chosen))
     with joined(chosen) as place:
         chosen = _own(chosen, place)
+        settings.check(world=place.world)
         slices = _slices(data, folder, place, settings, on_scan)
         settings.check(len(slices), place.world)
         tell = on_event if place.leads else _silent

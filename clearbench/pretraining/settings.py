@@ -37,8 +37,8 @@ class PretrainSettings:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     seed: int = 0
 
-    def check(self, slices: int, world: int) -> None:
-        """Refuse values that can't be served, for so many slices and processes."""
+    def check(self, slices: int | None = None, world: int = 1) -> None:
+        """Refuse values that can't be served, for so many slices (if known) and processes."""
         for name in ("epochs", "batch_size", "lr", "temperature", "hidden", "projection"):
             self._require(name, getattr(self, name) > 0, "must be above 0")
         for name in ("weight_decay", "lesion_weight", "warmup_epochs", "clip"):
@@ -49,9 +49,9 @@ class PretrainSettings:
         size = "batch_size"
         self._require(size, self.batch_size % world == 0, f"must be a multiple of {world}")
         self._require(size, self.batch_size // world >= 2, "must give each process two slices")
-        self._require(
-            size, self.batch_size <= slices, f"must be at most {slices}, the slices to train on"
-        )
+        if slices is not None:
+            rule = f"must be at most {slices}, the slices to train on"
+            self._require(size, self.batch_size <= slices, rule)
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
         """Raise BadRequest unless a value keeps its rule; NaN keeps none."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from clearbench.cohort.table import Cohort, ScanRow, read_cohort
-from clearbench.datasets.deeplesion import is_deeplesion, read_deeplesion
+from clearbench.datasets.deeplesion import TABLE, is_deeplesion, read_deeplesion
 from clearbench.datasets.lesion_table import LESIONS_FILE, Lesion, read_lesions
 from clearbench.datasets.slice_sets import SliceRow, SliceSet, slice_set, why_no_box
 from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
@@ -43,7 +43,7 @@ def find_slices(request: DataRequest, cache: Path, on_scan: OnScan | None = None
     What can't be read is named in the problems and left out. Raises BadRequest or BadCohort for
     another folder, a wrong column, or if nothing is left.
     """
-    root = request.root
+    root = request.root.parent if request.root.name == TABLE else request.root
     if root.is_dir() and is_deeplesion(root):
         return read_deeplesion(root, request.split or "train")
     table = root / COHORT_FILE if root.is_dir() else root
