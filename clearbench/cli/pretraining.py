@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from clearbench.cli.options import Store, store_path
+
 
 def add_to(app: typer.Typer) -> None:
     """Add this command."""
@@ -61,6 +63,7 @@ def pretrain(
     registry: Annotated[
         Path, typer.Option("--registry", help="The folder for the new card and its weights.")
     ] = Path("registry"),
+    store: Store = None,
     epochs: Annotated[int, typer.Option("--epochs", help="Passes over the slices.")] = 100,
     batch_size: Annotated[
         int, typer.Option("--batch-size", help="Slices of all processes together.")
@@ -152,7 +155,7 @@ def pretrain(
     with PretrainProgress() as progress:
         done = run(
             net,
-            DataRequest(data, lesions, split),
+            DataRequest(data, lesions, split, store_path(store)),
             settings=settings,
             name=name,
             like=like,

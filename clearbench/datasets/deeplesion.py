@@ -42,11 +42,15 @@ def read_deeplesion(root: Path, split: str = "train") -> SliceSet:
     if split not in (*SPLITS.values(), "all"):
         raise BadCohort(f"--split {split}: DeepLesion has {', '.join(SPLITS.values())}, or all")
     rows = _read(root)
-    chosen = [row for row in rows if split in ("all", SPLITS.get(row["Train_Val_Test"] or "", ""))]
+    chosen = [
+        row for row in rows if split in ("all", SPLITS.get(_whole(row["Train_Val_Test"]), ""))
+    ]
     if not chosen:
         raise BadCohort(f"{root / TABLE}: no row of the split {split}")
     problems: list[str] = []
     lesions = _lesions(chosen, root, problems)
+    for row in rows:  # a slice annotated on another side is none without a lesion
+        lesions.setdefault(_path(row), [])
     patients = {_series(row): row["Patient_index"] or "" for row in chosen}
     slices = list(_slices(root / IMAGES, patients, lesions))
     return slice_set("deeplesion", root / IMAGES, slices, problems)
@@ -72,17 +76,26 @@ def _series(row: Row) -> str:
     return (row["File_name"] or "").rpartition("_")[0]
 
 
+def _path(row: Row) -> str:
+    """Return where a row's PNG lies under Images_png."""
+    return f"{_series(row)}/{(row['File_name'] or '').rpartition('_')[2]}"
+
+
+def _whole(text: str | None) -> str:
+    """Write 1.0 as 1, as a column with gaps may hold it."""
+    return (text or "").removesuffix(".0")
+
+
 def _lesions(rows: list[Row], root: Path, problems: list[str]) -> dict[str, list[Row]]:
     """Gather the sound rows by the path of their PNG; say what is wrong with the others."""
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        name = row["File_name"] or ""
-        path = f"{_series(row)}/{name.rpartition('_')[2]}"
+        path = _path(row)
         reason = _box_fault(row)
         if not (root / IMAGES / path).is_file():
             problems.append(f"{IMAGES}/{path}: missing")
         elif reason:
-            problems.append(f"{name}: box {reason}")
+            problems.append(f"{row['File_name']}: box {reason}")
             found.setdefault(path, [])
         else:
             found[path].append(row)
@@ -93,7 +106,7 @@ def _box_fault(row: Row) -> str:
     """Say what is wrong with a row's box; empty if nothing is."""
     sides = _numbers(row["Image_size"])
     box = _numbers(row["Bounding_boxes"])
-    if len(sides) != 2 or len(box) != 4:
+    if len(sides) != 2 or len(box) != 4 or not all(side > 0 for side in sides):
         return f"not readable ({row['Bounding_boxes']} in an image of {row['Image_size']})"
     return why_no_box(box, int(sides[0]), int(sides[1]))
 
@@ -112,14 +125,14 @@ def _slices(
     """List every PNG of the chosen series; one whose box was refused is left out."""
     for series in sorted(patients):
         folder = images / series
-        names = sorted(path.name for path in folder.glob("*.png")) if folder.is_dir() else []
+        names = sorted(path.name for path in folder.glob("[!.]*.png"))
         for name in names:
             path = f"{series}/{name}"
             rows = lesions.get(path)
             if rows == []:
                 continue
             boxes = tuple(_box(row) for row in rows or ())
-            types = {TYPES.get(row["Coarse_lesion_type"] or "", "") for row in rows or ()}
+            types = {TYPES.get(_whole(row["Coarse_lesion_type"]), "") for row in rows or ()}
             label = types.pop() if len(types) == 1 else ""
             yield SliceRow(patients[series], path, boxes=boxes, label=label)
 

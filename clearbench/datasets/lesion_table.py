@@ -22,13 +22,15 @@ class Lesion:
     label: str = ""
 
 
-def read_lesions(
-    path: Path, scan_ids: Collection[str]
-) -> tuple[dict[tuple[str, int], list[Lesion]], tuple[str, ...]]:
+Lesions = dict[str, dict[int, list[Lesion]]]  # by scan_id and slice index
+
+
+def read_lesions(path: Path, scan_ids: Collection[str]) -> tuple[Lesions, tuple[str, ...]]:
     """Return the lesions by scan and slice index, and what is wrong with rows left out.
 
-    An optional column `site` labels them (for the k-NN probe). Raises BadCohort for a wrong
-    column, or if no row belongs to these scans.
+    `scan_ids` are all of the cohort's. An optional column `site` labels lesions (for the k-NN
+    probe). A box without numbers is kept, so that its slice is not taken for one without a lesion.
+    Raises BadCohort for a wrong column, or if no row belongs to the cohort.
     """
     table = read_table(path)
     for name in COLUMNS:
@@ -37,17 +39,26 @@ def read_lesions(
                 f"{path}: no column {name}{suggestion(name, table.column_names) or '.'} "
                 f"A lesion table has {', '.join(COLUMNS)}, and {LABEL} if you like"
             )
-    found: dict[tuple[str, int], list[Lesion]] = defaultdict(list)
-    problems, strange = [], 0
+    found: Lesions = defaultdict(lambda: defaultdict(list))
+    problems = []
     for number, row in enumerate(table.to_pylist(), start=2):
-        try:
-            x1, y1, x2, y2 = (float(row[name]) for name in COLUMNS[2:])
-            index = int(row["slice_index"])
-        except (TypeError, ValueError):
-            problems.append(f"{path.name}, line {number}: slice_index and box need numbers")
-            continue
-        strange += row["scan_id"] not in scan_ids
-        found[str(row["scan_id"]), index].append(Lesion((x1, y1, x2, y2), row.get(LABEL) or ""))
-    if strange and strange + len(problems) == table.num_rows:
-        raise BadCohort(f"{path}: none of its scan_id is in the cohort")
+        index = number_in(row["slice_index"])
+        if row["scan_id"] not in scan_ids:
+            problems.append(f"{path.name}, line {number}: no scan {row['scan_id'] or '(blank)'}")
+        elif not index.is_integer():
+            problems.append(f"{path.name}, line {number}: slice_index is no whole number")
+        else:
+            x1, y1, x2, y2 = (number_in(row[name]) for name in COLUMNS[2:])
+            lesion = Lesion((x1, y1, x2, y2), row.get(LABEL) or "")
+            found[row["scan_id"]][int(index)].append(lesion)
+    if not found:
+        raise BadCohort(f"{path}: none of its rows is a lesion of this cohort ({problems[0]})")
     return found, tuple(problems)
+
+
+def number_in(text: str | None) -> float:
+    """Read one number; NaN if it is none."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")

@@ -101,9 +101,9 @@ def _because(problems: Sequence[str]) -> str:
 
 def thinned(slices: SliceSet, others_per_lesion: float | None, seed: int) -> SliceSet:
     """Keep every lesion slice, and at most so many others per lesion slice, drawn once."""
-    if others_per_lesion is None:
-        return slices
     lesion = slices.lesion
+    if others_per_lesion is None or not lesion.any():
+        return slices
     others = np.flatnonzero(~lesion)
     wanted = int(lesion.sum() * others_per_lesion)
     if wanted >= len(others):

@@ -12,26 +12,40 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from clearbench.datasets.slice_sets import SliceSet
+from clearbench.errors import UnreadableScan
 from clearbench.pretraining.views import ViewMaker
 from clearbench.scans.images import read_hu_image
 
 OPEN_STACKS = 64
+MOST_DAMAGED = 20  # in a row; more is no accident
 
 
 @dataclass(frozen=True)
 class Batch:
-    """views [2, b, size, size] float32 in 0 to 1, lesion [b] bool, patient [b] int64."""
+    """views [2, b, size, size] float32 in 0 to 1, lesion [b] bool, patient [b] int64.
+
+    `damaged` says which slices could not be read; the next sound ones stand in their places.
+    """
 
     views: Tensor
     lesion: Tensor
     patient: Tensor
+    damaged: tuple[str, ...] = ()
+
+
+Item = tuple[NDArray[np.float32], bool, int, tuple[str, ...]]
 
 
 def read_slice(slices: SliceSet, index: int) -> NDArray[np.int16]:
-    """Return one slice in HU [y, x]."""
+    """Return one slice in HU [y, x]; raises UnreadableScan for a missing or damaged file."""
     row = int(slices.rows[index])
     path = slices.root / str(slices.files[index])
-    return read_hu_image(path) if row < 0 else _stack(path)[row]
+    if row < 0:
+        return read_hu_image(path)
+    try:
+        return _stack(path)[row]
+    except (OSError, ValueError) as error:
+        raise UnreadableScan(f"not a readable stack of slices ({error})") from error
 
 
 @lru_cache(maxsize=OPEN_STACKS)
@@ -41,7 +55,7 @@ def _stack(path: Path) -> NDArray[np.int16]:
     return mapped
 
 
-class Pairs(Dataset[tuple[NDArray[np.float32], bool, int]]):
+class Pairs(Dataset[Item]):
     """Both views of a slice, drawn by (seed, epoch, slice) alone; items are (epoch, slice)."""
 
     def __init__(self, slices: SliceSet, maker: ViewMaker, seed: int) -> None:
@@ -50,12 +64,24 @@ class Pairs(Dataset[tuple[NDArray[np.float32], bool, int]]):
     def __len__(self) -> int:
         return len(self.slices)
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[NDArray[np.float32], bool, int]:
-        epoch, index = item
-        rng = np.random.default_rng([self.seed, epoch, index])
+    def __getitem__(self, item: tuple[int, int]) -> Item:
+        epoch, wanted = item
+        rng = np.random.default_rng([self.seed, epoch, wanted])
+        index, hu, damaged = self._sound(wanted)
         boxes = self.slices.boxes_of(index)
-        views = self.maker.views(read_slice(self.slices, index), boxes, rng)
-        return views, len(boxes) > 0, int(self.slices.patient[index])
+        views = self.maker.views(hu, boxes, rng)
+        return views, len(boxes) > 0, int(self.slices.patient[index]), damaged
+
+    def _sound(self, wanted: int) -> tuple[int, NDArray[np.int16], tuple[str, ...]]:
+        """Read a slice, or the next one that can be read."""
+        damaged: list[str] = []
+        for index in range(wanted, wanted + MOST_DAMAGED):
+            place = index % len(self.slices)
+            try:
+                return place, read_slice(self.slices, place), tuple(damaged)
+            except UnreadableScan as error:
+                damaged.append(f"{self.slices.files[place]}: {error}")
+        raise UnreadableScan(f"{MOST_DAMAGED} slices in a row can't be read ({damaged[0]})")
 
 
 class EpochOrder(Sampler[list[tuple[int, int]]]):
@@ -81,11 +107,12 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, int(index)) for index in order[start : start + local]]
 
 
-def collate(items: list[tuple[NDArray[np.float32], bool, int]]) -> Batch:
+def collate(items: list[Item]) -> Batch:
     """Put slices into one batch."""
-    views = torch.from_numpy(np.stack([views for views, _, _ in items], axis=1))
-    lesion = torch.tensor([lesion for _, lesion, _ in items])
-    return Batch(views, lesion, torch.tensor([patient for _, _, patient in items]))
+    planes, lesion, patient, damaged = zip(*items, strict=True)
+    views = torch.from_numpy(np.stack(planes, axis=1))
+    reasons = tuple(reason for found in damaged for reason in found)
+    return Batch(views, torch.tensor(lesion), torch.tensor(patient), reasons)
 
 
 def loader(pairs: Pairs, order: EpochOrder, workers: int) -> "DataLoader[Batch]":

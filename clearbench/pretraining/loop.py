@@ -58,6 +58,7 @@ class State:
     optimiser: torch.optim.AdamW
     scaler: torch.amp.GradScaler
     history: list[EpochFacts] = field(default_factory=list)
+    damaged: set[str] = field(default_factory=set)
 
     def as_dict(self, settings: PretrainSettings, net: dict[str, Any]) -> dict[str, Any]:
         """Return tensors and plain values, to be loaded without running code."""
@@ -151,6 +152,7 @@ def _epoch(model: nn.Module, state: State, work: Work, batches: Any, epoch: int)
         at = epoch + step / steps
         loss = train_step(model, state, work, batch, at)
         losses.append(loss)
+        state.damaged.update(batch.damaged)
         rate = (step + 1) * work.settings.batch_size / (time.perf_counter() - start)
         work.on_event(StepDone(epoch + 1, step + 1, steps, loss, lr_at(work.settings, at), rate))
     return math.fsum(losses) / len(losses)

@@ -87,8 +87,10 @@ def _vote(features: Tensor, probe: Probe) -> tuple[float | None, float | None]:
         return None, None
     similarity = features @ features.T
     similarity[probe.patient[:, None] == probe.patient[None, :]] = -torch.inf
-    nearest = similarity.topk(min(NEIGHBOURS, len(features) - 1), dim=1).indices
-    votes = torch.stack([(probe.label[nearest] == kind).sum(dim=1) for kind in kinds], dim=1)
+    near = similarity.topk(min(NEIGHBOURS, len(features) - 1), dim=1)
+    counts = near.values.isfinite()
+    labels = probe.label[near.indices]
+    votes = torch.stack([((labels == kind) & counts).sum(dim=1) for kind in kinds], dim=1)
     said = torch.tensor(kinds)[votes.argmax(dim=1)]
     recalls = [(said[probe.label == kind] == kind).float().mean().item() for kind in kinds]
     return float(np.mean(recalls)), 1 / len(kinds)

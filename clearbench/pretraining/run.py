@@ -89,7 +89,8 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
         paths = outcome.write_encoder(
             state.moco.network, card, training, slices.patients, target / label
         )
-        return Pretrained(label, *paths, folder, tuple(history), slices.problems)
+        problems = (*slices.problems, *sorted(state.damaged))
+        return Pretrained(label, *paths, folder, tuple(history), problems)
 
 
 def template(net: str, like: str = "") -> EncoderCard:

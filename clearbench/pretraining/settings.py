@@ -40,9 +40,11 @@ class PretrainSettings:
     def check(self, slices: int | None = None, world: int = 1) -> None:
         """Refuse values that can't be served, for so many slices (if known) and processes."""
         for name in ("epochs", "batch_size", "lr", "temperature", "hidden", "projection"):
-            self._require(name, getattr(self, name) > 0, "must be above 0")
-        for name in ("weight_decay", "lesion_weight", "warmup_epochs", "clip"):
-            self._require(name, getattr(self, name) >= 0, "must be at least 0")
+            self._require(name, 0 < getattr(self, name) < math.inf, "must be above 0, and finite")
+        for name in ("weight_decay", "lesion_weight", "warmup_epochs", "clip", "seed"):
+            self._require(name, 0 <= getattr(self, name) < math.inf, "must be at least 0")
+        if self.others_per_lesion is not None:
+            self._require("others_per_lesion", self.others_per_lesion >= 0, "must be at least 0")
         for name, known in CHOICES.items():
             self._require(name, getattr(self, name) in known, f"is one of {', '.join(known)}")
         self._require("momentum", 0 <= self.momentum < 1, "lies between 0 and 1, without 1")

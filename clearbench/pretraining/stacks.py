@@ -1,5 +1,6 @@
 """A cohort's scans → stacks of HU slices that training reads at random, and their lesions."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from clearbench.cohort.pseudonyms import open_pseudonyms
 from clearbench.cohort.table import Cohort, ScanRow, read_cohort
 from clearbench.datasets.deeplesion import TABLE, is_deeplesion, read_deeplesion
-from clearbench.datasets.lesion_table import LESIONS_FILE, Lesion, read_lesions
+from clearbench.datasets.lesion_table import LESIONS_FILE, Lesion, Lesions, read_lesions
 from clearbench.datasets.slice_sets import SliceRow, SliceSet, slice_set, why_no_box
 from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
 from clearbench.errors import BadRequest, UnknownName
@@ -20,7 +22,6 @@ COHORT_FILE = "cohort.csv"
 ALL = "all"
 
 OnScan = Callable[[int, int], None]
-Lesions = Mapping[tuple[str, int], Sequence[Lesion]]
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,13 @@ class DataRequest:
     """What to train on: a DeepLesion folder, a cohort table, or a folder that holds cohort.csv.
 
     `split` is a value of the cohort's column "split" ("" takes "train" where there is such a
-    column), or "all".
+    column), or "all". `store` is where the cohort was built, whose secret its series ids need.
     """
 
     root: Path
     lesions: Path | None = None
     split: str = ""
+    store: Path | None = None
     workers: int = 1
 
 
@@ -58,9 +60,9 @@ def find_slices(request: DataRequest, cache: Path, on_scan: OnScan | None = None
     lesions: Lesions = {}
     problems: list[str] = []
     if request.lesions is not None or place.is_file():
-        lesions, faults = read_lesions(place, {row.scan_id for row in rows})
+        lesions, faults = read_lesions(place, {row.scan_id for row in cohort.rows()})
         problems += faults
-    slices = list(_stacked(rows, lesions, cache, request.workers, problems, on_scan))
+    slices = list(_stacked(rows, lesions, cache, request, problems, on_scan))
     return slice_set(cohort.name, cache, slices, problems)
 
 
@@ -82,30 +84,39 @@ def _stacked(
     rows: Sequence[ScanRow],
     lesions: Lesions,
     cache: Path,
-    workers: int,
+    request: DataRequest,
     problems: list[str],
     on_scan: OnScan | None,
 ) -> Iterator[SliceRow]:
     """Read the scans that have no stack yet; yield every slice of every stack."""
     stacks = {row.scan_id: _stack_file(row, cache) for row in rows}
     missing = [row for row in rows if not stacks[row.scan_id].is_file()]
+    secret = any(row.series_id for row in missing) and request.store is not None
+    pseudonyms = open_pseudonyms(request.store) if secret and request.store else None
     tasks = [
-        ReadTask(row.scan_id, row.patient_id, Source(row.path, row.series_id), Path("none"))
+        ReadTask(
+            scan_id=row.scan_id,
+            patient_id=row.patient_id,
+            source=Source(row.path, row.series_id),
+            done=Path("none"),
+            pseudonyms=pseudonyms,
+        )
         for row in missing
     ]
-    for done, read in enumerate(read_ahead(tasks, workers), start=1):
+    for done, read in enumerate(read_ahead(tasks, request.workers), start=1):
         reason = _keep(read, stacks[read.task.scan_id])
         problems += [f"{read.task.scan_id}: {reason}"] if reason else []
         if on_scan is not None:
             on_scan(done, len(tasks))
     for row in rows:
         if stacks[row.scan_id].is_file():
-            yield from _slices(row, stacks[row.scan_id], lesions, problems)
+            yield from _slices(row, stacks[row.scan_id], lesions.get(row.scan_id, {}), problems)
 
 
 def _stack_file(row: ScanRow, cache: Path) -> Path:
-    """Return where a scan's stack lies; another source, another name."""
-    signature = source_signature(row.path) if row.path.exists() else "none"
+    """Return where a scan's stack lies; another source or series, another name."""
+    source = source_signature(row.path) if row.path.exists() else "none"
+    signature = hashlib.sha256(f"{source} {row.series_id}".encode()).hexdigest()
     return cache / f"{row.scan_id}-{signature[:12]}.npy"
 
 
@@ -128,17 +139,18 @@ def _save(path: Path, array: "np.ndarray[tuple[int, ...], np.dtype[np.integer]]"
         np.save(file, array)
 
 
-def _slices(row: ScanRow, stack: Path, lesions: Lesions, problems: list[str]) -> Iterator[SliceRow]:
+def _slices(
+    row: ScanRow, stack: Path, lesions: Mapping[int, list[Lesion]], problems: list[str]
+) -> Iterator[SliceRow]:
     """Yield the slices of one stack with their boxes; say which boxes are refused."""
     shape = np.load(stack, mmap_mode="r").shape
     places = {int(index): place for place, index in enumerate(_indices(stack))}
-    wanted = {index for scan, index in lesions if scan == row.scan_id}
     problems += [
         f"{row.scan_id}: a lesion in slice {index}, and it has no such slice"
-        for index in sorted(wanted - set(places))
+        for index in sorted(set(lesions) - set(places))
     ]
     for index, place in places.items():
-        found = lesions.get((row.scan_id, index), ())
+        found = lesions.get(index, ())
         reasons = [why_no_box(lesion.box, shape[2], shape[1]) for lesion in found]
         problems += [f"{row.scan_id}, slice {index}: box {reason}" for reason in reasons if reason]
         sound = [lesion for lesion, reason in zip(found, reasons, strict=True) if not reason]
