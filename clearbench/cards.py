@@ -53,8 +53,11 @@ def write_card(card: Card, path: Path) -> None:
     facts = card.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    draft.write_text(tomli_w.dumps(facts), encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(tomli_w.dumps(facts), encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def check_card(facts: dict[str, Any], kind: type[AnyCard], where: str) -> AnyCard:

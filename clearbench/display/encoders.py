@@ -25,5 +25,5 @@ def show_adopted(name: str, adopted: Any) -> None:
     heads = Counter(key.partition(".")[0] for key in adopted.dropped)
     if heads:
         said = ", ".join(f"{count} of {head}" for head, count in sorted(heads.items()))
-        warn(f"left out as heads: {said}")
+        warn(f"left out: {said}")
     say(f"next: clearbench embed SCANS --model {name} --registry {adopted.card.parent}")

@@ -17,8 +17,14 @@ from torch import Tensor
 
 from clearbench.cards import write_card
 from clearbench.encoders.nets.build import build_net, our_keys
-from clearbench.encoders.nets.sizes import NETS, Sizes, check_sizes, features_dim, pooling_of
-from clearbench.encoders.nets.vit import PATCH_PX
+from clearbench.encoders.nets.sizes import (
+    NETS,
+    PATCH_PX,
+    Sizes,
+    check_sizes,
+    features_dim,
+    pooling_of,
+)
 from clearbench.encoders.registry import EncoderCard, WeightFacts, find_encoder
 from clearbench.encoders.weights import file_sha256, load_strictly, read_checkpoint
 from clearbench.errors import BadRequest, UnknownName, WeightsUnavailable
@@ -58,10 +64,11 @@ def adopt_checkpoint(  # noqa: PLR0913  options of a command
 ) -> Adopted:
     """Write the encoder of a checkpoint as `folder`/`name`.safetensors and its card.
 
-    Sizes are read off the tensors; a ViT's heads can't be, and are 64 channels wide unless
-    `num_heads` says otherwise. `branch` chooses the encoder of a MoCo checkpoint; projector,
-    predictor and classifier are left out. Raises BadRequest, UnknownName or WeightsUnavailable if
-    keys are left over or missing, and then writes nothing.
+    Sizes are read off the tensors (a checkpoint of `clearbench pretrain` tells them); a ViT's
+    heads can't be, and are 64 channels wide unless `num_heads` says otherwise. `branch` chooses
+    the encoder of a MoCo checkpoint; projector, predictor and classifier are left out. Raises
+    BadRequest, UnknownName or WeightsUnavailable if keys are left over or missing, and then writes
+    nothing.
     """
     if not NAME.fullmatch(name):
         raise BadRequest(f"{name}: letters, digits, dots, dashes and underscores make a name")
@@ -72,15 +79,32 @@ def adopt_checkpoint(  # noqa: PLR0913  options of a command
         raise UnknownName.among("LeCL network", net, NETS, f" ({', '.join(NETS)})")
     if branch not in BRANCHES:
         raise BadRequest(f"--branch {branch}: base or momentum")
-    state = chosen_branch(_unwrapped(read_checkpoint(checkpoint)), branch, checkpoint)
-    kept = without_heads(state, net)
-    sizes, size_px = read_sizes(kept, net, checkpoint, num_heads)
+    saved = read_checkpoint(checkpoint)
+    everything = _unwrapped(saved)
+    kept = without_heads(chosen_branch(everything, branch, checkpoint), net)
+    sizes, size_px = _told_sizes(saved, net) or read_sizes(kept, net, checkpoint, num_heads)
     network = build_net(sizes, size_px, seed=0)
     load_strictly(network, our_keys(kept, sizes), checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, weights)
     write_card(_card(name, net, sizes, size_px, weights, licence), path)
-    return Adopted(path, weights, sizes, tuple(sorted(set(state) - set(kept))))
+    return Adopted(path, weights, sizes, _left_out(everything, kept, branch))
+
+
+def _told_sizes(saved: State, net: str) -> tuple[Sizes, int] | None:
+    """Return the sizes that a checkpoint of `clearbench pretrain` tells; None for others."""
+    told = saved.get("net")
+    if not isinstance(told, dict) or "sizes" not in told:
+        return None
+    if told.get("net") != net:
+        raise BadRequest(f"--net {net}: the checkpoint is of {told.get('net')}")
+    return check_sizes(net, dict(told["sizes"]), "checkpoint"), int(told["size_px"])
+
+
+def _left_out(everything: State, kept: State, branch: Branch) -> tuple[str, ...]:
+    """Return the keys that are not part of the chosen encoder."""
+    used = {prefix + key for key in kept for prefix in ("", *BRANCHES[branch])}
+    return tuple(sorted(key for key in everything if key not in used))
 
 
 def _card(
@@ -157,7 +181,7 @@ def read_sizes(
         facts, size_px = READERS[net](named)
     except (KeyError, IndexError, AttributeError, ValueError) as error:
         raise WeightsUnavailable(
-            f"{where}: weights of another network than {net} (looked for {error})"
+            f"{where}: weights of another network than {net}; its keys are not there"
         ) from error
     if num_heads is not None and net == "vit":
         facts["num_heads"] = num_heads

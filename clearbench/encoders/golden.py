@@ -10,12 +10,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from clearbench.encoders.nets.build import build_net, our_keys
-from clearbench.encoders.nets.sizes import Sizes, check_sizes
+from clearbench.encoders.nets.sizes import NETS, Sizes, check_sizes, why_no_size
 from clearbench.encoders.weights import load_strictly
 from clearbench.errors import BadRequest, WeightsUnavailable
 
 TOLERANCE = 1e-4
 PREFIX = "weights."
+SIZES = tuple(sorted({name for sizes in NETS.values() for name in sizes.model_fields}))
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,12 @@ def check_golden(net: str, path: Path) -> GoldenCheck:
     images, expected = tensors.get("input"), tensors.get("features")
     if images is None or expected is None or images.ndim != 4 or images.shape[1] != 3:
         raise BadRequest(f"{path}: a golden file holds weights.*, input [b, 3, h, w] and features")
-    size = facts.pop("img_size", tuple(images.shape[-2:]))
+    height, width = images.shape[-2:]
     sizes = check_sizes(net, facts, f"{path} (metadata)")
-    network = build_net(sizes, size, seed=0)
+    reason = why_no_size(sizes, height, width)
+    if reason or not len(images):
+        raise BadRequest(f"{path}: input {tuple(images.shape)}; {reason or 'no image'}")
+    network = build_net(sizes, (height, width), seed=0)
     weights = {
         key.removeprefix(PREFIX): value for key, value in tensors.items() if key.startswith(PREFIX)
     }
@@ -71,10 +75,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
-        return {key: ast.literal_eval(value) for key, value in metadata.items()}, tensors
+        return {key: ast.literal_eval(metadata[key]) for key in SIZES if key in metadata}, tensors
     except (OSError, SafetensorError) as error:
         raise WeightsUnavailable(f"{path}: not a readable safetensors file ({error})") from error
-    except (ValueError, SyntaxError) as error:
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
         raise BadRequest(
             f"{path}: a size in the metadata is no Python literal ({error})"
         ) from error

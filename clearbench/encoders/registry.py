@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from clearbench.cards import Card, CardFile, check_card, find_card, list_cards, read_card
-from clearbench.encoders.nets.sizes import check_sizes, features_dim, pooling_of
+from clearbench.encoders.nets.sizes import check_sizes, features_dim, pooling_of, why_no_size
 from clearbench.errors import ClearbenchError, UnknownName
 
 if TYPE_CHECKING:
@@ -101,6 +101,19 @@ class EncoderCard(Card):
     training: Training | None = None
 
     @model_validator(mode="after")
+    def _seeded(self) -> Self:
+        """Random weights need a seed."""
+        scheme, _, seed = self.source.partition(":")
+        if scheme == "random" and not seed.isdecimal():
+            raise ValueError(f'source "{self.source}": write random:<seed>, a whole number')
+        return self
+
+    @property
+    def seed(self) -> int:
+        """The seed of random weights."""
+        return int(self.source.partition(":")[2])
+
+    @model_validator(mode="after")
     def _sized(self) -> Self:
         """A LeCL card says the sizes of its network, and they agree with the rest."""
         if self.family != "lecl":
@@ -113,6 +126,9 @@ class EncoderCard(Card):
             raise ValueError(str(error)) from error
         if features_dim(sizes) != self.dim:
             raise ValueError(f"dim is {self.dim}, and the sizes give {features_dim(sizes)}")
+        reason = why_no_size(sizes, self.input.size_px, self.input.size_px)
+        if reason:
+            raise ValueError(f"size_px is {self.input.size_px}; {reason}")
         if pooling_of(sizes) != self.pooling:
             raise ValueError(f'pooling of this network is "{pooling_of(sizes)}"')
         return self

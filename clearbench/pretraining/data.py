@@ -43,9 +43,10 @@ def read_slice(slices: SliceSet, index: int) -> NDArray[np.int16]:
     if row < 0:
         return read_hu_image(path)
     try:
-        return _stack(path)[row]
+        plane: NDArray[np.int16] = _stack(path)[row]
     except (OSError, ValueError) as error:
         raise UnreadableScan(f"not a readable stack of slices ({error})") from error
+    return plane
 
 
 @lru_cache(maxsize=OPEN_STACKS)

@@ -78,7 +78,13 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
         sizes = check_sizes(card.net, card.sizes, card.title)
         network = build_net(sizes, card.input.size_px, seed=settings.seed)
         state = new_state(network, card.dim, settings, chosen)
-        facts = {"net": card.net, "sizes": card.sizes, "slices": len(slices), "data": slices.name}
+        facts = {
+            "net": card.net,
+            "sizes": card.sizes,
+            "size_px": card.input.size_px,
+            "slices": len(slices),
+            "data": slices.name,
+        }
         done = resume(state, work, facts)
         tell(_started(label, card, state, slices, work, done))
         history = train(state, work, facts)

@@ -118,7 +118,7 @@ def pretrained(base: nn.Module, momentum: nn.Module, net: str) -> State:
     for ours, made in ((state.moco.base, base), (state.moco.momentum, momentum)):
         encoder: Any = ours
         encoder[0].load_state_dict(made.state_dict())
-    facts = {"net": net, "sizes": sizes.model_dump(), "slices": 1, "data": "test"}
+    facts = {"net": net, "sizes": sizes.model_dump(), "size_px": SIZE_PX[net]}
     return state.as_dict(settings, facts)
 
 
@@ -167,7 +167,10 @@ def test_a_moco_checkpoint_of_clears_code_becomes_an_encoder(
     adopted = adopt_checkpoint("mine", path, net, folder, branch=branch)
     assert agrees(adopted, both.pop(branch), net)
     assert not agrees(adopted, both.popitem()[1], net)
-    assert adopted.dropped == tuple(sorted(projector(HEAD[net])))
+    left = {key for key in adopted.dropped if key.startswith(f"{branch}_encoder.")}
+    assert left == {f"{branch}_encoder.{key}" for key in projector(HEAD[net])}
+    other = "base" if branch == "momentum" else "momentum"
+    assert {key.partition(".")[0] for key in set(adopted.dropped) - left} >= {f"{other}_encoder"}
     assert adopted.sizes == sizes_of(net)
 
 
@@ -181,6 +184,26 @@ def test_a_checkpoint_of_our_own_pretraining_becomes_an_encoder(
     adopted = adopt_checkpoint("mine", path, net, folder, branch=branch)
     assert agrees(adopted, both.pop(branch), net)
     assert not agrees(adopted, both.popitem()[1], net)
+
+
+def test_our_own_checkpoint_tells_its_sizes(tmp_path: Path, folder: Path) -> None:
+    """A ViT's heads and a convolution's image size can't be read off tensors."""
+    settings, facts = PretrainSettings(hidden=16, projection=8), find_encoder("lecl-vit-mini").card
+    sizes = check_sizes("vit", facts.sizes, "card")
+    state = new_state(build_net(sizes, 96), 96, settings, torch.device("cpu"))
+    told = {"net": "vit", "sizes": facts.sizes, "size_px": 96}
+    path = saved(state.as_dict(settings, told), tmp_path, "checkpoint.pt")
+    adopted = adopt_checkpoint("mine", path, "vit", folder)
+    card = find_encoder(str(adopted.card)).card
+    assert (card.sizes["num_heads"], card.input.size_px) == (3, 96)
+    with pytest.raises(BadRequest, match="the checkpoint is of vit"):
+        adopt_checkpoint("other", path, "vssm", folder)
+
+
+def test_a_stray_number_asks_for_no_giant_network(tmp_path: Path, folder: Path) -> None:
+    state = network("vssm").state_dict() | {"stages.0.9999999.x": torch.ones(3)}
+    with pytest.raises(WeightsUnavailable, match="9999999"):
+        adopt_checkpoint("mine", saved(state, tmp_path), "vssm", folder)
 
 
 def test_the_base_encoder_is_the_usual_choice(tmp_path: Path, folder: Path) -> None:
@@ -341,7 +364,7 @@ def test_a_checkpoint_of_another_net_is_refused(
     tmp_path: Path, folder: Path, net: str, other: str
 ) -> None:
     path = saved(moco(network(other), network(other), other), tmp_path)
-    with pytest.raises(WeightsUnavailable, match=rf"weights of another network than {net} "):
+    with pytest.raises(WeightsUnavailable, match=rf"weights of another network than {net};"):
         adopt_checkpoint("mine", path, net, folder)
     assert not folder.exists()
 
@@ -439,7 +462,7 @@ def test_the_command_adds_an_encoder_that_embeds(
     assert run(*add, "--branch", branch, "--licence", "MIT") == 0
     said = capsys.readouterr()
     assert f"--model mine --registry {folder}" in said.out
-    assert "left out as heads: 4 of" in said.err
+    assert f"of {branch}_encoder" in said.err
     assert agrees(folder / "mine.toml", both[branch], net)
     assert run("models", "show", "mine", "--registry", folder) == 0
     assert "MIT" in capsys.readouterr().out

@@ -307,3 +307,22 @@ def test_the_command_says_what_is_wrong(
     message = capsys.readouterr().err
     assert message.startswith("clearbench: ")
     assert words in message
+
+
+@pytest.mark.parametrize("size", ["[32, 64]", "(32, 64)", "'abc'", "64", "-3", "{}"])
+def test_the_inputs_own_size_counts(tmp_path: Path, size: str) -> None:
+    """Whatever else the metadata holds, `format` of safetensors among it."""
+    facts = VIT | {"conv_stem": True}
+    metadata = {key: repr(value) for key, value in facts.items()}
+    path = tmp_path / "vit.safetensors"
+    save_file(
+        tensors_of("vit", facts, (32, 64)), path, metadata | {"img_size": size, "format": "pt"}
+    )
+    assert check_golden("vit", path).agrees
+
+
+def test_an_input_that_the_network_can_not_see_is_refused(tmp_path: Path) -> None:
+    facts = VIT | {"conv_stem": True}
+    tensors = tensors_of("vit", facts, (32, 64)) | {"input": torch.zeros(2, 3, 30, 64)}
+    with pytest.raises(BadRequest, match="multiple of 16"):
+        check_golden("vit", written(tmp_path / "vit.safetensors", tensors, facts))

@@ -17,7 +17,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     """
     sizes = check_sizes(card.net, card.sizes, card.title)
     if weights is None:
-        return build_net(sizes, card.input.size_px, seed=int(card.source.partition(":")[2] or 0))
+        return build_net(sizes, card.input.size_px, seed=card.seed)
     network = build_net(sizes, card.input.size_px, seed=0)
     load_strictly(network, our_keys(read_weights(weights), sizes), weights)
     return network

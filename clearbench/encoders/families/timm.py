@@ -48,9 +48,8 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     if not timm.is_model(card.net):
         raise UnknownName.among("timm model", card.net, timm.list_models())
     if weights is None:
-        seed = int(card.source.removeprefix("random:") or 0)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(card.seed)
             trunk = _create(card)
     else:
         trunk = _create(card)

@@ -100,32 +100,38 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
-        inputs, borders = ctx.saved_tensors[:7], ctx.saved_tensors[7:]
-        found = [torch.zeros(part.shape).to(part) for part in inputs]
-        work = _Buffers(inputs[0], inputs[2])
-        buffer, carry = torch.empty_like(work.hidden), work.start()
-        for part, before in zip(reversed(work.forwards()), reversed(borders), strict=True):
-            at = _part_of(inputs, part)
-            grad_y = _both(grads[0], part)
-            hidden, decay, step, u = work.run(at, before)
-            grad_c = grad_y.matmul(hidden.transpose(-1, -2))
-            grad = torch.mul(at.c.transpose(-1, -2), grad_y, out=_cut(buffer, hidden.shape))
-            carry = _back_in_time(grad, decay, carry)
-            grad_b = grad.matmul(u.transpose(-1, -2))
-            grad_u = at.b.transpose(-1, -2).matmul(grad)
-            grad.mul_(decay)
-            grad[:, :, 1:].mul_(hidden[:, :, :-1])
-            grad[:, :, 0].mul_(before)
-            grad_a = torch.mul(grad, step, out=decay).sum((1, 2))
-            grad_step = grad.mul_(at.a).sum(dim=3, keepdim=True).addcmul_(grad_u, at.x)
-            grad_delta = grad_step.mul_(torch.sigmoid(at.delta + at.bias))
-            _add_back(found[0], part, (grad_u * step).addcmul_(grad_y, at.d))
-            for slot, value in ((1, grad_delta), (3, grad_b.transpose(-1, -2)), (4, grad_c)):
-                _put(found[slot], part, value)
-            found[2] += grad_a.transpose(1, 2)
-            found[5] += (grad_y * at.x).sum((1, 2, 3))
-            found[6] += grad_delta.sum((1, 2, 3))
-        return tuple(found)
+        with torch.autocast(device_type=grads[0].device.type, enabled=False):
+            return _backward(ctx, grads[0])
+
+
+def _backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, ...]:
+    """Go through the chunks from the last to the first, each run again from its border."""
+    inputs, borders = ctx.saved_tensors[:7], ctx.saved_tensors[7:]
+    found = [torch.zeros(part.shape).to(part) for part in inputs]
+    work = _Buffers(inputs[0], inputs[2])
+    buffer, carry = torch.empty_like(work.hidden), work.start()
+    for part, before in zip(reversed(work.forwards()), reversed(borders), strict=True):
+        at = _part_of(inputs, part)
+        grad_y = _both(grad_out, part)
+        hidden, decay, step, u = work.run(at, before)
+        grad_c = grad_y.matmul(hidden.transpose(-1, -2))
+        grad = torch.mul(at.c.transpose(-1, -2), grad_y, out=_cut(buffer, hidden.shape))
+        carry = _back_in_time(grad, decay, carry)
+        grad_b = grad.matmul(u.transpose(-1, -2))
+        grad_u = at.b.transpose(-1, -2).matmul(grad)
+        grad.mul_(decay)
+        grad[:, :, 1:].mul_(hidden[:, :, :-1])
+        grad[:, :, 0].mul_(before)
+        grad_a = torch.mul(grad, step, out=decay).sum((1, 2))
+        grad_step = grad.mul_(at.a).sum(dim=3, keepdim=True).addcmul_(grad_u, at.x)
+        grad_delta = grad_step.mul_(torch.sigmoid(at.delta + at.bias))
+        _add_back(found[0], part, (grad_u * step).addcmul_(grad_y, at.d))
+        for slot, value in ((1, grad_delta), (3, grad_b.transpose(-1, -2)), (4, grad_c)):
+            _put(found[slot], part, value)
+        found[2] += grad_a.transpose(1, 2)
+        found[5] += (grad_y * at.x).sum((1, 2, 3))
+        found[6] += grad_delta.sum((1, 2, 3))
+    return tuple(found)
 
 
 class _Part(NamedTuple):

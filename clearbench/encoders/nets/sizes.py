@@ -1,18 +1,23 @@
 """The sizes of a LeCL network: what a card's [sizes] may say, by network."""
 
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from clearbench.cards import Card, check_card
 from clearbench.errors import BadCard, UnknownName
 
+Positive = Annotated[int, Field(gt=0)]
+Even = Annotated[int, Field(gt=0, multiple_of=2)]  # stems begin with half as many channels
+
+PATCH_PX = 16
+
 
 class VitSizes(Card):
     """ViT: a stem of four convolutions or 16 px patches, `depth` blocks, a class token."""
 
-    embed_dim: int = Field(gt=0, multiple_of=4)
+    embed_dim: int = Field(gt=0, multiple_of=8)
     depth: int = Field(gt=0)
     num_heads: int = Field(gt=0)
     conv_stem: bool = True
@@ -21,16 +26,16 @@ class VitSizes(Card):
 class VssmSizes(Card):
     """VSSM: blocks per stage, channels per stage, states per channel of the selective scan."""
 
-    depths: tuple[int, ...] = Field(min_length=1)
-    dims: tuple[int, ...] = Field(min_length=1)
+    depths: tuple[Positive, ...] = Field(min_length=1)
+    dims: tuple[Even, ...] = Field(min_length=1)
     ssm_d_state: int = Field(default=16, gt=0)
 
 
 class GatedCnnSizes(Card):
     """Gated CNN: blocks per stage, channels per stage."""
 
-    depths: tuple[int, ...] = Field(min_length=1)
-    dims: tuple[int, ...] = Field(min_length=1)
+    depths: tuple[Positive, ...] = Field(min_length=1)
+    dims: tuple[Even, ...] = Field(min_length=1)
 
 
 Sizes = VitSizes | VssmSizes | GatedCnnSizes
@@ -43,6 +48,15 @@ NETS: MappingProxyType[str, type[Sizes]] = MappingProxyType(
 def pooling_of(sizes: Sizes) -> str:
     """Return how a network pools, in a card's word."""
     return "cls" if isinstance(sizes, VitSizes) else "mean"
+
+
+def why_no_size(sizes: Sizes, height: int, width: int) -> str:
+    """Say why a network can't see images of this size in px; empty if it can."""
+    if isinstance(sizes, VitSizes):
+        fits = height % PATCH_PX == 0 and width % PATCH_PX == 0
+        return "" if fits else f"a ViT of {PATCH_PX} px patches needs a multiple of {PATCH_PX} px"
+    least = 4 * 2 ** (len(sizes.dims) - 1)
+    return "" if min(height, width) >= least else f"these stages need images of {least} px or more"
 
 
 def check_sizes(net: str, facts: dict[str, Any], where: str) -> Sizes:

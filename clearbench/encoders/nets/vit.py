@@ -10,9 +10,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from clearbench.encoders.nets.sizes import VitSizes
-
-PATCH_PX = 16
+from clearbench.encoders.nets.sizes import PATCH_PX, VitSizes
 
 
 class ConvStem(nn.Module):

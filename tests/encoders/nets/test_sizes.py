@@ -10,6 +10,7 @@ from clearbench.encoders.nets.sizes import (
     check_sizes,
     features_dim,
     pooling_of,
+    why_no_size,
 )
 from clearbench.errors import BadCard, UnknownName
 
@@ -50,7 +51,7 @@ def test_sizes_tell_dim_and_pooling(
     [
         ("vit", {"embed_dim": 48, "depth": 2}, "num_heads is missing"),
         ("vit", VIT | {"embed_dims": 1}, r"unknown key embed_dims; did you mean embed_dim\?"),
-        ("vit", VIT | {"embed_dim": 50}, "embed_dim: .*multiple of 4"),
+        ("vit", VIT | {"embed_dim": 50}, "embed_dim: .*multiple of 8"),
         ("vit", VIT | {"num_heads": 5}, "embed_dim 48 is no multiple of num_heads"),
         ("vit", VIT | {"num_heads": 0}, "num_heads: .*greater than 0"),
         ("vit", VIT | {"depth": 0}, "depth: .*greater than 0"),
@@ -80,3 +81,25 @@ def test_an_unknown_network_offers_the_nearest() -> None:
 def test_sizes_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         VitSizes(embed_dim=48, depth=2, num_heads=3).depth = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"depths": [1, -1], "dims": [8, 8]},
+        {"depths": [0, 1], "dims": [8, 8]},
+        {"depths": [1, 1], "dims": [0, 8]},
+        {"depths": [1], "dims": [1]},
+    ],
+)
+def test_impossible_stages_are_refused(facts: dict[str, Any]) -> None:
+    with pytest.raises(BadCard):
+        check_sizes("gated-cnn", facts, "card")
+
+
+def test_what_a_network_can_not_see_is_said() -> None:
+    vit = check_sizes("vit", {"embed_dim": 48, "depth": 1, "num_heads": 3}, "card")
+    assert "multiple of 16" in why_no_size(vit, 100, 96)
+    assert not why_no_size(vit, 96, 112)
+    cnn = check_sizes("gated-cnn", {"depths": [1, 1], "dims": [8, 8]}, "card")
+    assert "8 px or more" in why_no_size(cnn, 4, 64)
