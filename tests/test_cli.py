@@ -298,3 +298,51 @@ def test_tasks_new_reads_target_and_classes_off_the_labels(
         == 2
     )
     assert "did you mean ill" in capsys.readouterr().err
+
+
+def test_a_folder_that_can_not_be_written_is_one_sentence(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file stands where the folder should be: for root, too, it can't be written."""
+    embedded(store, tmp_path, monkeypatch)
+    capsys.readouterr()
+    (tmp_path / "taken").write_text("a file")
+    target = tmp_path / "taken" / "out.csv"
+    assert run("query", "SELECT 1 AS one", "-o", target, monkeypatch=monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("clearbench: ")
+    assert "taken" in said
+    assert said.count("\n") == 1
+
+
+def test_a_damaged_feature_file_is_named_beside_the_answer(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embedded(store, tmp_path, monkeypatch)
+    [damaged, *_] = sorted((store / "features").rglob("*.h5"))
+    damaged.write_bytes(b"noise")
+    assert run("query", "SELECT count(*) AS n FROM scans", monkeypatch=monkeypatch) == 0
+    assert "1 damaged feature files are left out" in capsys.readouterr().err
+    assert run("store", "reindex", monkeypatch=monkeypatch) == 0
+    assert damaged.name in capsys.readouterr().err
+
+
+def embedded(store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fill a store with the features of three small scans."""
+    arguments = ["embed", small(folder / "own"), "-m", CARD, "--views", "lung", "--workers", "0"]
+    assert run(*arguments, monkeypatch=monkeypatch) == 0
+    assert store.is_dir()
+
+
+@pytest.mark.parametrize("name", ["../evil", "bad name/..", ".hidden"])
+def test_a_tasks_name_is_no_path(
+    store: Path,
+    tmp_path: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    embedded(store, tmp_path, monkeypatch)
+    arguments = ["tasks", "new", name, "--cohort", "own", "--labels", "path"]
+    assert run(*arguments, monkeypatch=monkeypatch) == 2
+    assert "letters, digits, dots, dashes and underscores" in capsys.readouterr().err

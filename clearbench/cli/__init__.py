@@ -1,6 +1,7 @@
 """The command line: parse, make one call, show the record. Heavy imports wait inside commands."""
 
 import sys
+from pathlib import Path
 
 import typer
 
@@ -22,6 +23,15 @@ for part in (boards, cohorts, embedding, encoders, pretraining, queries, tasks):
     part.add_to(app)
 
 
+def _refused(error: OSError) -> str:
+    """Say which folder or file the system refuses; drafts are named after what they become."""
+    path = Path(str(error.filename)) if error.filename else None
+    if path is None:
+        return str(error)
+    place = path.parent if path.suffix == ".tmp" else path
+    return f"{place}: {error.strerror}; allow it, or choose another place"
+
+
 def main() -> None:
     """Run the command line; deliberate errors become one sentence and their exit code."""
     try:
@@ -32,6 +42,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        sys.stderr.write(f"clearbench: {_refused(error)}\n")
+        sys.exit(2)
     except SystemExit as done:
         if done.code == STOPPED:
             sys.stderr.write("clearbench: stopped; what is complete is kept, and a rerun goes on\n")

@@ -144,7 +144,10 @@ def verify(store: Store = None) -> None:
 def reindex(store: Store = None) -> None:
     """Rebuild catalogue.duckdb from features/, cohorts/ and results/."""
     from clearbench.display.console import say
-    from clearbench.store.catalogue.fold import refresh
+    from clearbench.display.embedding import show_damaged
+    from clearbench.store.catalogue.fold import damaged_files, refresh
     from clearbench.store.folder import open_store
 
-    say(f"rebuilt: {refresh(open_store(store_path(store)), anew=True)}")
+    folder = open_store(store_path(store))
+    say(f"rebuilt: {refresh(folder, anew=True)}")
+    show_damaged(damaged_files(folder))

@@ -32,10 +32,14 @@ def query(
 ) -> None:
     """Answer one SELECT over features, labels and results."""
     from clearbench.display.answers import show_answer
+    from clearbench.display.embedding import show_damaged
+    from clearbench.store.catalogue.fold import damaged_files
     from clearbench.store.feature_store import FeatureStore
 
-    table = FeatureStore(store_path(store)).table(sql, timeout_s=timeout)
+    opened = FeatureStore(store_path(store))
+    table = opened.table(sql, timeout_s=timeout)
     show_answer(table, _format(fmt, output), output)
+    show_damaged(damaged_files(opened.folder))
 
 
 def _format(fmt: str, output: Path | None) -> str:

@@ -96,7 +96,7 @@ def new(
     written = write_task(
         found,
         words(labels),
-        output or Path("tasks") / f"{name}.toml",
+        output or Path("tasks", f"{name.replace('/', ' ')}.toml"),
         unit=unit,
         split_column=split,
     )

@@ -62,6 +62,8 @@ def build_folder(  # noqa: PLR0913  each of them is an option that the user type
     by_id = {item.scan_id: item for item in scans}
     chosen = [by_id[name] for name in picked.scan_ids]
     found = {matches[item.scan_id] for item in chosen} - {""}
+    if not chosen:
+        raise BadRequest(f"--pick {pick!r} leaves none of the {len(scans)} series")
     if not found:
         raise BadCohort(f"{labels}: {nothing_matches(scans, on, wanted)}")
     rows = [

@@ -79,14 +79,14 @@ def _short_list(values: Sequence[Any]) -> str:
     return ", ".join(texts) + more
 
 
-def show_list(lines: Sequence[str], title: str) -> None:
+def show_list(lines: Sequence[str], title: str, shown: int = SHOWN) -> None:
     """Print a titled list, a few lines of it and how many more."""
     if lines:
         warn(f"{title}:")
-        for line in lines[:SHOWN]:
+        for line in lines[:shown]:
             warn(f"  {line}")
-        if len(lines) > SHOWN:
-            warn(f"  … and {len(lines) - SHOWN} more")
+        if len(lines) > shown:
+            warn(f"  … and {len(lines) - shown} more")
 
 
 def save_text(text: str, target: Path) -> None:

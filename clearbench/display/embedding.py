@@ -55,6 +55,11 @@ class EmbedProgress(Bar):
             )
 
 
+def show_damaged(paths: list[str]) -> None:
+    """Warn of feature files that can't be read, and that answers leave out."""
+    show_list(paths, f"{len(paths)} damaged feature files are left out; embed those scans again")
+
+
 def show_report(report: EmbedReport, *, dry_run: bool = False) -> None:
     """Say what was written, skipped and failed, where time went, and what to type next."""
     for run in report.runs:
@@ -92,7 +97,9 @@ def _show_run(run: EncoderRun, dry_run: bool) -> None:
         f"{'[red]✗[/]' if failed else '✗'} {len(failed)} failed"
     )
     show_list(
-        [f"{outcome.scan_id}  {outcome.path}: {outcome.reason}" for outcome in failed], "failed"
+        [f"{outcome.scan_id}  {outcome.path}: {outcome.reason}" for outcome in failed],
+        "failed",
+        shown=len(failed),
     )
     odd = [
         f"{outcome.scan_id}  {'; '.join(outcome.problems)}"

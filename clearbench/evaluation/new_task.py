@@ -1,5 +1,6 @@
 """A task card for a cohort of one's own, written from its labels."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from clearbench.evaluation.tasks import METRICS, TaskCard
 from clearbench.evaluation.units import YES_NO
 
 MOST_CLASSES = 12
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ def write_task(
     Raises UnknownName for a column the cohort lacks, BadTask for a label that is no class,
     BadRequest if a card stands there already.
     """
+    if not NAME.fullmatch(path.stem):
+        raise BadRequest(f"{path.stem}: letters, digits, dots, dashes and underscores make a name")
     if path.exists():
         raise BadRequest(f"{path} exists; choose another name, or edit it")
     values = {label: sorted({v for v in cohort.label(label) if v is not None}) for label in labels}

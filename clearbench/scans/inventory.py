@@ -64,7 +64,11 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
     """
     if not root.exists():
         raise BadRequest(f"{root} does not exist")
-    files = files_under(root)
+    shut: list[LeftOut] = []
+    files = files_under(
+        root,
+        lambda place, why: shut.append(LeftOut(place, f"a folder that can't be opened ({why})")),
+    )
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     niftis = [file for file in files if is_nifti(file)]
     rest = sorted(set(files) - {*images, *niftis})
@@ -77,7 +81,7 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
         *map(_nifti_scan, niftis),
         *map(_dicom_scan, group_series(slices)),
     ]
-    left_out = (*stray.values(), *(item for item in read if isinstance(item, LeftOut)))
+    left_out = (*shut, *stray.values(), *(item for item in read if isinstance(item, LeftOut)))
     return Inventory(root, tuple(sorted(scans, key=_by_path)), left_out)
 
 

@@ -79,7 +79,8 @@ def _pick_series(
     names = {group[0].identity.series_uid: group for group in groups}
     names |= {pseudonym(uid): group for uid, group in list(names.items())} if pseudonym else {}
     if series not in names:
-        raise UnreadableScan(f"none of the {len(groups)} CT series there is {series}")
+        other = "; was the cohort built with another store? (--store)" if pseudonym else ""
+        raise UnreadableScan(f"none of the {len(groups)} CT series there is {series}{other}")
     return names[series]
 
 
@@ -100,17 +101,25 @@ def _headers(path: Path, _signature: str) -> tuple[tuple[Slice, ...], tuple[Left
     return slices, tuple(item for item in found if isinstance(item, LeftOut))
 
 
-def files_under(path: Path) -> list[Path]:
+def files_under(path: Path, on_closed: Callable[[Path, str], None] | None = None) -> list[Path]:
     """Return a file, or every file below a folder in a fixed order.
 
     Hidden files and folders are left aside, and so is a feature store that lies among the scans.
-    Linked folders are followed, each real folder once.
+    Linked folders are followed, each real folder once. `on_closed` hears of a folder that can't be
+    opened, and why; without it, such a folder raises UnreadableScan.
     """
+
+    def closed(error: OSError) -> None:
+        place, reason = Path(str(error.filename)), error.strerror or "can't be opened"
+        if on_closed is None:
+            raise UnreadableScan(f"{place}: {reason}")
+        on_closed(place, reason)
+
     if path.is_file():
         return [path]
     files: list[Path] = []
     seen: set[Path] = set()
-    for folder, subfolders, names in os.walk(path, followlinks=True):
+    for folder, subfolders, names in os.walk(path, onerror=closed, followlinks=True):
         place = Path(folder)
         real = place.resolve()
         if real in seen or _is_store(place):

@@ -1,7 +1,9 @@
 """What lies under a path: scans, files that are none, and what would go wrong."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -137,3 +139,21 @@ def test_real_folders_are_found(shared_data: Path) -> None:
     assert (chest.facts.kernel, chest.facts.manufacturer) == ("B40f", "SIEMENS")
     assert head.facts.gantry_tilt_deg == 18.5
     assert found.reasons() == {"a segmentation (SEG)": 6, "a perfusion map, not HU": 2}
+
+
+def test_a_folder_that_can_not_be_opened_is_left_out_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may open everything, so the system's refusal is played."""
+    (tmp_path / "shut").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    [left] = find_scans(tmp_path).left_out
+    assert left.path.name == "shut"
+    assert left.reason == "a folder that can't be opened (Permission denied)"

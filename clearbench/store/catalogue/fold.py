@@ -68,6 +68,16 @@ def refresh(store: StoreFolder, *, anew: bool = False) -> Path:
     return store.catalogue
 
 
+def damaged_files(store: StoreFolder) -> list[str]:
+    """Return the feature files that a fresh catalogue could not take in, by their paths."""
+    with duckdb.connect(str(refresh(store)), read_only=True) as connection:
+        rows = connection.execute(
+            "SELECT path FROM sources ANTI JOIN files USING (path) WHERE kind = 'features' "
+            "ORDER BY path"
+        ).fetchall()
+    return [str(store.root / row[0]) for row in rows]
+
+
 def _sources(store: StoreFolder) -> Iterator[Source]:
     """List every file that the catalogue tells of."""
     patterns = {
