@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -12,13 +13,34 @@ STOPPED = 130
 
 app = typer.Typer(
     name="clearbench",
-    help="A feature store and benchmark for radiology slice encoders.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"clearbench {version('clearbench')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def clearbench(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A feature store and benchmark for radiology slice encoders."""
+    del version
+
+
 for part in (boards, cohorts, embedding, encoders, pretraining, queries, tasks):
     part.add_to(app)
 

@@ -86,7 +86,8 @@ def _read(task: ReadTask) -> ReadScan:
         return ReadScan(task, "done")
     if before is not None:
         raise UnreadableScan(
-            "same id, other pixels than the store's features; --replace to embed anew"
+            "same id, other pixels than the store's features; --replace to embed anew, or another "
+            "--name if it is another scan (ids of a bare folder come from the paths in it)"
         )
     return ReadScan(task, "read", take_every(whole, task.spacing_mm), cheap, exact)
 

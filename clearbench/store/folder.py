@@ -92,7 +92,9 @@ def _schema(mark: Path) -> Any:
     try:
         return json.loads(mark.read_text())["schema"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadStore(f"{mark}: damaged ({error})") from error
+        raise BadStore(
+            f'{mark}: damaged; if this version made the store, write {{"schema": {SCHEMA}}} into it'
+        ) from error
 
 
 def draft_of(path: Path) -> Path:
