@@ -32,9 +32,12 @@ def joined(device: torch.device) -> Iterator[Place]:
     if world == 1:
         yield Place()
         return
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if device.type == "cuda":
+        torch.cuda.set_device(local_rank)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Place(dist.get_rank(), world, int(os.environ.get("LOCAL_RANK", "0")))
+        yield Place(dist.get_rank(), world, local_rank)
     finally:
         dist.destroy_process_group()
 

@@ -114,10 +114,8 @@ def template(net: str, like: str = "") -> EncoderCard:
 
 def _own(device: torch.device, place: Place) -> torch.device:
     """Give each process of one machine its own GPU."""
-    if device.type != "cuda" or place.world == 1:
-        return device
-    torch.cuda.set_device(place.local_rank)
-    return torch.device("cuda", place.local_rank)
+    several = device.type == "cuda" and place.world > 1
+    return torch.device("cuda", place.local_rank) if several else device
 
 
 def _slices(
