@@ -3,8 +3,8 @@
     python benchmarks/networks.py [--quick] [-o REPORT.md]
 
 1. VSSM (43 M parameters, 224 px, batch 4, float32): slices/s of the published step-by-step scan and
-   of ours, turn by turn in one process; peak memory of a forward, and of forward and backward, each
-   in a process of its own.
+   of ours, turn by turn in one process; peak memory of one slice forward, and forward and
+   backward, each in a process of its own.
 2. One training step of each network (both views, momentum encoder, loss, optimiser, views made from
    HU slices) against the bare forward + backward of the same images on ready tensors.
 """
@@ -101,7 +101,7 @@ def compare_scans() -> list[str]:
         f"VSSM of `lecl-vssm-tiny`, 224 px, batch {BATCH}, float32, inference; median of {TURNS} "
         "turns.",
         "",
-        "| scan | slices/s | ratio | forward, peak | forward + backward, peak |",
+        "| scan | slices/s | ratio | one slice forward, peak | forward + backward, peak |",
         "|---|--:|--:|--:|--:|",
         f"| published, step by step | {slow:.3f} | 1.0 | {peak('published', 'forward')} | "
         f"{peak('published', 'backward')} |",
@@ -135,7 +135,7 @@ def peak(scan: str, way: str) -> str:
 def use_memory(scan: str, way: str) -> None:
     """Run one way once, and print the peak memory of this process in KiB."""
     network = network_of(find_encoder("lecl-vssm-tiny").card)
-    images = torch.randn(BATCH, 3, 224, 224)
+    images = torch.randn(1, 3, 224, 224)
     if scan == "published":
         vssm.scan_both_ways = step_by_step
     if way == "forward":
@@ -217,6 +217,7 @@ def measure(quick: bool) -> str:
     """Measure, and write the report."""
     has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     precisions = ("float32", "bfloat16") if has_bf16 else ("float32",)
+    scans = compare_scans()
     steps = compare_steps(MINI, 64, ("float32",))
     steps += [] if quick else compare_steps(FULL, 8, precisions)
     capability = torch.backends.cpu.get_cpu_capability()
@@ -224,12 +225,12 @@ def measure(quick: bool) -> str:
         [
             "# LeCL's networks",
             "",
-            "`python benchmarks/networks.py`",
+            f"`python benchmarks/networks.py{' --quick' if quick else ''}`",
             "",
             f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__} "
             f"({capability}).",
             "",
-            *compare_scans(),
+            *scans,
             "",
             "## One training step",
             "",
