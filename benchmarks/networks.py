@@ -56,11 +56,12 @@ def step_by_step(  # noqa: PLR0913  the letters of the formula
     turned = [torch.cat([part[:groups], part[groups:].flip(2)]) for part in (delta, b, c)]
     step = functional.softplus(turned[0] + delta_bias[:, None, None])
     decay = torch.exp(torch.einsum("gblc,gcn->gblcn", step, a))
-    inputs = torch.einsum("gblc,gbln,gblc->gblcn", step, turned[1], both)
-    hidden = torch.zeros_like(decay[:, :, 0])
+    inputs = torch.einsum("gblc,gbln,gblc->gblcn", step, turned[1], both).unbind(2)
+    decays = decay.unbind(2)
+    hidden = torch.zeros_like(decays[0])
     found = []
     for position in range(x.shape[2]):
-        hidden = decay[:, :, position] * hidden + inputs[:, :, position]
+        hidden = decays[position] * hidden + inputs[position]
         found.append(torch.einsum("gbcn,gbn->gbc", hidden, turned[2][:, :, position]))
     out = torch.stack(found, dim=2) + both * d[:, None, None]
     return out[:groups] + out[groups:].flip(2)
