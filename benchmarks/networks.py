@@ -51,20 +51,26 @@ def step_by_step(  # noqa: PLR0913  the letters of the formula
 
     Takes and returns what scan_both_ways does.
     """
-    groups = len(x)
-    both = torch.cat([x, x.flip(2)])
-    turned = [torch.cat([part[:groups], part[groups:].flip(2)]) for part in (delta, b, c)]
-    step = functional.softplus(turned[0] + delta_bias[:, None, None])
-    decay = torch.exp(torch.einsum("gblc,gcn->gblcn", step, a))
-    inputs = torch.einsum("gblc,gbln,gblc->gblcn", step, turned[1], both).unbind(2)
-    decays = decay.unbind(2)
-    hidden = torch.zeros_like(decays[0])
+    groups, channels = len(x), x.shape[3]
+
+    def wide(part: Tensor) -> Tensor:
+        """Turn the backward half round; [batch, groups, channels or states, length]."""
+        turned = torch.cat([part[:groups], part[groups:].flip(2)])
+        return turned.permute(1, 0, 3, 2)
+
+    u, step = (wide(part).flatten(1, 2) for part in (torch.cat([x, x]), delta))
+    step = functional.softplus(step + delta_bias.flatten()[:, None])
+    b_all, c_all = (wide(part).repeat_interleave(channels, dim=1) for part in (b, c))
+    decays = torch.exp(torch.einsum("bdl,dn->bdln", step, a.flatten(0, 1)))
+    inputs = torch.einsum("bdl,bdnl,bdl->bdln", step, b_all, u)
+    hidden = torch.zeros_like(decays[:, :, 0])
     found = []
-    for position in range(x.shape[2]):
-        hidden = decays[position] * hidden + inputs[position]
-        found.append(torch.einsum("gbcn,gbn->gbc", hidden, turned[2][:, :, position]))
-    out = torch.stack(found, dim=2) + both * d[:, None, None]
-    return out[:groups] + out[groups:].flip(2)
+    for decay, more, c_at in zip(decays.unbind(2), inputs.unbind(2), c_all.unbind(3), strict=True):
+        hidden = decay * hidden + more
+        found.append(torch.einsum("bdn,bdn->bd", hidden, c_at))
+    out = torch.stack(found, dim=2) + u * d.flatten()[:, None]
+    both = out.unflatten(1, (2 * groups, channels)).permute(1, 0, 3, 2)
+    return both[:groups] + both[groups:].flip(2)
 
 
 def network_of(card: EncoderCard) -> torch.nn.Module:
