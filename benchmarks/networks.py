@@ -49,18 +49,13 @@ def step_by_step(  # noqa: PLR0913  the letters of the formula
 ) -> Tensor:
     """Scan as published fallbacks do: decays and inputs of all positions at once, then a loop.
 
-    Takes and returns what scan_both_ways does.
+    Takes and returns what selective_scan does; works on [batch, groups × channels, length].
     """
     groups, channels = len(x), x.shape[3]
-
-    def wide(part: Tensor) -> Tensor:
-        """Turn the backward half round; [batch, groups, channels or states, length]."""
-        turned = torch.cat([part[:groups], part[groups:].flip(2)])
-        return turned.permute(1, 0, 3, 2)
-
-    u, step = (wide(part).flatten(1, 2) for part in (torch.cat([x, x]), delta))
-    step = functional.softplus(step + delta_bias.flatten()[:, None])
-    b_all, c_all = (wide(part).repeat_interleave(channels, dim=1) for part in (b, c))
+    u, step, b_all, c_all = (part.permute(1, 0, 3, 2) for part in (x, delta, b, c))
+    step = functional.softplus(step.flatten(1, 2) + delta_bias.flatten()[:, None])
+    u = u.flatten(1, 2)
+    b_all, c_all = (part.repeat_interleave(channels, dim=1) for part in (b_all, c_all))
     decays = torch.exp(torch.einsum("bdl,dn->bdln", step, a.flatten(0, 1)))
     inputs = torch.einsum("bdl,bdnl,bdl->bdln", step, b_all, u)
     hidden = torch.zeros_like(decays[:, :, 0])
@@ -69,8 +64,7 @@ def step_by_step(  # noqa: PLR0913  the letters of the formula
         hidden = decay * hidden + more
         found.append(torch.einsum("bdn,bdn->bd", hidden, c_at))
     out = torch.stack(found, dim=2) + u * d.flatten()[:, None]
-    both = out.unflatten(1, (2 * groups, channels)).permute(1, 0, 3, 2)
-    return both[:groups] + both[groups:].flip(2)
+    return out.unflatten(1, (groups, channels)).permute(1, 0, 3, 2)
 
 
 def network_of(card: EncoderCard) -> torch.nn.Module:
@@ -89,17 +83,17 @@ def compare_scans() -> list[str]:
     """Run VSSM with both scans, turn by turn."""
     network = network_of(find_encoder("lecl-vssm-tiny").card).eval()
     images = torch.randn(BATCH, 3, 224, 224)
-    ours = vssm.scan_both_ways
+    ours = vssm.selective_scan
     rates: dict[str, list[float]] = {"published": [], "ours": []}
     with torch.inference_mode():
         network(images)
         for _ in range(TURNS):
             for name, scan in (("published", step_by_step), ("ours", ours)):
-                vssm.scan_both_ways = scan
+                vssm.selective_scan = scan
                 rates[name].append(rate(lambda: network(images), BATCH))
-        vssm.scan_both_ways = step_by_step
+        vssm.selective_scan = step_by_step
         expected = network(images)
-        vssm.scan_both_ways = ours
+        vssm.selective_scan = ours
         difference = (network(images) - expected).abs().max().item()
     slow, fast = (median(rates[name]) for name in ("published", "ours"))
     return [
@@ -144,7 +138,7 @@ def use_memory(scan: str, way: str) -> None:
     network = network_of(find_encoder("lecl-vssm-tiny").card)
     images = torch.randn(1, 3, 224, 224)
     if scan == "published":
-        vssm.scan_both_ways = step_by_step
+        vssm.selective_scan = step_by_step
     if way == "forward":
         with torch.inference_mode():
             network(images)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clearbench.encoders.nets.scan import scan_both_ways
+from clearbench.encoders.nets.scan import selective_scan
 from clearbench.encoders.nets.sizes import VssmSizes
 
 DIRECTIONS = 4  # along rows, along columns, and both backwards
@@ -67,23 +67,22 @@ class SS2D(nn.Module):
         """Scan [b, h, w, c] along rows and columns, both ways, and add all four up."""
         batch, height, width, inner = content.shape
         rows, columns = content.flatten(1, 2), content.transpose(1, 2).flatten(1, 2)
-        lines = torch.stack([rows, columns])
-        shape = (DIRECTIONS, batch, height * width)
-        weights = self.x_proj_weight.unflatten(0, (2, 2)).transpose(0, 1).flatten(1, 2)
-        found = torch.bmm(lines.flatten(1, 2), weights.transpose(1, 2)).chunk(2, dim=2)
-        parts = torch.cat(found).split([self.rank, self.states, self.states], dim=2)
+        lines = torch.stack([rows, columns, rows.flip(1), columns.flip(1)])
+        found = torch.bmm(lines.flatten(1, 2), self.x_proj_weight.transpose(1, 2))
+        parts = found.split([self.rank, self.states, self.states], dim=2)
         steps, b, c = (part.contiguous() for part in parts)
-        scanned = scan_both_ways(
+        scanned = selective_scan(
             lines,
-            torch.bmm(steps, self.dt_projs_weight.transpose(1, 2)).view(*shape, inner),
+            torch.bmm(steps, self.dt_projs_weight.transpose(1, 2)).view(lines.shape),
             -self.A_logs.float().exp().view(DIRECTIONS, inner, -1),
-            b.view(*shape, -1),
-            c.view(*shape, -1),
+            b.unflatten(1, (batch, -1)),
+            c.unflatten(1, (batch, -1)),
             self.Ds.view(DIRECTIONS, inner),
             self.dt_projs_bias,
         )
-        turned = scanned[1].unflatten(1, (width, height)).transpose(1, 2)
-        return torch.as_tensor(scanned[0].unflatten(1, (height, width)) + turned)
+        along_rows, along_columns = scanned[:2] + scanned[2:].flip(2)
+        turned = along_columns.unflatten(1, (width, height)).transpose(1, 2)
+        return torch.as_tensor(along_rows.unflatten(1, (height, width)) + turned)
 
 
 class Mlp(nn.Module):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import clearbench.encoders.nets.scan as module
-from clearbench.encoders.nets.scan import fused_kernel, kernel_scan, scan_both_ways
+from clearbench.encoders.nets.scan import fused_kernel, kernel_scan, selective_scan
 
 Inputs = tuple[Tensor, ...]
 NAMES = ("x", "delta", "a", "b", "c", "d", "delta_bias")
@@ -29,15 +29,14 @@ def drawn(
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=chance, dtype=torch.float64)
 
-    both = 2 * groups
     parts = (
         normal(groups, batch, length, channels),
-        normal(both, batch, length, channels),
-        -normal(both, channels, states).exp(),
-        normal(both, batch, length, states),
-        normal(both, batch, length, states),
-        normal(both, channels),
-        normal(both, channels),
+        normal(groups, batch, length, channels),
+        -normal(groups, channels, states).exp(),
+        normal(groups, batch, length, states),
+        normal(groups, batch, length, states),
+        normal(groups, channels),
+        normal(groups, channels),
     )
     return tuple(part.to(dtype) for part in parts)
 
@@ -45,19 +44,17 @@ def drawn(
 def step_by_step(*inputs: Tensor) -> Tensor:
     """Follow the recurrence one position at a time, in the letters of the formula."""
     x, delta, a, b, c, d, delta_bias = inputs
-    groups, length = len(x), x.shape[2]
-    ways = []
-    for k in range(2 * groups):
-        content = x[k % groups]
+    groups = []
+    for k in range(len(x)):
         step = torch.log1p(torch.exp(delta[k] + delta_bias[k]))
         h = torch.zeros(x.shape[1], x.shape[3], a.shape[2]).to(x)
-        answers: dict[int, Tensor] = {}
-        for t in range(length) if k < groups else reversed(range(length)):
+        answers = []
+        for t in range(x.shape[2]):
             decay = torch.exp(step[:, t, :, None] * a[k])
-            h = decay * h + (step[:, t] * content[:, t])[:, :, None] * b[k, :, t, None, :]
-            answers[t] = (h * c[k, :, t, None, :]).sum(-1) + d[k] * content[:, t]
-        ways.append(torch.stack([answers[t] for t in range(length)], dim=1))
-    return torch.stack(ways[:groups]) + torch.stack(ways[groups:])
+            h = decay * h + (step[:, t] * x[k, :, t])[:, :, None] * b[k, :, t, None, :]
+            answers.append((h * c[k, :, t, None, :]).sum(-1) + d[k] * x[k, :, t])
+        groups.append(torch.stack(answers, dim=1))
+    return torch.stack(groups)
 
 
 def with_gradients(scan: Any, inputs: Inputs, weights: Tensor) -> list[Tensor]:
@@ -123,7 +120,7 @@ def test_outputs_and_gradients_are_those_of_the_recurrence(
     weights = drawn(seed=9)[0]
     monkeypatch.setattr(module, "CHUNK_NUMBERS", in_chunks_of(steps, inputs))
     expected = with_gradients(step_by_step, inputs, weights)
-    agree(with_gradients(scan_both_ways, inputs, weights), expected, rtol=1e-10, atol=1e-10)
+    agree(with_gradients(selective_scan, inputs, weights), expected, rtol=1e-10, atol=1e-10)
     assert all(part.abs().max() > 0.01 for part in expected), "nothing agrees by being zero"
 
 
@@ -139,7 +136,7 @@ def test_any_shape_in_any_chunks_agrees(
     inputs = drawn(*sides, seed=seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK_NUMBERS", in_chunks_of(steps, inputs))
-        found = with_gradients(scan_both_ways, inputs, inputs[0])
+        found = with_gradients(selective_scan, inputs, inputs[0])
     agree(found, with_gradients(step_by_step, inputs, inputs[0]), rtol=1e-8, atol=1e-8)
 
 
@@ -147,47 +144,26 @@ def test_a_chunk_holds_a_position_even_where_memory_is_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     inputs = drawn()
-    expected = scan_both_ways(*inputs)
+    expected = selective_scan(*inputs)
     monkeypatch.setattr(module, "CHUNK_NUMBERS", 1)
-    torch.testing.assert_close(scan_both_ways(*inputs), expected)
+    torch.testing.assert_close(selective_scan(*inputs), expected)
 
 
 def test_float32_is_as_near_as_float32_can_be() -> None:
     inputs = drawn(length=60, dtype=torch.float32)
     exact = tuple(part.double() for part in inputs)
     weights = torch.ones_like(inputs[0])
-    found = with_gradients(scan_both_ways, inputs, weights)
+    found = with_gradients(selective_scan, inputs, weights)
     assert {part.dtype for part in found} == {torch.float32}
     expected = with_gradients(step_by_step, exact, weights.double())
     agree([part.double() for part in found], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_way_back_is_the_way_there_on_the_turned_input() -> None:
-    x, delta, a, b, c, d, bias = drawn(groups=1)
-    there = torch.tensor([1.0, 0.0], dtype=torch.float64)[:, None, None, None]
-    forwards = scan_both_ways(x, delta, a, b, c * there, d * there[:, :, 0, 0], bias)
-    swapped = [part.flip(0) for part in (a, c * there, d * there[:, :, 0, 0], bias)]
-    a_back, c_back, d_back, bias_back = swapped
-    backwards = scan_both_ways(
-        x.flip(2),
-        delta.flip(0, 2),
-        a_back,
-        b.flip(0, 2),
-        c_back.flip(2),
-        d_back,
-        bias_back,
-    )
-    assert forwards.abs().max() > 0.1
-    torch.testing.assert_close(backwards.flip(2), forwards)
-
-
-def test_the_first_answer_of_the_way_there_knows_the_first_position_alone() -> None:
-    x, delta, a, b, c, d, bias = drawn(groups=1)
-    c, d = c.clone(), d.clone()
-    c[1], d[1] = 0, 0
-    before = scan_both_ways(x, delta, a, b, c, d, bias)
+def test_an_answer_knows_no_later_position() -> None:
+    x, *rest = drawn()
+    before = selective_scan(x, *rest)
     x[:, :, 3] += 1
-    moved = (scan_both_ways(x, delta, a, b, c, d, bias) - before).abs().amax((0, 1, 3))
+    moved = (selective_scan(x, *rest) - before).abs().amax((0, 1, 3))
     assert (moved[:3] == 0).all()
     assert (moved[3:] > 0).all()
 
@@ -197,10 +173,10 @@ def test_autocast_does_not_make_it_coarser() -> None:
 
     def under_autocast(*parts: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return scan_both_ways(*parts)
+            return selective_scan(*parts)
 
     weights = torch.ones_like(inputs[0])
-    plain = with_gradients(scan_both_ways, inputs, weights)
+    plain = with_gradients(selective_scan, inputs, weights)
     for ours, theirs in zip(with_gradients(under_autocast, inputs, weights), plain, strict=True):
         assert ours.dtype == torch.float32
         assert torch.equal(ours, theirs)
@@ -209,8 +185,8 @@ def test_autocast_does_not_make_it_coarser() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_scanned_in_float32(dtype: torch.dtype) -> None:
     inputs = drawn(length=40, dtype=dtype)
-    found = scan_both_ways(*inputs)
-    exact = scan_both_ways(*(part.float() for part in inputs))
+    found = selective_scan(*inputs)
+    exact = selective_scan(*(part.float() for part in inputs))
     assert found.dtype == dtype
     assert torch.equal(found, exact.to(dtype))
 
@@ -219,34 +195,33 @@ def test_a_batch_is_scanned_like_its_parts() -> None:
     inputs = drawn(batch=3)
     x, delta, a, b, c, d, bias = inputs
     parts = [
-        scan_both_ways(*(p[:, i : i + 1] for p in (x, delta)), a, b[:, [i]], c[:, [i]], d, bias)
-        for i in range(3)
+        selective_scan(x[:, [i]], delta[:, [i]], a, b[:, [i]], c[:, [i]], d, bias) for i in range(3)
     ]
-    torch.testing.assert_close(scan_both_ways(*inputs), torch.cat(parts, dim=1))
+    torch.testing.assert_close(selective_scan(*inputs), torch.cat(parts, dim=1))
 
 
 def test_groups_do_not_mix() -> None:
     inputs = drawn(groups=3)
     x, rest = inputs[0], inputs[1:]
-    alone = [scan_both_ways(x[[g]], *(part[[g, 3 + g]] for part in rest)) for g in range(3)]
-    torch.testing.assert_close(scan_both_ways(*inputs), torch.cat(alone))
+    alone = [selective_scan(x[[g]], *(part[[g]] for part in rest)) for g in range(3)]
+    torch.testing.assert_close(selective_scan(*inputs), torch.cat(alone))
 
 
 def test_turned_and_expanded_inputs_are_taken() -> None:
     inputs = drawn()
     strange = tuple(part.transpose(0, -1).contiguous().transpose(0, -1) for part in inputs)
     weights = torch.ones_like(inputs[0])
-    expected = with_gradients(scan_both_ways, inputs, weights)
-    agree(with_gradients(scan_both_ways, strange, weights), expected)
+    expected = with_gradients(selective_scan, inputs, weights)
+    agree(with_gradients(selective_scan, strange, weights), expected)
     wide = (inputs[0][:, :1].expand(-1, 2, -1, -1), *inputs[1:])
     whole = (wide[0].contiguous(), *inputs[1:])
-    assert torch.equal(scan_both_ways(*wide), scan_both_ways(*whole))
+    assert torch.equal(selective_scan(*wide), selective_scan(*whole))
 
 
 def test_large_and_small_steps_stay_numbers() -> None:
     x, delta, a, *rest = drawn(length=50, dtype=torch.float32)
     extreme = (x, torch.where(delta > 0, 90.0, -90.0), a * 100, *rest)
-    for part in with_gradients(scan_both_ways, extreme, torch.ones_like(x)):
+    for part in with_gradients(selective_scan, extreme, torch.ones_like(x)):
         assert torch.isfinite(part).all()
 
 
@@ -254,10 +229,10 @@ def test_one_scan_does_not_disturb_another(monkeypatch: pytest.MonkeyPatch) -> N
     first, second = drawn(seed=1), drawn(seed=2)
     monkeypatch.setattr(module, "CHUNK_NUMBERS", in_chunks_of(2, first))
     weights = torch.ones_like(first[0])
-    expected = with_gradients(scan_both_ways, first, weights)
+    expected = with_gradients(selective_scan, first, weights)
     leaves = [part.clone().requires_grad_() for part in first]
-    out = scan_both_ways(*leaves)
-    with_gradients(scan_both_ways, second, weights)
+    out = selective_scan(*leaves)
+    with_gradients(selective_scan, second, weights)
     agree([out.detach(), *torch.autograd.grad(out.sum(), leaves)], expected)
 
 
@@ -266,9 +241,9 @@ def test_one_gradient_may_be_asked_alone(name: str) -> None:
     inputs = drawn()
     weights = torch.ones_like(inputs[0])
     at = NAMES.index(name)
-    expected = with_gradients(scan_both_ways, inputs, weights)[1 + at]
+    expected = with_gradients(selective_scan, inputs, weights)[1 + at]
     leaves = [part.clone().requires_grad_(i == at) for i, part in enumerate(inputs)]
-    (found,) = torch.autograd.grad(scan_both_ways(*leaves).sum(), leaves[at])
+    (found,) = torch.autograd.grad(selective_scan(*leaves).sum(), leaves[at])
     torch.testing.assert_close(found, expected)
 
 
@@ -278,7 +253,7 @@ def test_a_second_derivative_is_refused_rather_than_wrong(name: str) -> None:
         part.requires_grad_(name == other) for part, other in zip(drawn(), NAMES, strict=True)
     ]
     leaf = leaves[NAMES.index(name)]
-    out = scan_both_ways(*leaves).square().sum()
+    out = selective_scan(*leaves).square().sum()
 
     def twice() -> None:
         (first,) = torch.autograd.grad(out, leaf, create_graph=True)
@@ -291,9 +266,9 @@ def test_a_second_derivative_is_refused_rather_than_wrong(name: str) -> None:
 def test_nothing_is_kept_where_no_gradient_is_wanted() -> None:
     leaves = [part.requires_grad_() for part in drawn()]
     with torch.inference_mode():
-        out = scan_both_ways(*leaves)
+        out = selective_scan(*leaves)
     assert not out.requires_grad
-    torch.testing.assert_close(out.clone(), scan_both_ways(*leaves).detach())
+    torch.testing.assert_close(out.clone(), selective_scan(*leaves).detach())
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3])
@@ -301,7 +276,7 @@ def test_the_kernels_layout_gives_the_same(groups: int) -> None:
     inputs = drawn(groups, channels=5)
     weights = drawn(groups, channels=5, seed=9)[0]
     found = with_gradients(lambda *parts: kernel_scan(selective_scan_fn, *parts), inputs, weights)
-    agree(found, with_gradients(scan_both_ways, inputs, weights), rtol=1e-9, atol=1e-9)
+    agree(found, with_gradients(selective_scan, inputs, weights), rtol=1e-9, atol=1e-9)
 
 
 @pytest.fixture
@@ -322,9 +297,9 @@ def test_the_real_kernel_agrees(dtype: torch.dtype, tolerance: float) -> None:
     rounded = drawn(2, 3, 196, 48, 16, dtype=dtype)
     exact = tuple(part.double() for part in rounded)
     weights = torch.ones_like(exact[0])
-    expected = with_gradients(scan_both_ways, exact, weights)
+    expected = with_gradients(selective_scan, exact, weights)
     there = tuple(part.cuda() for part in rounded)
-    found = [part.cpu().double() for part in with_gradients(scan_both_ways, there, weights.cuda())]
+    found = [part.cpu().double() for part in with_gradients(selective_scan, there, weights.cuda())]
     for ours, theirs in zip(found, expected, strict=True):
         largest = theirs.abs().max().item()
         torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance * largest)
