@@ -3,8 +3,8 @@
     python benchmarks/networks.py [--quick] [-o REPORT.md]
 
 1. VSSM (43 M parameters, 224 px, batch 4, float32): slices/s of the published step-by-step scan and
-   of ours, turn by turn in one process; peak memory of one slice forward, and forward and
-   backward, each in a process of its own.
+   of ours, turn by turn in one process; what one slice adds to memory at the peak, forward, and
+   forward and backward, each in a process of its own (Linux).
 2. One training step of each network (both views, momentum encoder, loss, optimiser, views made from
    HU slices) against the bare forward + backward of the same images on ready tensors.
 """
@@ -12,7 +12,6 @@
 import argparse
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -120,31 +119,39 @@ def spread(rates: list[float]) -> str:
 
 
 def peak(scan: str, way: str) -> str:
-    """Measure one way's peak memory in a process of its own, less what torch itself takes."""
-    sizes = []
-    for what in (way, "nothing"):
-        done = subprocess.run(
-            [sys.executable, __file__, "--memory", scan, what],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        sizes.append(int(done.stdout.split()[-1]))
-    return f"{(sizes[0] - sizes[1]) / 1024:,.0f} MiB"
+    """Measure in a process of its own how much memory one way adds at its peak."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--memory", scan, way],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return f"{int(done.stdout.split()[-1]) / 1024:,.0f} MiB"
 
 
 def use_memory(scan: str, way: str) -> None:
-    """Run one way once, and print the peak memory of this process in KiB."""
+    """Run one way once, and print by how many KiB its peak lies above what was in use before.
+
+    The kernel forgets the peak of importing and building when 5 is written to clear_refs (Linux).
+    """
     network = network_of(find_encoder("lecl-vssm-tiny").card)
     images = torch.randn(1, 3, 224, 224)
     if scan == "published":
         vssm.selective_scan = step_by_step
+    Path("/proc/self/clear_refs").write_text("5")
+    before = status_kib("VmRSS")
     if way == "forward":
         with torch.inference_mode():
             network(images)
-    elif way == "backward":
+    else:
         network(images).sum().backward()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(status_kib("VmHWM") - before)
+
+
+def status_kib(name: str) -> int:
+    """Read one number of this process's status."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def some_slices(folder: Path, count: int) -> SliceSet:

@@ -15,7 +15,7 @@ from clearbench.errors import BadCohort, UnknownName, suggestion
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REQUIRED = ("scan_id", "patient_id", "path")
-PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split")
+PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split", "key_slices")
 TECHNICAL = ("thickness_mm", "kernel", "contrast", "manufacturer", "model", "kvp", "scanner")
 KNOWN = (*REQUIRED, *PLACES, *TECHNICAL)
 SHOWN = 5

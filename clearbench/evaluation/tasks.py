@@ -1,5 +1,6 @@
 """Task cards: which labels of which cohort, what a bag is, how patients are split and scored."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,13 @@ from clearbench.cards import Card, digest, find_card, list_cards, read_card
 FOLDER = "tasks"
 METRICS = MappingProxyType(
     {
-        "binary": ("auroc", "average_precision", "balanced_accuracy", "f1"),
+        "binary": (
+            "auroc",
+            "average_precision",
+            "balanced_accuracy",
+            "f1",
+            "sensitivity_at_95_specificity",
+        ),
         "multiclass": ("auroc_macro", "average_precision_macro", "balanced_accuracy", "f1_macro"),
         "multilabel": (
             "auroc_macro",
@@ -20,47 +27,84 @@ METRICS = MappingProxyType(
             "balanced_accuracy_macro",
             "f1_macro",
         ),
+        "ordinal": ("auroc_macro", "quadratic_kappa", "average_precision_macro"),
+        "survival": ("uno_c",),
     }
 )
+SELECT = r"^(all|first|last|day *(<=|>=|<|>|=) *-?\d+(\.\d+)?)$"
 
 
 class Split(Card):
-    """Repeated patient-grouped folds, or the fixed sides in a column of the cohort."""
+    """Repeated patient-grouped folds; or the fixed sides in `column`; or one `group` left out in
+    turn (a column, such as site); or training on the task's cohort and a test on other cohorts.
+    """
 
     folds: int = Field(default=5, ge=2, le=50)
     repeats: int = Field(default=5, ge=1, le=100)
     seed: int = 1337
     column: str = ""
+    group: str = ""
+    test: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [name for name in ("column", "group", "test") if getattr(self, name)]
+        if len(ways) > 1:
+            raise ValueError(f"a split is made one way, not by {' and '.join(ways)}")
+        return self
+
+    @property
+    def crossed(self) -> bool:
+        """Tell whether every patient is tested, in one fold or another."""
+        return not (self.column or self.test)
 
 
 class TaskCard(Card):
-    """One question asked of a cohort."""
+    """One question asked of a cohort.
+
+    `classes` of an ordinal label stand in their order. `slices = "key"`: bags hold only the slices
+    in the cohort's column key_slices, which a reader marked: an oracle. `blank = "negative"`: a
+    blank label of a scan counts as 0, since the data set marks only what it found.
+    """
 
     title: str
     version: int = Field(ge=1)
     cohort: str
-    target: Literal["binary", "multiclass", "multilabel"]
+    target: Literal["binary", "multiclass", "multilabel", "ordinal", "survival"]
     labels: tuple[str, ...] = Field(min_length=1)
     classes: tuple[str, ...] = ()
     unit: Literal["patient", "study", "scan"] = "patient"
-    select: Literal["all", "first", "last"] = "all"
-    slices: Literal["all"] = "all"
+    select: str = Field(default="all", pattern=SELECT)
+    slices: Literal["all", "key"] = "all"
+    blank: Literal["unknown", "negative"] = "unknown"
     metric: str = ""
     split: Split = Split()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.target == "multilabel" and len(self.labels) < 2:
-            raise ValueError("a multilabel target has two or more labels")
-        if self.target != "multilabel" and len(self.labels) != 1:
-            raise ValueError(f"a {self.target} target has one label, not {len(self.labels)}")
-        if self.target == "binary" and len(self.classes) not in (0, 2):
-            raise ValueError("classes of a binary label are two: negative, positive")
-        if self.target == "multiclass" and len(self.classes) < 3:
-            raise ValueError("a multiclass label lists its three or more classes, in order")
+        self._labels_fit()
+        self._classes_fit()
+        if self.blank == "negative" and self.target not in ("binary", "multilabel"):
+            raise ValueError(f'blank = "negative" says nothing of a {self.target} target')
         if self.metric and self.metric not in METRICS[self.target]:
             raise ValueError(f"metric of a {self.target} target: {', '.join(METRICS[self.target])}")
         return self
+
+    def _labels_fit(self) -> None:
+        if self.target == "multilabel" and len(self.labels) < 2:
+            raise ValueError("a multilabel target has two or more labels")
+        if self.target == "survival" and len(self.labels) != 2:
+            raise ValueError("a survival target has two labels: time, event")
+        if self.target not in ("multilabel", "survival") and len(self.labels) != 1:
+            raise ValueError(f"a {self.target} target has one label, not {len(self.labels)}")
+
+    def _classes_fit(self) -> None:
+        if self.target == "binary" and len(self.classes) not in (0, 2):
+            raise ValueError("classes of a binary label are two: negative, positive")
+        if self.target in ("multiclass", "ordinal") and len(self.classes) < 3:
+            raise ValueError(f"a {self.target} label lists its three or more classes, in order")
+        if self.target in ("multilabel", "survival") and self.classes:
+            raise ValueError(f"a {self.target} target has no classes")
 
     @property
     def primary(self) -> str:
@@ -69,8 +113,13 @@ class TaskCard(Card):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Return what a head predicts: the label, its classes, or every label."""
-        return self.classes if self.target == "multiclass" else self.labels
+        """Return what a head predicts: the label or every label, its classes, the cuts, a risk."""
+        named = {
+            "multiclass": self.classes,
+            "ordinal": tuple(f">={name}" for name in self.classes[1:]),
+            "survival": ("risk",),
+        }
+        return named.get(self.target, self.labels)
 
 
 class Task(Card):
