@@ -1,6 +1,5 @@
 """Task cards: which labels of which cohort, what a bag is, how patients are split and scored."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
