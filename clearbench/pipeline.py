@@ -19,9 +19,10 @@ from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.engines.local import EmbedJob, default_batch_size, run
 from clearbench.engines.plan import gather, keep, read_tasks
 from clearbench.errors import BadRequest, BadTask
-from clearbench.evaluation.prepared import prepare_task
-from clearbench.evaluation.protocol import HEADS, evaluate_one
-from clearbench.evaluation.tasks import find_task
+from clearbench.evaluation.heads.kinds import HEADS
+from clearbench.evaluation.prepared import Prepared, prepare_task
+from clearbench.evaluation.protocol import Way, evaluate_head, load_material
+from clearbench.evaluation.tasks import Task, find_task
 from clearbench.scans.inventory import default_workers
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import load_cohort
@@ -163,34 +164,49 @@ def evaluate(  # noqa: PLR0913  options of a command
     store: Path | str | None = None,
     results: Path | str | None = None,
     device: str = "cpu",
+    precision: str = "auto",
     task_folders: Iterable[Path] = (),
     on_step: Callable[[EvaluationStep], None] = _unheard,
 ) -> list[Result]:
     """Train heads on every task × encoder × head and write one result each.
 
-    `heads` are all of them by default. `models` are names, or name@fp8 where a store holds several
-    sets of features; none means every set that the task's cohort has.
-    Raises UnknownName, BadRequest, BadTask, BadStore.
+    `heads` are the task's declared one and mean-logreg by default; "all" means each there is.
+    `models` are names, or name@fp8 where a store holds several sets of features; none means every
+    set that the task's cohort has. Heads train in bfloat16 where the processor multiplies it,
+    unless `precision` is float32. Raises UnknownName, BadRequest, BadTask, BadStore.
     """
     if not tasks:
         raise BadRequest("name a task: --task NAME (`clearbench tasks list` shows them)")
     folder = open_store(store or default_store())
     target = Path(results) if results is not None else folder.results
     found = []
-    for name in tasks:
-        task = find_task(name, task_folders)
-        prepared = prepare_task(task, load_cohort(folder, task.card.cohort))
-        for record in _records(folder, models, task.card.cohort):
-            for head in heads or HEADS:
-                step = partial(_tell, on_step, task.name, record.name, head)
-                evaluation = evaluate_one(
-                    prepared, record, folder, head, preset, seeds=seeds, device=device, on_fold=step
+    for task in [find_task(name, task_folders) for name in tasks]:
+        for prepared in _prepared(task, folder):
+            for record in _records(folder, models, task.card.cohort):
+                material = load_material(
+                    prepared, record, folder, device=device, precision=precision
                 )
-                result = make_result(evaluation, measured_rate(record, folder))
-                path = write_result(result, evaluation, target)
-                found.append(replace(result, path=str(path)))
+                for way in _ways(task, heads, preset, seeds):
+                    step = partial(_tell, on_step, task.name, record.name, way.head)
+                    evaluation = evaluate_head(material, way, step)
+                    result = make_result(evaluation, measured_rate(record, folder))
+                    path = write_result(result, evaluation, target)
+                    found.append(replace(result, path=str(path)))
     refresh(folder)
     return found
+
+
+def _prepared(task: Task, store: StoreFolder) -> list[Prepared]:
+    """Return a task's units and folds; one a test cohort, where others are tested."""
+    own = load_cohort(store, task.card.cohort)
+    others = [load_cohort(store, name) for name in task.card.split.test]
+    return [prepare_task(task, own, other) for other in others] or [prepare_task(task, own)]
+
+
+def _ways(task: Task, heads: Sequence[str], preset: str, seeds: int | None) -> list[Way]:
+    """Return the heads to train for a task; the declared one first, if none is named."""
+    names = list(HEADS) if "all" in heads else heads or (task.card.head, "mean-logreg")
+    return [Way(head, preset, seeds) for head in dict.fromkeys(names)]
 
 
 def _records(store: StoreFolder, models: Sequence[str], cohort: str) -> list[EncoderRecord]:

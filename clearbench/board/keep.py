@@ -11,11 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
 from clearbench.board.results import Result
 from clearbench.evaluation.protocol import Evaluation, FoldAnswer, split_of
+from clearbench.evaluation.targets import Floats
 from clearbench.evaluation.tasks import TaskCard
 from clearbench.store.folder import write_whole
 
@@ -41,10 +43,14 @@ def make_result(evaluation: Evaluation, slices_per_s: float | None) -> Result:
         views=record.views,
         precision=record.precision,
         head=evaluation.head,
+        declared_head=task.card.head,
+        head_precision=evaluation.precision,
+        test_cohort=evaluation.test_cohort,
         preset=evaluation.preset,
         seeds=evaluation.seeds,
-        folds=1 if task.card.split.column else task.card.split.folds,
-        repeats=1 if task.card.split.column else task.card.split.repeats,
+        folds=len({fold.number for fold in evaluation.prepared.folds}),
+        repeats=len({fold.repeat for fold in evaluation.prepared.folds}),
+        crossed=task.card.split.crossed,
         split_sha256=split_of(evaluation),
         patients=len(set(units.patients)),
         units=len(units.ids),
@@ -94,7 +100,7 @@ def _fold_row(answer: FoldAnswer) -> dict[str, Any]:
         "train": len(fold.train),
         "tune": len(fold.tune),
         "test": len(fold.test),
-        **answer.scored.settings,
+        **answer.settings,
     }
 
 
@@ -137,11 +143,7 @@ def _predictions(result: Result, evaluation: Evaluation) -> pa.Table:
     for answer in evaluation.answers:
         for column, output in enumerate(result.outputs):
             rows = list(answer.units)
-            truth = (
-                units.targets[rows][:, 0] == column
-                if result.target == "multiclass"
-                else units.targets[rows][:, column]
-            )
+            truth = units.targets[rows]
             parts.append(
                 pa.table(
                     _run_columns(result, answer, len(rows))
@@ -149,19 +151,35 @@ def _predictions(result: Result, evaluation: Evaluation) -> pa.Table:
                         "unit": [units.ids[row] for row in rows],
                         "patient_id": [units.patients[row] for row in rows],
                         "label": [output] * len(rows),
-                        "truth": pa.array(truth.astype(float), from_pandas=True),
-                        "score": answer.scored.scores[:, column],
+                        "truth": pa.array(_truth(truth, column, result.target), from_pandas=True),
+                        "time": pa.array(_time(truth, result.target), from_pandas=True),
+                        "score": answer.judged.scores[:, column],
                     }
                 )
             )
     return pa.concat_tables(parts)
 
 
+def _truth(targets: Floats, column: int, target: str) -> Floats:
+    """Return whether each unit has an output: its label, class, class at or above a cut, event."""
+    if target == "multiclass":
+        return np.equal(targets[:, 0], column).astype(float)
+    if target == "ordinal":
+        return np.where(np.isnan(targets[:, 0]), np.nan, targets[:, 0] > column)
+    found: Floats = targets[:, 1] if target == "survival" else targets[:, column]
+    return found
+
+
+def _time(targets: Floats, target: str) -> Floats:
+    """Return each unit's time; NaN unless the target is survival."""
+    return targets[:, 0] if target == "survival" else np.full(len(targets), np.nan)
+
+
 def _attention(result: Result, evaluation: Evaluation) -> pa.Table:
     """Tell the attention on every instance of every test unit; no rows for heads without any."""
     units, parts = evaluation.units, []
     for answer in evaluation.answers:
-        for row, weights in zip(answer.units, answer.scored.attention, strict=False):
+        for row, weights in zip(answer.units, answer.judged.attention, strict=False):
             bag = evaluation.bags[row]
             parts.append(
                 pa.table(

@@ -8,7 +8,7 @@ from typing import Any
 
 from clearbench.errors import BadRequest
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,14 @@ class Result:
     views: tuple[str, ...]
     precision: str
     head: str
+    declared_head: str
+    head_precision: str
+    test_cohort: str
     preset: str
     seeds: int
     folds: int
     repeats: int
+    crossed: bool
     split_sha256: str
     patients: int
     units: int
@@ -55,7 +59,8 @@ class Result:
     @property
     def stem(self) -> str:
         """Return the file's name without its suffix."""
-        return f"{self.encoder}-{self.fingerprint[:8]}--{self.head}--{self.preset}"
+        plain = f"{self.encoder}-{self.fingerprint[:8]}--{self.head}--{self.preset}"
+        return f"{plain}--{self.test_cohort}" if self.test_cohort else plain
 
     def score(self, metric: str = "") -> dict[str, float | None]:
         """Return one score, the task's own metric by default; empty values if it wasn't taken."""

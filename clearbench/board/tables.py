@@ -96,7 +96,7 @@ def _board(group: Sequence[Result], published: str) -> Board:
     )
     excluded = dict.fromkeys(f"{r.encoder}: {text}" for r in group for text in r.excluded)
     not_scored = dict.fromkeys(f"not scored: {text}" for r in group for text in r.not_scored)
-    protocol = "fixed test set" if first.folds == 1 else f"{first.repeats} × {first.folds} folds"
+    protocol = f"{first.repeats} × {first.folds} folds" if first.crossed else "fixed test set"
     return Board(
         task=first.task,
         title=first.task_title,

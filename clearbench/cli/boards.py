@@ -31,7 +31,8 @@ Head = Annotated[
     list[str] | None,
     typer.Option(
         "--head",
-        help="abmil, mean-logreg; may be repeated. [default: both]",
+        help="abmil, gated-abmil, transformer, max-pool, mean-logreg, knn, or all; may be "
+        "repeated. [default: the task's declared head and mean-logreg]",
         show_default=False,
     ),
 ]
@@ -51,6 +52,13 @@ Results = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="Where heads are trained.")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="In what heads are trained: auto (bfloat16 where the processor has it), float32.",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -82,6 +90,7 @@ def evaluate(
     store: Store = None,
     results: Results = None,
     device: Device = "cpu",
+    precision: Precision = "auto",
     tasks: TaskFolders = None,
 ) -> None:
     """Train heads on stored features with honest splits, and score them with intervals."""
@@ -102,6 +111,7 @@ def evaluate(
             store=store_path(store),
             results=results,
             device=device,
+            precision=precision,
             task_folders=tasks or (),
             on_step=lambda step: progress(
                 f"{step.task} · {step.encoder} · {step.head}", step.done, step.total

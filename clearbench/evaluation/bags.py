@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from clearbench.errors import BadTask
 from clearbench.evaluation.units import Units
@@ -32,32 +29,27 @@ class Bag:
     views: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Padded:
-    """A batch of bags: features [b, n, dim], mask [b, n] (true where an instance stands)."""
-
-    features: Tensor
-    mask: Tensor
-
-
 def load_bags(
-    units: Units, record: EncoderRecord, store: StoreFolder, cohort: str
+    units: Units, record: EncoderRecord, store: StoreFolder
 ) -> tuple[Units, tuple[Bag, ...]]:
     """Load each unit's bag; units whose features are incomplete are left out, by name.
 
-    Raises BadTask with the command that makes them if no unit has features.
+    Where units have key slices, a bag holds only those. Raises BadTask with the command that makes
+    them if no unit has features.
     """
-    folder = store.encoder(record.name, record.fingerprint) / cohort
-    there = [
-        i
-        for i, scans in enumerate(units.scans)
-        if all((folder / f"{scan}.h5").is_file() for scan in scans)
+    root = store.encoder(record.name, record.fingerprint)
+    files = [
+        tuple(root / cohort / f"{scan}.h5" for scan in scans)
+        for cohort, scans in zip(units.cohorts, units.scans, strict=True)
     ]
+    there = [i for i, paths in enumerate(files) if all(path.is_file() for path in paths)]
     missing = sorted(set(range(len(units.ids))) - set(there))
-    command = f"clearbench embed {cohort} --model {record.name}{_views_option(record)}"
+    cohorts = sorted({units.cohorts[i] for i in missing}) or [""]
+    command = f"clearbench embed {cohorts[0]} --model {record.name}{_views_option(record)}"
     if not there:
         raise BadTask(
-            f"no unit of cohort {cohort} has features of {record.reference}; make them: {command}"
+            f"no unit of cohort {', '.join(cohorts)} has features of {record.reference}; "
+            f"make them: {command}"
         )
     names = ", ".join(units.ids[i] for i in missing[:SHOWN]) + (
         " …" if len(missing) > SHOWN else ""
@@ -68,7 +60,9 @@ def load_bags(
         else ()
     )
     kept = units.take(there, note)
-    return kept, tuple(_load(scans, folder) for scans in kept.scans)
+    every: list[Sequence[Sequence[int] | None]] = [(None,) * len(scans) for scans in kept.scans]
+    keys = kept.key_slices or every
+    return kept, tuple(_load(files[row], marked) for row, marked in zip(there, keys, strict=True))
 
 
 def _views_option(record: EncoderRecord) -> str:
@@ -78,14 +72,16 @@ def _views_option(record: EncoderRecord) -> str:
     return "" if usual else f" --views {','.join(record.views)}"
 
 
-def _load(scans: Sequence[str], folder: Path) -> Bag:
-    """Load one bag from its scans' files."""
+def _load(paths: Sequence[Path], marked: Sequence[Sequence[int] | None]) -> Bag:
+    """Load one bag from its scans' files; of a scan with marked slices only those."""
     parts, ids, indices, views = [], [], [], []
-    for scan in scans:
-        facts = read_facts(folder / f"{scan}.h5")
-        rows = read_rows(facts.path)
+    for path, keys in zip(paths, marked, strict=True):
+        facts = read_facts(path)
+        rows = read_rows(path)
+        scan = path.stem
         names = [str(view["name"]) for view in facts.about["views"]]
-        present = rows.present.reshape(-1)
+        wanted = np.isin(rows.slice_index, keys) if keys is not None else True
+        present = (rows.present & np.reshape(wanted, (-1, 1))).reshape(-1)
         flat = map_features(facts).reshape(-1, facts.shape[2])
         parts.append(flat if present.all() else flat[present])
         ids += [scan] * int(present.sum())
@@ -98,21 +94,3 @@ def _load(scans: Sequence[str], folder: Path) -> Bag:
         np.concatenate(indices),
         tuple(map(str, views)),
     )
-
-
-def pad(bags: Sequence[Tensor]) -> Padded:
-    """Put bags [instances, dim] into one batch, on their device."""
-    lengths = torch.tensor([len(bag) for bag in bags], device=bags[0].device)
-    features = pad_sequence(list(bags), batch_first=True)
-    places = torch.arange(features.shape[1], device=features.device)
-    return Padded(features, places < lengths[:, None])
-
-
-def draw(bag: Tensor, most: int, generator: np.random.Generator) -> Tensor:
-    """Return a random `most` instances of a longer bag, in order; 0 means all.
-
-    That is for training only: scores are taken from whole bags.
-    """
-    if not most or len(bag) <= most:
-        return bag
-    return bag[np.sort(generator.choice(len(bag), most, replace=False))]

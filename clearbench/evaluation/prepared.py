@@ -31,12 +31,15 @@ class Prepared:
         return tuple(i for i, name in names if any(n.startswith(f"{name}: ") for n in self.skipped))
 
 
-def prepare_task(task: Task, cohort: Cohort) -> Prepared:
+def prepare_task(task: Task, cohort: Cohort, external: Cohort | None = None) -> Prepared:
     """Make units and folds from labels alone, so that every encoder meets the same ones.
 
-    Raises BadTask if the labels can't carry the task.
+    With an `external` cohort the task's own trains and that one is tested. Raises BadTask if the
+    labels can't carry the task.
     """
     units = make_units(cohort, task.card)
+    if external is not None:
+        units = units.beside(make_units(external, task.card))
     folds = make_folds(units, task.card)
     skipped = _too_rare(units, folds, task.card)
     if len(skipped) == len(task.card.outputs):
@@ -53,6 +56,7 @@ def _too_rare(units: Units, folds: Sequence[Fold], task: TaskCard) -> tuple[str,
     notes = []
     for column, name in enumerate(task.outputs):
         kinds = np.stack([positives[:, column], known[:, column] & ~positives[:, column]])
+        kinds = kinds[:1] if task.target == "survival" else kinds  # nobody need be censored
         total = int(kinds.sum(axis=1).min())
         fewest = min(int(kinds[:, rows].sum(axis=1).min()) for rows in tests)
         if total < LEAST_PATIENTS or fewest < LEAST_PER_FOLD:

@@ -3,56 +3,65 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
-from types import MappingProxyType
 
+import numpy as np
 import torch
 
-from clearbench.encoders.device import choose_device
-from clearbench.errors import BadRequest, BadTask, UnknownName
+from clearbench.encoders.device import choose_device, choose_precision
+from clearbench.errors import BadRequest, BadTask
 from clearbench.evaluation.bags import Bag, load_bags
-from clearbench.evaluation.heads.mean_pool import fit_mean_pool
+from clearbench.evaluation.bagset import BagSet
+from clearbench.evaluation.heads.estimator import BagEstimator, Judged
+from clearbench.evaluation.heads.kinds import HeadRequest, check_head, make_head
+from clearbench.evaluation.heads.mil import NETS
 from clearbench.evaluation.prepared import Prepared
 from clearbench.evaluation.presets import Preset, find_preset
+from clearbench.evaluation.side_by_side import Crew, choose_crew, run_side_by_side
 from clearbench.evaluation.splits import Fold, split_sha256
 from clearbench.evaluation.statistics import FoldScores, Score, score_protocol
+from clearbench.evaluation.targets import Targets, make_targets
 from clearbench.evaluation.tasks import TaskCard
-from clearbench.evaluation.training import Rows, Scored, Targets, fit_attention
+from clearbench.evaluation.training import Lot
 from clearbench.evaluation.units import Units
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord
 
 SEEDS_FIXED_SPLIT = 3  # heads per fixed split; repeated folds train one per fold and repeat
-HEADS = MappingProxyType(
-    {
-        "abmil": "attention-MIL, as in CLEAR",
-        "mean-logreg": "mean of the bag and logistic regression",
-    }
-)
 
 OnFold = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class _Material:
-    """What every head of one evaluation is trained from, and how."""
+class Material:
+    """One encoder's features for one task, loaded once for every head.
 
-    units: Units
+    `bags` tell where each instance comes from, `instances` hold the same for learning.
+    """
+
+    prepared: Prepared
+    record: EncoderRecord
     bags: tuple[Bag, ...]
+    instances: BagSet
     targets: Targets
-    head: str
-    preset: Preset
-    device: torch.device
+
+    @property
+    def units(self) -> Units:
+        """Return the units that have features."""
+        return self.prepared.units
 
 
 @dataclass(frozen=True)
 class FoldAnswer:
-    """What one head of one fold said of its test units."""
+    """What one head of one fold said of its test units; the head itself, if it is to be kept."""
 
     fold: Fold
     seed: int
     units: tuple[int, ...]
-    scored: Scored
+    judged: Judged
+    settings: dict[str, float | int | str]
+    head: BagEstimator | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Evaluation:
     head: str
     preset: str
     seeds: int
+    precision: str
     scores: dict[str, Score]
     answers: tuple[FoldAnswer, ...]
     bags: tuple[Bag, ...]
@@ -75,93 +85,152 @@ class Evaluation:
         """Return the units evaluated."""
         return self.prepared.units
 
+    @property
+    def test_cohort(self) -> str:
+        """Return the cohort that was tested, if it is another than the task's own."""
+        other = set(self.units.cohorts) - {self.prepared.task.card.cohort}
+        return other.pop() if other else ""
 
-def evaluate_one(  # noqa: PLR0913  each is an option of its own
+
+def load_material(
     prepared: Prepared,
     record: EncoderRecord,
     store: StoreFolder,
-    head: str,
-    preset: str,
     *,
-    seeds: int | None = None,
     device: str = "cpu",
-    on_fold: OnFold = lambda _done, _total: None,
-) -> Evaluation:
-    """Train and score one kind of head on one encoder's features, fold by fold, each head anew.
+    precision: str = "auto",
+) -> Material:
+    """Load an encoder's features of a task's units, once, onto the device.
 
-    Raises UnknownName for a head or preset, BadRequest for a device that isn't there, BadTask if
-    features are missing.
+    In bfloat16 where the processor multiplies it, unless `precision` says float32. Raises
+    BadRequest for a device or precision that isn't there, BadTask if features are missing.
     """
-    if head not in HEADS:
-        raise UnknownName.among("head", head, HEADS, f" ({', '.join(HEADS)})")
-    start = time.perf_counter()
-    settings, place = find_preset(preset), choose_device(device)
-    card = prepared.task.card
-    units, bags = load_bags(prepared.units, record, store, card.cohort)
-    folds = _with_features(prepared, units)
-    each = _seeds(card, seeds)
-    targets = Targets(units.targets, card.target == "multiclass", len(card.outputs))
-    material = _Material(units, bags, targets, head, settings, place)
-    answers = []
-    for fold, seed in product(folds, range(each)):
-        answers.append(_run_fold(fold, seed, material))
-        on_fold(len(answers), len(folds) * each)
-    fold_scores = tuple(_fold_scores(answer, units) for answer in answers)
-    return Evaluation(
-        prepared=Prepared(prepared.task, units, tuple(folds), prepared.skipped),
-        record=record,
-        head=head,
-        preset=preset,
-        seeds=each,
-        scores=score_protocol(
-            card.target, fold_scores, unscored=prepared.unscored, seed=card.split.seed
-        ),
-        answers=tuple(answers),
-        bags=bags,
-        seconds=time.perf_counter() - start,
-        fold_scores=fold_scores,
-    )
+    units, bags = load_bags(prepared.units, record, store)
+    return make_material(prepared, record, units, bags, device=device, precision=precision)
 
 
-def _seeds(card: TaskCard, seeds: int | None) -> int:
-    """Return how many heads are trained per fold."""
-    if seeds is not None and seeds < 1:
-        raise BadRequest("--seeds must be at least 1")
-    return seeds or (SEEDS_FIXED_SPLIT if card.split.column else 1)
+def make_material(
+    prepared: Prepared,
+    record: EncoderRecord,
+    units: Units,
+    bags: tuple[Bag, ...],
+    *,
+    device: str = "cpu",
+    precision: str = "auto",
+) -> Material:
+    """Put bags that were loaded onto the device; see load_material."""
+    place, card = choose_device(device), prepared.task.card
+    dtype = getattr(torch, choose_precision(precision, place))
+    if dtype == torch.float16:
+        raise BadRequest("heads train in float32 or bfloat16")
+    there = Prepared(prepared.task, units, _with_features(prepared, units), prepared.skipped)
+    instances = BagSet.of([bag.features for bag in bags], device=place, dtype=dtype)
+    targets = make_targets(card.target, units.targets, len(card.classes))
+    return Material(there, record, bags, instances, targets)
 
 
-def _with_features(prepared: Prepared, units: Units) -> list[Fold]:
+def _with_features(prepared: Prepared, units: Units) -> tuple[Fold, ...]:
     """Keep the folds as they are, less the patients without features."""
     there = set(units.patients)
     if there == set(prepared.units.patients):
-        return list(prepared.folds)
+        return prepared.folds
     parts = [
         tuple(tuple(p for p in side if p in there) for side in (f.train, f.tune, f.test))
         for f in prepared.folds
     ]
     if any(not side for sides in parts for side in sides):
         raise BadTask(f"{prepared.task.name}: too few patients have features; {units.excluded[-1]}")
-    return [
+    return tuple(
         Fold(fold.repeat, fold.number, *sides)
         for fold, sides in zip(prepared.folds, parts, strict=True)
-    ]
+    )
 
 
-def _run_fold(fold: Fold, seed: int, of: _Material) -> FoldAnswer:
-    """Train one head and score its test units."""
-    rows = Rows(*(_rows_of(side, of.units) for side in (fold.train, fold.tune, fold.test)))
+@dataclass(frozen=True)
+class Way:
+    """Which head, trained how, how often; whether the trained heads are kept."""
+
+    head: str
+    preset: str = "default"
+    seeds: int | None = None
+    keep_heads: bool = False
+
+
+def evaluate_head(
+    material: Material, way: Way, on_fold: OnFold = lambda _done, _total: None
+) -> Evaluation:
+    """Train and score one kind of head, fold by fold, each head anew; many heads side by side.
+
+    Raises UnknownName for a head or preset, BadRequest for seeds that can't be.
+    """
+    check_head(way.head)
+    start = time.perf_counter()
+    settings = find_preset(way.preset)
+    card, units = material.prepared.task.card, material.units
+    each = _seeds(card, way.seeds)
+    runs = list(product(material.prepared.folds, range(each)))
+    jobs = [partial(_run_fold, fold, seed, material, way, settings) for fold, seed in runs]
+    answers: dict[int, FoldAnswer] = {}
+    for number, answer in run_side_by_side(jobs, _crew(way.head, len(jobs), material)):
+        answers[number] = answer
+        on_fold(len(answers), len(jobs))
+    ordered = tuple(answers[number] for number in range(len(jobs)))
+    fold_scores = tuple(_fold_scores(answer, units) for answer in ordered)
+    return Evaluation(
+        prepared=material.prepared,
+        record=material.record,
+        head=way.head,
+        preset=way.preset,
+        seeds=each,
+        precision=str(material.instances.shared.dtype).removeprefix("torch."),
+        scores=score_protocol(
+            card.target,
+            fold_scores,
+            unscored=material.prepared.unscored,
+            seed=card.split.seed,
+        ),
+        answers=ordered,
+        bags=material.bags,
+        seconds=time.perf_counter() - start,
+        fold_scores=fold_scores,
+    )
+
+
+def _crew(head: str, jobs: int, material: Material) -> Crew:
+    """Let networks train side by side; scikit-learn's solvers take the cores themselves."""
+    return choose_crew(jobs if head in NETS else 1, material.instances.device)
+
+
+def _seeds(card: TaskCard, seeds: int | None) -> int:
+    """Return how many heads are trained per fold."""
+    if seeds is not None and seeds < 1:
+        raise BadRequest("--seeds must be at least 1")
+    repeated = card.split.crossed and not card.split.group
+    return seeds or (1 if repeated else SEEDS_FIXED_SPLIT)
+
+
+def _run_fold(fold: Fold, seed: int, of: Material, way: Way, preset: Preset) -> FoldAnswer:
+    """Train one head and score its test units, whole bags."""
+    train, tune, test = (_rows_of(side, of.units) for side in (fold.train, fold.tune, fold.test))
+    card = of.prepared.task.card
     own = 100_000 * fold.repeat + 1_000 * fold.number + seed
-    if of.head == "abmil":
-        scored = fit_attention(of.bags, of.targets, rows, of.preset, own, of.device)
-    else:
-        scored = fit_mean_pool(of.bags, of.targets, rows, own)
-    return FoldAnswer(fold, seed, rows.test, scored)
+    head = make_head(HeadRequest(way.head, card.target, len(card.classes) or 2, preset, own))
+    head.fit_lots(*(Lot(of.instances.take(rows), of.targets.take(rows)) for rows in (train, tune)))
+    judged = head.judge(of.instances.take(test))
+    return FoldAnswer(
+        fold,
+        seed,
+        tuple(test.tolist()),
+        judged,
+        head.settings,
+        head if way.keep_heads else None,
+    )
 
 
-def _rows_of(patients: Sequence[str], units: Units) -> tuple[int, ...]:
+def _rows_of(patients: Sequence[str], units: Units) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return the units of some patients."""
     wanted = set(patients)
-    return tuple(row for row, patient in enumerate(units.patients) if patient in wanted)
+    return np.array([row for row, patient in enumerate(units.patients) if patient in wanted], int)
 
 
 def _fold_scores(answer: FoldAnswer, units: Units) -> FoldScores:
@@ -173,7 +242,7 @@ def _fold_scores(answer: FoldAnswer, units: Units) -> FoldScores:
         seed=answer.seed,
         patients=tuple(units.patients[row] for row in rows),
         truth=units.targets[rows],
-        scores=answer.scored.scores,
+        scores=answer.judged.scores,
     )
 
 

@@ -6,6 +6,7 @@ of Multi-Label Data", ECML PKDD 2011: rarest label first, to the fold that wants
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -36,8 +37,10 @@ def make_folds(units: Units, task: TaskCard) -> tuple[Fold, ...]:
     Raises BadTask if there are fewer patients than folds, or a fixed side is empty.
     """
     patients, labels = patient_labels(units, task)
-    if task.split.column:
+    if not task.split.crossed:
         return (_fixed(units, task, patients, labels),)
+    if task.split.group:
+        return _groups(units, task, patients, labels)
     if len(patients) < task.split.folds:
         raise BadTask(f"{len(patients)} patients can't make {task.split.folds} folds")
     return tuple(
@@ -55,6 +58,10 @@ def patient_labels(units: Units, task: TaskCard) -> tuple[tuple[str, ...], NDArr
     for patient, target in zip(units.patients, units.targets, strict=True):
         if task.target == "multiclass":
             labels[place[patient], int(target[0])] = True
+        elif task.target == "ordinal":
+            labels[place[patient]] |= target[0] >= np.arange(1, len(task.classes))
+        elif task.target == "survival":
+            labels[place[patient]] |= target[1] > 0
         else:
             labels[place[patient]] |= np.nan_to_num(target) > 0
     return patients, labels
@@ -63,7 +70,8 @@ def patient_labels(units: Units, task: TaskCard) -> tuple[tuple[str, ...], NDArr
 def known_labels(units: Units, task: TaskCard) -> NDArray[np.bool_]:
     """Return whether anything is known of each patient's outputs [patients, outputs]."""
     patients = np.array(units.patients)
-    there = np.broadcast_to(~np.isnan(units.targets), (len(patients), len(task.outputs)))
+    known = ~np.isnan(units.targets[:, :1] if task.target == "survival" else units.targets)
+    there = np.broadcast_to(known, (len(patients), len(task.outputs)))
     return np.stack([there[patients == patient].any(axis=0) for patient in sorted(set(patients))])
 
 
@@ -90,19 +98,46 @@ def _repeat(
     return folds
 
 
+def _groups(
+    units: Units, task: TaskCard, patients: Sequence[str], labels: NDArray[np.bool_]
+) -> tuple[Fold, ...]:
+    """Leave one group out in turn; a blank group trains always and is never tested."""
+    of = dict(zip(units.patients, units.sides, strict=True))
+    _refuse_two_sides(units, f"groups of {task.split.group}")
+    group = np.array([of[patient] for patient in patients])
+    names = sorted({name for name in group if name})
+    if len(names) < 2:
+        raise BadTask(
+            f"leaving one {task.split.group} out needs two or more; the cohort has "
+            f"{', '.join(names) or 'none'}"
+        )
+    folds = []
+    for number, name in enumerate(names):
+        inside, test = np.flatnonzero(group != name), np.flatnonzero(group == name)
+        tune = inside[stratify(labels[inside], TUNE_PARTS, task.split.seed + number) == 0]
+        folds.append(_fold(0, number, patients, np.setdiff1d(inside, tune), tune, test))
+    return tuple(folds)
+
+
+def _refuse_two_sides(units: Units, what: str) -> None:
+    """Raise BadTask for a patient whose units are on several sides."""
+    sides: dict[str, set[str]] = defaultdict(set)
+    for patient, side in zip(units.patients, units.sides, strict=True):
+        sides[patient].add(side)
+    for patient in sorted(sides):
+        if len(sides[patient]) > 1:
+            names = ", ".join(sorted(side or "blank" for side in sides[patient]))
+            raise BadTask(f"patient {patient} is on several {what} ({names})")
+
+
 def _fixed(
     units: Units, task: TaskCard, patients: Sequence[str], labels: NDArray[np.bool_]
 ) -> Fold:
     """Make the one fold of a fixed split."""
-    sides: dict[str, set[str]] = {patient: set() for patient in patients}
-    for patient, side in zip(units.patients, units.sides, strict=True):
-        sides[patient].add(side)
-    both = [patient for patient in patients if len(sides[patient]) > 1]
-    if both:
-        names = ", ".join(sorted(sides[both[0]]))
-        raise BadTask(f"patient {both[0]} is on several sides of the split ({names})")
+    _refuse_two_sides(units, "sides of the split")
+    of = dict(zip(units.patients, units.sides, strict=True))
     train, tune, test = (
-        np.array([i for i, patient in enumerate(patients) if side in sides[patient]], int)
+        np.array([i for i, patient in enumerate(patients) if of[patient] == side], int)
         for side in ("train", "tune", "test")
     )
     if len(train) and not len(tune):
@@ -110,9 +145,7 @@ def _fixed(
         train = np.setdiff1d(train, tune)
     if not len(train) or not len(test):
         counts = f"train {len(train)}, tune {len(tune)}, test {len(test)} patients"
-        raise BadTask(
-            f"column {task.split.column} must name train and test patients; it holds {counts}"
-        )
+        raise BadTask(f"a fixed split needs train and test patients; there are {counts}")
     return _fold(0, 0, patients, train, tune, test)
 
 

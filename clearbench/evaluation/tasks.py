@@ -63,7 +63,8 @@ class TaskCard(Card):
 
     `classes` of an ordinal label stand in their order. `slices = "key"`: bags hold only the slices
     in the cohort's column key_slices, which a reader marked: an oracle. `blank = "negative"`: a
-    blank label of a scan counts as 0, since the data set marks only what it found.
+    blank label of a scan counts as 0, since the data set marks only what it found (a scan without
+    any label stays unknown). `head` is declared before scores are seen: encoders are ranked by it.
     """
 
     title: str
@@ -77,6 +78,7 @@ class TaskCard(Card):
     slices: Literal["all", "key"] = "all"
     blank: Literal["unknown", "negative"] = "unknown"
     metric: str = ""
+    head: Literal["abmil", "gated-abmil", "transformer", "max-pool", "mean-logreg", "knn"] = "abmil"
     split: Split = Split()
 
     @model_validator(mode="after")

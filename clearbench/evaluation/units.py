@@ -1,7 +1,8 @@
 """A cohort's scans and labels → units (patients, studies or scans) with one target each."""
 
+import operator
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -39,6 +40,9 @@ SIDES = MappingProxyType(
         "holdout": "test",
     }
 )
+COMPARISONS: MappingProxyType[str, Callable[[float, float], bool]] = MappingProxyType(
+    {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
+)
 SHOWN = 5
 
 
@@ -46,8 +50,11 @@ SHOWN = 5
 class Units:
     """What is classified: one row per unit, in the order of ids.
 
-    targets [units, labels]: 0 or 1, the class's number for multiclass, NaN where unknown
-    sides: the unit's side of a fixed split (train, tune or test), empty without one
+    targets [units, labels]: 0 or 1, the class's number for multiclass and ordinal, time and event
+    for survival; NaN where unknown
+    cohorts: where each unit's scans are from
+    sides: the unit's side of a fixed split (train, tune or test), or its group; empty without one
+    key_slices: which slices of each scan a reader marked; empty where the task takes all
     excluded: units left out, and why
     """
 
@@ -55,7 +62,9 @@ class Units:
     patients: tuple[str, ...]
     scans: tuple[tuple[str, ...], ...]
     targets: NDArray[np.float64]
+    cohorts: tuple[str, ...]
     sides: tuple[str, ...]
+    key_slices: tuple[tuple[tuple[int, ...], ...], ...] = ()
     excluded: tuple[str, ...] = ()
 
     def take(self, rows: Sequence[int], excluded: Sequence[str] = ()) -> "Units":
@@ -65,8 +74,26 @@ class Units:
             patients=tuple(self.patients[i] for i in rows),
             scans=tuple(self.scans[i] for i in rows),
             targets=self.targets[list(rows)],
+            cohorts=tuple(self.cohorts[i] for i in rows),
             sides=tuple(self.sides[i] for i in rows),
+            key_slices=tuple(self.key_slices[i] for i in rows) if self.key_slices else (),
             excluded=(*self.excluded, *excluded),
+        )
+
+    def beside(self, other: "Units") -> "Units":
+        """Put units of two cohorts together, as train and test; names are told by their cohort."""
+        pairs = ((self, "train"), (other, "test"))
+        return Units(
+            ids=tuple(f"{c}/{i}" for u, _ in pairs for c, i in zip(u.cohorts, u.ids, strict=True)),
+            patients=tuple(
+                f"{c}/{p}" for u, _ in pairs for c, p in zip(u.cohorts, u.patients, strict=True)
+            ),
+            scans=self.scans + other.scans,
+            targets=np.concatenate([self.targets, other.targets]),
+            cohorts=self.cohorts + other.cohorts,
+            sides=tuple(side for units, side in pairs for _ in units.ids),
+            key_slices=self.key_slices + other.key_slices,
+            excluded=self.excluded + other.excluded,
         )
 
 
@@ -80,6 +107,7 @@ class _Scan:
     day: float
     side: str
     values: tuple[float, ...]
+    key_slices: tuple[int, ...] = ()
 
 
 def make_units(cohort: Cohort, task: TaskCard) -> Units:
@@ -92,16 +120,48 @@ def make_units(cohort: Cohort, task: TaskCard) -> Units:
     groups: dict[str, list[_Scan]] = defaultdict(list)
     for scan in _scans(cohort, task):
         groups[scan.unit].append(scan)
-    chosen = {unit: _select(scans, task.select) for unit, scans in sorted(groups.items())}
+    chosen = {
+        unit: kept
+        for unit, scans in sorted(groups.items())
+        if (kept := _select(scans, task.select))
+    }
+    if not chosen:
+        raise BadTask(f'no scan of cohort {cohort.name} is selected by "{task.select}"')
+    unselected = len(groups) - len(chosen)
+    lost = f"{unselected} of {len(groups)} {task.unit} units have no scan with {task.select}"
     every = Units(
         ids=tuple(chosen),
         patients=tuple(_patient(unit, scans, task) for unit, scans in chosen.items()),
         scans=tuple(tuple(scan.scan_id for scan in scans) for scans in chosen.values()),
         targets=np.array([_target(unit, scans, task) for unit, scans in chosen.items()]),
+        cohorts=(cohort.name,) * len(chosen),
         sides=tuple(_side(unit, scans, task) for unit, scans in chosen.items()),
+        key_slices=_keys(chosen, task),
+        excluded=(lost,) if unselected else (),
     )
-    labelled = _labelled(every, cohort, task)
+    labelled = _with_keys(_labelled(every, cohort, task), task)
     return _on_a_side(labelled, task) if task.split.column else labelled
+
+
+def _keys(
+    chosen: dict[str, list[_Scan]], task: TaskCard
+) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """Return the marked slices of each unit's scans, if the task wants those alone."""
+    if task.slices == "all":
+        return ()
+    return tuple(tuple(scan.key_slices for scan in scans) for scans in chosen.values())
+
+
+def _with_keys(units: Units, task: TaskCard) -> Units:
+    """Leave out units without a marked slice, where the task wants those alone."""
+    if task.slices == "all":
+        return units
+    there = [row for row, keys in enumerate(units.key_slices) if any(keys)]
+    if not there:
+        raise BadTask('slices = "key", and no unit has a marked slice in column key_slices')
+    lost = len(units.ids) - len(there)
+    note = f"{lost} of {len(units.ids)} {task.unit} units have no marked slice"
+    return units.take(there, (note,) if lost else ())
 
 
 def _labelled(units: Units, cohort: Cohort, task: TaskCard) -> Units:
@@ -133,10 +193,12 @@ def _on_a_side(units: Units, task: TaskCard) -> Units:
 
 def _scans(cohort: Cohort, task: TaskCard) -> list[_Scan]:
     """Read what a task needs of each scan."""
-    labels = [_values(cohort, name, task) for name in task.labels]
+    labels = _labels(cohort, task)
     count = cohort.table.num_rows
-    sides = cohort.label(task.split.column) if task.split.column else [None] * count
-    days = _days(cohort) if task.select != "all" else [0.0] * count
+    column = task.split.column or task.split.group
+    sides = cohort.label(column) if column else [None] * count
+    keys = cohort.label("key_slices") if task.slices == "key" else [None] * count
+    days = _days(cohort, task) if task.select != "all" else [0.0] * count
     units = _unit_ids(cohort, task)
     ids = zip(
         cohort.column("scan_id"),
@@ -144,28 +206,80 @@ def _scans(cohort: Cohort, task: TaskCard) -> list[_Scan]:
         cohort.column("patient_id"),
         days,
         sides,
+        keys,
         *labels,
         strict=True,
     )
     return [
-        _Scan(str(scan), str(unit), str(patient), day, _plain_side(side), tuple(values))
-        for scan, unit, patient, day, side, *values in ids
+        _Scan(
+            str(scan),
+            str(unit),
+            str(patient),
+            day,
+            _plain_side(side, task),
+            tuple(values),
+            _slices(marked, cohort.name),
+        )
+        for scan, unit, patient, day, side, marked, *values in ids
     ]
 
 
-def _plain_side(side: str | None) -> str:
-    """Return train, tune or test for its usual names; anything else as it is."""
-    return SIDES.get((side or "").lower(), side or "")
+def _slices(text: str | None, cohort: str) -> tuple[int, ...]:
+    """Read the slice indices of a cell of key_slices, separated by spaces."""
+    try:
+        return tuple(int(part) for part in (text or "").split())
+    except ValueError as error:
+        raise BadTask(
+            f"column key_slices of cohort {cohort} holds {text!r}; whole numbers"
+        ) from error
 
 
-def _days(cohort: Cohort) -> list[float]:
+def _plain_side(side: str | None, task: TaskCard) -> str:
+    """Return train, tune or test for its usual names; a group, and anything else, as it is."""
+    return (side or "") if task.split.group else SIDES.get((side or "").lower(), side or "")
+
+
+def _labels(cohort: Cohort, task: TaskCard) -> list[list[float]]:
+    """Read the label columns; a blank among known labels is 0 where the card says so."""
+    if task.target == "survival":
+        return _survival(cohort, task)
+    found = [_values(cohort, name, task) for name in task.labels]
+    if task.blank == "unknown":
+        return found
+    values = np.array(found)
+    annotated = ~np.isnan(values).all(axis=0)
+    filled: list[list[float]] = np.where(np.isnan(values) & annotated, 0.0, values).tolist()
+    return filled
+
+
+def _survival(cohort: Cohort, task: TaskCard) -> list[list[float]]:
+    """Read time and event; a scan that lacks one of them has neither."""
+    times = [_time(text, task.labels[0], cohort.name) for text in cohort.label(task.labels[0])]
+    values = np.array([times, _values(cohort, task.labels[1], task)])
+    values[:, np.isnan(values).any(axis=0)] = np.nan
+    found: list[list[float]] = values.tolist()
+    return found
+
+
+def _time(text: str | None, name: str, cohort: str) -> float:
+    """Read a time; NaN if blank."""
+    try:
+        value = float(text) if text is not None else float("nan")
+    except ValueError:
+        value = -1.0
+    if value < 0:
+        raise BadTask(f"label {name} of cohort {cohort} holds {text!r}; a time is 0 or more")
+    return value
+
+
+def _days(cohort: Cohort, task: TaskCard) -> list[float]:
     """Return each scan's day; raises BadTask if one has none, or no number."""
     texts = cohort.column("day") or [None] * cohort.table.num_rows
     try:
         return [float(text or "") for text in texts]
     except ValueError as error:
         raise BadTask(
-            f"select = first or last needs a number in column day of cohort {cohort.name} "
+            f"select = {task.select} needs a number in column day of cohort {cohort.name} "
             "for every scan"
         ) from error
 
@@ -199,28 +313,43 @@ def _key(text: str, task: TaskCard) -> str:
 
 
 def _select(scans: list[_Scan], select: str) -> list[_Scan]:
-    """Take all scans of a unit, or its first or last by day."""
+    """Take all scans of a unit, its first or last by day, or those whose day passes a test."""
     ordered = sorted(scans, key=lambda scan: (scan.day, scan.scan_id))
     if select == "all":
         return ordered
-    edge = ordered[0].day if select == "first" else ordered[-1].day
-    return [scan for scan in ordered if scan.day == edge]
+    if select in ("first", "last"):
+        edge = ordered[0].day if select == "first" else ordered[-1].day
+        return [scan for scan in ordered if scan.day == edge]
+    passes, limit = _day_test(select)
+    return [scan for scan in ordered if passes(scan.day, limit)]
+
+
+def _day_test(select: str) -> tuple[Callable[[float, float], bool], float]:
+    """Read "day <= 0" as a comparison and a number."""
+    words = select.removeprefix("day").strip()
+    sign = next(sign for sign in COMPARISONS if words.startswith(sign))
+    return COMPARISONS[sign], float(words.removeprefix(sign))
 
 
 def _target(unit: str, scans: list[_Scan], task: TaskCard) -> list[float]:
     """Join the labels of a unit's scans."""
     values = np.array([scan.values for scan in scans])
-    if task.target == "multiclass":
-        found = {value for value in values[:, 0] if not np.isnan(value)}
+    if task.target not in ("binary", "multilabel"):
+        found = sorted({tuple(row) for row in values if not np.isnan(row).any()})
         if len(found) > 1:
-            names = ", ".join(task.classes[int(value)] for value in sorted(found))
+            names = ", ".join(_name_of(row, task) for row in found)
             raise BadTask(
-                f"{task.unit} {unit} has contradicting values of {task.labels[0]}: {names}"
+                f"{task.unit} {unit} has contradicting values of {', '.join(task.labels)}: {names}"
             )
     return [
         float(np.nanmax(column)) if not np.isnan(column).all() else float("nan")
         for column in values.T
     ]
+
+
+def _name_of(row: tuple[float, ...], task: TaskCard) -> str:
+    """Write a unit's value as the cohort has it."""
+    return task.classes[int(row[0])] if task.classes else "/".join(f"{v:g}" for v in row)
 
 
 def _side(unit: str, scans: list[_Scan], task: TaskCard) -> str:

@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from clearbench.errors import BadTask
-from clearbench.evaluation.bags import draw, load_bags, pad
+from clearbench.evaluation.bags import load_bags
 from clearbench.evaluation.units import make_units
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
@@ -45,7 +44,7 @@ def test_a_bag_holds_all_slices_and_views_of_a_unit(
 ) -> None:
     first, second = write(store, "s0", 2), write(store, "s1", 3, absent=True)
     units = make_units(make_cohort(patient_id=["a", "a"], x=["1", "0"]), make_task().card)
-    kept, [bag] = load_bags(units, RECORD, store, "c")
+    kept, [bag] = load_bags(units, RECORD, store)
     assert kept.ids == units.ids
     rows = [*first.reshape(-1, 4), *np.delete(second.reshape(-1, 4), 1, axis=0)]
     np.testing.assert_array_equal(bag.features, rows)
@@ -56,7 +55,7 @@ def test_a_bag_holds_all_slices_and_views_of_a_unit(
 
 def test_one_scan_is_not_copied(store: StoreFolder, make_cohort: Make, make_task: Make) -> None:
     write(store, "s0", 2)
-    _, [bag] = load_bags(make_units(make_cohort(x=["1"]), make_task().card), RECORD, store, "c")
+    _, [bag] = load_bags(make_units(make_cohort(x=["1"]), make_task().card), RECORD, store)
     assert not bag.features.flags.writeable
     assert not bag.features.flags.owndata
 
@@ -67,7 +66,7 @@ def test_units_without_features_are_left_out_by_name(
     write(store, "s0", 2)
     write(store, "s2", 2)
     cohort = make_cohort(patient_id=["a", "b", "c", "c"], x=["1", "0", "1", "1"])
-    kept, bags = load_bags(make_units(cohort, make_task().card), RECORD, store, "c")
+    kept, bags = load_bags(make_units(cohort, make_task().card), RECORD, store)
     assert kept.ids == ("a",)
     assert len(bags) == 1
     assert kept.excluded == (
@@ -80,24 +79,20 @@ def test_no_features_at_all_name_the_command(
 ) -> None:
     units = make_units(make_cohort(x=["1"]), make_task().card)
     with pytest.raises(BadTask, match=r"no unit of cohort c .*: clearbench embed c --model e$"):
-        load_bags(units, RECORD, store, "c")
+        load_bags(units, RECORD, store)
     other = EncoderRecord("e", "f" * 64, 4, ("brain",), "float32", "float32", "w", CARD)
     with pytest.raises(BadTask, match=r"clearbench embed c --model e --views brain$"):
-        load_bags(units, other, store, "c")
+        load_bags(units, other, store)
 
 
-def test_padding_is_masked() -> None:
-    batch = pad([torch.ones(2, 3), torch.full((4, 3), 2.0)])
-    assert batch.mask.tolist() == [[True, True, False, False], [True] * 4]
-    assert batch.features.sum(dim=(1, 2)).tolist() == [6.0, 24.0]
-
-
-def test_a_draw_takes_some_instances_in_order() -> None:
-    bag = torch.arange(10.0)[:, None]
-    taken = draw(bag, 4, np.random.default_rng(0))[:, 0].tolist()
-    assert len(set(taken)) == 4
-    assert taken == sorted(taken)
-    assert draw(bag, 4, np.random.default_rng(0))[:, 0].tolist() == taken
-    assert draw(bag, 4, np.random.default_rng(1))[:, 0].tolist() != taken
-    assert draw(bag, 0, np.random.default_rng(0)) is bag
-    assert draw(bag, 10, np.random.default_rng(0)) is bag
+def test_of_marked_slices_alone_a_bag_is_made_where_the_task_says_so(
+    store: StoreFolder, make_cohort: Make, make_task: Make
+) -> None:
+    features = write(store, "s0", 5)
+    write(store, "s1", 3)
+    cohort = make_cohort(x=["1", "0"], key_slices=["11 13", None])
+    units = make_units(cohort, make_task(slices="key").card)
+    assert units.excluded == ("1 of 2 patient units have no marked slice",)
+    _, [bag] = load_bags(units, RECORD, store)
+    np.testing.assert_array_equal(bag.features, features[[1, 3]].reshape(-1, 4))
+    assert bag.slice_index.tolist() == [11, 11, 13, 13]

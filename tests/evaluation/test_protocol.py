@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import pytest
 
 import clearbench.evaluation.protocol as module
 from clearbench.errors import BadRequest, BadTask, UnknownName
+from clearbench.evaluation.heads.kinds import HEADS
+from clearbench.evaluation.heads.mean_pool import MeanPoolClassifier
 from clearbench.evaluation.prepared import Prepared, prepare_task
-from clearbench.evaluation.protocol import HEADS, evaluate_one, split_of
+from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head, load_material, split_of
+from clearbench.evaluation.side_by_side import Crew
 from clearbench.evaluation.splits import split_sha256
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
@@ -20,6 +24,20 @@ RECORD = EncoderRecord("e", "f" * 64, 4, ("lung",), "float32", "float32", "w")
 N = 40
 X = [str(i % 2) for i in range(N)]
 SPLIT = {"folds": 3, "repeats": 2, "seed": 5}
+
+
+def evaluate_one(
+    prepared: Prepared,
+    store: StoreFolder,
+    head: str,
+    preset: str = "default",
+    *,
+    seeds: int | None = None,
+    device: str = "cpu",
+    **more: Any,
+) -> Evaluation:
+    material = load_material(prepared, RECORD, store, device=device, precision="float32")
+    return evaluate_head(material, Way(head, preset, seeds), **more)
 
 
 @pytest.fixture
@@ -51,7 +69,7 @@ def test_an_evaluation_tests_every_patient_once_a_repeat(
 ) -> None:
     steps: list[tuple[int, int]] = []
     found = evaluate_one(
-        prepared, RECORD, store, "mean-logreg", "default", on_fold=lambda *s: steps.append(s)
+        prepared, store, "mean-logreg", "default", on_fold=lambda *s: steps.append(s)
     )
     assert steps == [(i + 1, 6) for i in range(6)]
     assert found.seeds == 1
@@ -63,29 +81,57 @@ def test_an_evaluation_tests_every_patient_once_a_repeat(
     assert len(found.units.ids) == len(found.bags) == N
 
 
-def test_each_fold_repeat_and_seed_has_its_own_chance(
+def test_each_fold_repeat_and_seed_has_its_own_chance_and_its_own_units(
     prepared: Prepared, store: StoreFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[int] = []
-    rows = []
+    rows: list[list[int]] = []
 
-    def spy(_bags: Any, targets: Any, parts: Any, _preset: Any, seed: int, _device: Any) -> Any:
-        seeds.append(seed)
-        rows.append(parts)
-        return module.Scored(np.full((len(parts.test), targets.outputs), 0.5))
+    class Spy(MeanPoolClassifier):
+        def fit_lots(self, train: Any, tune: Any) -> Any:
+            seeds.append(self.seed)
+            rows.append([*train.bags.rows, *tune.bags.rows])
+            return super().fit_lots(train, tune)
 
-    monkeypatch.setattr(module, "fit_attention", spy)
-    evaluate_one(prepared, RECORD, store, "abmil", "default", seeds=2)
+    def make(request: Any) -> Any:
+        return Spy(request.target, request.classes, seed=request.seed)
+
+    monkeypatch.setattr(module, "make_head", make)
+    found = evaluate_one(prepared, store, "mean-logreg", seeds=2)
     assert len(set(seeds)) == len(seeds) == 12
-    for parts in rows:
-        sides = [set(parts.train), set(parts.tune), set(parts.test)]
-        assert sum(map(len, sides)) == len(set.union(*sides)) == N
+    for learnt, answer in zip(rows, found.answers, strict=True):
+        assert sorted([*learnt, *answer.units]) == list(range(N))
+
+
+def test_heads_beside_each_other_score_as_they_do_alone(
+    prepared: Prepared, store: StoreFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for crew in (Crew(1, 1), Crew(3, 1)):
+        monkeypatch.setattr(module, "choose_crew", lambda *_, crew=crew: crew)
+        found.append(evaluate_one(prepared, store, "abmil"))
+    for alone, beside in zip(*(each.answers for each in found), strict=True):
+        np.testing.assert_array_equal(alone.judged.scores, beside.judged.scores)
+        assert alone.settings == beside.settings
+
+
+def test_another_cohort_is_tested(make_cohort: Make, make_task: Make, store: StoreFolder) -> None:
+    there = store.features / "e-ffffffff" / "d"
+    shutil.copytree(store.features / "e-ffffffff" / "c", there)
+    task = make_task(split={"test": ["d"]})
+    external = make_cohort(x=X)
+    prepared = prepare_task(task, make_cohort(x=X), replace(external, name="d"))
+    found = evaluate_one(prepared, store, "mean-logreg")
+    assert (found.test_cohort, found.seeds, len(found.answers)) == ("d", 3, 3)
+    assert {found.units.cohorts[row] for row in found.answers[0].units} == {"d"}
+    assert len(found.answers[0].units) == N
+    assert found.scores["auroc"].value > 0.8
 
 
 def test_every_head_is_run(prepared: Prepared, store: StoreFolder) -> None:
     one = Prepared(prepared.task, prepared.units, prepared.folds[:1], ())
     for head in HEADS:
-        found = evaluate_one(one, RECORD, store, head, "default", device="auto")
+        found = evaluate_one(one, store, head, device="auto")
         assert found.head == head
         assert found.scores["auroc"].value > 0.6
 
@@ -95,7 +141,7 @@ def test_a_fixed_split_has_three_seeds(
 ) -> None:
     side = ["train" if i < 20 else "test" for i in range(N)]
     prepared = prepare_task(make_task(split={"column": "side"}), make_cohort(x=X, side=side))
-    found = evaluate_one(prepared, RECORD, store, "mean-logreg", "default")
+    found = evaluate_one(prepared, store, "mean-logreg", "default")
     assert (found.seeds, len(found.answers)) == (3, 3)
 
 
@@ -113,7 +159,7 @@ def test_rare_labels_are_reported_and_not_scored(
     assert prepared.skipped[1].startswith("z: 15 of 20 patients are positive, and ")
     assert prepared.skipped[2].startswith("w: 0 of 0 patients are positive, and 0 of")
     assert prepared.unscored == (1, 2, 3)
-    found = evaluate_one(prepared, RECORD, store, "mean-logreg", "default")
+    found = evaluate_one(prepared, store, "mean-logreg", "default")
     assert all(np.isnan(found.scores[f"auroc/{k}"].value) for k in (1, 2, 3))
     assert found.scores["auroc_macro"] == found.scores["auroc/0"]
 
@@ -125,7 +171,7 @@ def test_rare_classes_are_not_scored_either(
     task = make_task(target="multiclass", classes=["I", "II", "III"], split=SPLIT)
     prepared = prepare_task(task, make_cohort(x=classes))
     assert prepared.unscored == (2,)
-    found = evaluate_one(prepared, RECORD, store, "mean-logreg", "default").scores
+    found = evaluate_one(prepared, store, "mean-logreg", "default").scores
     assert np.isnan(found["auroc/2"].value)
     mean = (found["auroc/0"].value + found["auroc/1"].value) / 2
     assert found["auroc_macro"].value == pytest.approx(mean)
@@ -143,7 +189,7 @@ def test_patients_without_features_are_named_and_folds_stay(
     folder = store.features / "e-ffffffff" / "c"
     for scan in ("s3", "s4"):
         (folder / f"{scan}.h5").unlink()
-    found = evaluate_one(prepared, RECORD, store, "mean-logreg", "default")
+    found = evaluate_one(prepared, store, "mean-logreg", "default")
     [note] = found.units.excluded
     assert note == "2 without features of e@ffffffff: p3, p4 (clearbench embed c --model e)"
     for before, after in zip(prepared.folds, found.prepared.folds, strict=True):
@@ -157,18 +203,18 @@ def test_too_few_features_are_refused(prepared: Prepared, store: StoreFolder) ->
     for path in sorted(folder.glob("*.h5"))[2:]:
         path.unlink()
     with pytest.raises(BadTask, match=r"t: too few patients have features; 38 without features"):
-        evaluate_one(prepared, RECORD, store, "mean-logreg", "default")
+        evaluate_one(prepared, store, "mean-logreg", "default")
     shutil.rmtree(folder)
     with pytest.raises(BadTask, match="no unit of cohort c has features"):
-        evaluate_one(prepared, RECORD, store, "mean-logreg", "default")
+        evaluate_one(prepared, store, "mean-logreg", "default")
 
 
 def test_what_is_not_there_is_refused(prepared: Prepared, store: StoreFolder) -> None:
-    with pytest.raises(UnknownName, match=r"did you mean abmil\? \(abmil, mean-logreg\)"):
-        evaluate_one(prepared, RECORD, store, "abmill", "default")
+    with pytest.raises(UnknownName, match=r"did you mean abmil"):
+        evaluate_one(prepared, store, "abmill", "default")
     with pytest.raises(UnknownName, match="no preset is called"):
-        evaluate_one(prepared, RECORD, store, "abmil", "none")
+        evaluate_one(prepared, store, "abmil", "none")
     with pytest.raises(BadRequest, match="--seeds must be at least 1"):
-        evaluate_one(prepared, RECORD, store, "abmil", "default", seeds=0)
+        evaluate_one(prepared, store, "abmil", "default", seeds=0)
     with pytest.raises(BadRequest, match="--device gpu"):
-        evaluate_one(prepared, RECORD, store, "abmil", "default", device="gpu")
+        evaluate_one(prepared, store, "abmil", "default", device="gpu")

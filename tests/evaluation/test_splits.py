@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ def units_of(patients: list[int], truth: list[float], order: list[int] | None = 
         patients=tuple(f"p{patients[i]}" for i in rows),
         scans=tuple((f"s{i}",) for i in rows),
         targets=np.array([[truth[i]] for i in rows]),
+        cohorts=("c",) * len(rows),
         sides=("",) * len(rows),
     )
 
@@ -120,7 +122,7 @@ def test_classes_and_labels_are_told_by_patient() -> None:
 def test_unknown_labels_are_no_negatives() -> None:
     units = Units(
         ("a", "b", "c"), ("p1", "p1", "p0"), ((), (), ()),
-        np.array([[np.nan, 1.0], [0.0, np.nan], [np.nan, 0.0]]), ("",) * 3,
+        np.array([[np.nan, 1.0], [0.0, np.nan], [np.nan, 0.0]]), ("c",) * 3, ("",) * 3,
     )  # fmt: skip
     both = card(target="multilabel", labels=("x", "y"))
     assert patient_labels(units, both)[1].tolist() == [[False, False], [False, True]]
@@ -147,7 +149,7 @@ def test_a_fixed_split_without_tuning_part_takes_a_fifth(make_cohort: Make) -> N
 
 @pytest.mark.parametrize("sides", [["train"] * 4, ["test"] * 4, ["train", "test"], ["val", "test"]])
 def test_an_empty_side_is_refused(make_cohort: Make, sides: list[str | None]) -> None:
-    with pytest.raises(BadTask, match="column side must name train and test patients"):
+    with pytest.raises(BadTask, match="a fixed split needs train and test patients"):
         fixed(make_cohort, sides)
 
 
@@ -155,3 +157,43 @@ def test_a_patient_on_two_sides_is_refused(make_cohort: Make) -> None:
     sides: list[str | None] = ["train", "test", "train", "test"]
     with pytest.raises(BadTask, match="patient a is on several sides"):
         fixed(make_cohort, sides, patient_id=["a", "a", "b", "c"])
+
+
+def test_one_group_is_left_out_in_turn(make_cohort: Make) -> None:
+    sites = ["A", "B", "C", "A", "B", "C", "A", "B", None, None]
+    x = [str(i % 2) for i in range(10)]
+    task = card(split={"group": "site"})
+    found = make_folds(make_units(make_cohort(site=sites, x=x), task), task)
+    assert [fold.test for fold in found] == [("p0", "p3", "p6"), ("p1", "p4", "p7"), ("p2", "p5")]
+    for fold in found:
+        sides = [set(fold.train), set(fold.tune), set(fold.test)]
+        assert all(sides)
+        assert sum(map(len, sides)) == len(set.union(*sides)) == 10
+    with pytest.raises(BadTask, match="needs two or more; the cohort has A"):
+        make_folds(make_units(make_cohort(site=["A"] * 10, x=x), task), task)
+    two = make_cohort(patient_id=["a", "a"], site=["A", "B"], x=["0", "1"])
+    scans = card(split={"group": "site"}, unit="scan")
+    with pytest.raises(BadTask, match=r"patient a is on several groups of site \(A, B\)"):
+        make_folds(make_units(two, scans), scans)
+
+
+def test_another_cohort_is_tested_whole_and_never_trains(make_cohort: Make) -> None:
+    """Patients of one name in two cohorts are two patients."""
+    task = card(split={"test": ["d"]})
+    here = make_units(make_cohort(x=[str(i % 2) for i in range(10)]), task)
+    there = replace(here.take([0, 1]), cohorts=("d",) * 2)
+    [fold] = make_folds(here.beside(there), task)
+    assert fold.test == ("d/p0", "d/p1")
+    assert {*fold.train, *fold.tune} == {f"c/p{i}" for i in range(10)}
+    assert fold.tune
+
+
+def test_ordinal_and_survival_targets_are_stratified() -> None:
+    stages = card(target="ordinal", classes=("I", "II", "III"))
+    units = units_of(list(range(30)), [float(i % 3) for i in range(30)])
+    for fold in make_folds(units, stages):
+        rows = [int(name[1:]) % 3 for name in fold.test]
+        assert [rows.count(k) for k in range(3)] == [2, 2, 2]
+    lives = replace(units, targets=np.array([[float(i), float(i % 5 == 0)] for i in range(30)]))
+    for fold in make_folds(lives, card(target="survival", labels=("time", "event"))):
+        assert sum(int(name[1:]) % 5 == 0 for name in fold.test) in (1, 2)

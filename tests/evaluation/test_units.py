@@ -133,3 +133,53 @@ def test_a_unit_on_two_sides_is_refused(make_cohort: Make, make_task: Make) -> N
     cohort = make_cohort(patient_id=["a", "a"], side=["train", "test"], x=["1", "0"])
     with pytest.raises(BadTask, match=r"patient a is on several sides of the split \(test, train"):
         make_units(cohort, make_task(split={"column": "side"}).card)
+
+
+def test_blank_labels_are_negative_only_where_the_card_says_so(
+    make_cohort: Make, make_task: Make
+) -> None:
+    """A scan of which nothing is annotated stays unknown all the same."""
+    cohort = make_cohort(x=["1", None, None], y=[None, "1", None])
+    task = {"target": "multilabel", "labels": ["x", "y"]}
+    unknown = make_units(cohort, make_task(**task).card)
+    np.testing.assert_array_equal(unknown.targets, [[1, np.nan], [np.nan, 1]])
+    negative = make_units(cohort, make_task(**task, blank="negative").card)
+    assert negative.targets.tolist() == [[1, 0], [0, 1]]
+    assert negative.excluded == ("1 of 3 patient units have no label",)
+
+
+def test_survival_is_time_and_event(make_cohort: Make, make_task: Make) -> None:
+    task = make_task(target="survival", labels=["days", "dead"])
+    cohort = make_cohort(days=["12.5", "3", None], dead=["1", "0", "1"])
+    units = make_units(cohort, task.card)
+    assert units.targets.tolist() == [[12.5, 1], [3, 0]]
+    assert units.excluded == ("1 of 3 patient units have no label",)
+    for text in ("-1", "soon"):
+        with pytest.raises(BadTask, match=f"label days of cohort c holds '{text}'; a time is 0"):
+            make_units(make_cohort(days=[text], dead=["1"]), task.card)
+    twice = make_cohort(patient_id=["a", "a"], days=["1", "2"], dead=["1", "1"])
+    with pytest.raises(BadTask, match="contradicting values of days, dead: 1/1, 2/1"):
+        make_units(twice, task.card)
+
+
+def test_scans_are_selected_by_their_day(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(
+        patient_id=["a", "a", "a", "b"], day=["-3", "0", "5", "1"], x=["1", "1", "1", "0"]
+    )
+    for test, scans in (("day <= 0", ("s0", "s1")), ("day>0", ("s2",)), ("day = -3", ("s0",))):
+        assert make_units(cohort, make_task(select=test).card).scans[0] == scans
+    before = make_units(cohort, make_task(select="day < 1").card)
+    assert before.ids == ("a",)
+    assert before.excluded == ("1 of 2 patient units have no scan with day < 1",)
+    with pytest.raises(BadTask, match='no scan of cohort c is selected by "day > 9"'):
+        make_units(cohort, make_task(select="day > 9").card)
+
+
+def test_key_slices_are_whole_numbers(make_cohort: Make, make_task: Make) -> None:
+    task = make_task(slices="key").card
+    units = make_units(make_cohort(x=["1"], key_slices=["3 14"]), task)
+    assert units.key_slices == (((3, 14),),)
+    with pytest.raises(BadTask, match="column key_slices of cohort c holds '3-5'"):
+        make_units(make_cohort(x=["1"], key_slices=["3-5"]), task)
+    with pytest.raises(BadTask, match="no unit has a marked slice"):
+        make_units(make_cohort(x=["1"], key_slices=[None]), task)

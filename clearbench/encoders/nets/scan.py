@@ -63,7 +63,8 @@ def kernel_scan(kernel: Any, x: Tensor, delta: Tensor, a: Tensor, *rest: Tensor)
         delta_bias=delta_bias.flatten().contiguous(),
         delta_softplus=True,
     )
-    return scanned.unflatten(1, (len(x), x.shape[3])).permute(1, 0, 3, 2)
+    back: Tensor = scanned.unflatten(1, (len(x), x.shape[3])).permute(1, 0, 3, 2)
+    return back
 
 
 class _Scan(torch.autograd.Function):

@@ -1,5 +1,7 @@
 """Heads: bags of slice features → one prediction per unit."""
 
-from clearbench.evaluation.heads.attention import AttentionMIL
+from clearbench.evaluation.heads.attention import AttentionMIL, GatedAttentionMIL
+from clearbench.evaluation.heads.pooling import MaxPoolMIL
+from clearbench.evaluation.heads.transformer import TransformerMIL
 
-__all__ = ["AttentionMIL"]
+__all__ = ["AttentionMIL", "GatedAttentionMIL", "MaxPoolMIL", "TransformerMIL"]

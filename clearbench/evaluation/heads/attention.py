@@ -1,23 +1,20 @@
-"""The attention-MIL head of CLEAR (arXiv 2411.16803), with padding masked.
+"""Attention-MIL heads: that of CLEAR (arXiv 2411.16803), and the gated one; padding is masked.
 
-Attention pooling after Ilse, Tomczak and Welling, "Attention-based Deep Multiple Instance
-Learning", ICML 2018.
+Ilse, Tomczak and Welling, "Attention-based Deep Multiple Instance Learning", ICML 2018.
 """
 
-from typing import NamedTuple
-
-import torch
 from torch import Tensor, nn
 
-HIDDEN = 256
-DROPOUT = 0.5
-
-
-class HeadOutput(NamedTuple):
-    """What a head answers: logits [b, outputs] and attention [b, n] that sums to 1 over a bag."""
-
-    logits: Tensor
-    attention: Tensor
+from clearbench.evaluation.heads.layers import (
+    DROPOUT,
+    HIDDEN,
+    HeadOutput,
+    Tanh,
+    classifier,
+    instance_encoder,
+    masked_softmax,
+    weighted_sum,
+)
 
 
 class AttentionMIL(nn.Module):
@@ -31,22 +28,36 @@ class AttentionMIL(nn.Module):
         self, dim: int, outputs: int, hidden: int = HIDDEN, dropout: float = DROPOUT
     ) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU())
-        self.aggregator = nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-        self.head = nn.Sequential(
-            nn.LayerNorm(hidden),
-            nn.Linear(hidden, hidden),
-            nn.Dropout(dropout),
-            nn.SiLU(),
-            nn.Linear(hidden, outputs),
-        )
+        self.encoder = instance_encoder(dim, hidden)
+        self.aggregator = nn.Sequential(nn.Linear(hidden, hidden), Tanh(), nn.Linear(hidden, 1))
+        self.head = classifier(hidden, outputs, dropout)
 
     def forward(self, bags: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Classify a batch of bags; without a mask every instance counts."""
         instances = self.encoder(bags)
-        scores = self.aggregator(instances).squeeze(-1)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, float("-inf"))
-        attention = torch.softmax(scores, dim=1)
-        pooled = torch.einsum("bn,bnd->bd", attention, instances)
-        return HeadOutput(self.head(pooled), attention)
+        attention = masked_softmax(self.aggregator(instances).squeeze(-1), mask)
+        return HeadOutput(self.head(weighted_sum(attention, instances)), attention)
+
+
+class Gate(nn.Module):
+    """Score instances by tanh(V h) · σ(U h), element by element: [..., hidden] → [..., hidden]."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.content = nn.Sequential(nn.Linear(hidden, hidden), Tanh())
+        self.gate = nn.Sequential(nn.Linear(hidden, hidden), nn.Sigmoid())
+
+    def forward(self, instances: Tensor) -> Tensor:
+        """Gate."""
+        found: Tensor = self.content(instances) * self.gate(instances)
+        return found
+
+
+class GatedAttentionMIL(AttentionMIL):
+    """AttentionMIL whose attention is gated (Ilse et al., eq. 9)."""
+
+    def __init__(
+        self, dim: int, outputs: int, hidden: int = HIDDEN, dropout: float = DROPOUT
+    ) -> None:
+        super().__init__(dim, outputs, hidden, dropout)
+        self.aggregator = nn.Sequential(Gate(hidden), nn.Linear(hidden, 1))

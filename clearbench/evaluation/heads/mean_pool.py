@@ -1,88 +1,181 @@
-"""Mean-pool and logistic regression (scikit-learn): the head that any other must beat."""
+"""Mean-pool and a linear model: the head that any other must beat.
+
+Logistic regression (scikit-learn) for labels and classes; for survival the same linear risk under
+Cox's partial likelihood with a ridge penalty.
+"""
 
 import warnings
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from clearbench.evaluation.bags import Bag
-from clearbench.evaluation.training import Rows, Scored, Targets
+from clearbench.evaluation.heads.estimator import BagEstimator, Bags, Judged, as_set
+from clearbench.evaluation.targets import Floats, cox_loss
+from clearbench.evaluation.training import Lot
 
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C: a large one penalises little
 ITERATIONS = 2000
+CERTAIN = 1e-9
 
-Floats = NDArray[np.float64]
+
+class Known(NamedTuple):
+    """Bag means [n, dim] and the truth [n] of one label, or [n, 2] time and event, all known."""
+
+    means: Floats
+    truth: Floats
 
 
-def fit_mean_pool(bags: Sequence[Bag], targets: Targets, rows: Rows, seed: int) -> Scored:
-    """Fit a balanced logistic regression per label to bag means, and score the test units.
+@dataclass(frozen=True)
+class LinearModel:
+    """A linear model on standardised means; `classes` are those it can tell apart, () for a risk.
 
-    Means are standardised on the training units; the regularisation strength with the least log
-    loss on the tuning units is taken, then training and tuning units are fitted together.
+    mean, scale [dim] · coef [rows, dim], intercept [rows]: one row for two classes or a risk. A
+    model without rows has seen one class only and says nothing.
     """
-    means = np.stack([bag.features.mean(axis=0, dtype=np.float64) for bag in bags])
-    columns, chosen = [], []
-    for label in range(targets.values.shape[1]):
-        values = targets.values[:, label]
-        known = [
-            tuple(i for i in part if not np.isnan(values[i])) for part in (rows.train, rows.tune)
-        ]
-        parts = Rows(known[0], known[1], rows.test)
-        strength = min(STRENGTHS, key=lambda c: _tuning_loss(means, values, parts, c, seed))
-        model = _fitted(means, values, (*parts.train, *parts.tune), strength, seed)
-        columns.append(
-            _probabilities(
-                model, means[list(rows.test)], targets.outputs if targets.multiclass else 2
-            )
+
+    mean: Floats
+    scale: Floats
+    coef: Floats
+    intercept: Floats
+    classes: tuple[int, ...]
+
+    def linear(self, means: Floats) -> Floats:
+        """Return the linear answers [n, rows]."""
+        found: Floats = (means - self.mean) / self.scale @ self.coef.T + self.intercept
+        return found
+
+    def probabilities(self, means: Floats, outputs: int) -> Floats:
+        """Return class probabilities [n, outputs]; a class that training never saw gets 0."""
+        if len(self.classes) < 2:
+            return np.full((len(means), outputs), 1 / outputs)
+        found = self.linear(means)
+        known = softmax(found, axis=1) if found.shape[1] > 1 else _two(expit(found))
+        answers = np.zeros((len(means), outputs))
+        answers[:, list(self.classes)] = known
+        return answers
+
+
+def _two(positive: Floats) -> Floats:
+    """Return both classes' probabilities [n, 2]."""
+    return np.hstack([1 - positive, positive])
+
+
+class MeanPoolClassifier(BagEstimator):
+    """A balanced linear model per label on standardised bag means.
+
+    The penalty with the least loss on the tuning bags is taken, then training and tuning bags are
+    fitted together.
+    """
+
+    def __init__(self, target: str = "binary", classes: int = 2, *, seed: int = 0) -> None:
+        self.target = target
+        self.classes = classes
+        self.seed = seed
+
+    def fit_lots(self, train: Lot, tune: Lot) -> Self:
+        """Learn from `train`, choose penalties on `tune`; see the class."""
+        self.models_: list[LinearModel] = []
+        self.strengths_: list[float] = []
+        labels = train.targets.values.shape[1] if train.targets.kind == "labels" else 1
+        for label in range(labels):
+            learn, check = (_known(lot, label) for lot in (train, tune))
+            strength = min(STRENGTHS, key=lambda c: self._loss(learn, check, c))
+            both = Known(*(np.concatenate(pair) for pair in zip(learn, check, strict=True)))
+            self.models_.append(self._fitted(both, strength))
+            self.strengths_.append(strength)
+        return self
+
+    def judge(self, bags: Bags) -> Judged:
+        """Return scores [bags, outputs]; a mean tells no instance from another."""
+        means = as_set(bags).means
+        if self.target == "survival":
+            return Judged(self.models_[0].linear(means))
+        if self.target == "multiclass":
+            return Judged(self.models_[0].probabilities(means, self.classes))
+        columns = [model.probabilities(means, 2)[:, 1] for model in self.models_]
+        return Judged(np.stack(columns, axis=1))
+
+    @property
+    def settings(self) -> dict[str, float | int | str]:
+        """Return the penalties that were taken."""
+        return {"strength": ", ".join(f"{c:g}" for c in dict.fromkeys(self.strengths_))}
+
+    def _fitted(self, known: Known, strength: float) -> LinearModel:
+        """Fit one label, or the risk."""
+        return (
+            _cox(known, strength) if self.target == "survival" else self._logistic(known, strength)
         )
-        chosen.append(strength)
-    scores = (
-        columns[0] if targets.multiclass else np.stack([column[:, 1] for column in columns], axis=1)
-    )
-    return Scored(scores, settings={"strength": ", ".join(f"{c:g}" for c in dict.fromkeys(chosen))})
+
+    def _logistic(self, known: Known, strength: float) -> LinearModel:
+        """Fit a balanced logistic regression."""
+        truth = known.truth.astype(int)
+        seen = tuple(int(value) for value in np.unique(truth))
+        if len(seen) < 2:
+            dim = known.means.shape[1]
+            return LinearModel(np.zeros(dim), np.ones(dim), np.zeros((0, dim)), np.zeros(0), seen)
+        mean, scale = _standard(known.means)
+        model = LogisticRegression(
+            C=strength, class_weight="balanced", max_iter=ITERATIONS, random_state=self.seed
+        )
+        with warnings.catch_warnings():  # a fit that runs out of steps loses on the tuning part
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit((known.means - mean) / scale, truth)
+        return LinearModel(mean, scale, model.coef_, model.intercept_, seen)
+
+    def _loss(self, learn: Known, check: Known, strength: float) -> float:
+        """Return the loss on the tuning bags; the strongest penalty wins where there are none."""
+        model = self._fitted(learn, strength)
+        if not len(check.truth) or not len(model.coef):
+            return strength
+        if self.target == "survival":
+            return _partial_loss(model.linear(check.means)[:, 0], check.truth)
+        outputs = self.classes if self.target == "multiclass" else 2
+        found = np.clip(model.probabilities(check.means, outputs), CERTAIN, 1.0)
+        found /= found.sum(axis=1, keepdims=True)
+        return float(log_loss(check.truth.astype(int), found, labels=list(range(outputs))))
 
 
-def _fitted(
-    means: Floats, values: Floats, rows: Sequence[int], strength: float, seed: int
-) -> Pipeline | None:
-    """Fit one label; None if the units know only one value of it."""
-    truth = values[list(rows)].astype(int)
-    if len(set(truth)) < 2:
-        return None
-    model = make_pipeline(
-        StandardScaler(),
-        LogisticRegression(
-            C=strength, class_weight="balanced", max_iter=ITERATIONS, random_state=seed
-        ),
-    )
-    with warnings.catch_warnings():  # a fit that runs out of steps loses on the tuning part
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(means[list(rows)], truth)
+def _known(lot: Lot, label: int) -> Known:
+    """Return the bags whose label is known."""
+    values: NDArray[np.float64] = lot.targets.values
+    column = values if lot.targets.kind == "risk" else values[:, label]
+    there = ~np.isnan(column.reshape(len(column), -1)).any(axis=1)
+    return Known(lot.bags.means[there], column[there])
 
 
-def _probabilities(model: Pipeline | None, means: Floats, outputs: int) -> Floats:
-    """Return class probabilities [units, outputs]; a class that training never saw gets 0."""
-    probabilities = np.zeros((len(means), outputs))
-    if model is None:
-        return probabilities + 1 / outputs
-    probabilities[:, model.classes_] = model.predict_proba(means)
-    return probabilities
+def _standard(means: Floats) -> tuple[Floats, Floats]:
+    """Return mean and spread, 1 where nothing varies."""
+    spread = means.std(axis=0)
+    return means.mean(axis=0), np.where(spread > 0, spread, 1.0)
 
 
-def _tuning_loss(means: Floats, values: Floats, rows: Rows, strength: float, seed: int) -> float:
-    """Return the log loss on the tuning units."""
-    tune = list(rows.tune)
-    model = _fitted(means, values, rows.train, strength, seed)
-    if model is None or not tune:
-        return strength
-    truth = values[tune].astype(int)
-    outputs = max(int(values[~np.isnan(values)].max()) + 1, 2)
-    probabilities = np.clip(_probabilities(model, means[tune], outputs), 1e-9, 1.0)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return float(log_loss(truth, probabilities, labels=list(range(outputs))))
+def _cox(known: Known, strength: float) -> LinearModel:
+    """Fit a ridge-penalised Cox model: C · Σ loss + |w|² / 2, as scikit-learn weighs C."""
+    mean, scale = _standard(known.means)
+    x = torch.tensor((known.means - mean) / scale)
+    time, event = torch.tensor(known.truth).unbind(1)
+    weights = torch.zeros(x.shape[1], dtype=x.dtype, requires_grad=True)
+    solver = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def objective() -> torch.Tensor:
+        solver.zero_grad()
+        loss = strength * event.sum() * cox_loss(x @ weights, time, event)
+        loss = loss + weights.square().sum() / 2
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    solver.step(objective)  # type: ignore[no-untyped-call]
+    return LinearModel(mean, scale, weights.detach().numpy()[None], np.zeros(1), ())
+
+
+def _partial_loss(risk: Floats, truth: Floats) -> float:
+    """Return the negative log partial likelihood per event."""
+    time, event = torch.tensor(truth).unbind(1)
+    return float(cox_loss(torch.tensor(risk), time, event))

@@ -86,7 +86,9 @@ SCHEMAS = MappingProxyType(
         "labels": pa.schema([*_WHO, ("label", _T), ("value", _T)]),
         "splits": pa.schema([*_WHO, ("split", _T)]),
         "results": pa.schema(_RESULT),
-        "predictions": pa.schema([*_PREDICTED, ("label", _T), ("truth", _D), ("score", _D)]),
+        "predictions": pa.schema(
+            [*_PREDICTED, ("label", _T), ("truth", _D), ("time", _D), ("score", _D)]
+        ),
         "attention": pa.schema([*_PREDICTED, *_WEIGHT]),
     }
 )

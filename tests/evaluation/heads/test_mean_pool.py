@@ -2,72 +2,73 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from clearbench.evaluation.heads import mean_pool
-from clearbench.evaluation.heads.mean_pool import fit_mean_pool
-from clearbench.evaluation.metrics import auroc
-from clearbench.evaluation.training import Rows, Targets
+from clearbench.evaluation.bagset import BagSet
+from clearbench.evaluation.heads.mean_pool import STRENGTHS, MeanPoolClassifier
+from clearbench.evaluation.targets import make_targets
+from clearbench.evaluation.training import Lot
 
 Make = Callable[..., Any]
-TRUTH = [float(i % 2) for i in range(60)]
-ROWS = Rows(tuple(range(30)), tuple(range(30, 40)), tuple(range(40, 60)))
+TRUTH = np.arange(60) % 2 * 1.0
+TRAIN, TUNE, TEST = (np.arange(*ends) for ends in ((0, 30), (30, 40), (40, 60)))
 
 
-def targets(values: Any, *, multiclass: bool = False, outputs: int = 1) -> Targets:
-    return Targets(np.array(values, float).reshape(len(values), -1), multiclass, outputs)
+@pytest.fixture
+def bags(make_bags: Make) -> BagSet:
+    return BagSet.of([bag.features for bag in make_bags(TRUTH.tolist())])
 
 
-def test_it_learns_what_bags_mean(make_bags: Make) -> None:
-    scored = fit_mean_pool(make_bags(TRUTH), targets(TRUTH), ROWS, 0)
-    truth = np.array(TRUTH)[list(ROWS.test)]
-    assert scored.scores.shape == (20, 1)
-    assert auroc(truth, scored.scores[:, 0], np.ones((1, 20)))[0] > 0.8
-    assert scored.attention == ()
-    assert float(scored.settings["strength"]) in mean_pool.STRENGTHS
+def fit(bags: BagSet, values: Any, target: str = "binary", classes: int = 2) -> MeanPoolClassifier:
+    targets = make_targets(target, values, classes)
+    lots = [Lot(bags.take(rows), targets.take(rows)) for rows in (TRAIN, TUNE)]
+    return MeanPoolClassifier(target, classes).fit_lots(*lots)
 
 
-def test_test_units_are_not_looked_at(make_bags: Make) -> None:
-    """Other test bags and labels leave the model, and so the scores of the rest, as they are."""
-    bags = make_bags(TRUTH)
-    changed = [*bags[:50], *make_bags([5.0] * 10, seed=9)]
-    flipped = [*TRUTH[:40], *(1 - v for v in TRUTH[40:])]
-    first = fit_mean_pool(bags, targets(TRUTH), ROWS, 0)
-    second = fit_mean_pool(changed, targets(flipped), ROWS, 0)
-    np.testing.assert_array_equal(first.scores[:10], second.scores[:10])
+def test_it_is_scikit_learns_logistic_regression_on_bag_means(bags: BagSet) -> None:
+    head = fit(bags, TRUTH)
+    known = np.concatenate([TRAIN, TUNE])
+    strength = float(str(head.settings["strength"]))
+    assert strength in STRENGTHS
+    theirs = make_pipeline(
+        StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
+    ).fit(bags.means[known], TRUTH[known])
+    expected = theirs.predict_proba(bags.means[TEST])
+    np.testing.assert_allclose(head.predict_proba(bags.take(TEST)), expected, atol=1e-6)
 
 
-def test_each_label_is_fitted_on_the_units_that_know_it(make_bags: Make, monkeypatch: Any) -> None:
-    fitted: list[int] = []
+def test_classes_are_scikit_learns_too_and_an_unseen_one_gets_nothing(make_bags: Make) -> None:
+    classes = np.arange(60) % 3 * 1.0
+    bags = BagSet.of([bag.features for bag in make_bags(classes.tolist())])
+    scores = fit(bags, classes, "multiclass", 4).scores(bags.take(TEST))
+    assert scores.shape == (20, 4)
+    np.testing.assert_allclose(scores.sum(axis=1), 1)
+    assert (scores[:, 3] == 0).all()
+    assert (scores.argmax(axis=1) == classes[TEST]).mean() > 0.6
 
-    class Spy(LogisticRegression):  # type: ignore[misc]
-        def fit(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
-            fitted.append(len(x))
-            return super().fit(x, y, sample_weight)
 
-    monkeypatch.setattr(mean_pool, "LogisticRegression", Spy)
-    values = np.array([TRUTH, TRUTH]).T
+def test_each_label_is_fitted_on_the_units_that_know_it(bags: BagSet) -> None:
+    """Units without a label change nothing of its model, whatever their features."""
+    values = np.stack([TRUTH, TRUTH], axis=1)
     values[:20, 1] = np.nan
-    scored = fit_mean_pool(make_bags(TRUTH), targets(values, outputs=2), ROWS, 0)
-    assert scored.scores.shape == (20, 2)
-    assert np.isfinite(scored.scores).all()
-    grid = len(mean_pool.STRENGTHS)
-    assert fitted == [30] * grid + [40] + [10] * grid + [20]
+    head = fit(bags, values, "multilabel")
+    means = bags.means[20:40]
+    np.testing.assert_allclose(head.models_[1].mean, means.mean(axis=0))
+    np.testing.assert_allclose(head.models_[0].mean, bags.means[:40].mean(axis=0))
 
 
-def test_a_label_with_one_value_says_nothing(make_bags: Make) -> None:
+def test_a_label_with_one_value_says_nothing(bags: BagSet) -> None:
     for value in (0.0, 1.0, np.nan):
         values = np.stack([TRUTH, np.full(60, value)], axis=1)
-        scored = fit_mean_pool(make_bags(TRUTH), targets(values, outputs=2), ROWS, 0)
-        assert (scored.scores[:, 1] == 0.5).all()
+        assert (fit(bags, values, "multilabel").scores(bags)[:, 1] == 0.5).all()
 
 
-def test_classes_have_probabilities(make_bags: Make) -> None:
-    classes = [float(i % 3) for i in range(60)]
-    scored = fit_mean_pool(
-        make_bags(classes), targets(classes, multiclass=True, outputs=4), ROWS, 0
-    )
-    assert scored.scores.shape == (20, 4)
-    np.testing.assert_allclose(scored.scores.sum(axis=1), 1)
-    assert (scored.scores[:, 3] == 0).all(), "training never saw it"
-    assert (scored.scores.argmax(axis=1) == np.array(classes)[40:]).mean() > 0.6
+def test_a_risk_grows_where_lives_are_short(bags: BagSet) -> None:
+    lives = np.stack([np.where(TRUTH > 0, 2.0, 9.0) + np.arange(60) % 4, np.ones(60)], axis=1)
+    risk = fit(bags, lives, "survival").scores(bags.take(TEST))[:, 0]
+    assert risk[TRUTH[TEST] > 0].mean() > risk[TRUTH[TEST] == 0].mean() + 0.5
+    nobody = np.stack([lives[:, 0], np.zeros(60)], axis=1)
+    np.testing.assert_allclose(fit(bags, nobody, "survival").scores(bags), 0, atol=1e-12)

@@ -1,0 +1,104 @@
+"""What every head is to its user: a scikit-learn-style estimator over bags."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from clearbench.errors import BadTask
+from clearbench.evaluation.bagset import BagSet
+from clearbench.evaluation.splits import stratify
+from clearbench.evaluation.targets import Floats, Targets, make_targets
+from clearbench.evaluation.training import Lot
+
+Bags = BagSet | Sequence[NDArray[np.floating]]
+
+TUNE_PARTS = 5  # without bags to tune on, one fifth of those given tunes
+
+
+class Judged(NamedTuple):
+    """What a head says of some bags: scores [bags, outputs], importance of each bag's instances."""
+
+    scores: Floats
+    attention: tuple[NDArray[np.float32], ...] = ()
+
+
+class BagEstimator(BaseEstimator):
+    """A head over bags [n, dim]: fit(bags, y), predict_proba(bags).
+
+    y [bags] or [bags, labels]: 0 or 1 (NaN unknown), a class number, or time and event, as
+    `target` says; `classes` is how many classes a multiclass or ordinal target has.
+    """
+
+    target: str
+    classes: int
+
+    def fit(self, bags: Bags, y: Any, *, tune: tuple[Bags, Any] | None = None) -> Self:
+        """Learn from bags; settings are chosen on `tune`, or on a fifth of the bags, stratified.
+
+        Raises BadTask for targets that don't fit, or fewer than two bags.
+        """
+        found = as_set(bags)
+        targets = make_targets(self.target, np.asarray(y, float), self.classes)
+        if len(found) != len(targets) or len(found) < 2:
+            raise BadTask(f"{len(found)} bags and {len(targets)} targets; two or more, as many")
+        if tune is not None:
+            other = make_targets(self.target, np.asarray(tune[1], float), self.classes)
+            return self.fit_lots(Lot(found, targets), Lot(as_set(tune[0]), other))
+        tuning = stratify(_strata(targets), min(TUNE_PARTS, len(found)), 0) == 0
+        parts = [np.flatnonzero(side) for side in (~tuning, tuning)]
+        return self.fit_lots(*(Lot(found.take(part), targets.take(part)) for part in parts))
+
+    @abstractmethod
+    def fit_lots(self, train: Lot, tune: Lot) -> Self:
+        """Learn from `train`, choose settings on `tune`."""
+
+    @abstractmethod
+    def judge(self, bags: Bags) -> Judged:
+        """Return what is scored [bags, outputs], probabilities or a risk, and importances."""
+
+    def scores(self, bags: Bags) -> Floats:
+        """Return what is scored [bags, outputs]: probabilities, or a risk."""
+        return self.judge(bags).scores
+
+    def predict_proba(self, bags: Bags) -> Floats:
+        """Return probabilities [bags, classes], or [bags, labels] of a multilabel target.
+
+        An ordinal target's are those of its classes; a survival target has none: see `scores`.
+        Raises BadTask for a survival target.
+        """
+        if self.target == "survival":
+            raise BadTask("a survival target has a risk, no probability: scores(bags)")
+        found = self.scores(bags)
+        if self.target == "binary":
+            return np.hstack([1 - found, found])
+        if self.target == "ordinal":
+            falling = np.minimum.accumulate(found, axis=1)
+            edges = np.hstack([np.ones((len(found), 1)), falling, np.zeros((len(found), 1))])
+            shares: Floats = edges[:, :-1] - edges[:, 1:]
+            return shares
+        return found
+
+    def attention(self, bags: Bags) -> tuple[NDArray[np.float32], ...]:
+        """Return the importance of each bag's instances [n], summing to 1; () without any."""
+        return self.judge(bags).attention
+
+    @property
+    def settings(self) -> dict[str, float | int | str]:
+        """Return what was chosen while fitting."""
+        return {}
+
+
+def as_set(bags: Bags) -> BagSet:
+    """Return bags as a set."""
+    return bags if isinstance(bags, BagSet) else BagSet.of(bags)
+
+
+def _strata(targets: Targets) -> NDArray[np.bool_]:
+    """Return what a division of bags shares out equally [bags, columns]."""
+    if targets.kind == "classes":
+        return np.equal(targets.values, np.arange(targets.outputs))
+    return np.greater(np.nan_to_num(targets.values[:, -targets.outputs :]), 0)
