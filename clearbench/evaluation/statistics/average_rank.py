@@ -80,7 +80,8 @@ def _sample_ranks(task: RankedTask, encoders: Sequence[str]) -> Floats:
     if np.isnan(values).any():
         missing = encoders[int(np.flatnonzero(np.isnan(values[0]))[0])]
         raise BadTask(f"{task.name}: {missing} has no score; leave out the task or the encoder")
-    return _ranks(values)[0]
+    ranks: Floats = _ranks(values)[0]
+    return ranks
 
 
 def _ranks(values: Floats) -> Floats:

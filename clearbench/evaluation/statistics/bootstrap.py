@@ -71,16 +71,15 @@ class Resampled:
 
 
 def measure_outputs(
-    target: str, truth: Floats, scores: Floats, unscored: Collection[int] = ()
+    target: str,
+    truth: Floats,
+    scores: Floats,
+    unscored: Collection[int] = (),
+    *,
+    censoring: Floats | None = None,
 ) -> Measure:
     """Return the measure of one encoder's scores [n, outputs]: every metric of the target."""
-    return partial(_measure, target, truth, scores, unscored)
-
-
-def _measure(
-    target: str, truth: Floats, scores: Floats, unscored: Collection[int], weights: Floats
-) -> Mapping[str, Floats]:
-    return score_outputs(target, truth, scores, weights, unscored)
+    return partial(score_outputs, target, truth, scores, unscored=unscored, censoring=censoring)
 
 
 def bootstrap(measures: Sequence[Measure], resampling: Resampling) -> dict[str, Resampled]:

@@ -4,6 +4,8 @@ The difference that a two-sided test at ALPHA finds in POWER of all samples, by 
 distribution (Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988, ch. 2), given
 the standard error that the comparison found; for repeated cross-validation that is the corrected
 one, and the power holds as nearly as the correction does. For one pair alone, not Holm's family.
+Judged by encoders that score alike it is a little too small, since the scores of a weaker encoder
+scatter more (benchmarks/comparisons.py).
 """
 
 from collections.abc import Sequence

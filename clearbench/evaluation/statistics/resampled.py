@@ -4,6 +4,9 @@ Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52
 of a mean over J folds is σ² · (1 / J + n_test / n_train), t with J − 1 degrees of freedom; for
 repeated folds Bouckaert and Frank, "Evaluating the replicability of significance tests for
 comparing learning algorithms", PAKDD 2004.
+
+It takes two folds to correlate as their share of test units says. Heads that depend more than that
+on who trained them make it too sure as well (benchmarks/comparisons.py), if less than other tests.
 """
 
 from math import inf
