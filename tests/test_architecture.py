@@ -18,6 +18,7 @@ LIGHT = [
     "clearbench.store.catalogue.query",
     "clearbench.board.results",
     "clearbench.board.tables",
+    "clearbench.evaluation.statistics.tiers",
     "clearbench.evaluation.tasks",
     "clearbench.evaluation.prepared",
     "clearbench.encoders.registry",

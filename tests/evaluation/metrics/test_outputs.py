@@ -1,4 +1,5 @@
 import warnings
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,25 @@ def predictions(draw: Any) -> tuple[Any, Any, Any]:
     return truth, score, weights
 
 
+def best_sensitivity(truth: Any, score: Any, weight: Any) -> float:
+    alarms, found, _ = sklearn.roc_curve(
+        truth, score, sample_weight=weight, drop_intermediate=False
+    )
+    return float(found[alarms <= 0.05 + 1e-9].max())
+
+
+def calibration_error(truth: Any, score: Any, weight: Any, bins: int = 15) -> float:
+    """Walk through the tied scores in order, each to the bin where the middle of its mass lies."""
+    sums, passed = [0.0] * bins, 0.0
+    for value in sorted(set(score)):
+        tied = score == value
+        mass = weight[tied].sum()
+        place = Fraction(int(2 * passed + mass) * bins, int(2 * weight.sum()))
+        sums[min(int(place), bins - 1)] += (weight[tied] * (value - truth[tied])).sum()
+        passed += mass
+    return sum(abs(part) for part in sums) / float(weight.sum())
+
+
 def reference(name: str, truth: Any, score: Any, weight: Any) -> float:
     guess = (score >= 0.5).astype(float)
     functions = {
@@ -43,6 +63,9 @@ def reference(name: str, truth: Any, score: Any, weight: Any) -> float:
             truth, guess, sample_weight=weight
         ),
         "f1": lambda: sklearn.f1_score(truth, guess, sample_weight=weight, zero_division=0),
+        "sensitivity_at_95_specificity": lambda: best_sensitivity(truth, score, weight),
+        "brier": lambda: ((score - truth) ** 2 * weight).sum() / weight.sum(),
+        "expected_calibration_error": lambda: calibration_error(truth, score, weight),
     }
     return float(functions[name]())
 
@@ -90,6 +113,57 @@ def test_multiclass_metrics_are_scikit_learns(seed: int, classes: int) -> None:
     }
     for name, value in expected.items():
         assert found[name][0] == pytest.approx(value), name
+
+
+@quickly
+@given(st.integers(0, 10**6), st.integers(3, 5))
+def test_ordinal_metrics_are_scikit_learns(seed: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = np.r_[np.arange(classes), rng.integers(0, classes, 30)].astype(float)
+    scores = -np.sort(-rng.random((len(truth), classes - 1)).round(1), axis=1)
+    weights = rng.integers(1, 4, (2, len(truth))).astype(float)
+    found = score_outputs("ordinal", truth[:, None], scores, weights)
+    guess = (scores > 0.5).sum(axis=1)
+    for draw, weight in enumerate(weights):
+        cuts = [(truth > k, scores[:, k]) for k in range(classes - 1)]
+        areas = [sklearn.roc_auc_score(*cut, sample_weight=weight) for cut in cuts]
+        precisions = [sklearn.average_precision_score(*cut, sample_weight=weight) for cut in cuts]
+        kappa = sklearn.cohen_kappa_score(truth, guess, weights="quadratic", sample_weight=weight)
+        expected = {
+            "auroc/0": areas[0],
+            "auroc_macro": np.mean(areas),
+            "average_precision_macro": np.mean(precisions),
+            "quadratic_kappa": kappa,
+        }
+        for name, value in expected.items():
+            assert found[name][draw] == pytest.approx(value), name
+
+
+def test_an_unscored_cut_is_missing_and_kappa_stays() -> None:
+    rng = np.random.default_rng(0)
+    truth = (np.arange(30) % 3)[:, None].astype(float)
+    scores = -np.sort(-rng.random((30, 2)), axis=1)
+    every = score_outputs("ordinal", truth, scores, np.ones((1, 30)))
+    some = score_outputs("ordinal", truth, scores, np.ones((1, 30)), (1,))
+    assert np.isnan(some["auroc/1"]).all()
+    assert some["auroc_macro"] == every["auroc/0"]
+    assert some["quadratic_kappa"] == every["quadratic_kappa"]
+
+
+def test_unknown_classes_and_times_count_for_nothing() -> None:
+    rng = np.random.default_rng(1)
+    scores = -np.sort(-rng.random((21, 2)), axis=1)
+    stages = np.r_[np.arange(20) % 3, np.nan][:, None]
+    failures = np.c_[rng.exponential(size=21), np.r_[np.arange(20) % 2, np.nan]]
+    for target, truth, given_ in (
+        ("ordinal", stages, scores),
+        ("survival", failures, scores[:, :1]),
+    ):
+        found = score_outputs(target, truth, given_, np.ones((1, 21)))
+        without = score_outputs(target, truth[:20], given_[:20], np.ones((1, 20)))
+        assert found.keys() == without.keys()
+        for name, values in found.items():
+            assert values == without[name], name
 
 
 def test_unknown_labels_count_for_nothing() -> None:
@@ -148,7 +222,8 @@ def test_a_draw_without_positives_is_missing_the_others_are_not() -> None:
         found = score_outputs("binary", truth[:, None], score[:, None], weights)
     for name, values in found.items():
         assert not np.isnan(values[0]), name
-        assert np.isnan(values[1]), name
+        needs_both = name not in ("brier", "expected_calibration_error")
+        assert np.isnan(values[1]) == needs_both, name
 
 
 def test_a_class_that_is_never_guessed_counts_as_missed() -> None:

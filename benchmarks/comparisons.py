@@ -1,0 +1,316 @@
+"""How often the tests of equal encoders cry wolf, and how often intervals hold the truth.
+
+    python benchmarks/comparisons.py [--trials 1000] [-o REPORT.md]
+
+Scores are drawn, no head is trained. A unit's score is the quality of its head, if it is positive,
+and a normal part of variance 1 that the encoders share in part: some patients are hard for all. An
+AUROC is then Φ(quality / √2). In cross-validation every training patient moves the quality of the
+heads trained with it a little, so that folds that share patients have heads that resemble each
+other; `wobble` is the standard deviation of the quality over training sets.
+"""
+
+import argparse
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from clearbench.evaluation.metrics import auroc
+from clearbench.evaluation.statistics.bootstrap import (
+    Resampled,
+    Resampling,
+    bootstrap,
+    compare_draws,
+    percentile_interval,
+)
+from clearbench.evaluation.statistics.comparison import Difference, Pair
+from clearbench.evaluation.statistics.delong import area_interval, compare_areas, delong_areas
+from clearbench.evaluation.statistics.detectable import detectable_difference
+from clearbench.evaluation.statistics.families import ALPHA, compare_all
+from clearbench.evaluation.statistics.resampled import compare_folds, cv_interval
+
+Floats = NDArray[np.float64]
+
+PATIENTS, POSITIVES = 120, 40
+FOLDS, REPEATS = 5, 5
+ENCODERS = 6
+QUALITY = 1.2  # an AUROC of 0.80
+LESS = 0.9  # and of 0.74
+SHARED = 0.6  # of a score's variance between encoders
+AGAIN = 0.8  # of an encoder's own part between heads of different repeats
+WOBBLES = (0.0, 0.15, 0.3)  # 0.15 moves an AUROC by 0.03
+DRAWS = 1000
+PILOT = 100
+PILOT_STEPS = 3
+TRUTH = (np.arange(PATIENTS) < POSITIVES) * 1.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report: a share of trials, beside what it should be."""
+
+    what: str
+    wanted: float
+    hits: Sequence[bool]
+
+    def line(self) -> str:
+        """Write the share with its Monte Carlo error, in per cent."""
+        share = float(np.mean(self.hits))
+        error = sqrt(share * (1 - share) / len(self.hits))
+        return f"| {self.what} | {self.wanted:.0%} | {share:.1%} ± {error:.1%} |"
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """One cross-validation: fold of each patient [repeats, n], scores [encoders, repeats, n]."""
+
+    fold: NDArray[np.int64]
+    scores: Floats
+
+    def per_fold(self, encoder: int) -> Floats:
+        """Return the AUROC of every fold of every repeat."""
+        masks = (self.fold[:, None] == np.arange(FOLDS)[:, None]).astype(float)
+        each = zip(self.scores[encoder], masks, strict=True)
+        return np.concatenate([auroc(TRUTH, scores, mask) for scores, mask in each])
+
+
+def area_of(quality: float, wobble: float = 0.0) -> float:
+    """Return the AUROC that a quality means, on average over training sets."""
+    return float(norm.cdf(quality / sqrt(2 + wobble**2)))
+
+
+def quality_of(area: float, wobble: float = 0.0) -> float:
+    """Return the quality that an AUROC means."""
+    return float(brentq(lambda quality: area_of(quality, wobble) - area, -5, 5))
+
+
+def draw_test(rng: np.random.Generator, quality: Sequence[float], wobble: float = 0.0) -> Floats:
+    """Draw the scores [n, encoders] of heads on a test set of their own."""
+    own = rng.normal(size=(PATIENTS, len(quality)))
+    shared = rng.normal(size=(PATIENTS, 1))
+    heads = np.array(quality) + wobble * rng.normal(size=len(quality))
+    return TRUTH[:, None] * heads + sqrt(SHARED) * shared + sqrt(1 - SHARED) * own
+
+
+def draw_folds(rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw the fold of each patient [repeats, n], positives spread evenly."""
+    number = np.r_[np.arange(POSITIVES) % FOLDS, np.arange(PATIENTS - POSITIVES) % FOLDS]
+    for repeat in (fold := np.tile(number, (REPEATS, 1))):
+        rng.shuffle(repeat[:POSITIVES])
+        rng.shuffle(repeat[POSITIVES:])
+    return fold
+
+
+def draw_crossed(rng: np.random.Generator, quality: Sequence[float], wobble: float) -> Crossed:
+    """Draw the scores of repeated cross-validation."""
+    fold, encoders = draw_folds(rng), len(quality)
+    training = fold[:, None] != np.arange(FOLDS)[:, None]  # [repeats, folds, n]
+    moves = rng.normal(size=(encoders, PATIENTS)) / np.sqrt(PATIENTS * (1 - 1 / FOLDS))
+    heads = np.array(quality)[:, None, None] + wobble * np.einsum("en,rfn->erf", moves, training)
+    own = rng.normal(size=(encoders, 1, PATIENTS))
+    new = rng.normal(size=(encoders, REPEATS, PATIENTS))
+    noise = sqrt(SHARED) * rng.normal(size=PATIENTS)
+    noise = noise + sqrt(1 - SHARED) * (sqrt(AGAIN) * own + sqrt(1 - AGAIN) * new)
+    each = np.take_along_axis(heads, np.broadcast_to(fold, (encoders, *fold.shape)), axis=2)
+    return Crossed(fold, TRUTH * each + noise)
+
+
+def by_delong(scores: Floats) -> Callable[[int, int], Difference]:
+    """Compare scores [n, encoders] by DeLong."""
+    areas = delong_areas(TRUTH, scores)
+    return lambda one, other: compare_areas(areas, one, other)
+
+
+def by_folds(crossed: Crossed) -> Callable[[int, int], Difference]:
+    """Compare encoders by the corrected resampled t-test."""
+    found = [crossed.per_fold(encoder) for encoder in range(len(crossed.scores))]
+    return lambda one, other: compare_folds(found[one], found[other], 1 / (FOLDS - 1))
+
+
+def false_alarm(pairs: Sequence[Pair]) -> bool:
+    """Tell whether any pair of a family is called different."""
+    return any(pair.separable for pair in pairs)
+
+
+def holds(low: float, high: float, truth: float) -> bool:
+    """Tell whether an interval holds the truth."""
+    return low <= truth <= high
+
+
+def test_set_rows(trials: int, rng: np.random.Generator) -> list[Row]:
+    """Try what is made for a test set of its own."""
+    alarms: dict[str, list[bool]] = {"delong": [], "moved": [], "boot": [], "holm": [], "raw": []}
+    for _ in range(trials):
+        scores = draw_test(rng, [QUALITY] * ENCODERS)
+        delong = by_delong(scores)
+        alarms["delong"].append(delong(0, 1).p < ALPHA)
+        alarms["boot"].append(compare_draws(_resampled(scores[:, :2], rng), 0, 1).p < ALPHA)
+        alarms["holm"].append(false_alarm(compare_all("abcdef", delong)))
+        every = combinations(range(ENCODERS), 2)
+        alarms["raw"].append(any(delong(*pair).p < ALPHA for pair in every))
+        moved = by_delong(draw_test(rng, [QUALITY] * 2, WOBBLES[1]))
+        alarms["moved"].append(moved(0, 1).p < ALPHA)
+    pairs = ENCODERS * (ENCODERS - 1) // 2
+    named = {
+        "delong": "DeLong",
+        "boot": "paired bootstrap",
+        "moved": f"DeLong, heads that wobble by {WOBBLES[1]}: it tells of heads, not of encoders",
+        "holm": f"DeLong and Holm, any of {pairs} pairs",
+        "raw": f"DeLong without Holm, any of {pairs} pairs: the warning",
+    }
+    return [Row(name, ALPHA, alarms[key]) for key, name in named.items()]
+
+
+def _resampled(scores: Floats, rng: np.random.Generator) -> Resampled:
+    """Resample the AUROC of each encoder's scores [n, encoders]."""
+    measures = [lambda w, s=column: {"auroc": auroc(TRUTH, s, w)} for column in scores.T]
+    patients = tuple(map(str, range(PATIENTS)))
+    seed = int(rng.integers(2**31))
+    return bootstrap(measures, Resampling(patients, draws=DRAWS, seed=seed))["auroc"]
+
+
+def crossed_rows(trials: int, rng: np.random.Generator) -> list[Row]:
+    """Try what is made for repeated cross-validation, and what is not."""
+    rows = []
+    for wobble in WOBBLES:
+        corrected, holm, naive = [], [], []
+        for _ in range(trials):
+            crossed = draw_crossed(rng, [QUALITY] * ENCODERS, wobble)
+            folds = by_folds(crossed)
+            corrected.append(folds(0, 1).p < ALPHA)
+            holm.append(false_alarm(compare_all("abcdef", folds)))
+            naive.append(by_delong(crossed.scores[:2, 0].T)(0, 1).p < ALPHA)
+        rows += [
+            Row(f"corrected resampled t, wobble {wobble}", ALPHA, corrected),
+            Row(f"corrected resampled t and Holm, any of 15 pairs, wobble {wobble}", ALPHA, holm),
+            Row(f"DeLong on pooled scores, wobble {wobble}: the warning", ALPHA, naive),
+        ]
+    return rows
+
+
+def coverage_rows(trials: int, rng: np.random.Generator) -> list[Row]:
+    """Count the intervals that hold the truth, for encoders that differ."""
+    hits: dict[str, list[bool]] = {}
+    for _ in range(trials):
+        for name, hit in (_test_set_hits(rng) | _crossed_hits(rng)).items():
+            hits.setdefault(name, []).append(hit)
+    return [Row(name, 0.95, found) for name, found in hits.items()]
+
+
+def _test_set_hits(rng: np.random.Generator) -> dict[str, bool]:
+    """Tell which intervals of one test set hold the truth."""
+    scores = draw_test(rng, [QUALITY, LESS])
+    areas, drawn = delong_areas(TRUTH, scores), _resampled(scores, rng)
+    alone = {
+        "DeLong": area_interval(areas, 0),
+        "percentile bootstrap": percentile_interval(drawn, 0),
+    }
+    paired = {
+        "DeLong": compare_areas(areas, 0, 1),
+        "percentile bootstrap": compare_draws(drawn, 0, 1),
+    }
+    one, gap = area_of(QUALITY), area_of(QUALITY) - area_of(LESS)
+    return {
+        **{f"{way}, one AUROC": holds(each.low, each.high, one) for way, each in alone.items()},
+        **{f"{way}, difference": holds(each.low, each.high, gap) for way, each in paired.items()},
+    }
+
+
+def _crossed_hits(rng: np.random.Generator) -> dict[str, bool]:
+    """Tell which intervals of one cross-validation hold the truth."""
+    wobble = WOBBLES[1]
+    crossed = draw_crossed(rng, [QUALITY, LESS], wobble)
+    found = [crossed.per_fold(encoder) for encoder in (0, 1)]
+    one = cv_interval(found[0], 1 / (FOLDS - 1))
+    two = compare_folds(found[0], found[1], 1 / (FOLDS - 1))
+    gap = area_of(QUALITY, wobble) - area_of(LESS, wobble)
+    return {
+        f"corrected resampled t, one score, wobble {wobble}": holds(
+            one.low, one.high, area_of(QUALITY, wobble)
+        ),
+        f"corrected resampled t, difference, wobble {wobble}": holds(two.low, two.high, gap),
+    }
+
+
+Compare = Callable[[Sequence[float]], Difference]
+
+
+def power_rows(trials: int, rng: np.random.Generator) -> list[Row]:
+    """Count how often the smallest detectable difference is found, where it is there."""
+    wobble = WOBBLES[1]
+    ways: dict[str, tuple[float, Compare]] = {
+        "DeLong": (0.0, lambda quality: by_delong(draw_test(rng, quality))(0, 1)),
+        f"corrected resampled t, wobble {wobble}": (
+            wobble,
+            lambda quality: by_folds(draw_crossed(rng, quality, wobble))(0, 1),
+        ),
+    }
+    rows = []
+    for name, (own, compare) in ways.items():
+        less = QUALITY
+        for apart in ("equal encoders", "encoders that far apart"):
+            for _ in range(1 if less == QUALITY else PILOT_STEPS):
+                less, gap = _just_seen(compare, less, own)
+            found = [compare([QUALITY, less]).p < ALPHA for _ in range(trials)]
+            rows.append(Row(f"{name}: {gap:.3f}, judged by {apart}", 0.8, found))
+    return rows
+
+
+def _just_seen(compare: Compare, less: float, wobble: float) -> tuple[float, float]:
+    """Return the quality just told from QUALITY, judged by pairs with `less`, and the gap."""
+    gap = detectable_difference([compare([QUALITY, less]) for _ in range(PILOT)])
+    return quality_of(area_of(QUALITY, wobble) - gap, wobble), gap
+
+
+def measure(trials: int) -> str:
+    """Run every trial; returns the report."""
+    start, rng = time.process_time(), np.random.default_rng(1)
+    tables = {
+        "False alarms on a test set of its own, equal encoders": test_set_rows(trials, rng),
+        "False alarms in cross-validation, equal encoders": crossed_rows(trials, rng),
+        f"Intervals that hold the truth, AUROC {area_of(QUALITY):.2f} and {area_of(LESS):.2f}": (
+            coverage_rows(trials, rng)
+        ),
+        "The smallest detectable difference, found": power_rows(trials, rng),
+    }
+    lines = [
+        "# Tests and intervals against the truth",
+        "",
+        "`python benchmarks/comparisons.py`",
+        "",
+    ]
+    lines += [
+        f"{PATIENTS} patients, {POSITIVES} positive; {REPEATS} × {FOLDS} folds; {trials:,} trials, "
+        f"± their Monte Carlo error; {DRAWS:,} bootstrap draws; "
+        f"{time.process_time() - start:.0f} s of CPU. Scores are drawn, no head is trained.",
+        "",
+    ]
+    for title, rows in tables.items():
+        lines += [f"| {title} | should be | is |", "|---|--:|--:|", *(row.line() for row in rows)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    gc.freeze()  # statsmodels collects garbage at every multipletests: 60 ms over all modules
+    report = measure(options.trials)
+    print(report)
+    if options.output:
+        options.output.write_text(report, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Every metric of a target, macro and per output."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from clearbench.evaluation.metrics.calibration import brier, expected_calibration_error
+from clearbench.evaluation.metrics.decisions import balanced_accuracy, f1, quadratic_kappa
+from clearbench.evaluation.metrics.order import auroc, average_precision, sensitivity_at
+from clearbench.evaluation.metrics.survival import uno_c
+from clearbench.evaluation.metrics.weighted import Floats, both_drawn, mean_known
+
+THRESHOLD = 0.5
+
+
+def score_outputs(
+    target: str,
+    truth: Floats,
+    scores: Floats,
+    weights: Floats,
+    unscored: Collection[int] = (),
+    *,
+    censoring: Floats | None = None,
+) -> dict[str, Floats]:
+    """Return every metric of a target by name, macro and per output, each [b].
+
+    truth [n, labels] (class number for multiclass and ordinal, time and event for survival, NaN
+    unknown), scores [n, outputs]; outputs that are `unscored` have NaN and don't count in the macro
+    metrics. `censoring` [m, 2] is what survival takes its losses from, else the units themselves.
+    Names: auroc, average_precision, … for binary; uno_c for survival; auroc_macro and
+    auroc/<output number> otherwise.
+    """
+    if target == "multiclass":
+        return _multiclass(truth[:, 0], scores, weights, unscored)
+    if target == "ordinal":
+        return _ordinal(truth[:, 0], scores, weights, unscored)
+    if target == "survival":
+        known = ~np.isnan(truth).any(axis=1)
+        return {"uno_c": uno_c(truth[known], scores[known, 0], weights[:, known], censoring)}
+    found: dict[str, list[Floats]] = {}
+    for column in range(scores.shape[1]):
+        known = ~np.isnan(truth[:, column]) & (column not in unscored)
+        one = _binary(truth[known, column], scores[known, column], weights[:, known])
+        for name, values in one.items():
+            found.setdefault(name, []).append(values)
+    if target == "binary":
+        return {name: values[0] for name, values in found.items()}
+    return _with_macro(found)
+
+
+def _binary(truth: Floats, score: Floats, weights: Floats) -> dict[str, Floats]:
+    """Score one label; classes are told apart at 0.5, for which heads are class-weighted."""
+    guess = (score >= THRESHOLD).astype(float)
+    return {
+        "auroc": auroc(truth, score, weights),
+        "average_precision": average_precision(truth, score, weights),
+        "balanced_accuracy": both_drawn(truth, weights, balanced_accuracy(truth, guess, weights)),
+        "f1": f1(truth, guess, weights),
+        "sensitivity_at_95_specificity": sensitivity_at(truth, score, weights),
+        "brier": brier(truth, score, weights),
+        "expected_calibration_error": expected_calibration_error(truth, score, weights),
+    }
+
+
+def _multiclass(
+    truth: Floats, scores: Floats, weights: Floats, unscored: Collection[int]
+) -> dict[str, Floats]:
+    """Score classes one against the rest, and the most probable class."""
+    found: dict[str, list[Floats]] = {}
+    guess = scores.argmax(axis=1).astype(float)
+    for k in range(scores.shape[1]):
+        one, drawn = (truth == k).astype(float), weights * (k not in unscored)
+        found.setdefault("auroc", []).append(auroc(one, scores[:, k], drawn))
+        found.setdefault("average_precision", []).append(
+            average_precision(one, scores[:, k], drawn)
+        )
+        found.setdefault("f1", []).append(f1(one, (guess == k).astype(float), drawn))
+    scored = weights * ~np.isin(truth, list(unscored))
+    return _with_macro(found) | {"balanced_accuracy": balanced_accuracy(truth, guess, scored)}
+
+
+def _ordinal(
+    truth: Floats, scores: Floats, weights: Floats, unscored: Collection[int]
+) -> dict[str, Floats]:
+    """Score each cut, "class k or above", and the class that the cuts passed make."""
+    known = ~np.isnan(truth)
+    truth, scores, weights = truth[known], scores[known], weights[:, known]
+    found: dict[str, list[Floats]] = {}
+    for cut in range(scores.shape[1]):
+        above, drawn = (truth > cut).astype(float), weights * (cut not in unscored)
+        found.setdefault("auroc", []).append(auroc(above, scores[:, cut], drawn))
+        found.setdefault("average_precision", []).append(
+            average_precision(above, scores[:, cut], drawn)
+        )
+    guess = (scores > THRESHOLD).sum(axis=1).astype(float)
+    return _with_macro(found) | {"quadratic_kappa": quadratic_kappa(truth, guess, weights)}
+
+
+def _with_macro(found: dict[str, list[Floats]]) -> dict[str, Floats]:
+    """Name each output's score, and their mean."""
+    macro = {f"{name}_macro": mean_known(np.stack(values)) for name, values in found.items()}
+    each = {
+        f"{name}/{k}": value for name, values in found.items() for k, value in enumerate(values)
+    }
+    return macro | each
