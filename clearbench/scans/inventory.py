@@ -168,34 +168,43 @@ def _volume_scan(file: Path) -> FoundScan:
     """Tell what a file of one volume holds, from its header."""
     kind = _volume_kind(file)
     try:
-        shape, axes_lps_mm, problem = _grid(file, kind)
+        grid = _grid(file, kind)
     except UnreadableScan as error:
         return FoundScan(path=file, kind=kind, error=str(error))
     affine = np.eye(4)
-    affine[:3, :3] = np.diag([-1.0, -1.0, 1.0]) @ axes_lps_mm
+    affine[:3, :3] = np.diag([-1.0, -1.0, 1.0]) @ grid.axes_lps_mm
     codes = nibabel.aff2axcodes(affine)
     order = [next(i for i, code in enumerate(codes) if code in ends) for ends in ("SI", "AP", "LR")]
-    lengths = np.linalg.norm(axes_lps_mm, axis=0)
+    lengths = np.linalg.norm(grid.axes_lps_mm, axis=0)
     return FoundScan(
         path=file,
         kind=kind,
-        shape=tuple(shape[axis] for axis in order),
+        shape=tuple(grid.shape[axis] for axis in order),
         spacing_mm=tuple(float(lengths[axis]) for axis in order),
         orientation="".join(codes),
-        facts=ScanFacts().with_problems(problem),
+        facts=ScanFacts().with_problems(grid.problem),
     )
 
 
-def _grid(file: Path, kind: str) -> tuple[tuple[int, ...], NDArray[np.float64], str]:
-    """Return a volume's shape, its voxels' steps (one column per axis, LPS mm), what is odd."""
+@dataclass(frozen=True)
+class _Grid:
+    """A volume's shape, its voxels' steps [3, 3] (one column per axis, LPS mm), what is odd."""
+
+    shape: tuple[int, ...]
+    axes_lps_mm: NDArray[np.float64]
+    problem: str = ""
+
+
+def _grid(file: Path, kind: str) -> _Grid:
+    """Read the geometry of a volume from its header."""
     if kind == "metaimage":
         header = open_metaimage(file)
-        return header.shape_xyz, header.axes_lps_mm, ""
+        return _Grid(header.shape_xyz, header.axes_lps_mm)
     if kind == "npz":
-        return open_npz(file).shape, AXES_LPS * SPACING_MM, ASSUMED
+        return _Grid(open_npz(file).shape, AXES_LPS * SPACING_MM, ASSUMED)
     image = open_nifti(file)
     axes = np.diag([-1.0, -1.0, 1.0]) @ image.affine[:3, :3]
-    return tuple(int(size) for size in image.shape), axes, unoriented(image)
+    return _Grid(tuple(int(size) for size in image.shape), axes, unoriented(image))
 
 
 def _dicom_scan(slices: tuple[Slice, ...]) -> FoundScan:

@@ -30,9 +30,11 @@ ASSUMED = "no geometry in its file; taken as RAD-ChestCT's: head first, 0.8 mm"
 
 @dataclass(frozen=True)
 class NpzHeader:
-    """The shape of the volume, head to feet first."""
+    """The arrays' names in an archive, and the first one's shape (head to feet first) and type."""
 
-    shape: tuple[int, ...]
+    names: tuple[str, ...]
+    shape: tuple[int, ...] = ()
+    dtype: np.dtype[np.generic] | None = None
 
 
 def is_npz(path: Path) -> bool:
@@ -45,34 +47,34 @@ def open_npz(path: Path) -> NpzHeader:
 
     Raises UnreadableScan if the file is damaged or holds anything but RAD-ChestCT's one volume.
     """
-    names, shape, dtype = _contents(path)
-    if names != [f"{ARRAY}.npy"]:
+    header = _header(path)
+    if header.names != (f"{ARRAY}.npy",):
         raise UnreadableScan(
-            f"holds {', '.join(names[:5]) or 'nothing'}; "
+            f"holds {', '.join(header.names[:5]) or 'nothing'}; "
             f"RAD-ChestCT's volumes hold one array called {ARRAY}"
         )
-    if len(shape) != 3 or dtype != np.int16 or 0 in shape:
+    if len(header.shape) != 3 or header.dtype != np.int16 or 0 in header.shape:
         raise UnreadableScan(
-            f"its array is {dtype} of shape {shape}; a volume is int16 of three dimensions"
+            f"its array is {header.dtype} of shape {header.shape}; "
+            "a volume is int16 of three dimensions"
         )
-    return NpzHeader(shape)
+    return header
 
 
-def _contents(path: Path) -> tuple[list[str], tuple[int, ...], "np.dtype[np.generic] | None"]:
-    """Return the names in an archive, and the shape and type of the first array."""
+def _header(path: Path) -> NpzHeader:
+    """Read the header of an archive's first array."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            names = tuple(archive.namelist())
             if not names or not names[0].endswith(".npy"):
-                return names, (), None
+                return NpzHeader(names)
             with archive.open(names[0]) as file:
-                version = np.lib.format.read_magic(file)
-                later = version != (1, 0)
+                later = np.lib.format.read_magic(file) != (1, 0)
                 read = np.lib.format.read_array_header_2_0 if later else FIRST_VERSION
                 shape, _, dtype = read(file)
     except DAMAGED as error:
         raise UnreadableScan(f"not a readable .npz file ({error})") from error
-    return names, tuple(int(size) for size in shape), dtype
+    return NpzHeader(names, tuple(int(size) for size in shape), dtype)
 
 
 def read_npz(path: Path) -> Volume:
