@@ -106,6 +106,11 @@ def test_light_commands_import_no_network_library(arguments: list[str], tmp_path
         (["leaderboard", "--format", "pdf"], "table, md, csv, json"),
         (["cohort", "build", "folder", "x", "-o", "y.csv"], "--labels CSV"),
         (["cohort", "build", "ct-itch", "x", "-o", "y.csv"], "did you mean ct-ich"),
+        (["cohort", "build", "ct-ich", ".", "-o", "y.csv", "--repair-split"], "has no split files"),
+        (
+            ["cohort", "build", "folder", "x", "-o", "y.csv", "--splits", "z"],
+            "for public data sets",
+        ),
         (["cohort", "add", "nothing.csv"], "no such file"),
         (["scans", "nowhere"], "does not exist"),
     ],

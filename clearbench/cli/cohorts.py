@@ -56,7 +56,9 @@ def build(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="folder for your own scans, or a public data set (ct-ich).", show_default=False
+            help="folder for your own scans, or a public data set: covid-ct-md, ct-ich, ct-rate, "
+            "deeplesion, luna16, nlst, nsclc-radiomics, rad-chestct.",
+            show_default=False,
         ),
     ],
     root: Annotated[Path, typer.Argument(help="Where the scans lie.", show_default=False)],
@@ -86,6 +88,22 @@ def build(
             help='Which series of a study: SQL "WHERE … ORDER BY …" over the series table.',
         ),
     ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option(
+            "--splits",
+            help="A folder of the community's split files: deeplesion_typed_*.csv (deeplesion) or "
+            "luna16_malignancy_*.csv (luna16).",
+        ),
+    ] = None,
+    repair_split: Annotated[
+        bool,
+        typer.Option(
+            "--repair-split",
+            help="Where split files have a patient on two sides, move all rows of the patient to "
+            "the side that holds most of them, instead of refusing the files.",
+        ),
+    ] = False,
     store: Store = None,
     keep_ids: KeepIds = False,
 ) -> None:
@@ -93,7 +111,9 @@ def build(
     from clearbench.errors import BadRequest
 
     if dataset != "folder":
-        _build_published(dataset, root, output)
+        _build_published(dataset, root, output, splits, repair_split)
+    elif splits is not None or repair_split:
+        raise BadRequest("--splits and --repair-split are for public data sets, not for a folder")
     elif labels is None:
         raise BadRequest(
             "a cohort of your own folder needs its labels: --labels CSV --on PatientID"
@@ -102,7 +122,9 @@ def build(
         _build_folder(root, labels, on, pick, output, store_path(store), keep_ids)
 
 
-def _build_published(dataset: str, root: Path, output: Path) -> None:
+def _build_published(
+    dataset: str, root: Path, output: Path, splits: Path | None, repair_split: bool
+) -> None:
     """Write a public data set's cohort."""
     from clearbench.cohort.files import write_table
     from clearbench.cohort.table import check_cohort
@@ -110,11 +132,12 @@ def _build_published(dataset: str, root: Path, output: Path) -> None:
     from clearbench.display.console import show_list
     from clearbench.display.scans import show_cohort
 
-    found = build_published(dataset, root, output)
+    found = build_published(dataset, root, output, splits=splits, repair_split=repair_split)
     cohort = check_cohort(found.table, "", output)
     write_table(found.table, output)
     show_cohort(cohort)
-    show_list(found.missing, "missing")
+    show_list(found.notes, "note")
+    show_list(found.missing, f"{len(found.missing)} missing or left out")
 
 
 def _build_folder(

@@ -6,13 +6,14 @@ Segmentation", v1.0.0 and later, PhysioNet, doi:10.13026/4nae-zg36, CC BY 4.0.
 
 from pathlib import Path
 
-import pyarrow as pa
-
-from clearbench.cohort.files import read_table
 from clearbench.datasets.published import DataSetFolder
+from clearbench.datasets.rows import Row, cohort_table, read_rows
 from clearbench.errors import BadCohort
 
+WHENCE = "https://doi.org/10.13026/4nae-zg36"
+TABLE = "patient_labels.csv"
 KINDS = ("intraventricular", "intraparenchymal", "subarachnoid", "epidural", "subdural", "fracture")
+LABELS = (*KINDS, "hemorrhage")
 WINDOWS = ("brain", "bone")
 
 
@@ -22,33 +23,26 @@ def build(root: Path) -> DataSetFolder:
     Labels: the five kinds of haemorrhage, fracture, and `hemorrhage` (any kind).
     Raises BadCohort if the label file or every patient folder is missing.
     """
-    labels = {
-        str(row["patient_id"]): row for row in read_table(root / "patient_labels.csv").to_pylist()
-    }
+    rows = read_rows(root / TABLE, ("patient_id", *LABELS), WHENCE)
+    labels = {row["patient_id"] or "": row for row in rows}
     present = {
         name for name in labels if any((root / name / window).is_dir() for window in WINDOWS)
     }
     if not present:
         raise BadCohort(
             f"{root}: no patient folders; expected e.g. {next(iter(labels))}/brain/001.jpg "
-            "(https://doi.org/10.13026/4nae-zg36)"
+            f"({WHENCE})"
         )
-    rows = [_row(name, labels[name]) for name in sorted(present)]
+    scans = [_row(name, labels[name]) for name in sorted(present)]
     missing = tuple(f"{name}: in the labels, no folder" for name in sorted(set(labels) - present))
-    return DataSetFolder(pa.Table.from_pylist(rows), missing)
+    return DataSetFolder(cohort_table("ct-ich", scans), missing)
 
 
-def _row(patient: str, labels: dict[str, str | None]) -> dict[str, str | None]:
+def _row(patient: str, labels: Row) -> Row:
     """Write one patient, who is one scan, as a cohort row."""
-    try:
-        values = {name: labels[name] for name in (*KINDS, "hemorrhage")}
-    except KeyError as error:
-        raise BadCohort(f"patient_labels.csv: no column {error}") from error
     return {
         "scan_id": f"ctich-{patient}",
         "patient_id": patient,
         "path": patient,
-        "cohort": "ct-ich",
-        "public": "1",
-        **values,
+        **{name: labels[name] for name in LABELS},
     }

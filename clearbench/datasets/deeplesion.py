@@ -8,12 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from clearbench.cohort.files import read_table
+from clearbench.datasets.rows import Row, read_rows, whole
 from clearbench.datasets.slice_sets import SliceRow, SliceSet, slice_set, why_no_box
-from clearbench.errors import BadCohort, suggestion
+from clearbench.errors import BadCohort
 
 TABLE = "DL_info.csv"
 IMAGES = "Images_png"
+WHENCE = "https://nihcc.app.box.com/v/DeepLesion"
 COLUMNS = (
     *("File_name", "Patient_index", "Bounding_boxes", "Coarse_lesion_type"),
     *("Image_size", "Train_Val_Test"),
@@ -23,8 +24,6 @@ TYPES = {
     **{"1": "bone", "2": "abdomen", "3": "mediastinum", "4": "liver"},
     **{"5": "lung", "6": "kidney", "7": "soft_tissue", "8": "pelvis"},
 }
-
-Row = dict[str, str | None]
 
 
 def is_deeplesion(root: Path) -> bool:
@@ -41,56 +40,52 @@ def read_deeplesion(root: Path, split: str = "train") -> SliceSet:
     """
     if split not in (*SPLITS.values(), "all"):
         raise BadCohort(f"--split {split}: DeepLesion has {', '.join(SPLITS.values())}, or all")
-    rows = _read(root)
-    chosen = [
-        row for row in rows if split in ("all", SPLITS.get(_whole(row["Train_Val_Test"]), ""))
-    ]
+    rows = read_info(root)
+    chosen = [row for row in rows if split in ("all", split_of(row))]
     if not chosen:
         raise BadCohort(f"{root / TABLE}: no row of the split {split}")
     problems: list[str] = []
     lesions = _lesions(chosen, root, problems)
     for row in rows:  # a slice annotated on another side is none without a lesion
-        lesions.setdefault(_path(row), [])
-    patients = {_series(row): row["Patient_index"] or "" for row in chosen}
+        lesions.setdefault(png_of(row), [])
+    patients = {series_of(row): row["Patient_index"] or "" for row in chosen}
     slices = list(_slices(root / IMAGES, patients, lesions))
     return slice_set("deeplesion", root / IMAGES, slices, problems)
 
 
-def _read(root: Path) -> list[Row]:
-    """Read the table and check its columns."""
-    table = read_table(root / TABLE)
-    for name in COLUMNS:
-        if name not in table.column_names:
-            raise BadCohort(
-                f"{root / TABLE}: no column {name}{suggestion(name, table.column_names)} "
-                f"(it has {', '.join(table.column_names)})"
-            )
+def read_info(root: Path) -> list[Row]:
+    """Read DL_info.csv; raises BadCohort for a missing file, folder or column."""
+    rows = read_rows(root / TABLE, COLUMNS, WHENCE)
     if not (root / IMAGES).is_dir():
-        raise BadCohort(f"{root}: no folder {IMAGES} beside {TABLE}")
-    rows: list[Row] = table.select(COLUMNS).to_pylist()
+        raise BadCohort(f"{root}: no folder {IMAGES} beside {TABLE}; get it from {WHENCE}")
     return rows
 
 
-def _series(row: Row) -> str:
+def series_of(row: Row) -> str:
     """Return a row's folder: 000001_01_01_109.png lies in 000001_01_01."""
     return (row["File_name"] or "").rpartition("_")[0]
 
 
-def _path(row: Row) -> str:
+def png_of(row: Row) -> str:
     """Return where a row's PNG lies under Images_png."""
-    return f"{_series(row)}/{(row['File_name'] or '').rpartition('_')[2]}"
+    return f"{series_of(row)}/{(row['File_name'] or '').rpartition('_')[2]}"
 
 
-def _whole(text: str | None) -> str:
-    """Write 1.0 as 1, as a column with gaps may hold it."""
-    return (text or "").removesuffix(".0")
+def split_of(row: Row) -> str:
+    """Return the official side of a row; empty if it has none."""
+    return SPLITS.get(whole(row["Train_Val_Test"]) or "", "")
+
+
+def site_of(row: Row) -> str:
+    """Return a lesion's site; empty if it is not typed."""
+    return TYPES.get(whole(row["Coarse_lesion_type"]) or "", "")
 
 
 def _lesions(rows: list[Row], root: Path, problems: list[str]) -> dict[str, list[Row]]:
     """Gather the sound rows by the path of their PNG; say what is wrong with the others."""
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        path = _path(row)
+        path = png_of(row)
         reason = _box_fault(row)
         if not (root / IMAGES / path).is_file():
             problems.append(f"{IMAGES}/{path}: missing")
@@ -132,7 +127,7 @@ def _slices(
             if rows == []:
                 continue
             boxes = tuple(_box(row) for row in rows or ())
-            types = {TYPES.get(_whole(row["Coarse_lesion_type"]), "") for row in rows or ()}
+            types = {site_of(row) for row in rows or ()}
             label = types.pop() if len(types) == 1 else ""
             yield SliceRow(patients[series], path, boxes=boxes, label=label)
 

@@ -66,7 +66,7 @@ def match_labels(scans: list[NamedScan], on: str, wanted: Iterable[str]) -> dict
 def _path_names(item: NamedScan) -> tuple[str, ...]:
     """Return what a label may call a scan's path, the fullest name first."""
     place = item.keys["path"]
-    stem = re.sub(r"(\.nii(\.gz)?|\.dcm)$", "", place)
+    stem = re.sub(r"(\.nii(\.gz)?|\.dcm|\.mh[ad]|\.npz)$", "", place)
     return place, stem, PurePosixPath(place).name, PurePosixPath(stem).name
 
 

@@ -2,30 +2,54 @@
 
 import importlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import pyarrow as pa
 
-from clearbench.errors import BadCohort, UnknownName
+from clearbench.errors import BadCohort, BadRequest, UnknownName
 
-BUILDERS = MappingProxyType({"ct-ich": "clearbench.datasets.ct_ich:build"})
+BUILDERS = MappingProxyType(
+    {
+        "covid-ct-md": "clearbench.datasets.covid_ct_md",
+        "ct-ich": "clearbench.datasets.ct_ich",
+        "ct-rate": "clearbench.datasets.ct_rate",
+        "deeplesion": "clearbench.datasets.deeplesion_cohort",
+        "luna16": "clearbench.datasets.luna16",
+        "nlst": "clearbench.datasets.nlst",
+        "nsclc-radiomics": "clearbench.datasets.nsclc_radiomics",
+        "rad-chestct": "clearbench.datasets.rad_chestct",
+    }
+)
+WITH_SPLIT_FILES = ("deeplesion", "luna16")
 
 
 @dataclass(frozen=True)
 class DataSetFolder:
-    """A data set found on disk: its cohort table (paths from its root) and what is missing."""
+    """A data set found on disk.
+
+    Its cohort table (paths from its root), what was found or done (`notes`), what is missing.
+    """
 
     table: pa.Table
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def build_published(name: str, root: Path, target: Path) -> DataSetFolder:
+def build_published(
+    name: str,
+    root: Path,
+    target: Path,
+    *,
+    splits: Path | None = None,
+    repair_split: bool = False,
+) -> DataSetFolder:
     """Read a public data set's folder as a cohort table that will lie at `target`.
 
-    Raises UnknownName for a data set without a builder, BadCohort for a folder of another layout.
+    `splits` is the folder of the community's split files, `repair_split` permits to move patients
+    who are on two of their sides. Raises UnknownName for a data set without a builder, BadRequest
+    for split files of a data set that has none, BadCohort for a folder of another layout.
     """
     if name not in BUILDERS:
         raise UnknownName.among(
@@ -36,12 +60,24 @@ def build_published(name: str, root: Path, target: Path) -> DataSetFolder:
         )
     if not root.is_dir():
         raise BadCohort(f"{root}: no such folder")
-    module, _, function = BUILDERS[name].partition(":")
-    build: Callable[[Path], DataSetFolder] = getattr(importlib.import_module(module), function)
-    found = build(root)
+    build = importlib.import_module(BUILDERS[name]).build
+    if name in WITH_SPLIT_FILES:
+        found: DataSetFolder = build(root, splits=splits, repair_split=repair_split)
+    elif splits is not None or repair_split:
+        raise BadRequest(
+            f"{name} has no split files: --splits and --repair-split are for "
+            f"{' and '.join(WITH_SPLIT_FILES)}"
+        )
+    else:
+        found = build(root)
+    return _from(target, root, found)
+
+
+def _from(target: Path, root: Path, found: DataSetFolder) -> DataSetFolder:
+    """Tell the paths from where the table will lie."""
     paths = [
         os.path.relpath(root / str(path), target.parent)
         for path in found.table.column("path").to_pylist()
     ]
     index = found.table.column_names.index("path")
-    return DataSetFolder(found.table.set_column(index, "path", pa.array(paths)), found.missing)
+    return replace(found, table=found.table.set_column(index, "path", pa.array(paths)))

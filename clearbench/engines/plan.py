@@ -74,7 +74,7 @@ def _from_folder(
 
 def _plain_name(path: Path) -> str:
     """Make a cohort's name of a folder's or file's."""
-    stem = path.resolve().name.removesuffix(".gz").removesuffix(".nii")
+    stem = re.sub(r"(\.nii(\.gz)?|\.mh[ad]|\.npz)$", "", path.resolve().name)
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._") or "scans"
 
 

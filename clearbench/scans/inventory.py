@@ -10,13 +10,16 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from loky import get_reusable_executor
+from numpy.typing import NDArray
 
 from clearbench.errors import BadRequest, UnreadableScan
 from clearbench.scans.dicom.headers import Identity, LeftOut, Slice, read_slices
 from clearbench.scans.dicom.series import Series, group_series, order_series
 from clearbench.scans.images import IMAGE_SUFFIXES, image_files, why_not_images, window_folders
+from clearbench.scans.metaimage import is_metaimage, open_metaimage
 from clearbench.scans.nifti import open_nifti, unoriented
-from clearbench.scans.slices import files_under, is_nifti
+from clearbench.scans.npz import ASSUMED, AXES_LPS, SPACING_MM, is_npz, open_npz
+from clearbench.scans.slices import data_files, files_under, is_nifti
 from clearbench.scans.volume import ScanFacts, slice_distance_mm
 from clearbench.scans.windows import WINDOWS_HU
 
@@ -58,7 +61,7 @@ class Inventory:
 
 
 def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -> Inventory:
-    """List the DICOM series, NIfTI files and image folders at or below `root`.
+    """List the DICOM series, volume files (NIfTI, MetaImage, .npz) and image folders below `root`.
 
     Raises BadRequest if `root` does not exist.
     """
@@ -70,15 +73,16 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
         lambda place, why: shut.append(LeftOut(place, f"a folder that can't be opened ({why})")),
     )
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
-    niftis = [file for file in files if is_nifti(file)]
-    rest = sorted(set(files) - {*images, *niftis})
+    volumes = [file for file in files if _volume_kind(file)]
+    beside = {data for file in volumes for data in data_files(file)}
+    rest = sorted(set(files) - {*images, *volumes, *beside})
     read = _read_all(rest, workers, on_read)
     slices = [item for group in read if not isinstance(group, LeftOut) for item in group]
     stray = _stray_images(root, images, {item.path.parent for item in slices})
     folders = _image_folders(root, [file for file in images if file not in stray])
     scans = [
         *map(_image_scan, folders),
-        *map(_nifti_scan, niftis),
+        *map(_volume_scan, volumes),
         *map(_dicom_scan, group_series(slices)),
     ]
     left_out = (*shut, *stray.values(), *(item for item in read if isinstance(item, LeftOut)))
@@ -153,23 +157,54 @@ def _image_scan(folder: Path) -> FoundScan:
     )
 
 
-def _nifti_scan(file: Path) -> FoundScan:
-    """Tell what a NIfTI file holds, from its header."""
+def _volume_kind(file: Path) -> str:
+    """Return what kind of volume a file holds, by its name; empty if none."""
+    if is_nifti(file):
+        return "nifti"
+    return "metaimage" if is_metaimage(file) else "npz" if is_npz(file) else ""
+
+
+def _volume_scan(file: Path) -> FoundScan:
+    """Tell what a file of one volume holds, from its header."""
+    kind = _volume_kind(file)
     try:
-        image = open_nifti(file)
+        grid = _grid(file, kind)
     except UnreadableScan as error:
-        return FoundScan(path=file, kind="nifti", error=str(error))
-    codes = nibabel.aff2axcodes(image.affine)
-    axes = [next(i for i, code in enumerate(codes) if code in ends) for ends in ("SI", "AP", "LR")]
-    lengths = np.linalg.norm(image.affine[:3, :3], axis=0)
+        return FoundScan(path=file, kind=kind, error=str(error))
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([-1.0, -1.0, 1.0]) @ grid.axes_lps_mm
+    codes = nibabel.aff2axcodes(affine)
+    order = [next(i for i, code in enumerate(codes) if code in ends) for ends in ("SI", "AP", "LR")]
+    lengths = np.linalg.norm(grid.axes_lps_mm, axis=0)
     return FoundScan(
         path=file,
-        kind="nifti",
-        shape=tuple(int(image.shape[axis]) for axis in axes),
-        spacing_mm=tuple(float(lengths[axis]) for axis in axes),
+        kind=kind,
+        shape=tuple(grid.shape[axis] for axis in order),
+        spacing_mm=tuple(float(lengths[axis]) for axis in order),
         orientation="".join(codes),
-        facts=ScanFacts().with_problems(unoriented(image)),
+        facts=ScanFacts().with_problems(grid.problem),
     )
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A volume's shape, its voxels' steps [3, 3] (one column per axis, LPS mm), what is odd."""
+
+    shape: tuple[int, ...]
+    axes_lps_mm: NDArray[np.float64]
+    problem: str = ""
+
+
+def _grid(file: Path, kind: str) -> _Grid:
+    """Read the geometry of a volume from its header."""
+    if kind == "metaimage":
+        header = open_metaimage(file)
+        return _Grid(header.shape_xyz, header.axes_lps_mm)
+    if kind == "npz":
+        return _Grid(open_npz(file).shape, AXES_LPS * SPACING_MM, ASSUMED)
+    image = open_nifti(file)
+    axes = np.diag([-1.0, -1.0, 1.0]) @ image.affine[:3, :3]
+    return _Grid(tuple(int(size) for size in image.shape), axes, unoriented(image))
 
 
 def _dicom_scan(slices: tuple[Slice, ...]) -> FoundScan:

@@ -14,8 +14,10 @@ from clearbench.scans.dicom.headers import LeftOut, Slice, read_slices
 from clearbench.scans.dicom.pixels import read_volume
 from clearbench.scans.dicom.series import group_series, order_series
 from clearbench.scans.images import image_files, read_image_folder, window_folders
+from clearbench.scans.metaimage import is_metaimage, open_metaimage, read_metaimage
 from clearbench.scans.nifti import read_nifti
-from clearbench.scans.volume import Scan, upright
+from clearbench.scans.npz import is_npz, read_npz
+from clearbench.scans.volume import Scan, Volume, upright
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,22 @@ def read_scan(
     path = source.path
     if not path.exists():
         raise UnreadableScan(f"{path} does not exist")
-    if is_nifti(path):
-        return upright(read_nifti(path), resample=resample)
+    volume = _volume_file(path)
+    if volume is not None:
+        return upright(volume, resample=resample)
     if path.is_dir() and not source.series and holds_images(path):
         return read_image_folder(path)
     slices = _pick_series(path, source.series, pseudonym)
     return upright(read_volume(order_series(slices)), resample=resample)
+
+
+def _volume_file(path: Path) -> Volume | None:
+    """Read a file that holds one volume (NIfTI, MetaImage, .npz); None for anything else."""
+    if is_nifti(path):
+        return read_nifti(path)
+    if is_metaimage(path):
+        return read_metaimage(path)
+    return read_npz(path) if is_npz(path) else None
 
 
 def is_nifti(path: Path) -> bool:
@@ -139,10 +151,21 @@ def _is_store(folder: Path) -> bool:
         return False
 
 
+def data_files(path: Path) -> list[Path]:
+    """Return the file beside a MetaImage header that holds its voxels; none for other scans."""
+    if not is_metaimage(path):
+        return []
+    try:
+        data = open_metaimage(path).data
+    except UnreadableScan:
+        return []
+    return [data] if data != path and data.is_file() else []
+
+
 def source_signature(path: Path) -> str:
     """Hash the names, sizes and times of a source's files; cheap, and changed by a mere copy."""
     rows = []
-    for file in files_under(path):
+    for file in [*files_under(path), *data_files(path)]:
         facts = file.stat()
         name = file.name if path.is_file() else file.relative_to(path).as_posix()
         rows.append(f"{name}\0{facts.st_size}\0{facts.st_mtime_ns}")

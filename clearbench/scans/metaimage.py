@@ -1,0 +1,185 @@
+"""MetaImage files (.mhd with its data beside it, .mha) → volumes, by their header's geometry.
+
+The format is MetaIO's: a text header of `key = value` lines that ends with ElementDataFile, then
+voxels with x running fastest. TransformMatrix holds one triple per axis, Offset is the centre of
+the first voxel, both in LPS mm, as ITK writes and reads them.
+"""
+
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearbench.errors import UnreadableScan
+from clearbench.scans.grid import grid_volume, refuse_labels, spans_space
+from clearbench.scans.volume import Pixels, Volume, clean_hu
+
+SUFFIXES = (".mhd", ".mha")
+LAST_KEY = "ElementDataFile"
+HEADER_LIMIT = 65_536  # bytes; a header is some hundred
+TYPES = {
+    **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2"},
+    **{"MET_INT": "i4", "MET_UINT": "u4", "MET_LONG": "i4", "MET_ULONG": "u4"},
+    **{"MET_FLOAT": "f4", "MET_DOUBLE": "f8"},
+}
+SYNONYMS = {
+    **{"Orientation": "TransformMatrix", "Rotation": "TransformMatrix"},
+    **{"Origin": "Offset", "Position": "Offset"},
+    "ElementByteOrderMSB": "BinaryDataByteOrderMSB",
+}
+
+
+@dataclass(frozen=True)
+class MetaHeader:
+    """What a MetaImage header says.
+
+    shape_xyz, and axes_lps_mm [3, 3], one column per axis, a voxel's step; origin_lps_mm [3] the
+    first voxel's centre; the voxels begin at byte `start` of `data`.
+    """
+
+    shape_xyz: tuple[int, ...]
+    axes_lps_mm: NDArray[np.float64]
+    origin_lps_mm: NDArray[np.float64]
+    dtype: np.dtype[np.generic]
+    compressed: bool
+    data: Path
+    start: int
+
+
+def is_metaimage(path: Path) -> bool:
+    """Tell MetaImage by its file name."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read_metaimage(path: Path) -> Volume:
+    """Read a three-dimensional MetaImage in HU, with axes as its header tells.
+
+    Raises UnreadableScan if it is damaged, incomplete, of another kind than one volume of
+    numbers, or holds labels instead of HU.
+    """
+    header = open_metaimage(path)
+    values = _voxels(header)
+    refuse_labels(values)
+    return grid_volume(clean_hu(values), header.axes_lps_mm, header.origin_lps_mm)
+
+
+def open_metaimage(path: Path) -> MetaHeader:
+    """Read a header; raises UnreadableScan if it is damaged or of an unsupported kind."""
+    fields, start = _fields(path)
+    if fields.get("NDims") != "3" or fields.get("ElementNumberOfChannels", "1") != "1":
+        raise UnreadableScan(
+            f"{fields.get('NDims', 'no')} dimensions with "
+            f"{fields.get('ElementNumberOfChannels', '1')} channels; a scan has three with one"
+        )
+    if _flag(fields, "BinaryData", True) is False:
+        raise UnreadableScan("its voxels are written as text; save it as binary data")
+    shape = tuple(int(size) for size in _numbers(fields, "DimSize", 3))
+    if min(shape) < 1:
+        raise UnreadableScan("the image is empty")
+    data, start = _data_file(path, fields, start)
+    return MetaHeader(
+        shape_xyz=shape,
+        axes_lps_mm=_axes(fields),
+        origin_lps_mm=np.array(_numbers(fields, "Offset", 3, (0.0, 0.0, 0.0))),
+        dtype=_dtype(fields),
+        compressed=_flag(fields, "CompressedData", False),
+        data=data,
+        start=start,
+    )
+
+
+def _fields(path: Path) -> tuple[dict[str, str], int]:
+    """Return the header's values by key, and the byte behind it."""
+    with path.open("rb") as file:
+        head = file.read(HEADER_LIMIT)
+    fields: dict[str, str] = {}
+    end = 0
+    for line in head.splitlines(keepends=True):
+        end += len(line)
+        key, equals, value = line.decode("latin-1").partition("=")
+        if not equals:
+            break
+        fields[SYNONYMS.get(key.strip(), key.strip())] = value.strip()
+        if key.strip() == LAST_KEY:
+            return fields, end
+    raise UnreadableScan(f"not a readable MetaImage file (no line {LAST_KEY} in its header)")
+
+
+def _flag(fields: dict[str, str], key: str, default: bool) -> bool:
+    """Read one True or False."""
+    return fields.get(key, str(default)).lower() in ("true", "1")
+
+
+def _numbers(
+    fields: dict[str, str], key: str, count: int, default: tuple[float, ...] = ()
+) -> tuple[float, ...]:
+    """Read `count` finite numbers; raises UnreadableScan naming the key."""
+    try:
+        found = tuple(float(text) for text in fields[key].split()) if key in fields else default
+    except ValueError:
+        found = ()
+    if len(found) != count or not all(math.isfinite(number) for number in found):
+        raise UnreadableScan(f"its header has no usable {key} ({fields.get(key, 'missing')})")
+    return found
+
+
+def _axes(fields: dict[str, str]) -> NDArray[np.float64]:
+    """Return the step of a voxel along each axis, as columns in LPS mm."""
+    spacing = _numbers(fields, "ElementSpacing", 3)
+    matrix = _numbers(fields, "TransformMatrix", 9, (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
+    axes: NDArray[np.float64] = np.array(matrix).reshape(3, 3).T * np.array(spacing)
+    if min(spacing) <= 0 or not spans_space(axes):
+        raise UnreadableScan("its header has no usable axes (TransformMatrix, ElementSpacing)")
+    return axes
+
+
+def _dtype(fields: dict[str, str]) -> np.dtype[np.generic]:
+    """Return the voxels' type in the file's byte order."""
+    name = fields.get("ElementType", "missing")
+    if name not in TYPES:
+        raise UnreadableScan(f"its ElementType is {name}, not HU")
+    order = ">" if _flag(fields, "BinaryDataByteOrderMSB", False) else "<"
+    return np.dtype(order + TYPES[name])
+
+
+def _data_file(path: Path, fields: dict[str, str], start: int) -> tuple[Path, int]:
+    """Return the file that holds the voxels and the byte at which they begin."""
+    name = fields[LAST_KEY]
+    if name.upper() == "LOCAL":
+        return path, start
+    if name.upper().startswith("LIST") or "%" in name:
+        raise UnreadableScan("its voxels lie in one file per slice; save it as one volume")
+    skipped = int(_numbers(fields, "HeaderSize", 1, (0.0,))[0])
+    if skipped < 0:
+        raise UnreadableScan("its HeaderSize is not given; save it without one")
+    return path.parent / name, skipped
+
+
+def _voxels(header: MetaHeader) -> Pixels:
+    """Read the voxels [x, y, z]; raises UnreadableScan if there are too few or too many."""
+    expected = math.prod(header.shape_xyz) * header.dtype.itemsize
+    if not header.data.is_file():
+        raise UnreadableScan(f"its data file {header.data.name} is missing")
+    content = header.data.read_bytes()[header.start :]
+    if header.compressed:
+        content = _unpacked(content, header.data.name, expected)
+    if len(content) != expected:
+        raise UnreadableScan(
+            f"{header.data.name} holds {len(content):,} bytes of voxels, expected {expected:,}"
+        )
+    return np.frombuffer(content, header.dtype).reshape(header.shape_xyz, order="F")
+
+
+def _unpacked(content: bytes, name: str, expected: int) -> bytes:
+    """Undo zlib's compression, never further than the header says, and check its checksum."""
+    unpacker = zlib.decompressobj()
+    try:
+        voxels = unpacker.decompress(content, expected + 1)
+    except zlib.error as error:
+        raise UnreadableScan(f"{name} is damaged ({error})") from error
+    if len(voxels) == expected and not unpacker.eof:
+        raise UnreadableScan(f"{name} is cut off within its checksum")
+    return voxels

@@ -1,0 +1,109 @@
+"""RAD-ChestCT's volumes (.npz): HU without geometry, which the data set fixes for all of them.
+
+Its authors' code (github.com/rachellea/ct-volume-preprocessing) writes one array `ct`, int16, HU
+clipped to ±1000, resampled to 0.8 mm, with axes from head to feet, anterior to posterior, the
+patient's right to left. The place of the patient in the scanner is not kept: z_mm begins at 0.
+"""
+
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearbench.errors import UnreadableScan
+from clearbench.scans.grid import grid_volume
+from clearbench.scans.volume import Pixels, Volume, clean_hu
+
+SUFFIX = ".npz"
+ARRAY = "ct"
+SPACING_MM = 0.8
+LIMIT_HU = 1000
+AXES = "IPL"  # the array's axes run towards Inferior, Posterior, Left
+AXES_LPS = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError)
+FIRST_VERSION = np.lib.format.read_array_header_1_0
+ASSUMED = "no geometry in its file; taken as RAD-ChestCT's: head first, 0.8 mm"
+
+
+@dataclass(frozen=True)
+class NpzHeader:
+    """The arrays' names in an archive, and the first one's shape (head to feet first) and type."""
+
+    names: tuple[str, ...]
+    shape: tuple[int, ...] = ()
+    dtype: np.dtype[np.generic] | None = None
+
+
+def is_npz(path: Path) -> bool:
+    """Tell numpy's archives by their file name."""
+    return path.suffix.lower() == SUFFIX
+
+
+def open_npz(path: Path) -> NpzHeader:
+    """Read the array's header without its voxels.
+
+    Raises UnreadableScan if the file is damaged or holds anything but RAD-ChestCT's one volume.
+    """
+    header = _header(path)
+    if header.names != (f"{ARRAY}.npy",):
+        raise UnreadableScan(
+            f"holds {', '.join(header.names[:5]) or 'nothing'}; "
+            f"RAD-ChestCT's volumes hold one array called {ARRAY}"
+        )
+    if len(header.shape) != 3 or header.dtype != np.int16 or 0 in header.shape:
+        raise UnreadableScan(
+            f"its array is {header.dtype} of shape {header.shape}; "
+            "a volume is int16 of three dimensions"
+        )
+    return header
+
+
+def _header(path: Path) -> NpzHeader:
+    """Read the header of an archive's first array."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = tuple(archive.namelist())
+            if not names or not names[0].endswith(".npy"):
+                return NpzHeader(names)
+            with archive.open(names[0]) as file:
+                later = np.lib.format.read_magic(file) != (1, 0)
+                read = np.lib.format.read_array_header_2_0 if later else FIRST_VERSION
+                shape, _, dtype = read(file)
+    except DAMAGED as error:
+        raise UnreadableScan(f"not a readable .npz file ({error})") from error
+    return NpzHeader(names, tuple(int(size) for size in shape), dtype)
+
+
+def read_npz(path: Path) -> Volume:
+    """Read one of RAD-ChestCT's volumes in HU.
+
+    Raises UnreadableScan if it is damaged, has another layout, or HU beyond ±1000, which tells
+    that it is none of RAD-ChestCT's.
+    """
+    open_npz(path)
+    hu = _array(path)
+    low, high = int(hu.min()), int(hu.max())
+    if low < -LIMIT_HU or high > LIMIT_HU:
+        raise UnreadableScan(
+            f"holds {low} to {high}; RAD-ChestCT's volumes are clipped to ±{LIMIT_HU} HU, "
+            "and of other .npz files the axes are not known: save it as NIfTI"
+        )
+    volume = grid_volume(clean_hu(hu), AXES_LPS * SPACING_MM, _first_voxel_mm(hu.shape))
+    return replace(volume, facts=volume.facts.with_problems(ASSUMED))
+
+
+def _array(path: Path) -> Pixels:
+    """Unpack the voxels."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return np.asarray(archive[ARRAY])
+    except DAMAGED as error:
+        raise UnreadableScan(f"not a readable .npz file ({error})") from error
+
+
+def _first_voxel_mm(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Place the lowest slice at z = 0: the first one lies above it."""
+    return np.array([0.0, 0.0, SPACING_MM * (shape[0] - 1)])
