@@ -259,12 +259,24 @@ def _replace_results(connection: Any, store: StoreFolder) -> None:
     _replace(connection, "results", [row for path in results for row in _result_rows(path)])
     for table in ("predictions", "attention"):
         files = [path.with_suffix(f".{table}.parquet") for path in results]
-        parts = [_read_parquet(path).cast(SCHEMAS[table]) for path in files if path.is_file()]
+        parts = [_read_result(path, SCHEMAS[table]) for path in files if path.is_file()]
         connection.execute(f"DELETE FROM {table}")
         if parts:
             connection.register("more", pa.concat_tables(parts))
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM more")
             connection.unregister("more")
+
+
+def _read_result(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a table beside a result, in the columns that SQL knows."""
+    table = _read_parquet(path)
+    try:
+        return table.select(schema.names).cast(schema)
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        raise BadStore(
+            f"{path}: columns of another clearbench ({', '.join(table.column_names)}); "
+            "evaluate again"
+        ) from error
 
 
 def _read_parquet(path: Path) -> pa.Table:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import clearbench.store.catalogue.fold as fold
@@ -128,3 +130,12 @@ except StorageFull as error:
     assert "full:" in done.stdout, done.stderr
     assert full.catalogue.read_bytes() == before
     assert not [path.name for path in full.root.iterdir() if path.name.startswith(".catalogue")]
+
+
+def test_a_table_of_other_columns_is_named(full: StoreFolder) -> None:
+    [path] = full.results.rglob("*.predictions.parquet")
+    pyarrow.parquet.write_table(pa.table({"task": ["t"], "odd": [1]}), path)
+    with pytest.raises(
+        BadStore, match=r"predictions.parquet: columns of another clearbench .task, odd"
+    ):
+        refresh(full)
