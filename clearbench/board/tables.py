@@ -8,30 +8,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from clearbench.board.results import Result, published_results, read_results
+from clearbench.board.standings import Standings, stand
 from clearbench.errors import UnknownName
+from clearbench.evaluation.statistics.tiers import Standing
 
 INTERVAL_NOTE = (
-    "Intervals: 95 %, percentile bootstrap over patients; heads are not trained anew. Overlapping "
-    "intervals "
-    "don't tell encoders apart, and rows stand in order of their value, not of proven rank."
-)
-COLUMNS = (
-    "encoder",
-    "head",
-    "preset",
-    "value",
-    "low",
-    "high",
-    "patients",
-    "slices_per_s",
-    "licence",
-    "source",
+    "Intervals: 95 %, percentile bootstrap over patients; heads are not trained anew. Encoders of "
+    "one tier can't be told apart with these patients (Holm over all pairs, α = 0.05); a rank is "
+    "the interval that those tests leave. Only the head that the task declares is ranked."
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a board; `floor` marks an encoder that has learnt nothing."""
+    """One line of a board; `floor` marks an encoder that has learnt nothing.
+
+    tier and ranks are those of the declared head; None where nothing is claimed.
+    """
 
     task: str
     metric: str
@@ -42,11 +35,24 @@ class Row:
     value: float | None
     low: float | None
     high: float | None
+    tier: int | None
+    rank_low: int | None
+    rank_high: int | None
     patients: int
     slices_per_s: float | None
+    parameters_m: float | None
+    seconds: float
     licence: str
     floor: bool
     source: str
+
+    @property
+    def rank(self) -> str:
+        """Return the rank interval as people write it."""
+        if self.rank_low is None:
+            return ""
+        one = self.rank_low == self.rank_high
+        return f"{self.rank_low}" if one else f"{self.rank_low}–{self.rank_high}"
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,11 @@ def make_boards(results: Sequence[Result], published: str = "") -> list[Board]:
 
 
 def _board(group: Sequence[Result], published: str) -> Board:
-    """Make one task's board."""
+    """Make one task's board: the tiers first, then what is not ranked, best value first."""
     first = group[0]
-    rows = sorted(
-        (_row(result, published) for result in group),
-        key=lambda row: (row.value is None, -(row.value or 0.0), row.encoder, row.head),
-    )
+    standings = stand(_one_preset(group))
+    places = {place.encoder: place for place in standings.places} if standings else {}
+    rows = sorted((_row(result, published, places) for result in group), key=_order)
     excluded = dict.fromkeys(f"{r.encoder}: {text}" for r in group for text in r.excluded)
     not_scored = dict.fromkeys(f"not scored: {text}" for r in group for text in r.not_scored)
     protocol = f"{first.repeats} × {first.folds} folds" if first.crossed else "fixed test set"
@@ -103,13 +108,45 @@ def _board(group: Sequence[Result], published: str) -> Board:
         metric=first.metric,
         protocol=f"{protocol}, {first.test_patients} test patients",
         rows=tuple(rows),
-        notes=(*not_scored, *excluded),
+        notes=(*_claims(standings), *not_scored, *excluded),
     )
 
 
-def _row(result: Result, published: str) -> Row:
+def _one_preset(group: Sequence[Result]) -> list[Result]:
+    """Return the results that may be compared: those of one preset, the default if it is there."""
+    presets = {result.preset for result in group}
+    preset = "default" if "default" in presets else min(presets)
+    return [result for result in group if result.preset == preset]
+
+
+def _order(row: Row) -> tuple[bool, bool, float, str, str]:
+    """Order rows: ranked ones, others, missing scores last; each by value."""
+    value = row.value if row.value is not None else 0.0
+    return (row.tier is None, row.value is None, -value, row.encoder, row.head)
+
+
+def _claims(standings: Standings | None) -> tuple[str, ...]:
+    """Say what the comparison allows, in sentences."""
+    if standings is None:
+        return ()
+    lines = [f"compared by: {standings.method}"] if standings.pairs else []
+    if standings.signal is None:
+        lines.append("no floor was evaluated beside: clearbench embed … --model random-vit-tiny")
+    elif not standings.signal:
+        lines.append(f"no signal: no encoder beats the floor {standings.floor}, so none is ranked")
+    if standings.detectable is not None:
+        lines.append(
+            f"smallest difference that these patients would show: {standings.detectable:.3f}"
+        )
+    return (*lines, *standings.notes)
+
+
+def _row(result: Result, published: str, places: dict[str, Standing]) -> Row:
     """Make one line of a board."""
     score = result.score()
+    name = f"{result.encoder}@{result.fingerprint[:8]}"
+    ranked = result.head == result.declared_head and not result.floor
+    place = places.get(name) if ranked else None
     return Row(
         task=result.task,
         metric=result.metric,
@@ -120,8 +157,13 @@ def _row(result: Result, published: str) -> Row:
         value=score["value"],
         low=score["low"],
         high=score["high"],
+        tier=place.tier if place else None,
+        rank_low=place.rank_low if place else None,
+        rank_high=place.rank_high if place else None,
         patients=result.test_patients,
         slices_per_s=result.slices_per_s,
+        parameters_m=result.parameters_m,
+        seconds=result.seconds,
         licence=result.licence,
         floor=result.floor,
         source="published" if published and result.path.startswith(published) else "yours",
@@ -133,11 +175,34 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+HEADER = (
+    *("tier", "encoder", "head", "preset", "{metric}", "95 % interval", "rank", "slices/s"),
+    *("parameters, M", "head, s", "licence"),
+)
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Write a row under HEADER."""
+    return (
+        "floor" if row.floor else str(row.tier or "–"),
+        row.encoder,
+        row.head,
+        row.preset,
+        number(row.value),
+        f"{number(row.low, 2)} – {number(row.high, 2)}",
+        row.rank or "–",
+        number(row.slices_per_s, 1),
+        number(row.parameters_m, 1),
+        number(row.seconds, 0),
+        row.licence or "–",
+    )
+
+
 def as_markdown(boards: Sequence[Board]) -> str:
     """Render boards as Markdown tables."""
     parts = []
     for board in boards:
-        head = ["encoder", "head", "preset", board.metric, "95 % interval", "slices/s", "licence"]
+        head = [name.format(metric=board.metric) for name in HEADER]
         lines = [
             f"## {board.title}",
             "",
@@ -145,19 +210,8 @@ def as_markdown(boards: Sequence[Board]) -> str:
             "",
             f"| {' | '.join(head)} |",
             f"|{'---|' * len(head)}",
+            *(f"| {' | '.join(cells(row))} |" for row in board.rows),
         ]
-        for row in board.rows:
-            name = f"{row.encoder} (floor)" if row.floor else row.encoder
-            cells = [
-                name,
-                row.head,
-                row.preset,
-                number(row.value),
-                f"{number(row.low, 2)} – {number(row.high, 2)}",
-                number(row.slices_per_s, 1),
-                row.licence,
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
         notes = [f"- {note}" for note in board.notes]
         parts.append("\n".join([*lines, *(["", *notes] if notes else [])]))
     return "\n\n".join([*parts, INTERVAL_NOTE]) + "\n"

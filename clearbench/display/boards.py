@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.progress import TextColumn
 from rich.table import Table
 
-from clearbench.board.tables import INTERVAL_NOTE, Board, number
+from clearbench.board.tables import INTERVAL_NOTE, Board, cells
 from clearbench.display.console import err, out, say, warn
 from clearbench.display.progress import Bar
 
@@ -18,25 +18,16 @@ def show_boards(boards: Sequence[Board]) -> None:
             f"\n[bold]{board.task}[/] · {escape(board.title)}\n{board.metric}, {board.protocol}"
         )
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("encoder", "head"):
+        for name in ("tier", "encoder", "head"):
             table.add_column(name)
-        for name in (board.metric, "95 % interval", "slices/s"):
+        for name in (board.metric, "95 % interval", "rank", "slices/s"):
             table.add_column(name, justify="right")
         table.add_column("", style="dim")
         for row in board.rows:
             head = row.head if row.preset == "default" else f"{row.head} ({row.preset})"
-            marks = ", ".join(
-                word
-                for word in (
-                    "floor" if row.floor else "",
-                    "published" if row.source == "published" else "",
-                )
-                if word
-            )
-            interval = f"{number(row.low, 2)} – {number(row.high, 2)}"
-            table.add_row(
-                row.encoder, head, number(row.value), interval, number(row.slices_per_s, 1), marks
-            )
+            tier, encoder, _, _, value, interval, rank, rate, *_ = cells(row)
+            mark = "published" if row.source == "published" else ""
+            table.add_row(tier, encoder, head, value, interval, rank, rate, mark)
         out.print(table)
         for note in board.notes:
             warn(f"note: {note}")

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,8 +81,22 @@ def test_other_splits_are_never_on_one_board() -> None:
 def test_floors_and_exclusions_are_shown() -> None:
     floor = with_value("random", 0.5, floor=True, excluded=("2 of 40 without a label",))
     text = as_markdown(make_boards([floor]))
-    assert "random (floor)" in text
+    assert "| floor | random | abmil |" in text
     assert "2 of 40 without a label" in text
+
+
+def test_tiers_and_ranks_are_shown(make_result: Callable[..., Result]) -> None:
+    strong, weak = make_result("strong", 3.0), make_result("weak", 1.0, seed=2)
+    floor = make_result("floor", 0.0, seed=3, floor=True)
+    [board] = make_boards([weak, strong, floor])
+    assert [(row.tier, row.rank) for row in board.rows] == [(1, "1"), (2, "2"), (None, "")]
+    text = as_markdown([board])
+    assert "| 1 | strong | abmil | default | 0.800 | 0.70 – 0.90 | 1 |" in text
+    assert "- compared by: corrected resampled t-test over folds" in text
+    assert "smallest difference that these patients would show: 0." in text
+    [none] = make_boards([make_result("a", 0.02), floor])
+    assert "no signal: no encoder beats the floor floor, so none is ranked" in none.notes[1]
+    assert all(row.tier is None for row in none.rows)
 
 
 def test_csv_and_json_hold_the_same_rows() -> None:

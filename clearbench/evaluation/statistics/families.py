@@ -19,13 +19,18 @@ def compare_all(
 ) -> tuple[Pair, ...]:
     """Compare every two encoders, by their positions, and adjust p for all of them."""
     places = list(combinations(range(len(encoders)), 2))
-    differences = [compare(one, other) for one, other in places]
+    names = [(encoders[one], encoders[other]) for one, other in places]
+    return adjust(names, [compare(one, other) for one, other in places])
+
+
+def adjust(names: Sequence[tuple[str, str]], differences: Sequence[Difference]) -> tuple[Pair, ...]:
+    """Adjust p of some comparisons, by name, for all of them as one family."""
     if not differences:
         return ()
     rejected, adjusted, *_ = multipletests([each.p for each in differences], ALPHA, method="holm")
     return tuple(
-        Pair(encoders[one], encoders[other], difference, float(p), bool(separable))
-        for (one, other), difference, p, separable in zip(
-            places, differences, adjusted, rejected, strict=True
+        Pair(*pair, difference, float(p), bool(separable))
+        for pair, difference, p, separable in zip(
+            names, differences, adjusted, rejected, strict=True
         )
     )

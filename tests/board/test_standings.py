@@ -1,0 +1,128 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from clearbench.board.predictions import Run, read_predictions
+from clearbench.board.results import Result
+from clearbench.board.standings import AREAS, DRAWS, FOLDS, Contender, compare, method_of, stand
+from clearbench.errors import BadRequest
+
+Make = Callable[..., Result]
+
+
+def name(encoder: str) -> str:
+    return f"{encoder}@ffffffff"
+
+
+def test_what_can_be_told_apart_stands_in_tiers(make_result: Make) -> None:
+    strong, twin = make_result("strong", 3.0), make_result("twin", 3.0, seed=1)
+    weak, floor = make_result("weak", 1.0, seed=2), make_result("floor", 0.0, seed=3, floor=True)
+    found = stand([weak, floor, twin, strong])
+    assert found is not None
+    assert found.method == FOLDS
+    assert (found.signal, found.floor) == (True, "floor")
+    tiers = {place.encoder: place.tier for place in found.places}
+    assert tiers == {name("strong"): 1, name("twin"): 1, name("weak"): 2}
+    ranks = {place.encoder: (place.rank_low, place.rank_high) for place in found.places}
+    assert ranks[name("weak")] == (3, 3)
+    assert ranks[name("strong")] == ranks[name("twin")] == (1, 2)
+    assert found.detectable is not None
+    assert 0 < found.detectable < 0.3
+
+
+def test_where_no_encoder_beats_the_floor_none_is_ranked(make_result: Make) -> None:
+    found = stand([make_result("a", 0.05), make_result("f", 0.0, seed=1, floor=True)])
+    assert found is not None
+    assert found.signal is False
+    assert found.places == ()
+
+
+def test_without_a_floor_nothing_is_said_of_a_signal(make_result: Make) -> None:
+    found = stand([make_result("a", 2.0)])
+    assert found is not None
+    assert (found.signal, found.floor, found.pairs, found.detectable) == (None, None, (), None)
+    assert len(found.places) == 1
+    assert stand([make_result("f", 1.0, floor=True)]) is None
+
+
+def test_only_the_declared_head_is_ranked(make_result: Make) -> None:
+    other = replace(make_result("best", 4.0), head="mean-logreg")
+    found = stand([make_result("a", 2.0), other])
+    assert found is not None
+    assert [place.encoder for place in found.places] == [name("a")]
+
+
+def test_a_fixed_test_set_is_compared_by_delong_and_by_draws(make_result: Make) -> None:
+    fixed = {"crossed": False, "folds": 1, "repeats": 1}
+    one, other = make_result("one", 3.0, **fixed), make_result("other", 0.5, seed=1, **fixed)
+    found = stand([one, other])
+    assert found is not None
+    assert found.method == AREAS
+    by_areas = found.pairs[0].difference
+    changed = [replace(r, metric="average_precision") for r in (one, other)]
+    drawn = [Contender(r, read_predictions(r)) for r in changed]
+    assert method_of(drawn[0]) == DRAWS
+    by_draws = compare(*drawn)
+    assert by_areas.value > 0.2
+    assert by_draws.value > 0.2
+    assert by_areas.p < 0.01
+    assert by_draws.p < 0.01
+
+
+def test_pairs_meet_on_the_units_that_both_have(make_result: Make) -> None:
+    whole, part = make_result("whole", 2.0), make_result("part", 2.0, lost=10)
+    found = stand([whole, part])
+    assert found is not None
+    assert found.pairs[0].difference.value == 0, "the same scores of the same units"
+    assert found.notes == (
+        "part lacks 10 of 100 units; pairs are compared on those that both have",
+    )
+
+
+@pytest.mark.parametrize("target", ["multiclass", "ordinal", "survival"])
+def test_truth_comes_back_as_metrics_take_it(
+    tmp_path: Path, make_result: Make, target: str
+) -> None:
+    outputs = {
+        "multiclass": ("I", "II", "III"),
+        "ordinal": (">=II", ">=III"),
+        "survival": ("risk",),
+    }
+    truth = {
+        "multiclass": [[0, 0, 1], [1, 0, 0]], "ordinal": [[1, 1], [1, 0]], "survival": [[1], [0]]
+    }[target]  # fmt: skip
+    rows = [
+        {"repeat": 0, "fold": 0, "seed": 0, "unit": unit, "patient_id": f"p{unit}", "label": label,
+         "truth": float(truth[place][k]), "time": 3.5 + place, "score": 10.0 * place + k}
+        for k, label in enumerate(outputs[target])
+        for place, unit in enumerate(("b", "a"))
+    ]  # fmt: skip
+    result = replace(make_result("x", 1.0), target=target, outputs=outputs[target])
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "x.predictions.parquet")
+    spoken = read_predictions(result)[Run(0, 0, 0)]
+    assert spoken.units == ("a", "b")
+    assert spoken.patients == ("pa", "pb")
+    expected = {
+        "multiclass": [[0], [2]], "ordinal": [[1], [2]], "survival": [[4.5, 0], [3.5, 1]]
+    }[target]  # fmt: skip
+    np.testing.assert_array_equal(spoken.truth, expected)
+    np.testing.assert_array_equal(spoken.scores[:, 0], [10, 0])
+
+
+def test_a_result_without_predictions_is_named_and_not_compared(
+    make_result: Make, tmp_path: Path
+) -> None:
+    one, other = make_result("a", 1.0), make_result("b", 2.0)
+    (tmp_path / "a.predictions.parquet").unlink()
+    found = stand([one, other])
+    assert found is not None
+    assert [place.encoder for place in found.places] == [name("b")]
+    assert found.notes == ("a, abmil: no predictions beside the result, so not compared",)
+    pyarrow.parquet.write_table(pa.table({"x": [1]}), tmp_path / "a.predictions.parquet")
+    with pytest.raises(BadRequest, match=r"a\.predictions\.parquet: no predictions"):
+        stand([one, other])
