@@ -123,7 +123,7 @@ def test_another_schema_is_refused(store: StoreFolder, make_scan: MakeScan) -> N
     path = write_features(make_scan(), store)
     with h5py.File(path, "r+") as file:
         file.attrs["schema"] = 7
-    with pytest.raises(BadStore, match="schema 7, this clearbench reads 1"):
+    with pytest.raises(BadStore, match="schema 7, this clearbench reads 2"):
         read_rows(path)
 
 
