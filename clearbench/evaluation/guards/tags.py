@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.cohort.table import Cohort, plain_name
+from clearbench.cohort.table import Cohort
 from clearbench.errors import UnknownName
 
 NUMBERS = ("thickness_mm", "kvp")
@@ -140,7 +140,8 @@ def person_features(cohort: Cohort, units: Sequence[Sequence[str]]) -> TagTable:
     without columns means that the cohort has neither. Raises UnknownName for a scan that is not in
     the cohort.
     """
-    names = {plain_name(name): name for name in reversed(cohort.table.column_names)}
+    columns = reversed(cohort.table.column_names)
+    names = {re.sub(r"[\W_]", "", name).lower(): name for name in columns}
     age = next((names[key] for key in AGE if key in names), "")
     sex = next((names[key] for key in SEX if key in names), "")
     numbers = {"age": _per_scan(cohort, age, _years)}
