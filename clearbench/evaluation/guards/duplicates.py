@@ -1,9 +1,10 @@
 """The same scan under two patients' ids: found by its thumbnails, told apart from mere likeness.
 
-Heads look like heads: on CT-ICH unrelated patients reach a correlation of 0.94, and drawn bodies
-0.99, where a turned and noisy copy has 0.99 too. So likeness is measured against the surroundings,
-as Lowe does with key points ("Distinctive Image Features from Scale-Invariant Keypoints", IJCV
-2004): a copy is several times nearer than the scan's other neighbours are, a mere twin is not.
+Heads look like heads: on CT-ICH unrelated patients reach a correlation of 0.93 (0.96 with their
+heads in one frame), drawn bodies 0.99, and so does a turned and noisy copy of either. So likeness
+is measured against the surroundings, as Lowe does with key points ("Distinctive Image Features
+from Scale-Invariant Keypoints", IJCV 2004): a copy is several times nearer than the scan's other
+neighbours are, a mere twin is not. What is caught: benchmarks/reports/guards.md.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.evaluation.guards.alignment import Floats, Rows, aligned_similarity, centred
+from clearbench.evaluation.guards.frame import same_frame
 
 NEIGHBOURS = 8
+SHOWN = 5
 BLOCK = 1000
 FEWEST_PATIENTS = 10
 FLOOR = 0.95  # below it nothing is a copy, however lonely
-CERTAIN = 0.998  # from it on everything is
+CERTAIN = 0.998  # from it on everything is, in the pictures as they are
 FALSE_ALARM = 0.05  # chance of one in a cohort without copies
 LEAST_TIMES, MOST_TIMES = 3.3, 5.0
 NEAREST = 1e-6  # a distance that stands for none
@@ -58,34 +61,84 @@ class Duplicates:
 def find_duplicates(signatures: NDArray[np.uint8], patients: Sequence[str]) -> Duplicates:
     """Find scans that lie under two patients' ids.
 
-    signatures [scans, levels, size, size] thumbnails; `patients` names each scan's patient. Memory
-    grows with the scans, not with their pairs: each scan is compared with all, and looked at
-    closely with its 8 nearest of other patients only, so of more than 8 copies not every pair is
-    listed.
+    signatures [scans, levels, size, size] thumbnails; `patients` names each scan's patient. They
+    are compared as they are, and again with their bodies in one frame. Memory grows with the scans,
+    not with their pairs: each scan is compared with all, and looked at closely with its 8 nearest
+    of other patients only, so of more than 8 copies not every pair is listed.
     """
     _, codes = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
-    near = _nearest(signatures, codes)
-    pairs = _unordered(near)
-    distance = np.maximum(1 - aligned_similarity(signatures, pairs), NEAREST)
-    surroundings = _surroundings(distance, pairs, near)
-    closeness = surroundings.around[pairs].min(axis=1) - np.log(distance)
+    plain, framed = (_compare(part, codes) for part in (signatures, same_frame(signatures)))
     few = len(set(patients)) < FEWEST_PATIENTS
-    threshold = float("nan") if few else _threshold(surroundings.ordinary)
-    similar = 1 - distance
-    alike = (similar >= FLOOR) & (closeness >= threshold)
-    found = [
-        Pair(int(a), int(b), float(similar[row]), float(np.exp(closeness[row])))
-        for row, (a, b) in enumerate(pairs)
-        if alike[row] or similar[row] >= CERTAIN
-    ]
+    thresholds = [float("nan") if few else _threshold(part.ordinary) for part in (plain, framed)]
+    threshold = max(thresholds)
+    found = {(pair.first, pair.second): pair for pair in _alike(framed, threshold)}
+    found |= {(pair.first, pair.second): pair for pair in _alike(plain, threshold, CERTAIN)}
     return Duplicates(
-        pairs=tuple(sorted(found, key=lambda pair: -pair.similarity)),
+        pairs=tuple(sorted(found.values(), key=lambda pair: -pair.similarity)),
         scans=len(signatures),
         threshold_times=float(np.exp(threshold)),
         floor=FLOOR,
         certain=CERTAIN,
         calibration=_calibration(len(set(patients)), float(np.exp(threshold))),
     )
+
+
+def duplicates_alarm(found: Duplicates, scan_ids: Sequence[str]) -> str:
+    """Say which scans are under two patients' ids, and what to do; "" if none are.
+
+    `scan_ids` are the ids of the rows that were searched.
+    """
+    if not found.pairs:
+        return ""
+    names = [
+        f"{scan_ids[pair.first]} and {scan_ids[pair.second]} ({pair.similarity:.3f})"
+        for pair in found.pairs
+    ]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return (
+        f"{len(names)} × the same scan under two patients' ids, perhaps on two sides of a fold: "
+        f"{', '.join(names[:SHOWN])}{more}; give them one patient_id, or leave one of them out"
+    )
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Neighbours and how near they are: pairs [pairs, 2], similarity and closeness [pairs].
+
+    Closeness says, as a logarithm, how many times nearer a pair is than its surroundings; of a
+    pair's two, the nearer ones count. `ordinary` [scans] is that of a second neighbour.
+    """
+
+    pairs: Rows
+    similarity: Floats
+    closeness: NDArray[np.float64]
+    ordinary: NDArray[np.float64]
+
+
+def _compare(signatures: NDArray[np.uint8], codes: Rows) -> _Compared:
+    """Compare each scan with its nearest of other patients."""
+    near = _nearest(signatures, codes)
+    pairs = _unordered(near)
+    similarity = aligned_similarity(signatures, pairs)
+    distance = np.maximum(1 - similarity, NEAREST)
+    surroundings = _surroundings(distance, pairs, near)
+    closeness = surroundings.around[pairs].min(axis=1) - np.log(distance)
+    return _Compared(pairs, similarity, closeness, surroundings.ordinary)
+
+
+def _alike(compared: _Compared, threshold: float, certain: float = np.inf) -> list[Pair]:
+    """Return the pairs that count."""
+    alike = (compared.similarity >= FLOOR) & (compared.closeness >= threshold)
+    rows = np.flatnonzero(alike | (compared.similarity >= certain))
+    return [
+        Pair(
+            first=int(compared.pairs[row, 0]),
+            second=int(compared.pairs[row, 1]),
+            similarity=float(compared.similarity[row]),
+            times_nearer=float(np.exp(compared.closeness[row])),
+        )
+        for row in rows
+    ]
 
 
 def _nearest(signatures: NDArray[np.uint8], codes: Rows) -> Rows:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, rotate
+from scipy.ndimage import gaussian_filter, rotate, shift
 
 from clearbench.datasets.synthetic.cohort import plan_scans
 from clearbench.datasets.synthetic.scan import draw_scan
@@ -64,6 +64,8 @@ def copied() -> Callable[[Sample, int, str], NDArray[np.uint8]]:
             "softer kernel": lambda: gaussian_filter(pixels, (0, 1.2, 1.2)),
             "sharper and noisier": lambda: pixels + rng.normal(0, 6 * unit, pixels.shape),
             "without its lowest slice": lambda: pixels[1:],
+            "moved aside": lambda: _moved(pixels, 0.012),
+            "closer field of view": lambda: _closer(pixels, 40),
         }
         return thumbnail(made[how]().astype(np.float32), of.window)
 
@@ -76,3 +78,12 @@ def _turned(pixels: Pixels, angle_deg: float) -> Pixels:
 
 def _noisy(pixels: Pixels, rng: np.random.Generator, unit: float) -> Pixels:
     return pixels * 1.05 + 4 * unit + rng.normal(0, 3 * unit, pixels.shape)
+
+
+def _moved(pixels: Pixels, share: float) -> Pixels:
+    return shift(pixels, (0, 0, share * pixels.shape[2]), order=1, mode="nearest")
+
+
+def _closer(pixels: Pixels, part: int) -> Pixels:
+    edge = pixels.shape[1] // part
+    return pixels[:, edge:-edge, edge:-edge]

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clearbench.evaluation.guards import duplicates
-from clearbench.evaluation.guards.duplicates import CERTAIN, FLOOR, Duplicates, find_duplicates
+from clearbench.evaluation.guards.duplicates import (
+    CERTAIN,
+    FLOOR,
+    Duplicates,
+    duplicates_alarm,
+    find_duplicates,
+)
 
 Copied = Callable[..., NDArray[np.uint8]]
 WAYS = [
@@ -139,3 +145,19 @@ def test_a_thousand_scans_take_seconds(heads: Any) -> None:
     found = find_duplicates(np.clip(grey, 0, 255).astype(np.uint8), list(map(str, range(1000))))
     assert time.process_time() - start < 20
     assert found.scans == 1000
+
+
+@pytest.mark.parametrize("how", ["moved aside", "closer field of view"])
+def test_another_field_of_view_is_seen_through(heads: Any, copied: Copied, how: str) -> None:
+    planted = {row: copied(heads, row, how) for row in (3, 17, 40)}
+    assert sorted(rows(with_copies(heads, planted, "-again"))) == [(3, 82), (17, 83), (40, 84)]
+
+
+def test_an_alarm_names_scans_and_says_what_to_do(heads: Any) -> None:
+    thumbnails = np.concatenate([heads.thumbnails, heads.thumbnails[:7]])
+    found = find_duplicates(thumbnails, [*heads.patients, *"abcdefg"])
+    text = duplicates_alarm(found, [f"s{row}" for row in range(len(thumbnails))])
+    assert text.startswith("7 × the same scan under two patients' ids")
+    assert "s0 and s82 (1.000)" in text
+    assert "and 2 more; give them one patient_id" in text
+    assert duplicates_alarm(find_duplicates(heads.thumbnails, heads.patients), []) == ""
