@@ -46,6 +46,20 @@ class TagTable:
         """Return every column's name."""
         return (*self.number_names, *self.category_names)
 
+    def number(self, name: str) -> Floats:
+        """Return a column of numbers [units], unknown throughout if the table has none."""
+        if name not in self.number_names:
+            return np.full(len(self.numbers), np.nan)
+        column: Floats = self.numbers[:, self.number_names.index(name)]
+        return column
+
+    def category(self, name: str) -> Texts:
+        """Return a column of words [units], unknown throughout if the table has none."""
+        if name not in self.category_names:
+            return np.full(len(self.categories), "")
+        column: Texts = self.categories[:, self.category_names.index(name)]
+        return column
+
 
 @dataclass(frozen=True)
 class TagEncoding:
@@ -68,17 +82,19 @@ class TagEncoding:
         )
 
     def design(self, table: TagTable) -> Floats:
-        """Return the design matrix [units, columns]; a level that is new here is 0 throughout.
+        """Return the design matrix [units, columns] of any table, of another cohort's too.
 
-        `table` has the columns of the one that was fitted.
+        A level that is new here is 0 throughout, a column that is missing here is unknown.
         """
-        numbers = dict(zip(table.number_names, table.numbers.T, strict=True))
-        categories = dict(zip(table.category_names, table.categories.T, strict=True))
-        columns = [np.where(np.isnan(numbers[n]), middle, numbers[n]) for n, middle in self.medians]
-        columns += [np.isnan(numbers[name]).astype(np.float64) for name in self.gaps]
-        columns += [(categories[n] == level).astype(np.float64) for n, level in self.levels]
-        count = len(table.numbers)
-        return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
+        columns = [_filled(table.number(name), middle) for name, middle in self.medians]
+        columns += [np.isnan(table.number(name)).astype(np.float64) for name in self.gaps]
+        columns += [(table.category(n) == level).astype(np.float64) for n, level in self.levels]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(table.numbers), 0))
+
+
+def _filled(column: Floats, middle: float) -> Floats:
+    """Put the middle in place of what is unknown."""
+    return np.where(np.isnan(column), middle, column)
 
 
 def fit_tags(table: TagTable, train: Sequence[int]) -> TagEncoding:

@@ -42,31 +42,66 @@ def test_many_patients_are_counted() -> None:
         check_sides([Fold(0, 0, both, ("z",), both)])
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    patients=st.integers(12, 60),
-    scans=st.integers(1, 4),
-    folds=st.integers(2, 6),
-    share=st.floats(0.1, 0.9),
-    seed=st.integers(0, 10_000),
-)
-def test_no_patient_of_a_random_cohort_is_ever_on_two_sides(
-    patients: int, scans: int, folds: int, share: float, seed: int
-) -> None:
+def random_units(patients: int, scans: int, share: float, seed: int, sides: list[str]) -> Units:
     """Every scan is a unit of its own, so that a patient's scans could be torn apart."""
     rng = np.random.default_rng(seed)
     owners = rng.permutation(np.repeat(np.arange(patients), scans))
-    units = Units(
-        ids=tuple(f"s{i}" for i in range(len(owners))),
+    side = np.array([sides[owner % len(sides)] for owner in range(patients)])
+    ids = tuple(f"s{i}" for i in range(len(owners)))
+    return Units(
+        ids=ids,
         patients=tuple(f"p{owner}" for owner in owners),
-        scans=tuple((f"s{i}",) for i in range(len(owners))),
+        scans=tuple((name,) for name in ids),
         targets=(rng.random((len(owners), 1)) < share).astype(float),
-        sides=("",) * len(owners),
+        cohorts=("c",) * len(owners),
+        sides=tuple(side[owners]),
     )
+
+
+def task(**split: Any) -> TaskCard:
     facts = {"title": "T", "version": 1, "cohort": "c", "target": "binary", "labels": ["x"]}
-    split = {"folds": folds, "repeats": 2, "seed": seed}
-    made = make_folds(units, check_card(facts | {"unit": "scan", "split": split}, TaskCard, "t"))
+    return check_card(facts | {"unit": "scan", "split": split}, TaskCard, "task")
+
+
+quickly = settings(max_examples=40, deadline=None)
+some = {
+    "patients": st.integers(15, 60),
+    "scans": st.integers(1, 4),
+    "share": st.floats(0.1, 0.9),
+    "seed": st.integers(0, 10_000),
+}
+
+
+@quickly
+@given(folds=st.integers(2, 6), **some)
+def test_no_patient_of_random_folds_is_on_two_sides(
+    patients: int, scans: int, share: float, seed: int, folds: int
+) -> None:
+    units = random_units(patients, scans, share, seed, [""])
+    made = make_folds(units, task(folds=folds, repeats=2, seed=seed))
     check_sides(made)
     for repeat in (0, 1):
         tested = [name for fold in made if fold.repeat == repeat for name in fold.test]
-        assert sorted(tested) == sorted({f"p{i}" for i in range(patients)})
+        assert sorted(tested) == sorted(set(units.patients))
+
+
+@quickly
+@given(**some)
+def test_no_patient_of_groups_left_out_is_on_two_sides(
+    patients: int, scans: int, share: float, seed: int
+) -> None:
+    units = random_units(patients, scans, share, seed, ["north", "south", "", "west"])
+    made = make_folds(units, task(group="site"))
+    check_sides(made)
+    assert len(made) == 3
+
+
+@quickly
+@given(**some)
+def test_no_patient_of_a_fixed_split_is_on_two_sides(
+    patients: int, scans: int, share: float, seed: int
+) -> None:
+    units = random_units(patients, scans, share, seed, ["train", "test", "train"])
+    [fold] = make_folds(units, task(column="split"))
+    check_sides([fold])
+    assert len(fold.train + fold.tune + fold.test) == patients

@@ -83,6 +83,14 @@ def test_unknown_is_a_level_and_what_never_differs_is_left_out() -> None:
     assert nothing.design(table([120, 100, 80], ["a", "b", "c"])).shape == (3, 0)
 
 
+def test_a_cohort_without_a_column_is_unknown_in_it(make_cohort: Make) -> None:
+    here = make_cohort(kvp=["100", "120", "120", None], site=["a", "a", "b", "b"])
+    encoding = fit_tags(tag_features(here, alone(4), {}), range(4))
+    assert encoding.columns == ("kvp", "kvp unknown", "site = a", "site = b")
+    elsewhere = tag_features(make_cohort(model=["One", "Two"]), alone(2), {})
+    np.testing.assert_array_equal(encoding.design(elsewhere), [[120, 1, 0, 0]] * 2)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 20), st.integers(1, 20))
 def test_test_rows_never_change_what_is_learnt(seed: int, train: int, test: int) -> None:
