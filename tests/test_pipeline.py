@@ -52,6 +52,29 @@ def test_every_scan_gets_its_features(cohort: Path, tmp_path: Path) -> None:
         assert np.isfinite(features).all()
 
 
+def test_a_sketch_is_the_same_for_every_encoder_and_no_query_shows_it(
+    cohort: Path, tmp_path: Path
+) -> None:
+    """Two sets of features under other views; the sketch is pixel data and stays in the files."""
+    from clearbench.store.features import read_sketch
+
+    run(cohort, tmp_path / "store")
+    run(cohort, tmp_path / "store", views=["bone"])
+    store = FeatureStore(tmp_path / "store")
+    for number in range(5):
+        files = sorted(store.folder.features.glob(f"*/small/s{number}.h5"))
+        one, other = (read_sketch(file) for file in files)
+        assert one is not None
+        assert other is not None
+        np.testing.assert_array_equal(one.thumbnail, other.thumbnail)
+        np.testing.assert_array_equal(one.histogram, other.histogram)
+        assert one.slices == 2 + number
+    columns = store.sql("SELECT column_name FROM duckdb_columns() WHERE NOT internal").fetchall()
+    names = {name for (name,) in columns}
+    assert {"slice_index", "patient_id"} <= names
+    assert not names & {"thumbnail", "histogram", "sketch"}
+
+
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (3, 1), (64, 2)])
 def test_features_do_not_depend_on_batches_or_readers(
     cohort: Path, tmp_path: Path, batch_size: int, workers: int

@@ -37,6 +37,14 @@ class Pseudonyms:
         return self.name("series", series_uid)
 
 
+def patient_hash(patient_id: str) -> str:
+    """Return 16 hex digits that tell the same patient again, and don't show the id.
+
+    Ids that can be guessed can be found out by trying; pseudonymise them first.
+    """
+    return hashlib.sha256(f"clearbench patient {patient_id}".encode()).hexdigest()[:16]
+
+
 def open_pseudonyms(store: Path) -> Pseudonyms:
     """Read the store's secret, or make one with owner-only rights.
 

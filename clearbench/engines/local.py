@@ -155,6 +155,7 @@ def scan_features(result: Encoded, job: EmbedJob) -> ScanFeatures:
             "facts": asdict(scan.facts),
             "source_windows": list(scan.windows),
         },
+        sketch=result.read.sketch,
     )
 
 

@@ -23,6 +23,7 @@ from clearbench.scans.slices import (
     source_signature,
     take_every,
 )
+from clearbench.scans.thumbnail import Sketch, take_sketch
 from clearbench.scans.volume import Scan
 from clearbench.store.features import FileFacts, read_facts
 
@@ -46,7 +47,10 @@ class ReadTask:
 
 @dataclass(frozen=True)
 class ReadScan:
-    """A scan that was read, or known to be done, or why it failed."""
+    """A scan that was read, or known to be done, or why it failed.
+
+    The sketch is of the whole scan, also where an encoder takes few of its slices.
+    """
 
     task: ReadTask
     status: Literal["read", "done", "failed"]
@@ -54,6 +58,7 @@ class ReadScan:
     source_signature: str = ""
     pixels_signature: str = ""
     reason: str = ""
+    sketch: Sketch | None = None
 
 
 def read_one(task: ReadTask) -> ReadScan:
@@ -89,7 +94,14 @@ def _read(task: ReadTask) -> ReadScan:
             "same id, other pixels than the store's features; --replace to embed anew, or another "
             "--name if it is another scan (ids of a bare folder come from the paths in it)"
         )
-    return ReadScan(task, "read", take_every(whole, task.spacing_mm), cheap, exact)
+    return ReadScan(
+        task,
+        "read",
+        take_every(whole, task.spacing_mm),
+        source_signature=cheap,
+        pixels_signature=exact,
+        sketch=take_sketch(whole),
+    )
 
 
 def _facts(path: Path) -> FileFacts | None:

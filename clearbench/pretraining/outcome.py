@@ -1,6 +1,5 @@
 """What a pretraining leaves: weights, a registry card, hashed patients, a log and its curve."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from clearbench.cards import write_card
+from clearbench.cohort.pseudonyms import patient_hash
 from clearbench.datasets.slice_sets import SliceSet
 from clearbench.encoders.registry import EncoderCard, Training
 from clearbench.encoders.weights import file_sha256
@@ -31,14 +31,6 @@ class Pretrained:
     folder: Path
     history: tuple[EpochFacts, ...]
     problems: tuple[str, ...]
-
-
-def patient_hash(patient_id: str) -> str:
-    """Return 16 hex digits that tell the same patient again, and don't show the id.
-
-    Ids that can be guessed can be found out by trying; pseudonymise them first.
-    """
-    return hashlib.sha256(f"clearbench patient {patient_id}".encode()).hexdigest()[:16]
 
 
 def write_log(folder: Path, history: Sequence[EpochFacts], settings: PretrainSettings) -> None:

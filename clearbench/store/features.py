@@ -15,9 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clearbench.errors import BadStore
+from clearbench.scans.thumbnail import Sketch
 from clearbench.store.folder import StoreFolder, write_whole
 
-FILE_SCHEMA = 1
+FILE_SCHEMA = 2
 ORIENTATION = "SPL"
 ALIGNMENT = 64  # bytes; Arrow and DuckDB read the features where they lie
 
@@ -42,6 +43,7 @@ class ScanFeatures:
 
     features [n, views, dim] · present [n, views] · z_mm [n] (NaN if unknown) · slice_index [n]
     `about` holds JSON values: card, views, precision, spacing_mm, facts, versions, …
+    `sketch` is pixel data, which never leaves the store: None in features that came from another.
     """
 
     key: ScanKey
@@ -53,6 +55,7 @@ class ScanFeatures:
     source_signature: str
     pixels_signature: str
     about: Mapping[str, Any] = field(default_factory=dict)
+    sketch: Sketch | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,10 @@ def _file_image(scan: ScanFeatures) -> bytes:
         file["z_mm"] = scan.z_mm.astype(np.float32)
         file["slice_index"] = scan.slice_index.astype(np.int32)
         file.attrs.update(_attributes(scan))
+        if scan.sketch is not None:
+            file["thumbnail"] = scan.sketch.thumbnail
+            file["histogram"] = scan.sketch.histogram
+            file["thumbnail"].attrs.update(slices=scan.sketch.slices, source=scan.sketch.source)
     return memory.getvalue()
 
 
@@ -144,6 +151,23 @@ def read_rows(path: Path) -> SliceRows:
     with _opened(path) as file:
         return SliceRows(
             file["slice_index"][()], file["z_mm"][()], file["present"][()].astype(bool)
+        )
+
+
+def read_sketch(path: Path) -> Sketch | None:
+    """Read a scan's thumbnails and histogram; None where the file came without.
+
+    They are pixel data: for guards, never for an export or an answer to a query.
+    """
+    with _opened(path) as file:
+        if "thumbnail" not in file:
+            return None
+        thumbnail = file["thumbnail"]
+        return Sketch(
+            thumbnail=thumbnail[()],
+            histogram=file["histogram"][()],
+            slices=int(thumbnail.attrs["slices"]),
+            source=str(thumbnail.attrs["source"]),
         )
 
 

@@ -14,6 +14,7 @@ from clearbench.cohort.pseudonyms import (
     SECRET_FILE,
     Pseudonyms,
     open_pseudonyms,
+    patient_hash,
     read_keys,
     remember_keys,
 )
@@ -87,3 +88,9 @@ def test_the_key_table_grows_and_stays_private(tmp_path: Path) -> None:
     }
     assert mode(tmp_path / KEY_TABLE) == 0o600
     assert [file.name for file in tmp_path.iterdir()] == [KEY_TABLE]
+
+
+@given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
+def test_a_hash_of_a_patient_tells_the_same_patient_again(one: str, other: str) -> None:
+    assert (patient_hash(one) == patient_hash(other)) == (one == other)
+    assert len(patient_hash(one)) == 16

@@ -1,12 +1,13 @@
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from clearbench.engines.reader import DIED, ReadTask, read_ahead, read_one
-from clearbench.scans.slices import Source
+from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.thumbnail import take_sketch
 from clearbench.scans.write import write_nifti
 
 
@@ -69,3 +70,18 @@ def test_reading_ahead_is_bounded(tmp_path: Path) -> None:
     next(reads)
     assert len(asked) <= 2 + 2
     reads.close()  # type: ignore[attr-defined]
+
+
+def test_the_sketch_is_of_the_whole_scan_however_few_slices_are_taken(tmp_path: Path) -> None:
+    file = tmp_path / "ramp.nii"
+    hu = np.linspace(-900, 900, 24 * 40 * 40).reshape(24, 40, 40).astype(np.int16)
+    write_nifti(file, hu, (1.0, 1.0, 1.0))
+    every = task(tmp_path, 0, file)
+    reads = [read_one(every), read_one(replace(every, spacing_mm=6.0))]
+    assert [len(read.scan or ()) for read in reads] == [24, 5]
+    whole = take_sketch(read_scan(Source(file)))
+    for read in reads:
+        assert read.sketch is not None
+        assert read.sketch.slices == 24
+        np.testing.assert_array_equal(read.sketch.thumbnail, whole.thumbnail)
+        np.testing.assert_array_equal(read.sketch.histogram, whole.histogram)

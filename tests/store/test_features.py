@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from clearbench.errors import BadStore
+from clearbench.scans.thumbnail import Sketch
 from clearbench.store.features import (
     ALIGNMENT,
     ScanFeatures,
@@ -17,6 +18,7 @@ from clearbench.store.features import (
     map_features,
     read_facts,
     read_rows,
+    read_sketch,
     write_features,
 )
 from clearbench.store.folder import StoreFolder
@@ -119,11 +121,39 @@ def test_a_file_that_lacks_something_is_named(
         read_facts(path)
 
 
+def sketch() -> Sketch:
+    grey = np.arange(8 * 32 * 32).reshape(8, 32, 32) % 251
+    return Sketch(grey.astype(np.uint8), np.full(64, 1 / 64, np.float32), 40, "bone")
+
+
+def test_a_sketch_is_kept_beside_the_features(store: StoreFolder, make_scan: MakeScan) -> None:
+    path = write_features(replace(make_scan(), sketch=sketch()), store)
+    found = read_sketch(path)
+    assert found is not None
+    np.testing.assert_array_equal(found.thumbnail, sketch().thumbnail)
+    assert found.thumbnail.dtype == np.uint8
+    np.testing.assert_array_equal(found.histogram, sketch().histogram)
+    assert (found.slices, found.source) == (40, "bone")
+    assert is_intact(read_facts(path))
+
+
+def test_features_may_come_without_a_sketch(store: StoreFolder, make_scan: MakeScan) -> None:
+    assert read_sketch(write_features(make_scan(), store)) is None
+
+
+def test_half_a_sketch_is_damage(store: StoreFolder, make_scan: MakeScan) -> None:
+    path = write_features(replace(make_scan(), sketch=sketch()), store)
+    with h5py.File(path, "r+") as file:
+        del file["histogram"]
+    with pytest.raises(BadStore, match=r"s1\.h5: not a readable feature file"):
+        read_sketch(path)
+
+
 def test_another_schema_is_refused(store: StoreFolder, make_scan: MakeScan) -> None:
     path = write_features(make_scan(), store)
     with h5py.File(path, "r+") as file:
         file.attrs["schema"] = 7
-    with pytest.raises(BadStore, match="schema 7, this clearbench reads 1"):
+    with pytest.raises(BadStore, match="schema 7, this clearbench reads 2"):
         read_rows(path)
 
 

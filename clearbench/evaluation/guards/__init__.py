@@ -1,0 +1,1 @@
+"""Guards against leaks: what a result says of itself, on by default."""

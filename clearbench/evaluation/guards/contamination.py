@@ -1,0 +1,123 @@
+"""Did the encoder see the patients on whom it is tested?"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from clearbench.cohort.pseudonyms import patient_hash
+from clearbench.datasets.contains import find_data_set, plain, relation
+from clearbench.errors import BadStore
+
+Verdict = Literal["yes", "possible", "unknown", "none"]
+WORST_FIRST: tuple[Verdict, ...] = ("yes", "possible", "unknown", "none")
+VAGUE = MappingProxyType(
+    {
+        "figures": "is made of figures in publications, which may show these scans",
+        "web": "was crawled from the web, where figures of these scans may be",
+        "mixture": "mixes many public data sets, perhaps this one",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """Whether an encoder saw the test patients, and why we think so.
+
+    `overlap` counts the test patients whose hashes the encoder's card lists, of `patients`; it is
+    None where the card lists none.
+    """
+
+    verdict: Verdict
+    reason: str
+    patients: int
+    overlap: int | None = None
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What one data set of the pretraining means for one cohort."""
+
+    verdict: Verdict
+    reason: str
+
+
+def read_seen(path: Path) -> frozenset[str]:
+    """Read the hashes of the patients whom `clearbench pretrain` saw, as the card names the file.
+
+    Raises BadStore for a file that is missing or can't be read.
+    """
+    try:
+        return frozenset(path.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadStore(
+            f"{path}: the list of patients seen in pretraining can't be read; put it back beside "
+            "the encoder's card"
+        ) from error
+
+
+def contamination(
+    pretraining: Sequence[str],
+    cohort: str,
+    seen: Collection[str],
+    patients: Collection[str],
+    *,
+    others: Collection[str] = (),
+    random_weights: bool = False,
+) -> Contamination:
+    """Judge whether an encoder saw the test patients.
+
+    `pretraining` names the data sets of the encoder's card, `cohort` the task's. `seen` holds the
+    hashes that the card lists, if it lists any; `patients` are the ids of the test patients,
+    `others` the rest of the cohort: if those are among the seen, ids of both are the same kind and
+    a test patient who isn't was not seen.
+    """
+    if random_weights:
+        return Contamination("none", "random weights, nothing was learnt", len(patients))
+    overlap = len({patient_hash(name) for name in patients} & set(seen)) if seen else None
+    if overlap:
+        reason = f"{overlap} of {len(patients)} test patients were seen in pretraining"
+        return Contamination("yes", reason, len(patients), overlap)
+    familiar = {patient_hash(name) for name in others} & set(seen)
+    findings = [_judge(name, cohort, len(seen), bool(familiar)) for name in pretraining]
+    findings = findings or [_Finding("unknown", "the card names no data set of its pretraining")]
+    worst = min(findings, key=lambda item: WORST_FIRST.index(item.verdict)).verdict
+    reasons = dict.fromkeys(item.reason for item in findings if item.verdict == worst)
+    return Contamination(worst, "; ".join(reasons), len(patients), overlap)
+
+
+def _judge(name: str, cohort: str, listed: int, familiar: bool) -> _Finding:
+    """Judge one data set of the pretraining."""
+    if plain(name) == plain(cohort) and listed:
+        return _same_set(name, listed, familiar)
+    if plain(name) == plain(cohort):
+        return _Finding("yes", f"pretrained on {name} itself")
+    known, asked = find_data_set(name), find_data_set(cohort)
+    if known is None:
+        return _Finding("unknown", f"nothing is known of {name}")
+    if known.kind in ("plain", "drawn"):
+        return _Finding("none", f"{name} holds no medical images of patients")
+    if asked is None:
+        return _Finding("unknown", f"nothing is known of {cohort}, and {name} is medical")
+    found = relation(known, asked)
+    if found.overlap == "none":
+        return _Finding("none", f"{name} is not known to share patients with {cohort}")
+    because = VAGUE.get(known.kind) or VAGUE.get(asked.kind) or _shared(cohort, found.overlap)
+    return _Finding(found.overlap, f"{name} {because} ({', '.join(found.sources)})")
+
+
+def _same_set(name: str, listed: int, familiar: bool) -> _Finding:
+    """Judge an encoder of the task's own data set that lists whom it saw, none of them tested."""
+    if familiar:
+        return _Finding("none", f"pretrained on other patients of {name}, none of them tested")
+    return _Finding(
+        "possible",
+        f"pretrained on {name} itself; none of the {listed} patients its card lists is known "
+        "here, so their ids may be others",
+    )
+
+
+def _shared(cohort: str, overlap: str) -> str:
+    """Say how surely patients are shared."""
+    return f"{'shares' if overlap == 'yes' else 'may share'} patients with {cohort}"
