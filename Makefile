@@ -24,6 +24,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/embedding.py -o benchmarks/reports/embedding.md
 	$(BIN)/python benchmarks/memory.py -o benchmarks/reports/memory.md
 	$(BIN)/python benchmarks/networks.py -o benchmarks/reports/networks.md
+	$(BIN)/python benchmarks/heads.py -o benchmarks/reports/heads.md
 
 # What is too long for CI; its reports are committed.
 nightly: $(READY)

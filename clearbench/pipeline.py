@@ -16,12 +16,21 @@ from clearbench.encoders.encoder import Encoder, build_encoder
 from clearbench.encoders.registry import Registered, find_encoder
 from clearbench.encoders.views import choose_views
 from clearbench.engines.events import EmbedReport, OnEvent
-from clearbench.engines.local import EmbedJob, default_batch_size, run
+from clearbench.engines.local import EmbedJob, default_batch_size, encoder_record, run
 from clearbench.engines.plan import gather, keep, read_tasks
 from clearbench.errors import BadRequest, BadTask
+from clearbench.evaluation.floors import make_floors, read_sketches
+from clearbench.evaluation.guards.report import (
+    Finding,
+    Sketches,
+    guard_contamination,
+    guard_copies,
+    guard_shortcuts,
+    guard_sides,
+)
 from clearbench.evaluation.heads.kinds import HEADS
 from clearbench.evaluation.prepared import Prepared, prepare_task
-from clearbench.evaluation.protocol import Way, evaluate_head, load_material
+from clearbench.evaluation.protocol import Material, Way, evaluate_head, load_material
 from clearbench.evaluation.tasks import Task, find_task
 from clearbench.scans.inventory import default_workers
 from clearbench.store.catalogue.fold import refresh
@@ -31,6 +40,7 @@ from clearbench.store.records import (
     EncoderRecord,
     find_record,
     has_cohort,
+    keep_seen,
     list_encoders,
     measured_rate,
     pin_weights,
@@ -80,6 +90,8 @@ def embed(  # noqa: PLR0913  options of a command
         tasks = read_tasks(
             found.cohort, encoder, folder, shard=shard, resample=resample, replace=replace
         )
+        if not dry_run:
+            _keep_seen(card, encoder, folder)
         job = EmbedJob(
             encoder, folder, cohort.name, tasks, batch_size or default_batch_size(encoder), readers
         )
@@ -143,6 +155,15 @@ def _encoder(  # noqa: PLR0913  the same options
     return encoder
 
 
+def _keep_seen(card: Registered, encoder: Encoder, store: StoreFolder) -> None:
+    """Keep the hashes of the patients that an encoder of our own saw, for leak checks."""
+    training = card.card.training
+    if training is not None and card.folder is not None:
+        listed = card.folder / training.patients_file
+        if listed.is_file():
+            keep_seen(listed, encoder_record(encoder), store)
+
+
 @dataclass(frozen=True)
 class EvaluationStep:
     """How far an evaluation is: fold `done` of `total`."""
@@ -165,10 +186,11 @@ def evaluate(  # noqa: PLR0913  options of a command
     results: Path | str | None = None,
     device: str = "cpu",
     precision: str = "auto",
+    floors: bool = True,
     task_folders: Iterable[Path] = (),
     on_step: Callable[[EvaluationStep], None] = _unheard,
 ) -> list[Result]:
-    """Train heads on every task × encoder × head and write one result each.
+    """Train heads on every task × encoder × head and write one result each, beside the floors.
 
     `heads` are the task's declared one and mean-logreg by default; "all" means each there is.
     `models` are names, or name@fp8 where a store holds several sets of features; none means every
@@ -179,21 +201,58 @@ def evaluate(  # noqa: PLR0913  options of a command
         raise BadRequest("name a task: --task NAME (`clearbench tasks list` shows them)")
     folder = open_store(store or default_store())
     target = Path(results) if results is not None else folder.results
-    found = []
+    found: list[Result] = []
     for task in [find_task(name, task_folders) for name in tasks]:
         for prepared in _prepared(task, folder):
-            for record in _records(folder, models, task.card.cohort):
+            records = _records(folder, models, task.card.cohort)
+            jury = _Jury(task, folder, target, preset, seeds, on_step)
+            sketches = read_sketches(prepared.units, records[0], folder)
+            shared = [guard_sides(prepared.folds), guard_copies(prepared.units, sketches)]
+            for record in records:
                 material = load_material(
                     prepared, record, folder, device=device, precision=precision
                 )
-                for way in _ways(task, heads, preset, seeds):
-                    step = partial(_tell, on_step, task.name, record.name, way.head)
-                    evaluation = evaluate_head(material, way, step)
-                    result = make_result(evaluation, measured_rate(record, folder))
-                    path = write_result(result, evaluation, target)
-                    found.append(replace(result, path=str(path)))
+                if floors and record is records[0]:
+                    made, shortcuts = _floors(material, sketches, jury)
+                    found += made
+                    shared += shortcuts
+                guards = [*shared, guard_contamination(record, folder, material.prepared)]
+                for head in _heads(task, heads):
+                    found.append(jury.judge(material, head, guards))
     refresh(folder)
     return found
+
+
+@dataclass(frozen=True)
+class _Jury:
+    """How the heads of one task are trained, and where their results go."""
+
+    task: Task
+    store: StoreFolder
+    target: Path
+    preset: str
+    seeds: int | None
+    on_step: Callable[[EvaluationStep], None]
+
+    def judge(self, material: Material, head: str, guards: Sequence[Finding] = ()) -> Result:
+        """Train one kind of head, and write its result."""
+        record = material.record
+        step = partial(_tell, self.on_step, self.task.name, record.name, head)
+        evaluation = evaluate_head(material, Way(head, self.preset, self.seeds), step)
+        result = make_result(evaluation, measured_rate(record, self.store), guards)
+        path = write_result(result, evaluation, self.target)
+        return replace(result, path=str(path))
+
+
+def _floors(
+    material: Material, sketches: Sketches, jury: _Jury
+) -> tuple[list[Result], list[Finding]]:
+    """Judge what needs no encoder; returns the rows, and what they say of shortcuts."""
+    cohorts = {name: load_cohort(jury.store, name) for name in set(material.units.cohorts)}
+    results = [
+        jury.judge(floor.material, floor.head) for floor in make_floors(material, cohorts, sketches)
+    ]
+    return results, guard_shortcuts({r.encoder: r.score()["low"] for r in results}, jury.task.card)
 
 
 def _prepared(task: Task, store: StoreFolder) -> list[Prepared]:
@@ -203,10 +262,10 @@ def _prepared(task: Task, store: StoreFolder) -> list[Prepared]:
     return [prepare_task(task, own, other) for other in others] or [prepare_task(task, own)]
 
 
-def _ways(task: Task, heads: Sequence[str], preset: str, seeds: int | None) -> list[Way]:
+def _heads(task: Task, heads: Sequence[str]) -> list[str]:
     """Return the heads to train for a task; the declared one first, if none is named."""
     names = list(HEADS) if "all" in heads else heads or (task.card.head, "mean-logreg")
-    return [Way(head, preset, seeds) for head in dict.fromkeys(names)]
+    return list(dict.fromkeys(names))
 
 
 def _records(store: StoreFolder, models: Sequence[str], cohort: str) -> list[EncoderRecord]:

@@ -17,7 +17,6 @@ LIGHT = [
     "clearbench.store.cohorts",
     "clearbench.store.catalogue.query",
     "clearbench.board.results",
-    "clearbench.board.tables",
     "clearbench.evaluation.statistics.tiers",
     "clearbench.evaluation.tasks",
     "clearbench.evaluation.prepared",
@@ -49,6 +48,11 @@ for name in {LIGHT!r}:
     assert not set({HEAVY!r}) & set(sys.modules), name
 """
     assert loaded_by(code) == set()
+
+
+def test_boards_are_made_without_networks() -> None:
+    """Their tests need scipy, and nothing that trains."""
+    assert loaded_by("import clearbench.board.tables") <= {"scipy", "scipy.stats"}
 
 
 def test_a_heavy_library_would_be_found() -> None:

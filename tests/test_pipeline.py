@@ -381,13 +381,13 @@ def test_a_planted_signal_is_found_and_kept(tmp_path: Path) -> None:
     store = planted(tmp_path)
     (tmp_path / "planted-task.toml").write_text(CARD)
     results = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store)
-    values = {result.head: result.score()["value"] for result in results}
+    values = {result.head: result.score()["value"] for result in results if not result.floor}
     assert set(values) == {"abmil", "mean-logreg"}
     assert all(value is not None and value > 0.85 for value in values.values()), values
     sql = FeatureStore(store)
     predictions = sql.sql(
-        "SELECT head, count(DISTINCT patient_id), count(*) FROM predictions GROUP BY head ORDER "
-        "BY head"
+        "SELECT head, count(DISTINCT patient_id), count(*) FROM predictions "
+        "WHERE encoder NOT LIKE 'floor-%' GROUP BY head ORDER BY head"
     )
     assert predictions.fetchall() == [("abmil", 40, 40), ("mean-logreg", 40, 40)]
     sums = sql.sql(
@@ -396,6 +396,25 @@ def test_a_planted_signal_is_found_and_kept(tmp_path: Path) -> None:
     assert sums[0] == pytest.approx((1.0, 1.0), abs=1e-5)
     again = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store)
     assert [result.scores for result in again] == [result.scores for result in results]
+
+
+def test_floors_stand_beside_and_guards_speak(tmp_path: Path) -> None:
+    store = planted(tmp_path)
+    (tmp_path / "planted-task.toml").write_text(CARD)
+    results = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store)
+    floors = {result.encoder: result for result in results if result.floor}
+    assert set(floors) == {"floor-permuted", "floor-tags"}, "no sketch, no age, no sex here"
+    for floor in floors.values():
+        value = floor.score()["value"]
+        assert value is not None
+        assert 0.2 < value < 0.8
+    [encoder, _] = [result for result in results if not result.floor]
+    found = {finding["guard"]: finding for finding in encoder.guards}
+    assert set(found) == {"sides", "copies", "tags", "contamination"}
+    assert not any(finding["alarm"] for finding in found.values())
+    assert found["copies"]["says"] == "not searched: 0 of 40 scans have a thumbnail"
+    bare = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store, floors=False)
+    assert [result.encoder for result in bare] == [encoder.encoder] * 2
 
 
 def test_a_task_without_features_names_the_command(cohort: Path, tmp_path: Path) -> None:

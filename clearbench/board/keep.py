@@ -5,6 +5,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -16,16 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from clearbench.board.results import Result
+from clearbench.evaluation.guards.report import Finding
 from clearbench.evaluation.protocol import Evaluation, FoldAnswer, split_of
 from clearbench.evaluation.targets import Floats
 from clearbench.evaluation.tasks import TaskCard
 from clearbench.store.folder import write_whole
 
-FLOOR = "random"  # a card whose source begins so is a floor
+FLOORS = ("random", "floor")  # a card whose source begins so is a floor
 
 
-def make_result(evaluation: Evaluation, slices_per_s: float | None) -> Result:
-    """Turn an evaluation into the record that is published."""
+def make_result(
+    evaluation: Evaluation, slices_per_s: float | None, guards: Sequence[Finding] = ()
+) -> Result:
+    """Turn an evaluation, and what the guards say of it, into the record that is published."""
     task, record, units = evaluation.prepared.task, evaluation.record, evaluation.units
     card = record.card
     return Result(
@@ -62,7 +66,8 @@ def make_result(evaluation: Evaluation, slices_per_s: float | None) -> Result:
             for name, score in evaluation.scores.items()
         },
         fold_scores=[_fold_row(answer) for answer in evaluation.answers],
-        floor=str(card.get("source", "")).startswith(FLOOR),
+        guards=[asdict(finding) for finding in guards],
+        floor=str(card.get("source", "")).startswith(FLOORS),
         licence=card.get("weights", {}).get("licence", ""),
         parameters_m=card.get("facts", {}).get("parameters_m"),
         slices_per_s=slices_per_s,
@@ -178,7 +183,7 @@ def _time(targets: Floats, target: str) -> Floats:
 def _attention(result: Result, evaluation: Evaluation) -> pa.Table:
     """Tell the attention on every instance of every test unit; no rows for heads without any."""
     units, parts = evaluation.units, []
-    for answer in evaluation.answers:
+    for answer in evaluation.answers if evaluation.bags else ():
         for row, weights in zip(answer.units, answer.judged.attention, strict=False):
             bag = evaluation.bags[row]
             parts.append(

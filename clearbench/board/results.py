@@ -45,6 +45,7 @@ class Result:
     not_scored: tuple[str, ...]
     scores: dict[str, dict[str, float | None]]
     fold_scores: list[dict[str, Any]]
+    guards: list[dict[str, Any]]
     floor: bool
     licence: str
     parameters_m: float | None

@@ -108,8 +108,20 @@ def _board(group: Sequence[Result], published: str) -> Board:
         metric=first.metric,
         protocol=f"{protocol}, {first.test_patients} test patients",
         rows=tuple(rows),
-        notes=(*_claims(standings), *not_scored, *excluded),
+        notes=(*_alarms(group), *_claims(standings), *not_scored, *excluded),
     )
+
+
+def _alarms(group: Sequence[Result]) -> tuple[str, ...]:
+    """Say what the guards warn of, each once; an encoder's own by its name."""
+    found: dict[str, None] = {}
+    for result in group:
+        for finding in result.guards:
+            if finding["alarm"]:
+                own = finding["guard"] == "contamination"
+                of = f"{result.encoder}, " if own else ""
+                found[f"ALARM: {of}{finding['guard']}: {finding['says']}"] = None
+    return tuple(found)
 
 
 def _one_preset(group: Sequence[Result]) -> list[Result]:

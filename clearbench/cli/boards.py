@@ -51,6 +51,12 @@ Results = Annotated[
         "--results", help="Where results go. [default: <store>/results]", show_default=False
     ),
 ]
+NoFloors = Annotated[
+    bool,
+    typer.Option(
+        "--no-floors", help="Leave out what needs no encoder: tags, histogram, shuffled labels."
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="Where heads are trained.")]
 Precision = Annotated[
     str,
@@ -91,6 +97,7 @@ def evaluate(
     results: Results = None,
     device: Device = "cpu",
     precision: Precision = "auto",
+    no_floors: NoFloors = False,
     tasks: TaskFolders = None,
 ) -> None:
     """Train heads on stored features with honest splits, and score them with intervals."""
@@ -112,6 +119,7 @@ def evaluate(
             results=results,
             device=device,
             precision=precision,
+            floors=not no_floors,
             task_folders=tasks or (),
             on_step=lambda step: progress(
                 f"{step.task} · {step.encoder} · {step.head}", step.done, step.total

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from clearbench.encoders.device import choose_device, choose_precision
 from clearbench.errors import BadRequest, BadTask
@@ -31,13 +32,16 @@ from clearbench.store.records import EncoderRecord
 SEEDS_FIXED_SPLIT = 3  # heads per fixed split; repeated folds train one per fold and repeat
 
 OnFold = Callable[[int, int], None]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Material:
     """One encoder's features for one task, loaded once for every head.
 
-    `bags` tell where each instance comes from, `instances` hold the same for learning.
+    `bags` tell where each instance comes from (none for a floor), `instances` hold the same for
+    learning. A floor may have a `design` instead: what makes its instances from what the training
+    units know; or its labels `shuffled` among the units that learn.
     """
 
     prepared: Prepared
@@ -45,11 +49,18 @@ class Material:
     bags: tuple[Bag, ...]
     instances: BagSet
     targets: Targets
+    design: Callable[[Rows], BagSet] | None = None
+    shuffled: bool = False
 
     @property
     def units(self) -> Units:
         """Return the units that have features."""
         return self.prepared.units
+
+    def learnt_from(self, rows: Rows, seed: int) -> Targets:
+        """Return the targets of some units that learn, shuffled if they are to be."""
+        chosen = np.random.default_rng(seed).permutation(rows) if self.shuffled else rows
+        return self.targets.take(chosen)
 
 
 @dataclass(frozen=True)
@@ -215,8 +226,9 @@ def _run_fold(fold: Fold, seed: int, of: Material, way: Way, preset: Preset) -> 
     card = of.prepared.task.card
     own = 100_000 * fold.repeat + 1_000 * fold.number + seed
     head = make_head(HeadRequest(way.head, card.target, len(card.classes) or 2, preset, own))
-    head.fit_lots(*(Lot(of.instances.take(rows), of.targets.take(rows)) for rows in (train, tune)))
-    judged = head.judge(of.instances.take(test))
+    bags = of.design(np.concatenate([train, tune])) if of.design else of.instances
+    head.fit_lots(*(Lot(bags.take(rows), of.learnt_from(rows, own)) for rows in (train, tune)))
+    judged = head.judge(bags.take(test))
     return FoldAnswer(
         fold,
         seed,
@@ -227,7 +239,7 @@ def _run_fold(fold: Fold, seed: int, of: Material, way: Way, preset: Preset) -> 
     )
 
 
-def _rows_of(patients: Sequence[str], units: Units) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _rows_of(patients: Sequence[str], units: Units) -> Rows:
     """Return the units of some patients."""
     wanted = set(patients)
     return np.array([row for row, patient in enumerate(units.patients) if patient in wanted], int)

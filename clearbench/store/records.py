@@ -113,6 +113,17 @@ def has_cohort(store: StoreFolder, record: EncoderRecord, cohort: str) -> bool:
     return folder.is_dir() and any(folder.glob("*.h5"))
 
 
+def seen_path(record: EncoderRecord, store: StoreFolder) -> Path:
+    """Return where the hashes of the patients that an encoder was trained on lie, if it has any."""
+    return store.encoder(record.name, record.fingerprint) / "seen-patients.txt"
+
+
+def keep_seen(listed: Path, record: EncoderRecord, store: StoreFolder) -> None:
+    """Keep a copy of an encoder's list of hashed patients beside its features."""
+    text = listed.read_text(encoding="utf-8")
+    write_whole(seen_path(record, store), lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
 def write_run(run: RunRecord, record: EncoderRecord, store: StoreFolder) -> None:
     """Add one run's record."""
     name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.json"

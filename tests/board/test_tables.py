@@ -42,6 +42,7 @@ BASE = Result(
     not_scored=(),
     scores={"auroc": {"value": 0.8, "low": 0.7, "high": 0.9}},
     fold_scores=[],
+    guards=[],
     floor=False,
     licence="MIT",
     parameters_m=1.0,

@@ -1,0 +1,226 @@
+"""Many heads at once against one head after another: the same heads, the same steps.
+
+    python benchmarks/heads.py [--seeds N] [-o REPORT.md]
+
+400 bags × 128 instances × 768, 8 labels, 5 folds × 5 seeds, 32 epochs of batches of 16, without
+early stopping. (a) one head after another in float32, as a plain loop over folds and seeds writes
+it: a standardised copy a fold, every core on each operation. (b) clearbench: instances in memory
+once, heads side by side, bfloat16 where the processor multiplies it. (c) the same in float32. The
+features are synthetic: a tenth of each bag is shifted where a label holds.
+"""
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from clearbench.encoders.device import has_bfloat16
+from clearbench.evaluation.bagset import BagSet
+from clearbench.evaluation.heads.attention import AttentionMIL
+from clearbench.evaluation.metrics import auroc
+from clearbench.evaluation.presets import PRESETS
+from clearbench.evaluation.side_by_side import choose_crew, run_side_by_side
+from clearbench.evaluation.targets import make_targets, probabilities
+from clearbench.evaluation.training import Lot, Settings, answer, train_net
+
+BAGS, INSTANCES, DIM, LABELS, FOLDS = 400, 128, 768, 8, 5
+EPOCHS, BATCH, HIDDEN = 32, 16, 256
+SETTINGS = Settings(3e-4, 1e-2)
+CPU = torch.device("cpu")
+
+Floats = NDArray[np.float64]
+Scores = dict[tuple[int, int], Floats]  # by fold and seed
+
+
+def some_bags() -> tuple[list[NDArray[np.float32]], Floats]:
+    """Draw bags and labels; a tenth of a bag's instances shows its labels, faintly."""
+    chance = np.random.default_rng(0)
+    truth = chance.integers(0, 2, (BAGS, LABELS)).astype(float)
+    ways = chance.normal(size=(LABELS, DIM)) / np.sqrt(DIM)
+    bags = []
+    for row in truth:
+        bag = chance.normal(size=(INSTANCES, DIM))
+        bag[: INSTANCES // 10] += 5 * (row @ ways)
+        bags.append(bag.astype(np.float32))
+    return bags, truth
+
+
+class PlainHead(nn.Module):
+    """CLEAR's head in torch's own layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(DIM, HIDDEN), nn.ReLU())
+        self.aggregator = nn.Sequential(nn.Linear(HIDDEN, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 1))
+        self.head = nn.Sequential(
+            nn.LayerNorm(HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.Dropout(0.5), nn.SiLU(),
+            nn.Linear(HIDDEN, LABELS),
+        )  # fmt: skip
+
+    def forward(self, bags: torch.Tensor) -> torch.Tensor:
+        """Classify a batch of bags of one length."""
+        instances = self.encoder(bags)
+        attention = torch.softmax(self.aggregator(instances).squeeze(-1), dim=1)
+        return self.head(torch.einsum("bn,bnd->bd", attention, instances))
+
+
+def one_after_another(bags: list[NDArray[np.float32]], truth: Floats, seeds: int) -> Scores:
+    """Train each head alone, in float32."""
+    whole, labels = torch.tensor(np.stack(bags)), torch.tensor(truth, dtype=torch.float32)
+    found = {}
+    for fold in range(FOLDS):
+        test = torch.arange(BAGS) % FOLDS == fold
+        train = whole[~test]
+        mean, spread = train.mean(dim=(0, 1)), train.std(dim=(0, 1))
+        standard = (whole - mean) / spread
+        for seed in range(seeds):
+            found[fold, seed] = one_head(standard, labels, test, seed)
+    return found
+
+
+def one_head(features: torch.Tensor, labels: torch.Tensor, test: torch.Tensor, seed: int) -> Floats:
+    """Train one head, and score its test bags."""
+    torch.manual_seed(seed)
+    net, rows = PlainHead(), torch.flatnonzero(~test)
+    positive = labels[rows].mean(dim=0)
+    weights = (1 - positive) / positive
+    optimiser = torch.optim.AdamW(
+        net.parameters(), lr=SETTINGS.learning_rate, weight_decay=SETTINGS.weight_decay
+    )
+    for _ in range(EPOCHS):
+        for batch in rows[torch.randperm(len(rows))].split(BATCH):
+            loss = functional.binary_cross_entropy_with_logits(
+                net(features[batch]), labels[batch], pos_weight=weights
+            )
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+    net.eval()
+    with torch.inference_mode():
+        return net(features[test]).sigmoid().double().numpy()
+
+
+def side_by_side(
+    bags: list[NDArray[np.float32]], truth: Floats, seeds: int, dtype: torch.dtype
+) -> Scores:
+    """Train all heads as the protocol does."""
+    instances, targets = BagSet.of(bags, dtype=dtype), make_targets("multilabel", truth)
+    preset = replace(PRESETS["default"], steps=0, epochs=EPOCHS, batch_size=BATCH)
+
+    def job(fold: int, seed: int) -> Floats:
+        test = np.arange(BAGS) % FOLDS == fold
+        parts = [np.flatnonzero(side) for side in (~test, test)]
+        lot = Lot(instances.take(parts[0]), targets.take(parts[0]))
+        trained = train_net(AttentionMIL, lot, None, preset, SETTINGS, 1000 * fold + seed)
+        return probabilities(answer(trained, instances.take(parts[1])).logits, "labels")
+
+    runs = list(product(range(FOLDS), range(seeds)))
+    jobs = [partial(job, *run) for run in runs]
+    done = dict(run_side_by_side(jobs, choose_crew(len(jobs), CPU)))
+    return {run: done[number] for number, run in enumerate(runs)}
+
+
+def mean_auroc(scores: Scores, truth: Floats) -> float:
+    """Return the mean AUROC over labels, folds and seeds."""
+    once = np.ones((1, BAGS // FOLDS))
+    return float(
+        np.mean(
+            [
+                auroc(truth[np.arange(BAGS) % FOLDS == fold, label], found[:, label], once)[0]
+                for (fold, _), found in scores.items()
+                for label in range(LABELS)
+            ]
+        )
+    )
+
+
+def timed(work: Callable[[], Scores]) -> tuple[float, Scores]:
+    """Return seconds and scores."""
+    start = time.perf_counter()
+    found = work()
+    return time.perf_counter() - start, found
+
+
+def multiply_rate(dtype: torch.dtype) -> float:
+    """Return GFLOP/s of the head's largest product on one core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    left = torch.randn(BATCH * INSTANCES, DIM).to(dtype)
+    right = torch.randn(HIDDEN, DIM).to(dtype)
+    best = min(_seconds(lambda: functional.linear(left, right)) for _ in range(20))
+    torch.set_num_threads(threads)
+    return 2 * BATCH * INSTANCES * DIM * HIDDEN / best / 1e9
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Time one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def measure(seeds: int) -> str:
+    """Train every way, and write the report."""
+    bags, truth = some_bags()
+    ways: dict[str, Callable[[], Scores]] = {
+        "(a) one head after another, float32": lambda: one_after_another(bags, truth, seeds)
+    }
+    rates = f"float32 {multiply_rate(torch.float32):.0f}"
+    if has_bfloat16(CPU):
+        rates += f", bfloat16 {multiply_rate(torch.bfloat16):.0f}"
+        ways["(b) side by side, bfloat16"] = lambda: side_by_side(
+            bags, truth, seeds, torch.bfloat16
+        )
+    ways["(c) side by side, float32"] = lambda: side_by_side(bags, truth, seeds, torch.float32)
+    rows, first = [], 0.0
+    for name, work in ways.items():
+        seconds, scores = timed(work)
+        first = first or seconds
+        rows.append(
+            f"| {name} | {seconds:.0f} | {first / seconds:.2f} | {mean_auroc(scores, truth):.4f} |"
+        )
+    capability = torch.backends.cpu.get_cpu_capability()
+    return "\n".join(
+        [
+            "# Heads: many at once",
+            "",
+            f"`python benchmarks/heads.py{'' if seeds == 5 else f' --seeds {seeds}'}`",
+            "",
+            f"{BAGS} bags × {INSTANCES} × {DIM} (synthetic), {LABELS} labels, {FOLDS} folds × "
+            f"{seeds} seeds, {EPOCHS} epochs; {os.cpu_count()} cores, {platform.machine()}, torch "
+            f"{torch.__version__} ({capability}). The head's largest product, GFLOP/s on one core: "
+            f"{rates}.",
+            "",
+            "| way | seconds | × (a) | mean AUROC |",
+            "|---|--:|--:|--:|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    report = measure(options.seeds)
+    print(report)
+    if options.output:
+        options.output.write_text(report, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

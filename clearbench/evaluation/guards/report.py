@@ -1,0 +1,100 @@
+"""What the guards found, as a result carries it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clearbench.evaluation.guards.contamination import contamination, read_seen
+from clearbench.evaluation.guards.duplicates import duplicates_alarm, find_duplicates
+from clearbench.evaluation.guards.sides import check_sides
+from clearbench.evaluation.guards.tags import person_alarm, tags_alarm
+from clearbench.evaluation.prepared import Prepared
+from clearbench.evaluation.splits import Fold
+from clearbench.evaluation.tasks import TaskCard
+from clearbench.evaluation.units import Units
+from clearbench.scans.thumbnail import Sketch
+from clearbench.store.folder import StoreFolder
+from clearbench.store.records import EncoderRecord, seen_path
+
+Sketches = Mapping[tuple[str, str], Sketch]  # by cohort and scan id
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one guard says; an alarm asks the reader to act."""
+
+    guard: str
+    alarm: bool
+    says: str
+
+
+def guard_copies(units: Units, sketches: Sketches) -> Finding:
+    """Look for scans that lie under two patients' ids."""
+    rows = [
+        (scan, patient, sketches[cohort, scan])
+        for cohort, patient, scans in zip(units.cohorts, units.patients, units.scans, strict=True)
+        for scan in scans
+        if (cohort, scan) in sketches
+    ]
+    every = sum(map(len, units.scans))
+    if len(rows) < 2:
+        return Finding(
+            "copies", False, f"not searched: {len(rows)} of {every} scans have a thumbnail"
+        )
+    found = find_duplicates(
+        np.stack([sketch.thumbnail for _, _, sketch in rows]), [patient for _, patient, _ in rows]
+    )
+    alarm = duplicates_alarm(found, [scan for scan, _, _ in rows])
+    return Finding("copies", bool(alarm), alarm or f"none among {len(rows)} of {every} scans")
+
+
+def guard_sides(folds: Sequence[Fold]) -> Finding:
+    """Refuse folds with a patient on two sides; raises BadTask."""
+    check_sides(folds)
+    return Finding("sides", False, f"no patient is on two sides of any of {len(folds)} folds")
+
+
+def guard_contamination(record: EncoderRecord, store: StoreFolder, prepared: Prepared) -> Finding:
+    """Judge whether an encoder saw whom we test; "yes" and "possible" are alarms."""
+    folds = prepared.folds
+    tested = {_plain(patient) for fold in folds for patient in fold.test}
+    everyone = tested | {_plain(patient) for fold in folds for patient in (*fold.train, *fold.tune)}
+    path = seen_path(record, store)
+    found = contamination(
+        record.card.get("facts", {}).get("pretraining", ()),
+        prepared.task.card.cohort,
+        read_seen(path) if path.is_file() else (),
+        tested,
+        others=everyone - tested,
+        random_weights=str(record.card.get("source", "")).startswith(("random", "floor")),
+    )
+    alarm = found.verdict in ("yes", "possible")
+    return Finding("contamination", alarm, f"{found.verdict}: {found.reason}")
+
+
+def _plain(patient: str) -> str:
+    """Take the cohort off a patient's name, where there are two."""
+    return Path(patient).name
+
+
+def guard_shortcuts(lows: Mapping[str, float | None], card: TaskCard) -> list[Finding]:
+    """Say whether tags, or age and sex, alone predict the label.
+
+    `lows` are the lower bounds of the floors' scores, by name; other metrics than AUROC are shown
+    and raise no alarm.
+    """
+    told = {"floor-tags": tags_alarm, "floor-person": person_alarm}
+    judged = card.primary.startswith("auroc")
+    return [
+        _shortcut(name, told[name](low) if judged else "", low, card.primary)
+        for name, low in lows.items()
+        if name in told
+    ]
+
+
+def _shortcut(name: str, alarm: str, low: float | None, metric: str) -> Finding:
+    """Write one of them down."""
+    says = alarm or ("not scored" if low is None else f"{metric} at least {low:.2f}")
+    return Finding(name.removeprefix("floor-"), bool(alarm), says)
