@@ -19,6 +19,7 @@ from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.engines.local import EmbedJob, default_batch_size, encoder_record, run
 from clearbench.engines.plan import gather, keep, read_tasks
 from clearbench.errors import BadRequest, BadTask
+from clearbench.evaluation.efficiency import learning_curve, read_sizes
 from clearbench.evaluation.floors import make_floors, read_sketches
 from clearbench.evaluation.guards.report import (
     Finding,
@@ -187,6 +188,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     device: str = "cpu",
     precision: str = "auto",
     floors: bool = True,
+    fractions: str = "",
     task_folders: Iterable[Path] = (),
     on_step: Callable[[EvaluationStep], None] = _unheard,
 ) -> list[Result]:
@@ -195,17 +197,19 @@ def evaluate(  # noqa: PLR0913  options of a command
     `heads` are the task's declared one and mean-logreg by default; "all" means each there is.
     `models` are names, or name@fp8 where a store holds several sets of features; none means every
     set that the task's cohort has. Heads train in bfloat16 where the processor multiplies it,
-    unless `precision` is float32. Raises UnknownName, BadRequest, BadTask, BadStore.
+    unless `precision` is float32. `fractions` ("16,32,all") adds the declared head's scores with so
+    many training patients. Raises UnknownName, BadRequest, BadTask, BadStore.
     """
     if not tasks:
         raise BadRequest("name a task: --task NAME (`clearbench tasks list` shows them)")
     folder = open_store(store or default_store())
     target = Path(results) if results is not None else folder.results
+    sizes = read_sizes(fractions) if fractions else ()
     found: list[Result] = []
     for task in [find_task(name, task_folders) for name in tasks]:
         for prepared in _prepared(task, folder):
             records = _records(folder, models, task.card.cohort)
-            jury = _Jury(task, folder, target, preset, seeds, on_step)
+            jury = _Jury(task, folder, target, preset, seeds, sizes, on_step)
             sketches = read_sketches(prepared.units, records[0], folder)
             shared = [guard_sides(prepared.folds), guard_copies(prepared.units, sketches)]
             for record in records:
@@ -232,14 +236,21 @@ class _Jury:
     target: Path
     preset: str
     seeds: int | None
+    sizes: tuple[int, ...]
     on_step: Callable[[EvaluationStep], None]
 
     def judge(self, material: Material, head: str, guards: Sequence[Finding] = ()) -> Result:
-        """Train one kind of head, and write its result."""
-        record = material.record
-        step = partial(_tell, self.on_step, self.task.name, record.name, head)
-        evaluation = evaluate_head(material, Way(head, self.preset, self.seeds), step)
-        result = make_result(evaluation, measured_rate(record, self.store), guards)
+        """Train one kind of head, and write its result; the declared one's curve with it."""
+        record, way = material.record, Way(head, self.preset, self.seeds)
+        step = partial(_tell, self.on_step, self.task.name, record.name)
+        evaluation = evaluate_head(material, way, partial(step, head))
+        declared = head == self.task.card.head and not material.shuffled
+        curve = (
+            learning_curve(material, way, self.sizes, partial(step, f"{head}, fewer patients"))
+            if declared and self.sizes
+            else ()
+        )
+        result = make_result(evaluation, measured_rate(record, self.store), guards, curve)
         path = write_result(result, evaluation, self.target)
         return replace(result, path=str(path))
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from clearbench.board.results import Result
+from clearbench.evaluation.efficiency import CurvePoint
 from clearbench.evaluation.guards.report import Finding
 from clearbench.evaluation.protocol import Evaluation, FoldAnswer, split_of
 from clearbench.evaluation.targets import Floats
@@ -27,9 +28,12 @@ FLOORS = ("random", "floor")  # a card whose source begins so is a floor
 
 
 def make_result(
-    evaluation: Evaluation, slices_per_s: float | None, guards: Sequence[Finding] = ()
+    evaluation: Evaluation,
+    slices_per_s: float | None,
+    guards: Sequence[Finding] = (),
+    curve: Sequence[CurvePoint] = (),
 ) -> Result:
-    """Turn an evaluation, and what the guards say of it, into the record that is published."""
+    """Turn an evaluation, what the guards say of it and its curve into the published record."""
     task, record, units = evaluation.prepared.task, evaluation.record, evaluation.units
     card = record.card
     return Result(
@@ -67,6 +71,7 @@ def make_result(
         },
         fold_scores=[_fold_row(answer) for answer in evaluation.answers],
         guards=[asdict(finding) for finding in guards],
+        curve=[_point_row(point) for point in curve],
         floor=str(card.get("source", "")).startswith(FLOORS),
         licence=card.get("weights", {}).get("licence", ""),
         parameters_m=card.get("facts", {}).get("parameters_m"),
@@ -106,6 +111,16 @@ def _fold_row(answer: FoldAnswer) -> dict[str, Any]:
         "tune": len(fold.tune),
         "test": len(fold.test),
         **answer.settings,
+    }
+
+
+def _point_row(point: CurvePoint) -> dict[str, Any]:
+    """Tell one point of a label-efficiency curve."""
+    return {
+        "patients": point.patients,
+        "whole": point.whole,
+        "draws": point.draws,
+        **_numbers(asdict(point.score) | {"spread": point.spread}),
     }
 
 

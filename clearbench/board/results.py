@@ -46,6 +46,7 @@ class Result:
     scores: dict[str, dict[str, float | None]]
     fold_scores: list[dict[str, Any]]
     guards: list[dict[str, Any]]
+    curve: list[dict[str, Any]]
     floor: bool
     licence: str
     parameters_m: float | None

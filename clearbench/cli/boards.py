@@ -51,6 +51,14 @@ Results = Annotated[
         "--results", help="Where results go. [default: <store>/results]", show_default=False
     ),
 ]
+Fractions = Annotated[
+    str,
+    typer.Option(
+        "--fractions",
+        help="Scores with fewer training patients too: 16,32,64,all (ten draws or more each).",
+        show_default=False,
+    ),
+]
 NoFloors = Annotated[
     bool,
     typer.Option(
@@ -97,6 +105,7 @@ def evaluate(
     results: Results = None,
     device: Device = "cpu",
     precision: Precision = "auto",
+    fractions: Fractions = "",
     no_floors: NoFloors = False,
     tasks: TaskFolders = None,
 ) -> None:
@@ -120,12 +129,17 @@ def evaluate(
             device=device,
             precision=precision,
             floors=not no_floors,
+            fractions=fractions,
             task_folders=tasks or (),
             on_step=lambda step: progress(
                 f"{step.task} · {step.encoder} · {step.head}", step.done, step.total
             ),
         )
     show_boards(make_boards(found))
+    if fractions:
+        from clearbench.display.curves import show_curves
+
+        show_curves(found, results or store_path(store) / "results")
 
 
 def leaderboard(

@@ -14,7 +14,7 @@ from clearbench.encoders.device import choose_device, choose_precision
 from clearbench.errors import BadRequest, BadTask
 from clearbench.evaluation.bags import Bag, load_bags
 from clearbench.evaluation.bagset import BagSet
-from clearbench.evaluation.heads.estimator import BagEstimator, Judged
+from clearbench.evaluation.heads.estimator import BagEstimator, Judged, strata_of
 from clearbench.evaluation.heads.kinds import HeadRequest, check_head, make_head
 from clearbench.evaluation.heads.mil import NETS
 from clearbench.evaluation.prepared import Prepared
@@ -56,6 +56,15 @@ class Material:
     def units(self) -> Units:
         """Return the units that have features."""
         return self.prepared.units
+
+    @property
+    def strata(self) -> NDArray[np.bool_]:
+        """Return what a division of units shares out equally [units, columns]."""
+        return strata_of(self.targets)
+
+    def instances_for(self, rows: Rows) -> BagSet:
+        """Return all units' bags, as a head that learns from `rows` sees them."""
+        return self.design(rows) if self.design else self.instances
 
     def learnt_from(self, rows: Rows, seed: int) -> Targets:
         """Return the targets of some units that learn, shuffled if they are to be."""
@@ -166,6 +175,10 @@ class Way:
     seeds: int | None = None
     keep_heads: bool = False
 
+    def crew(self, jobs: int, material: Material) -> Crew:
+        """Let networks train side by side; scikit-learn's solvers take the cores themselves."""
+        return choose_crew(jobs if self.head in NETS else 1, material.instances.device)
+
 
 def evaluate_head(
     material: Material, way: Way, on_fold: OnFold = lambda _done, _total: None
@@ -182,7 +195,7 @@ def evaluate_head(
     runs = list(product(material.prepared.folds, range(each)))
     jobs = [partial(_run_fold, fold, seed, material, way, settings) for fold, seed in runs]
     answers: dict[int, FoldAnswer] = {}
-    for number, answer in run_side_by_side(jobs, _crew(way.head, len(jobs), material)):
+    for number, answer in run_side_by_side(jobs, way.crew(len(jobs), material)):
         answers[number] = answer
         on_fold(len(answers), len(jobs))
     ordered = tuple(answers[number] for number in range(len(jobs)))
@@ -207,11 +220,6 @@ def evaluate_head(
     )
 
 
-def _crew(head: str, jobs: int, material: Material) -> Crew:
-    """Let networks train side by side; scikit-learn's solvers take the cores themselves."""
-    return choose_crew(jobs if head in NETS else 1, material.instances.device)
-
-
 def _seeds(card: TaskCard, seeds: int | None) -> int:
     """Return how many heads are trained per fold."""
     if seeds is not None and seeds < 1:
@@ -222,11 +230,10 @@ def _seeds(card: TaskCard, seeds: int | None) -> int:
 
 def _run_fold(fold: Fold, seed: int, of: Material, way: Way, preset: Preset) -> FoldAnswer:
     """Train one head and score its test units, whole bags."""
-    train, tune, test = (_rows_of(side, of.units) for side in (fold.train, fold.tune, fold.test))
-    card = of.prepared.task.card
+    train, tune, test = (rows_of(side, of.units) for side in (fold.train, fold.tune, fold.test))
     own = 100_000 * fold.repeat + 1_000 * fold.number + seed
-    head = make_head(HeadRequest(way.head, card.target, len(card.classes) or 2, preset, own))
-    bags = of.design(np.concatenate([train, tune])) if of.design else of.instances
+    head = make_head(request_of(of, way, preset, own))
+    bags = of.instances_for(np.concatenate([train, tune]))
     head.fit_lots(*(Lot(bags.take(rows), of.learnt_from(rows, own)) for rows in (train, tune)))
     judged = head.judge(bags.take(test))
     return FoldAnswer(
@@ -239,7 +246,13 @@ def _run_fold(fold: Fold, seed: int, of: Material, way: Way, preset: Preset) -> 
     )
 
 
-def _rows_of(patients: Sequence[str], units: Units) -> Rows:
+def request_of(of: Material, way: Way, preset: Preset, seed: int) -> HeadRequest:
+    """Say which head a task's units need."""
+    card = of.prepared.task.card
+    return HeadRequest(way.head, card.target, len(card.classes) or 2, preset, seed)
+
+
+def rows_of(patients: Sequence[str], units: Units) -> Rows:
     """Return the units of some patients."""
     wanted = set(patients)
     return np.array([row for row, patient in enumerate(units.patients) if patient in wanted], int)

@@ -19,7 +19,7 @@ FACTS = {
     "seeds": 1, "folds": 5, "repeats": 5, "crossed": True, "split_sha256": "s", "patients": 100,
     "units": 100, "test_patients": 100, "excluded": (), "not_scored": (), "floor": False,
     "licence": "MIT", "parameters_m": 1.0, "slices_per_s": 10.0, "seconds": 1.0, "versions": {},
-    "cores": 2, "created": "2026-01-01T00:00:00Z", "guards": [],
+    "cores": 2, "created": "2026-01-01T00:00:00Z", "guards": [], "curve": [],
 }  # fmt: skip
 
 

@@ -43,6 +43,7 @@ BASE = Result(
     scores={"auroc": {"value": 0.8, "low": 0.7, "high": 0.9}},
     fold_scores=[],
     guards=[],
+    curve=[],
     floor=False,
     licence="MIT",
     parameters_m=1.0,

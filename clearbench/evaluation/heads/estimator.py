@@ -48,7 +48,7 @@ class BagEstimator(BaseEstimator):
         if tune is not None:
             other = make_targets(self.target, np.asarray(tune[1], float), self.classes)
             return self.fit_lots(Lot(found, targets), Lot(as_set(tune[0]), other))
-        tuning = stratify(_strata(targets), min(TUNE_PARTS, len(found)), 0) == 0
+        tuning = stratify(strata_of(targets), min(TUNE_PARTS, len(found)), 0) == 0
         parts = [np.flatnonzero(side) for side in (~tuning, tuning)]
         return self.fit_lots(*(Lot(found.take(part), targets.take(part)) for part in parts))
 
@@ -97,7 +97,7 @@ def as_set(bags: Bags) -> BagSet:
     return bags if isinstance(bags, BagSet) else BagSet.of(bags)
 
 
-def _strata(targets: Targets) -> NDArray[np.bool_]:
+def strata_of(targets: Targets) -> NDArray[np.bool_]:
     """Return what a division of bags shares out equally [bags, columns]."""
     if targets.kind == "classes":
         return np.equal(targets.values, np.arange(targets.outputs))

@@ -1,0 +1,25 @@
+"""Label-efficiency curves, as a person sees them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from clearbench.board.curves import PLOT, curve_tables, plot_curves
+from clearbench.board.results import Result
+from clearbench.display.console import out, say
+
+
+def show_curves(results: Sequence[Result], folder: Path) -> None:
+    """Print each task's label-efficiency table, and draw it beside the results."""
+    for curves in curve_tables(results):
+        out.print(f"\n[bold]{curves.task}[/] · {curves.metric} by training patients (± draws)")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("encoder")
+        for size in curves.sizes:
+            table.add_column(str(size), justify="right")
+        for encoder, cells_of in curves.rows:
+            table.add_row(encoder, *cells_of)
+        out.print(table)
+        mine = [result for result in results if result.task == curves.task]
+        say(f"written: {plot_curves(mine, folder / curves.task / PLOT)}")
