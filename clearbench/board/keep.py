@@ -64,10 +64,10 @@ def make_result(
         units=len(units.ids),
         test_patients=len({p for fold in evaluation.prepared.folds for p in fold.test}),
         excluded=units.excluded,
-        not_scored=evaluation.prepared.skipped,
+        not_scored=evaluation.prepared.skipped + evaluation.attention_notes,
         scores={
             _named(name, task.card): _numbers(asdict(score))
-            for name, score in evaluation.scores.items()
+            for name, score in (evaluation.scores | evaluation.attention_scores).items()
         },
         fold_scores=[_fold_row(answer) for answer in evaluation.answers],
         guards=[asdict(finding) for finding in guards],

@@ -15,11 +15,17 @@ from clearbench.errors import BadCohort, UnknownName, suggestion
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REQUIRED = ("scan_id", "patient_id", "path")
-PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split", "key_slices")
+MARKS = "key_slices"  # slices that a reader marked; key_slices_<label>: for that label
+PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split", MARKS)
 TECHNICAL = ("thickness_mm", "kernel", "contrast", "manufacturer", "model", "kvp", "scanner")
 KNOWN = (*REQUIRED, *PLACES, *TECHNICAL)
 SHOWN = 5
 MANY_WORDS = 10  # from so many on, words that never repeat look like names
+
+
+def is_label(column: str) -> bool:
+    """Tell a label column: one that is neither id, place, technical, nor slices marked."""
+    return column not in KNOWN and not column.startswith(f"{MARKS}_")
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,8 @@ class Cohort:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Return the label columns: all that is neither id, place nor technical."""
-        return tuple(name for name in self.table.column_names if name not in KNOWN)
+        """Return the label columns."""
+        return tuple(name for name in self.table.column_names if is_label(name))
 
     @property
     def public(self) -> bool:
@@ -119,7 +125,7 @@ def _near_names(table: pa.Table) -> list[str]:
     near = [
         (name, suggestion(name, PLACES + TECHNICAL, cutoff=0.85))
         for name in table.column_names
-        if name not in KNOWN
+        if is_label(name)
     ]
     return [f"column {name} is taken as a label{hint}" for name, hint in near if hint]
 
@@ -201,7 +207,7 @@ def _absolute(path: Path, base: Path) -> Path:
 def _identifiers(table: pa.Table) -> list[str]:
     """Tell label columns of words that differ on every row: a name, perhaps, and no label."""
     notes = []
-    for name in (column for column in table.column_names if column not in KNOWN):
+    for name in filter(is_label, table.column_names):
         words = [value for value in table.column(name).to_pylist() if value is not None]
         differ = len(words) >= MANY_WORDS and len(set(words)) == len(words)
         if differ and not any(_is_number(word) for word in words):

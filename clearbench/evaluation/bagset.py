@@ -164,6 +164,29 @@ class BagSet:
             _tensor(moments.spread / scale, self.device),
         )
 
+    def parts(self, place: int, there: NDArray[np.bool_]) -> "BagSet":
+        """Return parts of one bag as bags of a set of their own, kept as this set keeps it.
+
+        there [parts, n] says which instances each part has. Raises BadTask for an empty part.
+        """
+        if not there.any(axis=1).all():
+            raise BadTask("a part of a bag without an instance")
+        row = int(self.rows[place])
+        start, stop = self.shared.first[row], self.shared.first[row + 1]
+        kept = self.shared.kept
+        whole = self._read(row).to(self.shared.dtype) if kept is None else kept[start:stop]
+        raw = _array(whole.float() * self.shared.scale + self.shared.centre)
+        index = torch.from_numpy(np.nonzero(there)[1]).to(self.device)
+        shared = replace(
+            self.shared,
+            kept=whole.index_select(0, index),
+            sources=(),
+            first=np.cumsum([0, *there.sum(axis=1)], dtype=np.int64),
+            sums=there @ raw,
+            squares=there @ raw**2,
+        )
+        return BagSet(shared, np.arange(len(there)))
+
     def joined(self, other: "BagSet") -> "BagSet":
         """Put two sets together; views of one set copy nothing."""
         if other.shared is self.shared:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from clearbench.encoders.device import choose_device, choose_precision
 from clearbench.errors import BadRequest, BadTask
+from clearbench.evaluation.attention_scores import Look, Looked, score_attention
 from clearbench.evaluation.bags import Bag, load_bags
 from clearbench.evaluation.bagset import BagSet
+from clearbench.evaluation.faithfulness import Faithfulness, measure_faithfulness
 from clearbench.evaluation.heads.estimator import BagEstimator, Judged, strata_of
 from clearbench.evaluation.heads.kinds import HeadRequest, check_head, make_head
 from clearbench.evaluation.heads.mil import NETS
@@ -71,6 +73,12 @@ class Material:
         chosen = np.random.default_rng(seed).permutation(rows) if self.shuffled else rows
         return self.targets.take(chosen)
 
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """Tell which of the outputs that are scored each unit truly has [units, outputs]."""
+        rare = np.isin(np.arange(self.targets.outputs), self.prepared.unscored)
+        return self.targets.positive & ~rare
+
 
 @dataclass(frozen=True)
 class FoldAnswer:
@@ -80,6 +88,7 @@ class FoldAnswer:
     seed: int
     units: tuple[int, ...]
     judged: Judged
+    faithfulness: Faithfulness
     settings: dict[str, float | int | str]
     head: BagEstimator | None = None
 
@@ -99,6 +108,8 @@ class Evaluation:
     bags: tuple[Bag, ...]
     seconds: float
     fold_scores: tuple[FoldScores, ...] = field(default=())
+    attention_scores: dict[str, Score] = field(default_factory=dict)
+    attention_notes: tuple[str, ...] = ()
 
     @property
     def units(self) -> Units:
@@ -200,6 +211,7 @@ def evaluate_head(
         on_fold(len(answers), len(jobs))
     ordered = tuple(answers[number] for number in range(len(jobs)))
     fold_scores = tuple(_fold_scores(answer, units) for answer in ordered)
+    attention = score_attention(_looked(material, ordered), card.split.seed)
     return Evaluation(
         prepared=material.prepared,
         record=material.record,
@@ -217,7 +229,17 @@ def evaluate_head(
         bags=material.bags,
         seconds=time.perf_counter() - start,
         fold_scores=fold_scores,
+        attention_scores=attention.scores,
+        attention_notes=attention.notes,
     )
+
+
+def _looked(material: Material, answers: Sequence[FoldAnswer]) -> Looked:
+    """Gather what heads said of instances; of classes none is the finding that readers mark."""
+    looks = [Look(each.units, each.judged.attention, each.faithfulness) for each in answers]
+    positive: NDArray[np.bool_] = np.any(material.positive, axis=1)
+    found = positive if material.targets.kind == "labels" else np.zeros_like(positive)
+    return Looked(material.units, material.bags, found, looks)
 
 
 def _seeds(card: TaskCard, seeds: int | None) -> int:
@@ -235,12 +257,14 @@ def _run_fold(fold: Fold, seed: int, of: Material, way: Way, preset: Preset) -> 
     head = make_head(request_of(of, way, preset, own))
     bags = of.instances_for(np.concatenate([train, tune]))
     head.fit_lots(*(Lot(bags.take(rows), of.learnt_from(rows, own)) for rows in (train, tune)))
-    judged = head.judge(bags.take(test))
+    tested = bags.take(test)
+    judged = head.judge(tested)
     return FoldAnswer(
         fold,
         seed,
         tuple(test.tolist()),
         judged,
+        measure_faithfulness(head, tested, judged, of.positive[test], own),
         head.settings,
         head if way.keep_heads else None,
     )

@@ -29,6 +29,14 @@ class Targets:
     kind: Kind
     outputs: int
 
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """Tell which outputs each unit truly has [units, outputs]; a risk is not had."""
+        if self.kind == "risk":
+            return np.zeros((len(self), self.outputs), bool)
+        had = np.arange(self.outputs) if self.kind == "classes" else 1
+        return np.equal(self.values, had)
+
     def take(self, places: NDArray[np.int64]) -> "Targets":
         """Return the targets of some units."""
         return Targets(self.values[places], self.kind, self.outputs)

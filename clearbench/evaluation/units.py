@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask
+from clearbench.evaluation.marks import Marks, read_marks
 from clearbench.evaluation.tasks import TaskCard
 
 YES_NO = MappingProxyType(
@@ -54,7 +55,8 @@ class Units:
     for survival; NaN where unknown
     cohorts: where each unit's scans are from
     sides: the unit's side of a fixed split (train, tune or test), or its group; empty without one
-    key_slices: which slices of each scan a reader marked; empty where the task takes all
+    key_slices: the slices of each scan that the task takes alone; empty where it takes all
+    marked: which slices of each scan a reader marked; empty where the cohort doesn't know
     excluded: units left out, and why
     """
 
@@ -64,7 +66,8 @@ class Units:
     targets: NDArray[np.float64]
     cohorts: tuple[str, ...]
     sides: tuple[str, ...]
-    key_slices: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    key_slices: tuple[tuple[Marks, ...], ...] = ()
+    marked: tuple[tuple[Marks, ...], ...] = ()
     excluded: tuple[str, ...] = ()
 
     def take(self, rows: Sequence[int], excluded: Sequence[str] = ()) -> "Units":
@@ -77,6 +80,7 @@ class Units:
             cohorts=tuple(self.cohorts[i] for i in rows),
             sides=tuple(self.sides[i] for i in rows),
             key_slices=tuple(self.key_slices[i] for i in rows) if self.key_slices else (),
+            marked=tuple(self.marked[i] for i in rows) if self.marked else (),
             excluded=(*self.excluded, *excluded),
         )
 
@@ -93,8 +97,13 @@ class Units:
             cohorts=self.cohorts + other.cohorts,
             sides=tuple(side for units, side in pairs for _ in units.ids),
             key_slices=self.key_slices + other.key_slices,
+            marked=self._marks() + other._marks() if self.marked or other.marked else (),
             excluded=self.excluded + other.excluded,
         )
+
+    def _marks(self) -> tuple[tuple[Marks, ...], ...]:
+        """Return the marked slices of each scan, none where they aren't known."""
+        return self.marked or tuple(((),) * len(scans) for scans in self.scans)
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ class _Scan:
     day: float
     side: str
     values: tuple[float, ...]
-    key_slices: tuple[int, ...] = ()
+    marked: Marks = ()
 
 
 def make_units(cohort: Cohort, task: TaskCard) -> Units:
@@ -127,6 +136,7 @@ def make_units(cohort: Cohort, task: TaskCard) -> Units:
     }
     if not chosen:
         raise BadTask(f'no scan of cohort {cohort.name} is selected by "{task.select}"')
+    marked = _marked(chosen)
     unselected = len(groups) - len(chosen)
     lost = f"{unselected} of {len(groups)} {task.unit} units have no scan with {task.select}"
     every = Units(
@@ -136,20 +146,18 @@ def make_units(cohort: Cohort, task: TaskCard) -> Units:
         targets=np.array([_target(unit, scans, task) for unit, scans in chosen.items()]),
         cohorts=(cohort.name,) * len(chosen),
         sides=tuple(_side(unit, scans, task) for unit, scans in chosen.items()),
-        key_slices=_keys(chosen, task),
+        key_slices=marked if task.slices == "key" else (),
+        marked=marked,
         excluded=(lost,) if unselected else (),
     )
     labelled = _with_keys(_labelled(every, cohort, task), task)
     return _on_a_side(labelled, task) if task.split.column else labelled
 
 
-def _keys(
-    chosen: dict[str, list[_Scan]], task: TaskCard
-) -> tuple[tuple[tuple[int, ...], ...], ...]:
-    """Return the marked slices of each unit's scans, if the task wants those alone."""
-    if task.slices == "all":
-        return ()
-    return tuple(tuple(scan.key_slices for scan in scans) for scans in chosen.values())
+def _marked(chosen: dict[str, list[_Scan]]) -> tuple[tuple[Marks, ...], ...]:
+    """Return the marked slices of each unit's scans, if any is marked."""
+    found = tuple(tuple(scan.marked for scan in scans) for scans in chosen.values())
+    return found if any(map(any, found)) else ()
 
 
 def _with_keys(units: Units, task: TaskCard) -> Units:
@@ -197,7 +205,7 @@ def _scans(cohort: Cohort, task: TaskCard) -> list[_Scan]:
     count = cohort.table.num_rows
     column = task.split.column or task.split.group
     sides = cohort.label(column) if column else [None] * count
-    keys = cohort.label("key_slices") if task.slices == "key" else [None] * count
+    marks = read_marks(cohort, task) or ((),) * count
     days = _days(cohort, task) if task.select != "all" else [0.0] * count
     units = _unit_ids(cohort, task)
     ids = zip(
@@ -206,7 +214,7 @@ def _scans(cohort: Cohort, task: TaskCard) -> list[_Scan]:
         cohort.column("patient_id"),
         days,
         sides,
-        keys,
+        marks,
         *labels,
         strict=True,
     )
@@ -218,20 +226,10 @@ def _scans(cohort: Cohort, task: TaskCard) -> list[_Scan]:
             day,
             _plain_side(side, task),
             tuple(values),
-            _slices(marked, cohort.name),
+            marked,
         )
         for scan, unit, patient, day, side, marked, *values in ids
     ]
-
-
-def _slices(text: str | None, cohort: str) -> tuple[int, ...]:
-    """Read the slice indices of a cell of key_slices, separated by spaces."""
-    try:
-        return tuple(int(part) for part in (text or "").split())
-    except ValueError as error:
-        raise BadTask(
-            f"column key_slices of cohort {cohort} holds {text!r}; whole numbers"
-        ) from error
 
 
 def _plain_side(side: str | None, task: TaskCard) -> str:

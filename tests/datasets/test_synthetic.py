@@ -60,6 +60,18 @@ def test_the_tables_have_the_promised_columns(table: Path) -> None:
     assert len({row["scan_id"] for row in rows}) == len(rows) == PATIENTS + 1
 
 
+def test_slices_with_lesions_are_marked(table: Path) -> None:
+    """Marks of the cohort are the slices of the lesion table, in all and by site."""
+    lesions = rows_of(table.with_name("lesions.csv"))
+    for row in rows_of(table):
+        own = [box for box in lesions if box["scan_id"] == row["scan_id"]]
+        assert set(row["key_slices"].split()) == {box["slice_index"] for box in own}
+        for site in SITES:
+            here = {box["slice_index"] for box in own if box["site"] == site}
+            assert set(row[f"key_slices_{site}"].split()) == here
+            assert bool(here) == (row[site] == "1")
+
+
 def test_half_is_dicom_and_half_nifti(table: Path) -> None:
     """The two formats alternate."""
     is_nifti = [row["path"].endswith(".nii.gz") for row in rows_of(table)]

@@ -100,3 +100,26 @@ def test_bags_that_make_no_set_are_refused() -> None:
         BagSet.of([good, np.ones((2, 4), np.float32)])
     with pytest.raises(BadTask, match="bag 2 of 2 holds a value that is no number"):
         BagSet.of([good, np.full((2, 3), np.nan, np.float32)])
+
+
+@pytest.mark.parametrize("keep_bytes", [10**9, 0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_parts_of_a_bag_are_bags_kept_alike(keep_bytes: int, dtype: torch.dtype) -> None:
+    raw = some_bags([3, 6, 4])
+    bags = BagSet.of(raw, keep_bytes=keep_bytes, dtype=dtype).take([2, 1])
+    there = np.array([[1, 0, 0, 1, 0, 1], [1, 1, 1, 1, 1, 1], [0, 0, 1, 0, 0, 0]], bool)
+    parts = bags.parts(1, there)
+    assert parts.lengths.tolist() == [3, 6, 1]
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-3
+    for place, chosen in enumerate(there):
+        np.testing.assert_allclose(as_they_came(parts, place), raw[1][chosen], rtol=tolerance * 10)
+        np.testing.assert_allclose(parts.means[place], raw[1][chosen].mean(axis=0), rtol=tolerance)
+    whole = parts.batch([1]).features[0]
+    assert torch.equal(whole, bags.batch([1]).features[0])
+    spread = raw[1][there[0]].std(axis=0)
+    np.testing.assert_allclose(parts.take([0]).moments().spread, spread, rtol=0.05)
+
+
+def test_a_part_without_instances_is_refused() -> None:
+    with pytest.raises(BadTask, match="a part of a bag without an instance"):
+        BagSet.of(some_bags([2])).parts(0, np.array([[True, False], [False, False]]))

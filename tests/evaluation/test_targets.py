@@ -88,3 +88,14 @@ def test_scores_are_probabilities_except_of_a_risk() -> None:
     assert probabilities(logits, "classes").sum() == pytest.approx(1)
     assert probabilities(logits, "labels")[0, 0] == pytest.approx(0.5)
     assert probabilities(logits, "risk")[0].tolist() == [0.0, 2.0]
+
+
+def test_what_a_unit_truly_has() -> None:
+    values = np.array([[0.0, 1.0], [np.nan, 1.0]])
+    assert make_targets("multilabel", values).positive.tolist() == [[False, True], [False, True]]
+    column = np.array([[2.0], [0.0], [np.nan]])
+    cuts = make_targets("ordinal", column, 3).positive
+    assert cuts.tolist() == [[True, True], [False, False], [False, False]]
+    classes = make_targets("multiclass", column[:2], 3).positive
+    assert classes.tolist() == [[False, False, True], [True, False, False]]
+    assert not make_targets("survival", np.array([[3.0, 1.0]])).positive.any()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clearbench.cohort.table import MARKS
 from clearbench.datasets.synthetic.findings import SITES, Patient, draw_patients
 from clearbench.datasets.synthetic.lesions import LesionBox
 from clearbench.datasets.synthetic.scan import DrawnScan, Seeds, draw_scan
@@ -25,11 +26,12 @@ COHORT_COLUMNS = (
     *("thickness_mm", "kernel", "contrast", "manufacturer"),
     *SITES,
     *("lung_disease", "stage"),
+    *(MARKS, *(f"{MARKS}_{site}" for site in SITES)),
 )
 LESION_COLUMNS = ("scan_id", "slice_index", "x1", "y1", "x2", "y2", "site", "diameter_mm")
 
 _STAMP_FILE = "synthetic.json"
-_DRAWING_VERSION = 2  # raised when the same seed would give other files
+_DRAWING_VERSION = 3  # raised when the same seed would give other files
 _SECOND_SCAN_EVERY = 15
 _WORKERS = 4
 
@@ -113,7 +115,8 @@ def _write_draft(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     boxes = _write_scans(draft, plan, on_event)
-    _write_table(draft / COHORT_FILE, COHORT_COLUMNS, map(_cohort_row, plan))
+    rows = (_cohort_row(scan) | _marked(boxes[scan.scan_id]) for scan in plan)
+    _write_table(draft / COHORT_FILE, COHORT_COLUMNS, rows)
     lesions = (_lesion_row(scan.scan_id, box) for scan in plan for box in boxes[scan.scan_id])
     _write_table(draft / LESIONS_FILE, LESION_COLUMNS, lesions)
     (draft / _STAMP_FILE).write_text(json.dumps(stamp) + "\n", encoding="utf-8")
@@ -191,6 +194,14 @@ def _cohort_row(scan: PlannedScan) -> dict[str, object]:
         "lung_disease": int(patient.disease_extent > 0),
         "stage": patient.stage,
     }
+
+
+def _marked(boxes: Sequence[LesionBox]) -> dict[str, object]:
+    """Say which slices have a lesion, and which have one of each site."""
+    slices = {site: {box.slice_index for box in boxes if box.site == site} for site in SITES}
+    cells = {f"{MARKS}_{site}": indices for site, indices in slices.items()}
+    every = {MARKS: set().union(*slices.values()), **cells}
+    return {name: " ".join(map(str, sorted(indices))) for name, indices in every.items()}
 
 
 def _lesion_row(scan_id: str, box: LesionBox) -> dict[str, object]:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from clearbench.cohort.table import KNOWN
+from clearbench.cohort.table import is_label
 from clearbench.errors import BadStore
 from clearbench.store.catalogue.schema import CREATE, SCHEMAS
 from clearbench.store.features import FileFacts, read_facts, read_rows
@@ -246,7 +246,7 @@ def _replace_cohorts(connection: Any, store: StoreFolder) -> None:
             labels += [
                 {**who, "label": k, "value": v}
                 for k, v in row.items()
-                if k not in KNOWN and v is not None
+                if is_label(k) and v is not None
             ]
             splits += [{**who, "split": row["split"]}] if row.get("split") else []
     for table, rows in (("cohort_scans", scans), ("labels", labels), ("splits", splits)):
