@@ -62,7 +62,8 @@ class TaskCard(Card):
     """One question asked of a cohort.
 
     `classes` of an ordinal label stand in their order. `slices = "key"`: bags hold only the slices
-    in the cohort's column key_slices, which a reader marked: an oracle. `blank = "negative"`: a
+    in the cohort's column key_slices (or key_slices_<label>, where it tells labels apart), which a
+    reader marked: an oracle. `blank = "negative"`: a
     blank label of a scan counts as 0, since the data set marks only what it found (a scan without
     any label stays unknown). `head` is declared before scores are seen: encoders are ranked by it.
     """

@@ -129,3 +129,12 @@ def test_a_column_that_may_name_people_is_told(tmp_path: Path) -> None:
     assert "column surname differs on every row" in told
     assert "grade" not in told
     assert "age" not in told
+
+
+def test_slices_that_a_reader_marked_are_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    rows = "".join(f"s{i},p{i},a,1,{i} {i + 1},{i} 7\n" for i in range(12))
+    head = "scan_id,patient_id,path,bleed,key_slices,key_slices_x\n"
+    read = cohort(tmp_path, head + rows)
+    assert read.labels == ("bleed",)
+    assert read.problems == ()  # neither a name of people, nor a known column misspelt

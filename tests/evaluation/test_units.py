@@ -183,3 +183,25 @@ def test_key_slices_are_whole_numbers(make_cohort: Make, make_task: Make) -> Non
         make_units(make_cohort(x=["1"], key_slices=["3-5"]), task)
     with pytest.raises(BadTask, match="no unit has a marked slice"):
         make_units(make_cohort(x=["1"], key_slices=[None]), task)
+
+
+def test_marks_are_known_also_where_the_task_takes_every_slice(
+    make_cohort: Make, make_task: Make
+) -> None:
+    cohort = make_cohort(
+        patient_id=["b", "a", "a"], x=["1", "1", "0"], key_slices=["5", "2 1", None]
+    )
+    units = make_units(cohort, make_task().card)
+    assert units.key_slices == ()
+    assert units.marked == (((1, 2), ()), ((5,),))
+    assert units.take([1]).marked == (((5,),),)
+    plain = make_cohort(x=["1", "0"], key_slices=[None, None])
+    assert make_units(plain, make_task().card).marked == ()
+
+
+def test_of_two_cohorts_one_may_know_no_marks(make_cohort: Make, make_task: Make) -> None:
+    known = make_units(make_cohort(x=["1"], key_slices=["4"]), make_task().card)
+    other = make_units(make_cohort(x=["1", "0"]), make_task().card)
+    assert known.beside(other).marked == (((4,),), ((),), ((),))
+    assert other.beside(known).marked == (((),), ((),), ((4,),))
+    assert other.beside(other).marked == ()

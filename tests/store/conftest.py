@@ -105,7 +105,7 @@ def add_set(store: StoreFolder, make_scan: MakeScan) -> Callable[..., EncoderRec
 
 @pytest.fixture
 def cohort(tmp_path: Path) -> Cohort:
-    """Two scans, the label x of one, a split."""
+    """Two scans, the label x of one and the slices that show it, a split."""
     table = pa.table(
         {
             "scan_id": ["s1", "s2"],
@@ -115,6 +115,7 @@ def cohort(tmp_path: Path) -> Cohort:
             "site": ["north", "south"],
             "split": ["train", "test"],
             "x": pa.array(["1", None], pa.string()),
+            "key_slices_x": pa.array(["1 2", None], pa.string()),
         }
     )
     return check_cohort(table, "c", tmp_path / "c.csv")

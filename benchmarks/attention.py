@@ -1,0 +1,112 @@
+"""Is attention right? Where it falls against a reader's marks, and whether scores follow it.
+
+    python benchmarks/attention.py [--ct-ich FOLDER] [--model NAME …] [--head NAME …]
+                                   [--work FOLDER] [-o REPORT.md]
+
+Heads learn haemorrhage from patients' labels of CT-ICH; a neuroradiologist's labels of each slice
+are kept for the end. A second run goes on from what `--work` holds.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+from clearbench import pipeline
+from clearbench.board.results import Result, read_results
+from clearbench.cohort.files import write_table
+from clearbench.datasets.published import build_published
+from clearbench.evaluation.heads.mil import NETS
+
+CT_ICH = Path(__file__).parents[1].parent / "shared" / "data" / "ct-ich"
+TASK = "ct-ich-hemorrhage"
+MODELS = ("efficientnet-lite0",)
+VIEWS = ("brain", "bone")
+LOCATED = ("localisation_ap", "localisation_ap_uniform", "localisation_ap_central")
+FAITHFUL = ("faithfulness_deletion", "faithfulness_insertion")
+MEANING = """
+Average precision: how far up the marked slices of a positive patient stand when slices are ranked
+by attention (sum over views), by nothing (expected of a random order), or by nearness to the middle
+of the scan. Deletion and insertion: how much faster the score falls, or rises, when the most
+important tenths of the bag leave, or come, first than in random order; areas between 0 and 1, 0 is
+chance. 95 % intervals over patients. Attention that does not stand above the middle of the scan
+shows no haemorrhage, however good the AUROC."""
+
+
+def score(options: argparse.Namespace, work: Path) -> list[Result]:
+    """Embed, train what is not there yet, and return the results."""
+    table, store = work / "ct-ich.csv", work / "store"
+    write_table(build_published("ct-ich", options.ct_ich, table).table, table)
+    report = pipeline.embed(
+        table, options.model, views=VIEWS, store=store, device="cpu", precision="float32"
+    )
+    if report.failed:
+        raise SystemExit(f"failed: {report.failed}")
+    for model in options.model:
+        for head in options.head:
+            if not list((store / "results" / TASK).glob(f"{model}-*--{head}--*.json")):
+                pipeline.evaluate([TASK], [model], heads=[head], store=store)
+                print(f"{model}, {head}: evaluated")
+    found = {(r.encoder, r.head): r for r in read_results([store / "results"])}
+    return [found[model, head] for model in options.model for head in options.head]
+
+
+def number(result: Result, metric: str, sign: str = "") -> str:
+    """Write one score with its interval."""
+    found = result.score(metric)
+    if found["value"] is None:
+        return "–"
+    return f"{found['value']:{sign}.3f} ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"
+
+
+def report(results: list[Result]) -> str:
+    """Write the two tables."""
+    first = results[0]
+    lines = [
+        "# Is attention right?",
+        "",
+        "`python benchmarks/attention.py`",
+        "",
+        f"CT-ICH, {first.patients} head CTs, {first.folds} × {first.repeats} folds, preset "
+        f"`{first.preset}`, heads in {first.head_precision}. {os.cpu_count()} cores, torch "
+        f"{torch.__version__}.",
+        MEANING,
+        "",
+        "| encoder | head | AUROC | average precision of attention | of a random order | "
+        "of the middle first |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {r.encoder} | {r.head} | {number(r, 'auroc')} | "
+        + " | ".join(number(r, name) for name in LOCATED)
+        + " |"
+        for r in results
+    ]
+    lines += ["", "| encoder | head | deletion | insertion |", "|---|---|--:|--:|"]
+    lines += [
+        f"| {r.encoder} | {r.head} | " + " | ".join(number(r, n, "+") for n in FAITHFUL) + " |"
+        for r in results
+    ]
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ct-ich", type=Path, default=CT_ICH)
+    parser.add_argument("--model", nargs="+", default=list(MODELS))
+    parser.add_argument("--head", nargs="+", default=list(NETS), choices=list(NETS))
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        text = report(score(options, options.work or Path(folder)))
+    print(text)
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
