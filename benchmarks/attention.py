@@ -3,7 +3,7 @@
     python benchmarks/attention.py [--ct-ich FOLDER] [--model NAME …] [--head NAME …]
                                    [--work FOLDER] [-o REPORT.md]
 
-Heads learn haemorrhage from patients' labels of CT-ICH; a neuroradiologist's labels of each slice
+Heads learn haemorrhage from patients' labels of CT-ICH; the radiologists' labels of each slice
 are kept for the end. A second run goes on from what `--work` holds.
 """
 
@@ -47,7 +47,7 @@ def score(options: argparse.Namespace, work: Path) -> list[Result]:
     for model in options.model:
         for head in options.head:
             if not list((store / "results" / TASK).glob(f"{model}-*--{head}--*.json")):
-                pipeline.evaluate([TASK], [model], heads=[head], store=store)
+                pipeline.evaluate([TASK], [model], heads=[head], store=store, floors=False)
                 print(f"{model}, {head}: evaluated")
     found = {(r.encoder, r.head): r for r in read_results([store / "results"])}
     return [found[model, head] for model in options.model for head in options.head]
@@ -64,10 +64,12 @@ def number(result: Result, metric: str, sign: str = "") -> str:
 def report(results: list[Result]) -> str:
     """Write the two tables."""
     first = results[0]
+    heads = " ".join(dict.fromkeys(r.head for r in results))
+    models = " ".join(dict.fromkeys(r.encoder for r in results))
     lines = [
         "# Is attention right?",
         "",
-        "`python benchmarks/attention.py`",
+        f"`python benchmarks/attention.py --model {models} --head {heads}`",
         "",
         f"CT-ICH, {first.patients} head CTs, {first.folds} × {first.repeats} folds, preset "
         f"`{first.preset}`, heads in {first.head_precision}. {os.cpu_count()} cores, torch "

@@ -32,7 +32,8 @@ class Look(NamedTuple):
 class Looked:
     """The units, which of them a reader's marks are asked for, and what heads said of them.
 
-    positive [units]: has the finding; all False where the target has no such thing
+    bags: where instances come from, none for a floor; positive [units]: has the finding, all False
+    where the target has no such thing
     """
 
     units: Units
@@ -52,10 +53,11 @@ class AttentionScores:
 def score_attention(looked: Looked, seed: int) -> AttentionScores:
     """Score the attention of every head; empty for heads without any, or survival.
 
-    Marked slices are asked for where the cohort knows them.
+    Marked slices are asked for where the cohort knows them, and instances have an origin.
     """
     scores = _faithfulness(looked, seed)
-    if not looked.units.marked or not any(look.attention for look in looked.looks):
+    silent = not any(look.attention for look in looked.looks)
+    if silent or not looked.units.marked or not looked.bags:
         return AttentionScores(scores)
     found = localisation(_slices(looked), seed=seed)
     if found.units:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clearbench.board.keep import make_result, write_result
+from clearbench.evaluation.floors import make_floors
 from clearbench.evaluation.heads.kinds import HEADS
 from clearbench.evaluation.heads.mil import NETS
 from clearbench.evaluation.prepared import prepare_task
@@ -99,6 +100,19 @@ def test_every_head_with_importances_is_scored_and_no_other(
 ) -> None:
     found = evaluate(head, key_slices=TRUE_MARKS)
     assert set(found.attention_scores) == (FAITHFULNESS | LOCALISATION if head in NETS else set())
+
+
+def test_a_floor_whose_instances_have_no_origin_is_not_localised(
+    store: StoreFolder, make_cohort: Make, make_task: Make
+) -> None:
+    cohort = make_cohort(x=[str(i % 2) for i in range(N)], key_slices=TRUE_MARKS)
+    prepared = prepare_task(make_task(split={"folds": 2, "repeats": 1}), cohort)
+    material = load_material(prepared, RECORD, store, precision="float32")
+    floor = make_floors(material, {"c": cohort}, {})[0].material
+    assert floor.shuffled
+    found = evaluate_head(floor, Way("abmil", "clear"))
+    assert set(found.attention_scores) == FAITHFULNESS
+    assert found.attention_scores["faithfulness_deletion"].value < 0.1
 
 
 def test_units_without_a_marked_slice_are_told(evaluate: Callable[..., Evaluation]) -> None:
