@@ -100,3 +100,17 @@ def test_bags_that_make_no_set_are_refused() -> None:
         BagSet.of([good, np.ones((2, 4), np.float32)])
     with pytest.raises(BadTask, match="bag 2 of 2 holds a value that is no number"):
         BagSet.of([good, np.full((2, 3), np.nan, np.float32)])
+
+
+def test_bags_alone_are_kept_as_they_were_among_others() -> None:
+    """A head that was trained on a set meets the same numbers when some of it comes back alone."""
+    chance = np.random.default_rng(3)
+    bags = [chance.normal(5, 2, (n, 4)).astype(np.float32) for n in (3, 5, 2)]
+    for dtype in (torch.float32, torch.bfloat16):
+        whole = BagSet.of(bags, dtype=dtype)
+        alone = BagSet.of(bags[1:2], dtype=dtype, common=whole.common)
+        there, again = whole.take([1]).batch([0]), alone.batch([0])
+        assert torch.equal(there.features, again.features)
+        assert not torch.equal(
+            there.features, BagSet.of(bags[1:2], dtype=dtype).batch([0]).features
+        )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from clearbench.errors import BadTask, UnknownName
-from clearbench.evaluation.units import make_units
+from clearbench.evaluation.units import make_units, unlabelled_units
 
 Make = Callable[..., Any]
 
@@ -183,3 +183,12 @@ def test_key_slices_are_whole_numbers(make_cohort: Make, make_task: Make) -> Non
         make_units(make_cohort(x=["1"], key_slices=["3-5"]), task)
     with pytest.raises(BadTask, match="no unit has a marked slice"):
         make_units(make_cohort(x=["1"], key_slices=[None]), task)
+
+
+def test_units_to_be_judged_need_no_label_and_no_side(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(patient_id=["p1", "p0", "p1"], day=[3, 0, 1])
+    task = make_task(select="last", split={"column": "side"})
+    units = unlabelled_units(cohort, task.card)
+    assert (units.ids, units.scans) == (("p0", "p1"), (("s1",), ("s0",)))
+    assert np.isnan(units.targets).all()
+    assert units.targets.shape == (2, 1)
