@@ -13,9 +13,12 @@ _PUBLIC = MappingProxyType(
         "Encoder": "clearbench.encoders.encoder",
         "FeatureStore": "clearbench.store.feature_store",
         "Result": "clearbench.board.results",
+        "apply": "clearbench.pipeline",
         "embed": "clearbench.pipeline",
         "evaluate": "clearbench.pipeline",
         "leaderboard": "clearbench.board.tables",
+        "pack": "clearbench.pipeline",
+        "reproduce": "clearbench.pipeline",
         "load_encoder": "clearbench.encoders.encoder",
         "register_encoder": "clearbench.encoders.registry",
     }

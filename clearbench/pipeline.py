@@ -19,8 +19,11 @@ from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.engines.local import EmbedJob, default_batch_size, encoder_record, run
 from clearbench.engines.plan import gather, keep, read_tasks
 from clearbench.errors import BadRequest, BadTask
+from clearbench.evaluation.applying import Applied, apply_bundle, find_features
+from clearbench.evaluation.bundles import read_bundle, write_bundle
 from clearbench.evaluation.efficiency import learning_curve, read_sizes
 from clearbench.evaluation.floors import make_floors, read_sketches
+from clearbench.evaluation.frozen import FrozenSplit, freeze_split, read_split, write_split
 from clearbench.evaluation.guards.report import (
     Finding,
     Sketches,
@@ -30,9 +33,15 @@ from clearbench.evaluation.guards.report import (
     guard_sides,
 )
 from clearbench.evaluation.heads.kinds import HEADS
-from clearbench.evaluation.prepared import Prepared, prepare_task
+from clearbench.evaluation.prepared import prepare_from_store
 from clearbench.evaluation.protocol import Material, Way, evaluate_head, load_material
-from clearbench.evaluation.tasks import Task, find_task
+from clearbench.evaluation.tasks import Task, find_task, split_path, task_file
+from clearbench.evaluation.units import unlabelled_units
+from clearbench.packs.facts import PackFacts
+from clearbench.packs.plan import PackRequest
+from clearbench.packs.read import opened_pack
+from clearbench.packs.reproduce import Reproduction, repeat_result
+from clearbench.packs.write import write_pack
 from clearbench.scans.inventory import default_workers
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import load_cohort
@@ -190,6 +199,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     floors: bool = True,
     fractions: str = "",
     task_folders: Iterable[Path] = (),
+    save_heads: Path | str | None = None,
     on_step: Callable[[EvaluationStep], None] = _unheard,
 ) -> list[Result]:
     """Train heads on every task × encoder × head and write one result each, beside the floors.
@@ -198,7 +208,9 @@ def evaluate(  # noqa: PLR0913  options of a command
     `models` are names, or name@fp8 where a store holds several sets of features; none means every
     set that the task's cohort has. Heads train in bfloat16 where the processor multiplies it,
     unless `precision` is float32. `fractions` ("16,32,all") adds the declared head's scores with so
-    many training patients. Raises UnknownName, BadRequest, BadTask, BadStore.
+    many training patients. With `save_heads` the heads of each encoder's result are written to
+    <save_heads>/<task>/<the result's stem>/, for `apply`. Raises UnknownName, BadRequest, BadTask,
+    BadStore.
     """
     if not tasks:
         raise BadRequest("name a task: --task NAME (`clearbench tasks list` shows them)")
@@ -207,9 +219,10 @@ def evaluate(  # noqa: PLR0913  options of a command
     sizes = read_sizes(fractions) if fractions else ()
     found: list[Result] = []
     for task in [find_task(name, task_folders) for name in tasks]:
-        for prepared in _prepared(task, folder):
+        for prepared in prepare_from_store(task, folder):
             records = _records(folder, models, task.card.cohort)
-            jury = _Jury(task, folder, target, preset, seeds, sizes, on_step)
+            kept = None if save_heads is None else Path(save_heads)
+            jury = _Jury(task, folder, target, preset, seeds, sizes, on_step, kept)
             sketches = read_sketches(prepared.units, records[0], folder)
             shared = [guard_sides(prepared.folds), guard_copies(prepared.units, sketches)]
             for record in records:
@@ -238,10 +251,15 @@ class _Jury:
     seeds: int | None
     sizes: tuple[int, ...]
     on_step: Callable[[EvaluationStep], None]
+    heads: Path | None = None
 
     def judge(self, material: Material, head: str, guards: Sequence[Finding] = ()) -> Result:
-        """Train one kind of head, and write its result; the declared one's curve with it."""
-        record, way = material.record, Way(head, self.preset, self.seeds)
+        """Train one kind of head, and write its result; the declared one's curve with it.
+
+        An encoder's trained heads are written too, if they have a place; a floor's never.
+        """
+        kept = self.heads if material.bags else None
+        record, way = material.record, Way(head, self.preset, self.seeds, kept is not None)
         step = partial(_tell, self.on_step, self.task.name, record.name)
         evaluation = evaluate_head(material, way, partial(step, head))
         declared = head == self.task.card.head and not material.shuffled
@@ -252,6 +270,8 @@ class _Jury:
         )
         result = make_result(evaluation, measured_rate(record, self.store), guards, curve)
         path = write_result(result, evaluation, self.target)
+        if kept is not None:
+            write_bundle(evaluation, material, kept / result.task / result.stem)
         return replace(result, path=str(path))
 
 
@@ -264,13 +284,6 @@ def _floors(
         jury.judge(floor.material, floor.head) for floor in make_floors(material, cohorts, sketches)
     ]
     return results, guard_shortcuts({r.encoder: r.score()["low"] for r in results}, jury.task.card)
-
-
-def _prepared(task: Task, store: StoreFolder) -> list[Prepared]:
-    """Return a task's units and folds; one a test cohort, where others are tested."""
-    own = load_cohort(store, task.card.cohort)
-    others = [load_cohort(store, name) for name in task.card.split.test]
-    return [prepare_task(task, own, other) for other in others] or [prepare_task(task, own)]
 
 
 def _heads(task: Task, heads: Sequence[str]) -> list[str]:
@@ -302,3 +315,88 @@ def _tell(
 ) -> None:
     """Pass on how far a head is."""
     on_step(EvaluationStep(task, encoder, head, done, total))
+
+
+def apply(
+    bundle: Path | str,
+    scans: Path | str,
+    *,
+    store: Path | str | None = None,
+    name: str = "",
+    keep_ids: bool = False,
+) -> Applied:
+    """Score scans that were embedded before by a bundle's heads; labels are not needed.
+
+    `bundle` is a folder that `evaluate` wrote under `save_heads`; `scans` is a cohort of the store,
+    or the table or folder that was embedded into it. Raises BadRequest if the bundle is damaged or
+    the store lacks its features, BadTask if none of the units has them.
+    """
+    read, folder = read_bundle(Path(bundle)), open_store(store or default_store())
+    find_features(read.facts, folder)  # before a folder of scans is looked through
+    cohort = gather(scans, folder, name=name, keep_ids=keep_ids).cohort
+    return apply_bundle(read, unlabelled_units(cohort, read.facts.task_card), folder)
+
+
+def freeze(
+    name: str,
+    *,
+    store: Path | str | None = None,
+    task_folders: Iterable[Path] = (),
+    replace: bool = False,
+) -> FrozenSplit:
+    """Write a task's folds to <task>.split.json beside its card, for every later evaluation.
+
+    Folds that were frozen before stay, unless `replace`. Raises UnknownName, BadTask, and
+    BadRequest if other folds are frozen there.
+    """
+    task = find_task(name, task_folders)
+    drawn = task.model_copy(update={"split_file": None})
+    found = prepare_from_store(drawn, open_store(store or default_store()))
+    split = freeze_split(task, {one.test_cohort: one.folds for one in found})
+    there = task.split_file
+    if there is not None and not replace and read_split(there, task).folds != split.folds:
+        raise BadRequest(f"{there}: other folds are frozen there; --replace freezes these instead")
+    write_split(split, split_path(name, task_folders))
+    return split
+
+
+def pack(
+    name: str,
+    target: Path | str,
+    models: Sequence[str] = (),
+    *,
+    store: Path | str | None = None,
+    results: Path | str | None = None,
+    task_folders: Iterable[Path] = (),
+) -> PackFacts:
+    """Write a task's features, labels, folds and results to one .zip, without pixels.
+
+    Ids of a private cohort are numbered anew; what is packed is pseudonymised patient data still.
+    `models` as for `evaluate`. Raises UnknownName, BadTask, BadStore, StorageFull.
+    """
+    task, folder = find_task(name, task_folders), open_store(store or default_store())
+    request = PackRequest(
+        card_file=task_file(name, task_folders),
+        prepared=tuple(prepare_from_store(task, folder)),
+        records=tuple(_records(folder, models, task.card.cohort)),
+        store=folder,
+        results=folder.results if results is None else Path(results),
+    )
+    return write_pack(request, Path(target))
+
+
+def reproduce(
+    pack: Path | str,
+    result: Path | str,
+    *,
+    device: str = "cpu",
+    on_step: Callable[[EvaluationStep], None] = _unheard,
+) -> Reproduction:
+    """Repeat a result from a pack, without a store, and say how far off it is.
+
+    `result` is a file, or the name of one in the pack. Raises BadRequest for a damaged pack, or a
+    result of another task or other features than it holds.
+    """
+    with opened_pack(Path(pack)) as opened:
+        step = partial(_tell, on_step, opened.task.name, "pack", Path(result).stem)
+        return repeat_result(opened, Path(result), device=device, on_fold=step)

@@ -3,12 +3,10 @@
 import json
 import math
 import os
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from clearbench.evaluation.guards.report import Finding
 from clearbench.evaluation.protocol import Evaluation, FoldAnswer, split_of
 from clearbench.evaluation.targets import Floats
 from clearbench.evaluation.tasks import TaskCard
+from clearbench.evaluation.versions import installed_versions
 from clearbench.store.folder import write_whole
 
 FLOORS = ("random", "floor")  # a card whose source begins so is a floor
@@ -77,16 +76,10 @@ def make_result(
         parameters_m=card.get("facts", {}).get("parameters_m"),
         slices_per_s=slices_per_s,
         seconds=round(evaluation.seconds, 2),
-        versions=_versions(),
+        versions=installed_versions(),
         cores=os.cpu_count() or 1,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
-
-
-def _versions() -> dict[str, str]:
-    """Return the versions that may move a score."""
-    names = ("clearbench", "torch", "scikit-learn", "numpy")
-    return {name: version(name) for name in names} | {"python": platform.python_version()}
 
 
 def _named(metric: str, card: TaskCard) -> str:

@@ -78,13 +78,13 @@ def read_results(folders: Iterable[Path]) -> list[Result]:
     for folder in folders:
         for path in sorted(folder.rglob("*.json")) if folder.is_dir() else ():
             if not path.name.startswith("."):
-                result = _read(path)
+                result = read_result(path)
                 found.setdefault((result.task, result.stem), result)
     return list(found.values())
 
 
-def _read(path: Path) -> Result:
-    """Read one result."""
+def read_result(path: Path) -> Result:
+    """Read one result; raises BadRequest naming a file that is none."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         lists = {

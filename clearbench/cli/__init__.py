@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli import boards, cohorts, embedding, encoders, pretraining, queries, tasks
+from clearbench.cli import (
+    boards,
+    cohorts,
+    embedding,
+    encoders,
+    pretraining,
+    queries,
+    sharing,
+    tasks,
+)
 from clearbench.errors import ClearbenchError
 
 STOPPED = 130
@@ -41,7 +50,7 @@ def clearbench(
     del version
 
 
-for part in (boards, cohorts, embedding, encoders, pretraining, queries, tasks):
+for part in (boards, cohorts, embedding, encoders, pretraining, queries, sharing, tasks):
     part.add_to(app)
 
 

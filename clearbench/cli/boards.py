@@ -10,7 +10,7 @@ from clearbench.cli.options import Output, Store, TaskFolders, store_path, words
 FORMATS = ("table", "md", "csv", "json")
 
 Task = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--task", "-t", help="A task's name or card; may be repeated.", show_default=False
     ),
@@ -65,6 +65,29 @@ NoFloors = Annotated[
         "--no-floors", help="Leave out what needs no encoder: tags, histogram, shuffled labels."
     ),
 ]
+SaveHeads = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-heads",
+        help="A folder for the trained heads, one bundle per result; see apply.",
+        show_default=False,
+    ),
+]
+Pack = Annotated[
+    Path | None,
+    typer.Option(
+        "--pack", help="Repeat a result from this pack, without a store.", show_default=False
+    ),
+]
+Reproduce = Annotated[
+    Path | None,
+    typer.Option(
+        "--reproduce",
+        metavar="RESULT",
+        help="Which result of the pack: a file, or its name in the pack.",
+        show_default=False,
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="Where heads are trained.")]
 Precision = Annotated[
     str,
@@ -95,7 +118,7 @@ def demo(
 
 
 def evaluate(
-    task: Task,
+    task: Task = None,
     model: Model = None,
     all_models: AllModels = False,
     head: Head = None,
@@ -103,6 +126,9 @@ def evaluate(
     seeds: Seeds = None,
     store: Store = None,
     results: Results = None,
+    save_heads: SaveHeads = None,
+    pack: Pack = None,
+    reproduce: Reproduce = None,
     device: Device = "cpu",
     precision: Precision = "auto",
     fractions: Fractions = "",
@@ -117,6 +143,8 @@ def evaluate(
 
     if all_models and model:
         raise BadRequest("--all-models and --model exclude each other")
+    if pack is not None or reproduce is not None:
+        raise typer.Exit(_repeat(pack, reproduce, device))
     with EvaluationProgress() as progress:
         found = pipeline.evaluate(
             words(task),
@@ -131,6 +159,7 @@ def evaluate(
             floors=not no_floors,
             fractions=fractions,
             task_folders=tasks or (),
+            save_heads=save_heads,
             on_step=lambda step: progress(
                 f"{step.task} · {step.encoder} · {step.head}", step.done, step.total
             ),
@@ -140,6 +169,26 @@ def evaluate(
         from clearbench.display.curves import show_curves
 
         show_curves(found, results or store_path(store) / "results")
+
+
+def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
+    """Repeat a result from a pack; returns 0 if the scores are the same, else 1."""
+    from clearbench import pipeline
+    from clearbench.display.boards import EvaluationProgress
+    from clearbench.display.sharing import show_reproduction
+    from clearbench.errors import BadRequest
+
+    if pack is None or result is None:
+        raise BadRequest("--pack FILE.zip and --reproduce RESULT.json belong together")
+    with EvaluationProgress() as progress:
+        found = pipeline.reproduce(
+            pack,
+            result,
+            device=device,
+            on_step=lambda step: progress(f"{step.task} · {step.head}", step.done, step.total),
+        )
+    show_reproduction(found)
+    return 0 if found.repeated else 1
 
 
 def leaderboard(

@@ -38,11 +38,11 @@ def query(
 
     opened = FeatureStore(store_path(store))
     table = opened.table(sql, timeout_s=timeout)
-    show_answer(table, _format(fmt, output), output)
+    show_answer(table, format_of(fmt, output), output)
     show_damaged(damaged_files(opened.folder))
 
 
-def _format(fmt: str, output: Path | None) -> str:
+def format_of(fmt: str, output: Path | None) -> str:
     """Take the format from the file's suffix if none is named."""
     suffix = output.suffix.lower().lstrip(".") if output else ""
     return suffix if fmt == "table" and suffix in ("csv", "json", "parquet") else fmt

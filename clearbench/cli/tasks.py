@@ -105,6 +105,29 @@ def new(
 
 
 @tasks_app.command()
+def freeze(
+    name: Annotated[
+        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
+    ],
+    store: Store = None,
+    tasks: TaskFolders = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Freeze anew where other folds are frozen.")
+    ] = False,
+) -> None:
+    """Write a task's folds to a file beside its card, which every later evaluation takes."""
+    from clearbench import pipeline
+    from clearbench.display.console import say
+    from clearbench.evaluation.tasks import split_path
+
+    split = pipeline.freeze(
+        name, store=store_path(store), task_folders=tasks or (), replace=replace
+    )
+    say(f"{split_path(name, tasks or ())}: {len(split.folds)} folds, {split.split_sha256[:12]}…")
+    say(f"it names patients by the ids of cohort {split.cohort}; keep it beside the card")
+
+
+@tasks_app.command()
 def check(
     name: Annotated[
         str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)

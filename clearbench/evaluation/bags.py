@@ -37,15 +37,31 @@ def load_bags(
     Where units have key slices, a bag holds only those. Raises BadTask with the command that makes
     them if no unit has features.
     """
+    kept = present_units(units, record, store)
+    every: list[Sequence[Sequence[int] | None]] = [(None,) * len(scans) for scans in kept.scans]
+    files = _files(kept, record, store)
+    return kept, tuple(map(_load, files, kept.key_slices or every))
+
+
+def _files(units: Units, record: EncoderRecord, store: StoreFolder) -> list[tuple[Path, ...]]:
+    """Return where the features of each unit's scans lie, or would."""
     root = store.encoder(record.name, record.fingerprint)
-    files = [
+    return [
         tuple(root / cohort / f"{scan}.h5" for scan in scans)
         for cohort, scans in zip(units.cohorts, units.scans, strict=True)
     ]
+
+
+def present_units(units: Units, record: EncoderRecord, store: StoreFolder) -> Units:
+    """Return the units all of whose scans have features; the others are named in `excluded`.
+
+    Raises BadTask with the command that makes them if no unit has features.
+    """
+    files = _files(units, record, store)
     there = [i for i, paths in enumerate(files) if all(path.is_file() for path in paths)]
     missing = sorted(set(range(len(units.ids))) - set(there))
     cohorts = sorted({units.cohorts[i] for i in missing}) or [""]
-    command = f"clearbench embed {cohorts[0]} --model {record.name}{_views_option(record)}"
+    command = f"clearbench embed {cohorts[0]} --model {record.name}{views_option(record)}"
     if not there:
         raise BadTask(
             f"no unit of cohort {', '.join(cohorts)} has features of {record.reference}; "
@@ -59,13 +75,10 @@ def load_bags(
         if missing
         else ()
     )
-    kept = units.take(there, note)
-    every: list[Sequence[Sequence[int] | None]] = [(None,) * len(scans) for scans in kept.scans]
-    keys = kept.key_slices or every
-    return kept, tuple(_load(files[row], marked) for row, marked in zip(there, keys, strict=True))
+    return units.take(there, note)
 
 
-def _views_option(record: EncoderRecord) -> str:
+def views_option(record: EncoderRecord) -> str:
     """Return --views as these features need it; nothing where the card's own views are meant."""
     facts = record.card.get("input", {})
     usual = facts.get("views") != "free" or tuple(facts.get("default_views", ())) == record.views

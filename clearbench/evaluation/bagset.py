@@ -78,10 +78,13 @@ class BagSet:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         keep_bytes: int = KEPT_BYTES,
+        common: Moments | None = None,
     ) -> "BagSet":
         """Gather bags [n, dim] of one dim into a set.
 
-        Raises BadTask for no bags, an empty one, another dim, or a value that is no number.
+        `common` are the moments by which instances are kept, those of these bags by default; under
+        another set's, instances are rounded as they were there. Raises BadTask for no bags, an
+        empty one, another dim, or a value that is no number.
         """
         _check(bags)
         sums = np.stack([bag.sum(axis=0, dtype=np.float64) for bag in bags])
@@ -92,12 +95,13 @@ class BagSet:
         first = np.cumsum([0, *map(len, bags)], dtype=np.int64)
         mean = sums.sum(axis=0) / first[-1]
         spread = np.sqrt(np.maximum(squares.sum(axis=0) / first[-1] - mean**2, 0)) + TINY
+        by = common or Moments(mean, spread)
         shared = _Instances(
             kept=None,
             sources=tuple(bags),
             first=first,
-            centre=_tensor(mean, device),
-            scale=_tensor(spread, device),
+            centre=_tensor(by.mean, device),
+            scale=_tensor(by.spread, device),
             sums=sums,
             squares=squares,
             dtype=dtype,
@@ -129,6 +133,11 @@ class BagSet:
     def device(self) -> torch.device:
         """Return where instances lie."""
         return self.shared.centre.device
+
+    @property
+    def common(self) -> Moments:
+        """Return the moments by which instances are kept."""
+        return Moments(_array(self.shared.centre), _array(self.shared.scale))
 
     @property
     def lengths(self) -> NDArray[np.int64]:

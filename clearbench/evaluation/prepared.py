@@ -7,9 +7,12 @@ import numpy as np
 
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask
+from clearbench.evaluation.frozen import frozen_folds, read_split
 from clearbench.evaluation.splits import Fold, known_labels, make_folds, patient_labels
 from clearbench.evaluation.tasks import Task, TaskCard
 from clearbench.evaluation.units import Units, make_units
+from clearbench.store.cohorts import load_cohort
+from clearbench.store.folder import StoreFolder
 
 LEAST_PATIENTS = 10  # positives (and negatives) a label needs, of all patients
 LEAST_PER_FOLD = 2  # and in every test fold
@@ -25,6 +28,12 @@ class Prepared:
     skipped: tuple[str, ...]
 
     @property
+    def test_cohort(self) -> str:
+        """Return the cohort that is tested, if it is another than the task's own."""
+        other = set(self.units.cohorts) - {self.task.card.cohort}
+        return other.pop() if other else ""
+
+    @property
     def unscored(self) -> tuple[int, ...]:
         """Return the numbers of the outputs that `skipped` tells of."""
         names = enumerate(self.task.card.outputs)
@@ -34,17 +43,31 @@ class Prepared:
 def prepare_task(task: Task, cohort: Cohort, external: Cohort | None = None) -> Prepared:
     """Make units and folds from labels alone, so that every encoder meets the same ones.
 
-    With an `external` cohort the task's own trains and that one is tested. Raises BadTask if the
-    labels can't carry the task.
+    With an `external` cohort the task's own trains and that one is tested. A frozen split beside
+    the card is taken as it is. Raises BadTask if the labels can't carry the task.
     """
     units = make_units(cohort, task.card)
     if external is not None:
         units = units.beside(make_units(external, task.card))
-    folds = make_folds(units, task.card)
+    if task.split_file is not None:
+        other = external.name if external is not None else ""
+        units, folds = frozen_folds(read_split(task.split_file, task), units, other)
+    else:
+        folds = make_folds(units, task.card)
     skipped = _too_rare(units, folds, task.card)
     if len(skipped) == len(task.card.outputs):
         raise BadTask(f"{task.name}: nothing can be scored: {'; '.join(skipped)}")
     return Prepared(task, units, folds, skipped)
+
+
+def prepare_from_store(task: Task, store: StoreFolder) -> list[Prepared]:
+    """Prepare a task on the cohorts of a store: once, or once per cohort that it is tested on.
+
+    Raises UnknownName for a cohort that the store lacks, and BadTask as `prepare_task` does.
+    """
+    own = load_cohort(store, task.card.cohort)
+    others = [load_cohort(store, name) for name in task.card.split.test]
+    return [prepare_task(task, own, other) for other in others] or [prepare_task(task, own)]
 
 
 def _too_rare(units: Units, folds: Sequence[Fold], task: TaskCard) -> tuple[str, ...]:

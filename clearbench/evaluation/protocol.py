@@ -119,8 +119,7 @@ class Evaluation:
     @property
     def test_cohort(self) -> str:
         """Return the cohort that was tested, if it is another than the task's own."""
-        other = set(self.units.cohorts) - {self.prepared.task.card.cohort}
-        return other.pop() if other else ""
+        return self.prepared.test_cohort
 
 
 def load_material(
@@ -154,14 +153,17 @@ def make_material(
     dtype = getattr(torch, choose_precision(precision, place))
     if dtype == torch.float16:
         raise BadRequest("heads train in float32 or bfloat16")
-    there = Prepared(prepared.task, units, _with_features(prepared, units), prepared.skipped)
+    there = Prepared(prepared.task, units, with_features(prepared, units), prepared.skipped)
     instances = BagSet.of([bag.features for bag in bags], device=place, dtype=dtype)
     targets = make_targets(card.target, units.targets, len(card.classes))
     return Material(there, record, bags, instances, targets)
 
 
-def _with_features(prepared: Prepared, units: Units) -> tuple[Fold, ...]:
-    """Keep the folds as they are, less the patients without features."""
+def with_features(prepared: Prepared, units: Units) -> tuple[Fold, ...]:
+    """Return the folds as they are, less the patients without features.
+
+    Raises BadTask if a side is left empty.
+    """
     there = set(units.patients)
     if there == set(prepared.units.patients):
         return prepared.folds

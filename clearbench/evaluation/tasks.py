@@ -125,11 +125,12 @@ class TaskCard(Card):
 
 
 class Task(Card):
-    """A task card with its name and the digest of its file."""
+    """A task card with its name, the digest of its file, and the frozen split that lies beside."""
 
     name: str
     card: TaskCard
     sha256: str
+    split_file: Path | None = None
 
 
 def task_names(extra: Iterable[Path] = ()) -> list[str]:
@@ -142,5 +143,21 @@ def find_task(name: str, extra: Iterable[Path] = ()) -> Task:
 
     Raises UnknownName with the nearest names, BadCard if the card breaks its rules.
     """
-    file = find_card("task", FOLDER, name, extra)
-    return Task(name=file.name, card=read_card(file.path, TaskCard), sha256=digest(file.path))
+    path = task_file(name, extra)
+    frozen = split_path(name, extra)
+    return Task(
+        name=path.stem,
+        card=read_card(path, TaskCard),
+        sha256=digest(path),
+        split_file=frozen if frozen.is_file() else None,
+    )
+
+
+def split_path(name: str, extra: Iterable[Path] = ()) -> Path:
+    """Return where a task's frozen split lies, or would: <task>.split.json, beside its card."""
+    return task_file(name, extra).with_suffix(".split.json")
+
+
+def task_file(name: str, extra: Iterable[Path] = ()) -> Path:
+    """Return where a task's card lies; raises UnknownName."""
+    return find_card("task", FOLDER, name, extra).path

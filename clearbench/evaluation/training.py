@@ -180,9 +180,13 @@ def _train_watched(lesson: _Lesson, watch: Lot) -> None:
 
 def loss_on(trained: Trained, lot: Lot, weights: Tensor) -> float:
     """Return the loss on some bags, the network in eval mode."""
-    logits = answer(trained, lot.bags).logits
+    return loss_of(answer(trained, lot.bags).logits, lot, weights)
+
+
+def loss_of(logits: Tensor, lot: Lot, weights: Tensor) -> float:
+    """Return the loss of some bags' logits [bags, outputs]; 0 without bags."""
     truth = truth_of(lot.targets, lot.bags.device)
-    return float(head_loss(logits, truth, lot.targets.kind, weights))
+    return float(head_loss(logits, truth, lot.targets.kind, weights)) if len(logits) else 0.0
 
 
 def answer(trained: Trained, bags: BagSet) -> Answers:

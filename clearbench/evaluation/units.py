@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask
 from clearbench.evaluation.marks import Marks, read_marks
-from clearbench.evaluation.tasks import TaskCard
+from clearbench.evaluation.tasks import Split, TaskCard
 
 YES_NO = MappingProxyType(
     {
@@ -126,8 +126,25 @@ def make_units(cohort: Cohort, task: TaskCard) -> Units:
     UnknownName for a label column the cohort lacks, BadTask for values outside the task's, a unit
     whose scans contradict each other, or when no unit has a label.
     """
+    every = _grouped(cohort, task, _labels(cohort, task))
+    labelled = _with_keys(_labelled(every, cohort, task), task)
+    return _on_a_side(labelled, task) if task.split.column else labelled
+
+
+def unlabelled_units(cohort: Cohort, task: TaskCard) -> Units:
+    """Group scans into units for a head that is trained: no label or split column is needed.
+
+    Targets are all unknown. Raises BadTask as `make_units` does for what a unit is.
+    """
+    unknown = [[float("nan")] * cohort.table.num_rows for _ in task.labels]
+    plain = task.model_copy(update={"split": Split()})
+    return _with_keys(_grouped(cohort, plain, unknown), plain)
+
+
+def _grouped(cohort: Cohort, task: TaskCard, labels: list[list[float]]) -> Units:
+    """Group scans into units and join the labels [labels, scans] of each."""
     groups: dict[str, list[_Scan]] = defaultdict(list)
-    for scan in _scans(cohort, task):
+    for scan in _scans(cohort, task, labels):
         groups[scan.unit].append(scan)
     chosen = {
         unit: kept
@@ -139,7 +156,7 @@ def make_units(cohort: Cohort, task: TaskCard) -> Units:
     marked = _marked(chosen)
     unselected = len(groups) - len(chosen)
     lost = f"{unselected} of {len(groups)} {task.unit} units have no scan with {task.select}"
-    every = Units(
+    return Units(
         ids=tuple(chosen),
         patients=tuple(_patient(unit, scans, task) for unit, scans in chosen.items()),
         scans=tuple(tuple(scan.scan_id for scan in scans) for scans in chosen.values()),
@@ -150,8 +167,6 @@ def make_units(cohort: Cohort, task: TaskCard) -> Units:
         marked=marked,
         excluded=(lost,) if unselected else (),
     )
-    labelled = _with_keys(_labelled(every, cohort, task), task)
-    return _on_a_side(labelled, task) if task.split.column else labelled
 
 
 def _marked(chosen: dict[str, list[_Scan]]) -> tuple[tuple[Marks, ...], ...]:
@@ -199,9 +214,8 @@ def _on_a_side(units: Units, task: TaskCard) -> Units:
     return units.take(there, (note,) if lost else ())
 
 
-def _scans(cohort: Cohort, task: TaskCard) -> list[_Scan]:
+def _scans(cohort: Cohort, task: TaskCard, labels: list[list[float]]) -> list[_Scan]:
     """Read what a task needs of each scan."""
-    labels = _labels(cohort, task)
     count = cohort.table.num_rows
     column = task.split.column or task.split.group
     sides = cohort.label(column) if column else [None] * count

@@ -79,13 +79,13 @@ def write_features(scan: ScanFeatures, store: StoreFolder) -> Path:
     Raises StorageFull if the disk refuses.
     """
     path = scan.key.path(store)
-    image = _file_image(scan)
+    image = file_image(scan)
     write_whole(path, lambda draft: draft.write_bytes(image))
     return path
 
 
-def _file_image(scan: ScanFeatures) -> bytes:
-    """Make the file in memory, so that a full disk meets a plain write and nothing half-made."""
+def file_image(scan: ScanFeatures) -> bytes:
+    """Return the file's bytes, so that a full disk meets a plain write and nothing half-made."""
     memory = io.BytesIO()
     with h5py.File(memory, "w", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
         file["features"] = np.ascontiguousarray(scan.features)

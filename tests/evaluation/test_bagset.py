@@ -123,3 +123,17 @@ def test_parts_of_a_bag_are_bags_kept_alike(keep_bytes: int, dtype: torch.dtype)
 def test_a_part_without_instances_is_refused() -> None:
     with pytest.raises(BadTask, match="a part of a bag without an instance"):
         BagSet.of(some_bags([2])).parts(0, np.array([[True, False], [False, False]]))
+
+
+def test_bags_alone_are_kept_as_they_were_among_others() -> None:
+    """A head that was trained on a set meets the same numbers when some of it comes back alone."""
+    chance = np.random.default_rng(3)
+    bags = [chance.normal(5, 2, (n, 4)).astype(np.float32) for n in (3, 5, 2)]
+    for dtype in (torch.float32, torch.bfloat16):
+        whole = BagSet.of(bags, dtype=dtype)
+        alone = BagSet.of(bags[1:2], dtype=dtype, common=whole.common)
+        there, again = whole.take([1]).batch([0]), alone.batch([0])
+        assert torch.equal(there.features, again.features)
+        assert not torch.equal(
+            there.features, BagSet.of(bags[1:2], dtype=dtype).batch([0]).features
+        )

@@ -133,11 +133,11 @@ def test_the_best_settings_are_taken(
 ) -> None:
     losses = iter([3.0, 1.0, 2.0, 4.0])
 
-    def scripted(_trained: Any, watched: Lot, _weights: Any) -> float:
+    def scripted(_logits: Any, watched: Lot, _weights: Any) -> float:
         assert watched.bags.rows.tolist() == list(TUNE)
         return next(losses)
 
-    monkeypatch.setattr(mil, "loss_on", scripted)
+    monkeypatch.setattr(mil, "loss_of", scripted)
     grid = replace(QUICK, learning_rates=(1e-3, 1e-2), weight_decays=(0.0, 0.1), steps=1)
     assert fit(raw, grid).settings == {"learning_rate": 1e-3, "weight_decay": 0.1}
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from clearbench.errors import BadTask, UnknownName
-from clearbench.evaluation.units import make_units
+from clearbench.evaluation.units import make_units, unlabelled_units
 
 Make = Callable[..., Any]
 
@@ -205,3 +205,12 @@ def test_of_two_cohorts_one_may_know_no_marks(make_cohort: Make, make_task: Make
     assert known.beside(other).marked == (((4,),), ((),), ((),))
     assert other.beside(known).marked == (((),), ((),), ((4,),))
     assert other.beside(other).marked == ()
+
+
+def test_units_to_be_judged_need_no_label_and_no_side(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(patient_id=["p1", "p0", "p1"], day=[3, 0, 1])
+    task = make_task(select="last", split={"column": "side"})
+    units = unlabelled_units(cohort, task.card)
+    assert (units.ids, units.scans) == (("p0", "p1"), (("s1",), ("s0",)))
+    assert np.isnan(units.targets).all()
+    assert units.targets.shape == (2, 1)

@@ -1,7 +1,7 @@
 """What every head is to its user: a scikit-learn-style estimator over bags."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from clearbench.evaluation.targets import Floats, Targets, make_targets
 from clearbench.evaluation.training import Lot
 
 Bags = BagSet | Sequence[NDArray[np.floating]]
+Arrays = Mapping[str, NDArray[Any]]
 
 TUNE_PARTS = 5  # without bags to tune on, one fifth of those given tunes
 
@@ -30,11 +31,13 @@ class BagEstimator(BaseEstimator):
     """A head over bags [n, dim]: fit(bags, y), predict_proba(bags).
 
     y [bags] or [bags, labels]: 0 or 1 (NaN unknown), a class number, or time and event, as
-    `target` says; `classes` is how many classes a multiclass or ordinal target has.
+    `target` says; `classes` is how many classes a multiclass or ordinal target has. `tuning_` are
+    the scores of the tuning bags [bags, outputs] before any of them was learnt from.
     """
 
     target: str
     classes: int
+    tuning_: Floats
 
     def fit(self, bags: Bags, y: Any, *, tune: tuple[Bags, Any] | None = None) -> Self:
         """Learn from bags; settings are chosen on `tune`, or on a fifth of the bags, stratified.
@@ -55,6 +58,14 @@ class BagEstimator(BaseEstimator):
     @abstractmethod
     def fit_lots(self, train: Lot, tune: Lot) -> Self:
         """Learn from `train`, choose settings on `tune`."""
+
+    @abstractmethod
+    def learnt(self) -> Arrays:
+        """Return all that was learnt, by name: enough to judge bags as this head does."""
+
+    @abstractmethod
+    def relearn(self, arrays: Arrays) -> Self:
+        """Take what another head of this kind had learnt; raises KeyError or RuntimeError."""
 
     @abstractmethod
     def judge(self, bags: Bags) -> Judged:

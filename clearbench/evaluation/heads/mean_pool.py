@@ -5,7 +5,8 @@ Cox's partial likelihood with a ridge penalty.
 """
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from clearbench.evaluation.heads.estimator import BagEstimator, Bags, Judged, as_set
+from clearbench.evaluation.heads.estimator import Arrays, BagEstimator, Bags, Judged, as_set
 from clearbench.evaluation.targets import Floats, cox_loss
 from clearbench.evaluation.training import Lot
 
@@ -84,23 +85,45 @@ class MeanPoolClassifier(BagEstimator):
         self.models_: list[LinearModel] = []
         self.strengths_: list[float] = []
         labels = train.targets.values.shape[1] if train.targets.kind == "labels" else 1
+        tuned = []
         for label in range(labels):
             learn, check = (_known(lot, label) for lot in (train, tune))
-            strength = min(STRENGTHS, key=lambda c: self._loss(learn, check, c))
+            tried = {c: self._fitted(learn, c) for c in STRENGTHS}
+            losses = {c: self._loss(model, check, c) for c, model in tried.items()}
+            strength = min(losses, key=lambda c: losses[c])
             both = Known(*(np.concatenate(pair) for pair in zip(learn, check, strict=True)))
+            tuned.append(tried[strength])
             self.models_.append(self._fitted(both, strength))
             self.strengths_.append(strength)
+        self.tuning_ = self._scores(tuned, tune.bags.means)
+        return self
+
+    def learnt(self) -> Arrays:
+        """Return the arrays of each label's model, and the penalties."""
+        models = {
+            f"{number}.{name}": np.asarray(value)
+            for number, model in enumerate(self.models_)
+            for name, value in vars(model).items()
+        }
+        return models | {"strengths": np.array(self.strengths_)}
+
+    def relearn(self, arrays: Arrays) -> Self:
+        """Take each label's model."""
+        self.strengths_ = arrays["strengths"].tolist()
+        self.models_ = [_model(arrays, number) for number in range(len(self.strengths_))]
         return self
 
     def judge(self, bags: Bags) -> Judged:
         """Return scores [bags, outputs]; a mean tells no instance from another."""
-        means = as_set(bags).means
+        return Judged(self._scores(self.models_, as_set(bags).means))
+
+    def _scores(self, models: Sequence[LinearModel], means: Floats) -> Floats:
+        """Return the scores of one model per label, or of the one model of classes or a risk."""
         if self.target == "survival":
-            return Judged(self.models_[0].linear(means))
+            return models[0].linear(means)
         if self.target == "multiclass":
-            return Judged(self.models_[0].probabilities(means, self.classes))
-        columns = [model.probabilities(means, 2)[:, 1] for model in self.models_]
-        return Judged(np.stack(columns, axis=1))
+            return models[0].probabilities(means, self.classes)
+        return np.stack([model.probabilities(means, 2)[:, 1] for model in models], axis=1)
 
     @property
     def settings(self) -> dict[str, float | int | str]:
@@ -127,11 +150,10 @@ class MeanPoolClassifier(BagEstimator):
         with warnings.catch_warnings():  # a fit that runs out of steps loses on the tuning part
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit((known.means - mean) / scale, truth)
-        return LinearModel(mean, scale, model.coef_, model.intercept_, seen)
+        return LinearModel(mean, scale, np.ascontiguousarray(model.coef_), model.intercept_, seen)
 
-    def _loss(self, learn: Known, check: Known, strength: float) -> float:
+    def _loss(self, model: LinearModel, check: Known, strength: float) -> float:
         """Return the loss on the tuning bags; the strongest penalty wins where there are none."""
-        model = self._fitted(learn, strength)
         if not len(check.truth) or not len(model.coef):
             return strength
         if self.target == "survival":
@@ -140,6 +162,14 @@ class MeanPoolClassifier(BagEstimator):
         found = np.clip(model.probabilities(check.means, outputs), CERTAIN, 1.0)
         found /= found.sum(axis=1, keepdims=True)
         return float(log_loss(check.truth.astype(int), found, labels=list(range(outputs))))
+
+
+def _model(arrays: Arrays, number: int) -> LinearModel:
+    """Return one label's model, as `learnt` names its arrays."""
+    mean, scale, coef, intercept, classes = (
+        arrays[f"{number}.{part.name}"] for part in fields(LinearModel)
+    )
+    return LinearModel(mean, scale, coef, intercept, tuple(classes.tolist()))
 
 
 def _known(lot: Lot, label: int) -> Known:

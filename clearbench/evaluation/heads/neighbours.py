@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.evaluation.heads.estimator import BagEstimator, Bags, Judged, as_set
+from clearbench.evaluation.heads.estimator import Arrays, BagEstimator, Bags, Judged, as_set
 from clearbench.evaluation.targets import Floats, Targets, class_weights
 from clearbench.evaluation.training import Lot
 
@@ -32,7 +32,27 @@ class NearestClassifier(BagEstimator):
         self._remember(train)
         losses = {k: self._loss(tune, k) for k in NEIGHBOURS if k < len(train.bags)} or {1: 0.0}
         self.neighbours_ = min(losses, key=lambda k: losses[k])
+        self.tuning_ = self._shares(tune.bags.means, self.neighbours_)
         self._remember(train.joined(tune))
+        return self
+
+    def learnt(self) -> Arrays:
+        """Return what is remembered of every bag learnt from, and k."""
+        return {
+            "mean": self.mean_,
+            "scale": self.scale_,
+            "directions": self.directions_,
+            "votes": self.votes_,
+            "weights": self.weights_,
+            "neighbours": np.array([self.neighbours_]),
+        }
+
+    def relearn(self, arrays: Arrays) -> Self:
+        """Remember what another head did."""
+        self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
+        self.directions_ = arrays["directions"]
+        self.votes_, self.weights_ = arrays["votes"], arrays["weights"]
+        self.neighbours_ = int(arrays["neighbours"][0])
         return self
 
     def judge(self, bags: Bags) -> Judged:

@@ -1,0 +1,87 @@
+"""`clearbench apply` and `clearbench pack`: what was made here, used elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearbench.cli.options import KeepIds, Output, Store, TaskFolders, store_path, words
+from clearbench.cli.queries import format_of
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(apply)
+    app.command()(pack)
+
+
+def apply(
+    bundle: Annotated[
+        Path,
+        typer.Argument(help="A folder that evaluate --save-heads wrote.", show_default=False),
+    ],
+    scans: Annotated[
+        str,
+        typer.Argument(
+            help="A cohort of the store, or the table or folder that was embedded into it.",
+            show_default=False,
+        ),
+    ],
+    store: Store = None,
+    name: Annotated[
+        str,
+        typer.Option("--name", help="The name under which they were embedded.", show_default=False),
+    ] = "",
+    keep_ids: KeepIds = False,
+    output: Output = None,
+) -> None:
+    """Score scans of the store by saved heads; labels are not needed."""
+    from clearbench import pipeline
+    from clearbench.board.applied import applied_table
+    from clearbench.display.answers import show_answer
+    from clearbench.display.sharing import show_applied
+
+    found = pipeline.apply(bundle, scans, store=store_path(store), name=name, keep_ids=keep_ids)
+    show_answer(applied_table(found), format_of("table", output), output)
+    show_applied(found)
+    raise typer.Exit(1 if found.without_features else 0)
+
+
+def pack(
+    task: Annotated[
+        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The .zip to write.", show_default=False)
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Features by name, or name@fp8. [default: all of the cohort]",
+            show_default=False,
+        ),
+    ] = None,
+    store: Store = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results", help="Where results lie. [default: <store>/results]", show_default=False
+        ),
+    ] = None,
+    tasks: TaskFolders = None,
+) -> None:
+    """Write a task's features, labels, folds and results to one file, without pixels."""
+    from clearbench import pipeline
+    from clearbench.display.sharing import show_pack
+
+    facts = pipeline.pack(
+        task,
+        output,
+        words(model),
+        store=store_path(store),
+        results=results,
+        task_folders=tasks or (),
+    )
+    show_pack(facts, output)

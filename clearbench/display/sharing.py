@@ -1,0 +1,61 @@
+"""Heads applied elsewhere, packs, and results repeated, as a person sees them."""
+
+from pathlib import Path
+
+from clearbench.display.console import say, show_list, show_rows, warn
+from clearbench.evaluation.applying import Applied
+from clearbench.packs.facts import PackFacts
+from clearbench.packs.reproduce import TOLERANCE, Reproduction
+
+
+def show_applied(applied: Applied) -> None:
+    """Say whose heads spoke, how a decision is made, and what to beware of."""
+    facts = applied.facts
+    warn(
+        f"{facts.task} · {facts.encoder.name} · {facts.head}: mean of {len(facts.heads)} heads "
+        f"trained on cohort {facts.task_card.cohort}, {len(applied.units.ids)} units"
+    )
+    if any(cut is not None for cut in facts.thresholds):
+        warn(f"thresholds: {facts.threshold_rule}")
+    show_list(applied.units.excluded, "note")
+    if facts.task_card.cohort in applied.units.cohorts:
+        warn(
+            "note: the heads were trained on a cohort of this name; "
+            "scores of patients they learnt from say nothing about new ones"
+        )
+    for name in facts.not_scored:
+        warn(f"note: not scored when trained: {name}")
+
+
+def show_pack(facts: PackFacts, target: Path) -> None:
+    """Say what is in a pack, what is not, and who may have it."""
+    cohorts = ", ".join(f"{one.name} ({one.patients} patients)" for one in facts.cohorts)
+    features = ", ".join(f"{one.encoder}@{one.fingerprint[:8]}" for one in facts.features)
+    say(f"{target}: {facts.task} · {cohorts} · {features} · {len(facts.results)} results")
+    show_list(facts.left_out, "left out")
+    warn(facts.notice)
+    if facts.results:
+        name = Path(facts.results[0]).name
+        warn(f"repeat one: clearbench evaluate --pack {target} --reproduce {name}")
+
+
+def show_reproduction(found: Reproduction) -> None:
+    """Print each metric then and now, the largest differences, and what was not alike."""
+    show_rows(
+        [
+            {
+                "metric": name,
+                "then": found.before.score(name)["value"],
+                "now": found.after.score(name)["value"],
+                "difference": gap,
+            }
+            for name, gap in found.metric_gaps.items()
+        ]
+    )
+    if found.unit_gap is None:
+        warn("note: no predictions lie beside the result, so that its metrics decide")
+    else:
+        say(f"units' scores: {found.unit_gap:.3g} at most (largest absolute difference)")
+    show_list(found.notes, "not alike")
+    word = "repeated" if found.repeated else "not repeated"
+    say(f"{word}: {found.gap:.3g} {'≤' if found.repeated else '>'} {TOLERANCE:g}")

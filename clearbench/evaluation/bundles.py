@@ -1,0 +1,193 @@
+"""Trained heads as files: the heads of every fold and seed, and all that applying them needs.
+
+A bundle is a folder of `heads.safetensors` (networks' weights and moments, linear models,
+neighbours; no code) and `bundle.json`, written last, which holds the sha256 of the other. The
+neighbours of k-NN heads are the training bags' means: patient data, as features are.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from clearbench.cards import Card
+from clearbench.errors import BadRequest, UnknownName
+from clearbench.evaluation.bagset import Moments
+from clearbench.evaluation.heads.estimator import BagEstimator
+from clearbench.evaluation.heads.kinds import HeadRequest, make_head
+from clearbench.evaluation.presets import find_preset
+from clearbench.evaluation.protocol import Evaluation, FoldAnswer, Material, split_of
+from clearbench.evaluation.tasks import TaskCard
+from clearbench.evaluation.thresholds import RULE, choose_thresholds
+from clearbench.evaluation.versions import installed_versions
+from clearbench.store.folder import write_whole
+from clearbench.store.records import EncoderRecord
+
+FACTS_FILE, ARRAYS_FILE = "bundle.json", "heads.safetensors"
+
+
+class HeadFacts(Card):
+    """One trained head: of which fold, with how many patients on each side, and its settings."""
+
+    repeat: int
+    fold: int
+    seed: int
+    train: int
+    tune: int
+    test: int
+    settings: dict[str, float | int | str]
+
+
+class BundleFacts(Card):
+    """What bundle.json says; `thresholds` stand in the order of `outputs`, null for none."""
+
+    bundle: Literal[1] = 1
+    task: str
+    task_sha256: str
+    task_card: TaskCard
+    encoder: EncoderRecord
+    head: str
+    preset: str
+    head_precision: Literal["float32", "bfloat16"]
+    outputs: tuple[str, ...]
+    heads: tuple[HeadFacts, ...]
+    thresholds: tuple[float | None, ...]
+    threshold_rule: str
+    not_scored: tuple[str, ...]
+    patients: int
+    split_sha256: str
+    versions: dict[str, str]
+    arrays_sha256: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Trained heads, and the moments by which instances were kept when they were scored."""
+
+    facts: BundleFacts
+    heads: tuple[BagEstimator, ...]
+    common: Moments
+
+
+def write_bundle(evaluation: Evaluation, material: Material, folder: Path) -> Path:
+    """Write the heads of an evaluation that kept them (`Way.keep_heads`) to a folder of their own.
+
+    Returns the folder. A bundle that stood there is replaced. Raises BadRequest if the heads were
+    not kept or are a floor's, StorageFull if the disk refuses.
+    """
+    if not material.bags:
+        raise BadRequest(f"{material.record.name} has no features; its heads can't be applied")
+    heads = [answer.head for answer in evaluation.answers if answer.head is not None]
+    if not heads or len(heads) < len(evaluation.answers):
+        raise BadRequest("the heads of this evaluation were not kept: Way(keep_heads=True)")
+    arrays = {f"common/{name}": part for name, part in material.instances.common._asdict().items()}
+    for number, head in enumerate(heads):
+        arrays |= {f"{number}/{name}": part for name, part in head.learnt().items()}
+    image = save({name: np.ascontiguousarray(part) for name, part in arrays.items()})
+    facts = _facts(evaluation, hashlib.sha256(image).hexdigest())
+    text = json.dumps(facts.model_dump(mode="json"), indent=1) + "\n"
+    write_whole(folder / ARRAYS_FILE, lambda draft: draft.write_bytes(image))
+    write_whole(folder / FACTS_FILE, lambda draft: draft.write_text(text, encoding="utf-8"))
+    return folder
+
+
+def _facts(evaluation: Evaluation, arrays_sha256: str) -> BundleFacts:
+    """Tell an evaluation as its bundle does."""
+    task = evaluation.prepared.task
+    return BundleFacts(
+        task=task.name,
+        task_sha256=task.sha256,
+        task_card=task.card,
+        encoder=evaluation.record,
+        head=evaluation.head,
+        preset=evaluation.preset,
+        head_precision=evaluation.precision,  # type: ignore[arg-type]  # checked by pydantic
+        outputs=task.card.outputs,
+        heads=tuple(map(_head_facts, evaluation.answers)),
+        thresholds=choose_thresholds(evaluation),
+        threshold_rule=RULE,
+        not_scored=evaluation.prepared.skipped,
+        patients=len(set(evaluation.units.patients)),
+        split_sha256=split_of(evaluation),
+        versions=installed_versions(),
+        arrays_sha256=arrays_sha256,
+    )
+
+
+def _head_facts(answer: FoldAnswer) -> HeadFacts:
+    """Tell one head."""
+    fold = answer.fold
+    return HeadFacts(
+        repeat=fold.repeat,
+        fold=fold.number,
+        seed=answer.seed,
+        train=len(fold.train),
+        tune=len(fold.tune),
+        test=len(fold.test),
+        settings=answer.settings,
+    )
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle's folder; its heads score as they did, bit for bit on the same instances.
+
+    Raises BadRequest for what is no bundle, one of another clearbench, or a damaged one.
+    """
+    facts = _read_facts(path / FACTS_FILE)
+    arrays = _read_arrays(path / ARRAYS_FILE, facts.arrays_sha256)
+    try:
+        common = Moments(arrays["common/mean"], arrays["common/spread"])
+        heads = tuple(map(partial(_head, facts, arrays), range(len(facts.heads))))
+    except (KeyError, ValueError, RuntimeError, UnknownName) as error:
+        raise _bad(path, f"its heads are not those of this clearbench: {error}") from error
+    return Bundle(facts, heads, common)
+
+
+def _bad(path: Path, why: str) -> BadRequest:
+    """Say that a bundle can't be read."""
+    return BadRequest(
+        f"{path}: not a readable bundle ({why}); "
+        "`clearbench evaluate --task NAME --save-heads DIR` makes one"
+    )
+
+
+def _read_facts(path: Path) -> BundleFacts:
+    """Read bundle.json."""
+    try:
+        return BundleFacts.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _bad(path, str(error.strerror)) from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise _bad(path, str(error).replace("\n", " ")[:200]) from error
+
+
+def _read_arrays(path: Path, sha256: str) -> Mapping[str, NDArray[Any]]:
+    """Read the arrays, if they are those that bundle.json was written for."""
+    try:
+        image = path.read_bytes()
+        if hashlib.sha256(image).hexdigest() != sha256:
+            raise _bad(path, "damaged: its sha256 is not the one in bundle.json")
+        found: Mapping[str, NDArray[Any]] = load(image)
+    except OSError as error:
+        raise _bad(path, str(error.strerror)) from error
+    except SafetensorError as error:
+        raise _bad(path, str(error)) from error
+    return found
+
+
+def _head(facts: BundleFacts, arrays: Mapping[str, NDArray[Any]], number: int) -> BagEstimator:
+    """Make one head of its arrays."""
+    start, card = f"{number}/", facts.task_card
+    own = {name.removeprefix(start): v for name, v in arrays.items() if name.startswith(start)}
+    preset = find_preset(facts.preset)
+    request = HeadRequest(facts.head, card.target, len(card.classes) or 2, preset, 0)
+    return make_head(request).relearn(own)

@@ -1,0 +1,78 @@
+"""A pack → a store in a folder of its own, each file as it was packed."""
+
+import hashlib
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from clearbench.errors import BadRequest
+from clearbench.evaluation.tasks import Task, find_task
+from clearbench.packs.facts import FACTS_FILE, PackFacts
+from clearbench.store.folder import StoreFolder, open_store
+
+
+@dataclass(frozen=True)
+class Pack:
+    """An unpacked pack: what it says of itself, its task, its store, the folder of it all."""
+
+    facts: PackFacts
+    task: Task
+    store: StoreFolder
+    root: Path
+
+
+@contextmanager
+def opened_pack(path: Path) -> Iterator[Pack]:
+    """Unpack a pack into a temporary folder, which is removed afterwards.
+
+    Raises BadRequest for what is no pack, or holds other files than its pack.json tells.
+    """
+    with tempfile.TemporaryDirectory(prefix="clearbench-pack-") as folder:
+        root = Path(folder)
+        facts = _unpack(path, root)
+        task = find_task(str(root / "tasks" / f"{facts.task}.toml"))
+        yield Pack(facts, task, open_store(root / "store"), root)
+
+
+def _unpack(path: Path, root: Path) -> PackFacts:
+    """Unpack and check every file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            facts = PackFacts.model_validate_json(archive.read(FACTS_FILE))
+            names = set(archive.namelist()) - {FACTS_FILE}
+            if names != set(facts.files):
+                raise _bad(path, "it holds other files than it tells")
+            for name, sha256 in facts.files.items():
+                _extract(archive, name, sha256, root)
+    except OSError as error:
+        raise _bad(path, error.strerror or str(error)) from error
+    except (zipfile.BadZipFile, KeyError, ValidationError, RuntimeError) as error:
+        raise _bad(path, str(error).replace("\n", " ")[:200]) from error
+    return facts
+
+
+def _bad(path: Path, why: str) -> BadRequest:
+    """Say that a pack can't be read."""
+    return BadRequest(
+        f"{path}: not a readable pack ({why}); `clearbench pack TASK -o FILE.zip` makes one"
+    )
+
+
+def _extract(archive: zipfile.ZipFile, name: str, sha256: str, root: Path) -> None:
+    """Write one file below the folder, if it is as it was packed."""
+    parts = PurePosixPath(name).parts
+    if PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name:
+        raise zipfile.BadZipFile(f"{name} would lie outside of the folder")
+    place = root.joinpath(*parts)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(name) as source, place.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    with place.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise zipfile.BadZipFile(f"{name} is damaged: its sha256 is another")

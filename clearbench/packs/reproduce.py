@@ -1,0 +1,152 @@
+"""A result repeated from a pack: the same head on the same folds, and how far off it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clearbench.board.keep import make_result, write_result
+from clearbench.board.predictions import predictions_path, read_predictions
+from clearbench.board.repeated import largest_gap
+from clearbench.board.results import Result, read_result
+from clearbench.errors import BadRequest
+from clearbench.evaluation.prepared import Prepared, prepare_from_store
+from clearbench.evaluation.protocol import OnFold, Way, evaluate_head, load_material
+from clearbench.packs.facts import PackedFeatures
+from clearbench.packs.read import Pack
+from clearbench.store.records import EncoderRecord, list_encoders
+
+TOLERANCE = 1e-3
+AGAIN = "again"  # where a repetition lies in an unpacked pack
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How far a result is from its repetition, as absolute differences.
+
+    `unit_gap` is the largest over all scores of units, None if the result has no predictions beside
+    it; `metric_gaps` by metric, infinite where one of the two has no value.
+    """
+
+    before: Result
+    after: Result
+    metric_gaps: Mapping[str, float]
+    unit_gap: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def gap(self) -> float:
+        """Return what decides: the units' scores, or without any the metrics."""
+        metrics = max(self.metric_gaps.values(), default=float("inf"))
+        return metrics if self.unit_gap is None else self.unit_gap
+
+    @property
+    def repeated(self) -> bool:
+        """Tell whether the scores are the same within TOLERANCE."""
+        return self.gap <= TOLERANCE
+
+
+def repeat_result(
+    pack: Pack,
+    result: Path,
+    *,
+    device: str = "cpu",
+    on_fold: OnFold = lambda _done, _total: None,
+) -> Reproduction:
+    """Repeat a result from a pack; `result` is a file, or the name of one in the pack.
+
+    Raises BadRequest if the result is of another task, or features that the pack doesn't hold.
+    """
+    path = _result_file(pack, result)
+    before = read_result(path)
+    features, record = _features(pack, before)
+    material = load_material(
+        _prepared(pack, before),
+        record,
+        pack.store,
+        device=device,
+        precision=before.head_precision,
+    )
+    way = Way(before.head, before.preset, before.seeds)
+    evaluation = evaluate_head(material, way, on_fold)
+    plain = make_result(evaluation, None)
+    after = replace(plain, path=str(write_result(plain, evaluation, pack.root / AGAIN)))
+    return Reproduction(
+        before=before,
+        after=after,
+        metric_gaps=_metric_gaps(before, after),
+        unit_gap=_unit_gap(before, after, renamed=_renumbered(pack, before, features)),
+        notes=_notes(before, after, features),
+    )
+
+
+def _result_file(pack: Pack, result: Path) -> Path:
+    """Return a result's file, on the disk or in the pack."""
+    if result.is_file():
+        return result
+    packed = {Path(name).name: pack.root / name for name in pack.facts.results}
+    if result.name not in packed:
+        names = ", ".join(packed) or "none"
+        raise BadRequest(f"{result}: no such result, nor in the pack (it holds {names})")
+    return packed[result.name]
+
+
+def _features(pack: Pack, result: Result) -> tuple[PackedFeatures, EncoderRecord]:
+    """Return the features of which a result tells; a result of another task is refused."""
+    if result.task != pack.task.name:
+        raise BadRequest(f"the result is of task {result.task}, the pack of task {pack.task.name}")
+    told = {features.fingerprint: features for features in pack.facts.features}
+    for record in list_encoders(pack.store):
+        if record.fingerprint == result.fingerprint and record.fingerprint in told:
+            return told[record.fingerprint], record
+    has = ", ".join(f"{one.encoder}@{one.fingerprint[:8]}" for one in pack.facts.features)
+    wanted = f"{result.encoder}@{result.fingerprint[:8]}"
+    raise BadRequest(f"the result is of features {wanted}; the pack has {has}")
+
+
+def _prepared(pack: Pack, result: Result) -> Prepared:
+    """Return the pack's units and folds for the cohort that a result was tested on."""
+    for prepared in prepare_from_store(pack.task, pack.store):
+        if prepared.test_cohort == result.test_cohort:
+            return prepared
+    raise BadRequest(f"the result was tested on cohort {result.test_cohort}, which isn't packed")
+
+
+def _metric_gaps(before: Result, after: Result) -> dict[str, float]:
+    """Return the difference of every metric that either has."""
+    names = dict.fromkeys([*before.scores, *after.scores])
+    return {name: _gap(before.score(name)["value"], after.score(name)["value"]) for name in names}
+
+
+def _gap(one: float | None, other: float | None) -> float:
+    """Return an absolute difference; two missing values are alike."""
+    if one is None or other is None:
+        return 0.0 if one is other else float("inf")
+    return abs(one - other)
+
+
+def _unit_gap(before: Result, after: Result, *, renamed: bool) -> float | None:
+    """Return the largest difference between units' scores, None without those of then."""
+    if not predictions_path(before).is_file():
+        return None
+    return largest_gap(read_predictions(before), read_predictions(after), renamed=renamed)
+
+
+def _renumbered(pack: Pack, result: Result, features: PackedFeatures) -> bool:
+    """Tell whether the packed units are those of a result from outside under other names."""
+    outside = pack.root not in Path(result.path).parents
+    renamed = any(cohort.renamed for cohort in pack.facts.cohorts)
+    return outside and renamed and result.split_sha256 in features.split_sha256
+
+
+def _notes(before: Result, after: Result, features: PackedFeatures) -> tuple[str, ...]:
+    """Say what else is not as it was."""
+    notes = [
+        f"{name} {version} then, {after.versions.get(name, 'none')} now"
+        for name, version in before.versions.items()
+        if after.versions.get(name) != version
+    ]
+    if before.task_sha256 != after.task_sha256:
+        notes.append("the pack's task card is another than the result's")
+    if before.split_sha256 not in (*features.split_sha256, after.split_sha256):
+        notes.append("the pack's folds are others than the result's")
+    return tuple(notes)

@@ -1,0 +1,192 @@
+"""A store and a task → one .zip: features, labels, folds, encoder records, card, results.
+
+Nothing else goes in: no image, path, signature, thumbnail, histogram, technical column or key.
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+
+import pyarrow.parquet
+
+from clearbench.cohort.renaming import renamed_table
+from clearbench.evaluation.bags import present_units
+from clearbench.evaluation.frozen import freeze_split, split_text
+from clearbench.evaluation.protocol import with_features
+from clearbench.evaluation.splits import Fold, split_sha256
+from clearbench.evaluation.tasks import TaskCard
+from clearbench.packs.facts import FACTS_FILE, NOTICE_FILE, PackedFeatures, PackFacts, notice_of
+from clearbench.packs.plan import (
+    PackRequest,
+    Part,
+    Source,
+    Sources,
+    as_json,
+    find_sources,
+    patient_names,
+)
+from clearbench.packs.results import FoundResults, find_results
+from clearbench.store.features import (
+    ScanFeatures,
+    ScanKey,
+    file_image,
+    map_features,
+    read_facts,
+    read_rows,
+)
+from clearbench.store.folder import MARK, SCHEMA, write_whole
+from clearbench.store.records import ENCODER_FILE, EncoderRecord
+
+KEPT_ABOUT = ("fingerprint", "card", "views", "precision", "weights_sha256", "versions")
+MOMENT = (1980, 1, 1, 0, 0, 0)  # the same content makes the same file
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """One encoder's features of the task's units: which scans, as (cohort, scan id)."""
+
+    record: EncoderRecord
+    scans: tuple[tuple[str, str], ...]
+    told: PackedFeatures
+
+
+def write_pack(request: PackRequest, target: Path) -> PackFacts:
+    """Write a pack whole; returns what it says of itself.
+
+    Ids of private cohorts are numbered anew. Results are packed if they are of this card and these
+    features. Raises BadTask if an encoder has no features of the task's units, StorageFull if the
+    disk refuses.
+    """
+    sources = find_sources(request)
+    chosen = tuple(_chosen(request, record) for record in request.records)
+    found = find_results(request, sources)
+    plain = _facts(request, sources, chosen, found)
+    files: dict[str, str] = {}
+
+    def write(draft: Path) -> None:
+        with zipfile.ZipFile(draft, "w") as archive:
+            for part in chain(_parts(request, sources, chosen, plain.notice), found.parts):
+                _add(archive, part)
+                files[part.name] = hashlib.sha256(part.content).hexdigest()
+            whole = plain.model_copy(update={"files": files})
+            _add(archive, Part(FACTS_FILE, whole.model_dump_json(indent=1).encode()))
+
+    write_whole(target, write)
+    return plain.model_copy(update={"files": files})
+
+
+def _add(archive: zipfile.ZipFile, part: Part) -> None:
+    """Add one file; features don't compress."""
+    info = zipfile.ZipInfo(part.name, MOMENT)
+    info.external_attr = 0o644 << 16
+    plain = part.name.endswith((".h5", ".parquet"))
+    archive.writestr(info, part.content, zipfile.ZIP_STORED if plain else zipfile.ZIP_DEFLATED)
+
+
+def _facts(
+    request: PackRequest, sources: Sources, chosen: Sequence[_Chosen], found: FoundResults
+) -> PackFacts:
+    """Tell a pack, but for the digests of its files."""
+    task = request.prepared[0].task
+    cohorts = tuple(source.told() for source in sources.values())
+    return PackFacts(
+        task=task.name,
+        task_sha256=task.sha256,
+        made_by=f"clearbench {version('clearbench')}",
+        notice=notice_of(cohorts),
+        cohorts=cohorts,
+        features=tuple(one.told for one in chosen),
+        results=tuple(part.name for part in found.parts if part.name.endswith(".json")),
+        left_out=found.left_out,
+        files={},
+    )
+
+
+def _parts(
+    request: PackRequest, sources: Sources, chosen: Sequence[_Chosen], notice: str
+) -> Iterator[Part]:
+    """Yield notice, card, folds, and a store of cohorts and features."""
+    task, patients = request.prepared[0].task, patient_names(request, sources)
+    folds = {p.test_cohort: [_renamed(f, patients) for f in p.folds] for p in request.prepared}
+    split = split_text(freeze_split(task, folds))
+    yield Part(NOTICE_FILE, f"{notice}\n".encode())
+    yield Part(f"tasks/{task.name}.toml", request.card_file.read_bytes())
+    yield Part(f"tasks/{task.name}.split.json", split.encode())
+    yield Part(f"store/{MARK}", as_json({"schema": SCHEMA}))
+    for source in sources.values():
+        yield Part(f"store/cohorts/{source.cohort.name}.parquet", _table(request.card, source))
+    for one in chosen:
+        yield from _features(request, one, sources)
+
+
+def _table(card: TaskCard, source: Source) -> bytes:
+    """Return a cohort's rows and the columns that the task needs, as Parquet."""
+    split = card.split
+    wanted = [*card.labels, split.column, split.group]
+    wanted += ["study_id"] if card.unit == "study" else []
+    wanted += ["day"] if card.select != "all" else []
+    wanted += ["key_slices"] if card.slices == "key" else []
+    columns = [name for name in wanted if name]
+    table = renamed_table(source.cohort, source.names, columns, source.scans, split.group)
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(table, sink)
+    return sink.getvalue()
+
+
+def _renamed(fold: Fold, names: dict[str, str]) -> Fold:
+    """Return a fold under the patients' new names."""
+    sides = (tuple(names[p] for p in side) for side in (fold.train, fold.tune, fold.test))
+    return Fold(fold.repeat, fold.number, *sides)
+
+
+def _chosen(request: PackRequest, record: EncoderRecord) -> _Chosen:
+    """Find out which scans of the task's units an encoder has."""
+    kept = [present_units(prepared.units, record, request.store) for prepared in request.prepared]
+    folds = [with_features(p, units) for p, units in zip(request.prepared, kept, strict=True)]
+    scans = {
+        (cohort, scan)
+        for units in kept
+        for cohort, some in zip(units.cohorts, units.scans, strict=True)
+        for scan in some
+    }
+    told = PackedFeatures(
+        encoder=record.name,
+        fingerprint=record.fingerprint,
+        scans=len(scans),
+        split_sha256=tuple(map(split_sha256, folds)),
+    )
+    return _Chosen(record, tuple(sorted(scans)), told)
+
+
+def _features(request: PackRequest, chosen: _Chosen, sources: Sources) -> Iterator[Part]:
+    """Yield one encoder's record and its features."""
+    record = chosen.record
+    folder = f"store/features/{record.name}-{record.fingerprint[:8]}"
+    yield Part(f"{folder}/{ENCODER_FILE}", as_json(asdict(record)))
+    for cohort, scan in chosen.scans:
+        image = _image(ScanKey(record.name, record.fingerprint, cohort, scan), request, sources)
+        yield Part(f"{folder}/{cohort}/{sources[cohort].names.scans[scan]}.h5", image)
+
+
+def _image(key: ScanKey, request: PackRequest, sources: Sources) -> bytes:
+    """Return a scan's feature file under its new names, with the features and what reads them."""
+    path, names = key.path(request.store), sources[key.cohort].names
+    facts, rows = read_facts(path), read_rows(path)
+    return file_image(
+        ScanFeatures(
+            key=replace(key, scan_id=names.scans[key.scan_id]),
+            patient_id=names.patients[facts.patient_id],
+            features=map_features(facts),
+            present=rows.present,
+            z_mm=rows.z_mm,
+            slice_index=rows.slice_index,
+            source_signature="",
+            pixels_signature="",
+            about={name: facts.about[name] for name in KEPT_ABOUT if name in facts.about},
+        )
+    )
