@@ -17,6 +17,7 @@ import pyarrow.parquet
 from clearbench.cohort.renaming import renamed_table
 from clearbench.evaluation.bags import present_units
 from clearbench.evaluation.frozen import freeze_split, split_text
+from clearbench.evaluation.marks import mark_columns
 from clearbench.evaluation.protocol import with_features
 from clearbench.evaluation.splits import Fold, split_sha256
 from clearbench.evaluation.tasks import TaskCard
@@ -130,7 +131,7 @@ def _table(card: TaskCard, source: Source) -> bytes:
     wanted = [*card.labels, split.column, split.group]
     wanted += ["study_id"] if card.unit == "study" else []
     wanted += ["day"] if card.select != "all" else []
-    wanted += ["key_slices"] if card.slices == "key" else []
+    wanted += mark_columns(source.cohort, card)
     columns = [name for name in wanted if name]
     table = renamed_table(source.cohort, source.names, columns, source.scans, split.group)
     sink = io.BytesIO()

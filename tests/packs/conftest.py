@@ -53,14 +53,14 @@ def fill(root: Path, *, public: bool) -> Path:
     """Write features of 30 patients; every third has two scans, of which the later counts."""
     store = open_store(root / "store", create=True)
     chance = np.random.default_rng(0)
-    columns = "scan_id,patient_id,path,public,day,site,kernel,thickness_mm,ill,age"
+    columns = "scan_id,patient_id,path,public,day,site,kernel,thickness_mm,ill,age,key_slices"
     lines = [columns]
     for number in range(PATIENTS):
         for day in range(2 if number % 3 == 0 else 1):
             scan, patient = f"SCAN77-{97 * number % 31}-{day}", f"Miller-{number * 7 % 30}"
             lines.append(
                 f"{scan},{patient},very/secret/{scan}.nii,{int(public)},{day},Springfield,"
-                f"kernelB30f,5,{number % 2},{20 + number}"
+                f"kernelB30f,5,{number % 2},{20 + number},{'1 3' if number % 2 else ''}"
             )
             write_features(_features(scan, patient, number % 2, chance), store)
     (root / "own.csv").write_text("\n".join(lines) + "\n")

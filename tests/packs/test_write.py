@@ -79,7 +79,16 @@ def test_features_are_as_they_were_stored(private: Packed) -> None:
         assert all(part.dtype == np.float32 for part in packed)
         assert len({part.tobytes() for part in packed} & values) == private.patients - 1
         columns = set(pyarrow.parquet.read_table(pack.store.cohorts / "own.parquet").column_names)
-    assert columns == {"scan_id", "patient_id", "path", "cohort", "public", "ill", "day"}
+    assert columns == {
+        "scan_id",
+        "patient_id",
+        "path",
+        "cohort",
+        "public",
+        "ill",
+        "day",
+        "key_slices",
+    }
 
 
 def test_no_picture_or_histogram_is_packed(private: Packed) -> None:
