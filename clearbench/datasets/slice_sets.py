@@ -70,7 +70,7 @@ def slice_set(
     """
     found = list(rows)
     if not found:
-        raise BadCohort(f"{root}: no slice to train on{_because(problems)}")
+        raise BadCohort(f"{root}: no slice to train on{because(problems)}")
     patients = sorted({row.patient for row in found})
     labels = sorted({row.label for row in found if row.label})
     place = {patient: number for number, patient in enumerate(patients)}
@@ -91,8 +91,8 @@ def slice_set(
     )
 
 
-def _because(problems: Sequence[str]) -> str:
-    """Say what was left out, the first few."""
+def because(problems: Sequence[str]) -> str:
+    """Say in brackets what was left out, the first few; nothing where nothing was."""
     if not problems:
         return ""
     more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""

@@ -29,10 +29,13 @@ def lecl_loss(  # noqa: PLR0913  each is an option of its own
     With s = cos / temperature and w = `weight`, over the lesion keys j of other slices:
     −s_ii + log(Σ_j exp s_ij + Σ_lesion exp(w · s_ij)), times 2 · temperature; `placement` "outside"
     takes w · exp(s_ij) instead. A weight of 0 is plain MoCo v3.
+    In float32 (float64 if `query` is) also under autocast.
     Source: CLEAR (arXiv 2411.16803) and MoCo v3 (arXiv 2104.02057, algorithm 1).
     """
-    similarity = functional.normalize(query, dim=1) @ functional.normalize(key, dim=1).T
-    logits = similarity / temperature
+    exact = torch.float64 if query.dtype == torch.float64 else torch.float32
+    with torch.autocast(query.device.type, enabled=False):
+        ours, theirs = (functional.normalize(part.to(exact), dim=1) for part in (query, key))
+        logits = ours @ theirs.T / temperature
     rows = torch.arange(len(query), device=query.device)
     own = torch.zeros_like(logits, dtype=torch.bool)
     own[rows, rows + first] = True

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import matplotlib
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from clearbench.cards import write_card
@@ -74,7 +74,7 @@ def write_encoder(
     folder, name = target.parent, target.name
     weights = folder / f"{name}.safetensors"
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    write_whole(weights, lambda draft: save_file(state, draft))
+    write_whole(weights, lambda draft: draft.write_bytes(save(state)))  # with the usual rights
     hashes = "".join(f"{line}\n" for line in sorted(map(patient_hash, patients)))
     listed = folder / training.patients_file
     write_whole(listed, lambda draft: draft.write_text(hashes, encoding="utf-8"))

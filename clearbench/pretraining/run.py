@@ -1,13 +1,15 @@
 """pretrain() as one readable story: slices → views → MoCo v3 with the lesion loss → an encoder."""
 
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from clearbench.datasets.slice_sets import SliceSet, thinned
+from clearbench.cards import list_cards
+from clearbench.datasets.slice_sets import SliceSet, because, thinned
 from clearbench.encoders.adopt import USUAL
 from clearbench.encoders.device import choose_device, choose_precision
 from clearbench.encoders.nets.build import build_net
@@ -28,6 +30,7 @@ from clearbench.pretraining.settings import (
 )
 from clearbench.pretraining.stacks import DataRequest, OnScan, find_slices
 from clearbench.pretraining.views import ViewMaker, find_augmentation
+from clearbench.store.folder import disk_refuses
 
 WORKERS_GPU = 8
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -64,6 +67,8 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
     if not NAME.fullmatch(label):
         raise BadRequest(f"--name {label}: letters, digits, dots, dashes and underscores")
     folder = out or Path("pretraining") / label
+    target = registry or Path(FOLDER)
+    _check_target(target, label)
     chosen = choose_device(device)
     settings = settings or PretrainSettings()
     readers = (WORKERS_GPU if chosen.type == "cuda" else 0) if workers is None else workers
@@ -91,12 +96,28 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
         if not place.leads:
             return None
         training = outcome.training_facts(slices, settings, history, label)
-        target = registry or Path(FOLDER)
         paths = outcome.write_encoder(
             state.moco.network, card, training, slices.patients, target / label
         )
         problems = (*slices.problems, *sorted(state.damaged))
         return Pretrained(label, *paths, folder, tuple(history), problems)
+
+
+def _check_target(registry: Path, name: str) -> None:
+    """Refuse a name that another card has, or a folder that can't be written, before hours pass."""
+    taken = list_cards(FOLDER).get(name)
+    if taken is not None and taken.path.parent.resolve() != registry.resolve():
+        raise BadRequest(
+            f"--name {name}: {taken.path} has this name; choose another, so that neither hides "
+            "the other"
+        )
+    whole = registry.resolve()
+    place = next(folder for folder in (whole, *whole.parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise disk_refuses(registry / name, str(error.strerror)) from error
 
 
 def template(net: str, like: str = "") -> EncoderCard:
@@ -133,9 +154,10 @@ def _slices(
     if not place.leads:
         found = find_slices(data, cache)
     if settings.lesion_weight and not found.lesion.any():
+        why = because(found.problems) or "; give --lesions FILE"
         raise BadRequest(
-            f"{data.root}: no slice has a lesion box; give --lesions FILE, or type "
-            "--lesion-weight 0 for plain MoCo v3"
+            f"{data.root}: no slice has a lesion box{why}, or type --lesion-weight 0 for plain "
+            "MoCo v3"
         )
     return thinned(found, settings.others_per_lesion, settings.seed)
 

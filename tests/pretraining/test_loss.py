@@ -190,3 +190,19 @@ def test_following_the_gradient_brings_both_views_together(query: Tensor, key: T
     assert loss(moved, key) < before
     closer = functional.cosine_similarity(moved, key).mean()
     assert closer > functional.cosine_similarity(query.detach(), key).mean()
+
+
+def test_autocast_does_not_make_it_coarser() -> None:
+    """In bfloat16 the loss would come in steps of 1/16, and its gradient be 1 % off."""
+    chance = torch.Generator().manual_seed(0)
+    query, key = (torch.randn(64, 32, generator=chance).requires_grad_() for _ in range(2))
+    lesion = torch.arange(64) % 3 == 0
+
+    def found(*, coarse: bool) -> list[torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=coarse):
+            loss = lecl_loss(query, key, lesion, temperature=0.2, weight=2.0)
+        return [loss.detach(), *torch.autograd.grad(loss, (query, key))]
+
+    for one, other in zip(found(coarse=False), found(coarse=True), strict=True):
+        assert other.dtype == torch.float32
+        assert torch.equal(one, other)

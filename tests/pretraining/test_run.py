@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clearbench.encoders.encoder import load_encoder
-from clearbench.errors import BadCard, BadRequest, TrainingDiverged, UnknownName
+from clearbench.errors import BadCard, BadRequest, StorageFull, TrainingDiverged, UnknownName
 from clearbench.pretraining import DataRequest, PretrainSettings, pretrain
 from clearbench.pretraining.outcome import Pretrained, patient_hash
 from clearbench.pretraining.settings import (
@@ -167,3 +167,28 @@ def test_slices_without_lesions_need_a_weight_of_nought(
     done = run(tmp_path, tmp_path, replace(short, lesion_weight=0.0, epochs=1))
     assert len(done.problems) == 5
     assert "outside the image" in done.problems[0]
+
+
+def test_the_name_of_another_card_is_refused_before_anything_is_read(
+    small_deeplesion: Path, tmp_path: Path, short: PretrainSettings
+) -> None:
+    with pytest.raises(BadRequest, match=r"--name lecl-vit-base: .*lecl-vit-base.toml has this"):
+        run(small_deeplesion, tmp_path, short, name="lecl-vit-base")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_registry_that_cannot_be_written_is_refused_before_training(
+    small_deeplesion: Path, tmp_path: Path, short: PretrainSettings
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageFull, match="file"):
+        run(small_deeplesion, tmp_path, short, registry=tmp_path / "file")
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_may_be_read_by_whoever_may_read_the_card(
+    small_deeplesion: Path, tmp_path: Path, short: PretrainSettings
+) -> None:
+    done = run(small_deeplesion, tmp_path, short)
+    modes = {path.stat().st_mode & 0o777 for path in (done.card, done.weights)}
+    assert len(modes) == 1
