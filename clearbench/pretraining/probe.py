@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from clearbench.datasets.slice_sets import SliceSet
+from clearbench.errors import UnreadableScan
 from clearbench.pretraining.data import read_slice
 from clearbench.pretraining.views import resized
 
@@ -43,16 +44,27 @@ def draw_probe(
     std: tuple[float, ...],
     seed: int,
 ) -> Probe:
-    """Draw the sample: labelled slices; without labels, slices with and without lesions."""
+    """Draw the sample: labelled slices; without labels, slices with and without lesions.
+
+    A slice that can't be read is left out; training names it. Raises UnreadableScan if all are.
+    """
     rng = np.random.default_rng([seed, 5])
     kinds = slices.label if len(slices.labels) > 1 else slices.lesion.astype(np.int32)
     known = np.flatnonzero(kinds >= 0)
     chosen = np.sort(rng.permutation(known)[:MOST_SLICES])
     low, high = window_hu
-    planes = []
+    planes, sound, reason = [], [], ""
     for index in chosen:
-        hu = read_slice(slices, int(index)).astype(np.float32)
+        try:
+            hu = read_slice(slices, int(index)).astype(np.float32)
+        except UnreadableScan as error:
+            reason = f"{slices.files[index]}: {error}"
+            continue
         planes.append(resized(np.clip((hu - low) / (high - low), 0, 1), size_px))
+        sound.append(index)
+    if not planes:
+        raise UnreadableScan(f"{slices.root}: none of {len(chosen)} slices can be read ({reason})")
+    chosen = np.array(sound)
     grey = torch.from_numpy(np.stack(planes))[:, None].expand(-1, 3, -1, -1)
     images = (grey - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     label = torch.from_numpy(kinds[chosen].astype(np.int64))

@@ -1,6 +1,7 @@
 """Pretraining from beginning to end: what is left behind, and what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from clearbench.datasets.deeplesion import read_deeplesion
 from clearbench.encoders.encoder import load_encoder
 from clearbench.errors import BadCard, BadRequest, StorageFull, TrainingDiverged, UnknownName
 from clearbench.pretraining import DataRequest, PretrainSettings, pretrain
@@ -192,3 +194,18 @@ def test_weights_may_be_read_by_whoever_may_read_the_card(
     done = run(small_deeplesion, tmp_path, short)
     modes = {path.stat().st_mode & 0o777 for path in (done.card, done.weights)}
     assert len(modes) == 1
+
+
+def test_a_damaged_png_is_named_with_its_folder_and_the_rest_trains(
+    small_deeplesion: Path, tmp_path: Path, short: PretrainSettings
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(small_deeplesion, data)
+    slices = read_deeplesion(data)
+    probed = np.flatnonzero(slices.label >= 0) if len(slices.labels) > 1 else np.arange(1)
+    spoilt = data / "Images_png" / str(slices.files[probed[0]])
+    spoilt.write_bytes(b"no picture")
+    done = run(data, tmp_path, short)
+    assert len(done.history) == 3
+    [problem] = [text for text in done.problems if "not a readable image" in text]
+    assert f"{spoilt.parent.name}/{spoilt.name}" in problem
