@@ -218,7 +218,10 @@ def evaluate(  # noqa: PLR0913  options of a command
     target = Path(results) if results is not None else folder.results
     sizes = read_sizes(fractions) if fractions else ()
     found: list[Result] = []
-    for task in [find_task(name, task_folders) for name in tasks]:
+    chosen = [find_task(name, task_folders) for name in tasks]
+    for task in chosen if sizes else ():
+        _check_curve(task, heads)
+    for task in chosen:
         for prepared in prepare_from_store(task, folder):
             records = _records(folder, models, task.card.cohort)
             kept = None if save_heads is None else Path(save_heads)
@@ -284,6 +287,15 @@ def _floors(
         jury.judge(floor.material, floor.head) for floor in make_floors(material, cohorts, sketches)
     ]
     return results, guard_shortcuts({r.encoder: r.score()["low"] for r in results}, jury.task.card)
+
+
+def _check_curve(task: Task, heads: Sequence[str]) -> None:
+    """Refuse a curve of which nothing would be seen: it is the declared head's."""
+    if task.card.head not in _heads(task, heads):
+        raise BadRequest(
+            f"--fractions: {task.name} declares the head {task.card.head}; add --head "
+            f"{task.card.head}, or leave --head out"
+        )
 
 
 def _heads(task: Task, heads: Sequence[str]) -> list[str]:

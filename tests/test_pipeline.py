@@ -417,6 +417,13 @@ def test_floors_stand_beside_and_guards_speak(tmp_path: Path) -> None:
     assert [result.encoder for result in bare] == [encoder.encoder] * 2
 
 
+def test_a_curve_without_the_declared_head_is_refused(tmp_path: Path) -> None:
+    store, card = planted(tmp_path), tmp_path / "planted-task.toml"
+    card.write_text(CARD)
+    with pytest.raises(BadRequest, match="declares the head abmil; add --head abmil"):
+        pipeline.evaluate([str(card)], heads=["knn"], fractions="16", store=store)
+
+
 def test_a_task_without_features_names_the_command(cohort: Path, tmp_path: Path) -> None:
     from clearbench.errors import BadTask
 
