@@ -4,8 +4,9 @@ Yan et al., "DeepLesion: automated mining of large-scale lesion annotations", J.
 doi:10.1117/1.JMI.5.3.036501; NIH Clinical Center, free to download and use with that citation.
 Only lesions of the official validation and test parts have a type. So `typed_split` takes those
 two parts alone: validation trains and test tests, or the sides of the community's split files.
-Studies are numbered, not dated: `day` is not known. Image numbers run from head to feet in the
-data set's own NIfTI script; a folder of images is read in the order of its numbers.
+Studies are numbered, not dated: `day` is not known. Image numbers run from head to feet, as in the
+data set's own DL_save_nifti.py (z falls by the spacing from image to image); the reader of image
+folders turns them round, and slice_index stays the image's number.
 """
 
 from collections import defaultdict

@@ -14,6 +14,7 @@ from clearbench.scans.windows import WINDOWS_HU
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 DEEPLESION_OFFSET = 32768  # DeepLesion's way: HU = value - 32768
+DEEPLESION_SERIES = re.compile(r"\d{6}_\d\d_\d\d")  # its folders: patient, study, series
 UNSAID_WINDOW = (
     "8-bit images whose window is not said; put them into a sub-folder named after it "
     f"({', '.join(WINDOWS_HU)})"
@@ -48,6 +49,7 @@ def read_image_folder(folder: Path) -> Scan:
 
     Sub-folders named after windows hold 8-bit images, one per slice, paired by file name; a slice
     that lacks a window is kept, and `present` says so. Without sub-folders, 16-bit PNGs are HU.
+    Numbers run feet to head; in a folder named like a series of DeepLesion, head to feet.
     Raises UnreadableScan naming the image that is damaged, or of another size or depth.
     """
     folders = window_folders(folder)
@@ -95,6 +97,8 @@ def _read_hu(folder: Path) -> Scan:
             raise UnreadableScan(
                 f"{path.name} is {plane.shape} {plane.dtype}, unlike {paths[0].name}"
             )
+    if DEEPLESION_SERIES.fullmatch(folder.absolute().name):
+        paths, planes = paths[::-1], planes[::-1]
     hu = clean_hu(np.stack(planes).astype(np.int32) - DEEPLESION_OFFSET)
     return _scan(hu, np.ones((len(paths), 1), bool), paths, ())
 

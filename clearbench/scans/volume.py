@@ -47,7 +47,7 @@ class Scan:
     present      [n, windows] bool, all true for HU (one column)
     z_mm         [n] float32 along the slice normal, NaN if unknown
     slice_index  [n] int32, the slice's number in its source, from 0, feet to head; of an image,
-                 the number in its file's name
+                 the number in its file's name, which falls from feet to head in DeepLesion
     spacing_mm   (z, y, x); NaN where unknown
     """
 

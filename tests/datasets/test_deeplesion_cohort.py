@@ -1,11 +1,14 @@
 """DeepLesion's series become scans with the sites of their typed lesions."""
 
+import csv
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from clearbench.datasets.deeplesion import read_deeplesion
 from clearbench.datasets.deeplesion_cohort import SITES, build, read_typed_split
@@ -45,6 +48,24 @@ def test_key_slices_are_the_slice_indices_of_annotated_images(layout: Layout) ->
     keys = [int(number) for number in row["key_slices"].split()]
     chosen = [scan.pixels[list(scan.slice_index).index(key)].max() for key in keys]
     assert chosen == [99, 100]  # each image of this folder holds its own number
+
+
+def test_in_its_own_table_kidneys_come_before_livers_feet_to_head(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    source = shared_data / "metadata" / "DL_info_sample.csv"
+    shutil.copy(source, tmp_path / "DL_info.csv")
+    with source.open(newline="") as file:
+        lesions = [row for row in csv.DictReader(file) if row["File_name"].startswith("000016_")]
+    for row in lesions:  # an image holds the type of its lesion: 4 liver, 6 kidney
+        series, _, name = row["File_name"].rpartition("_")
+        (tmp_path / "Images_png" / series).mkdir(parents=True, exist_ok=True)
+        plane = np.full((8, 8), 32768 + int(row["Coarse_lesion_type"]), np.uint16)
+        Image.fromarray(plane).save(tmp_path / "Images_png" / series / name)
+    scans = [
+        read_scan(Source(tmp_path / path)) for path in build(tmp_path).table["path"].to_pylist()
+    ]
+    assert [scan.pixels[:, 0, 0].tolist() for scan in scans] == [[6, 6, 4], [6, 6, 6, 4]]
 
 
 def test_patients_are_those_that_pretraining_knows(layout: Layout) -> None:

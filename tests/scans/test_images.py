@@ -54,6 +54,17 @@ def test_sixteen_bits_are_hu_in_the_order_of_their_numbers(tmp_path: Path) -> No
     assert scan.present.all()
 
 
+def test_a_series_of_deeplesion_is_turned_round_and_keeps_its_numbers(tmp_path: Path) -> None:
+    """Its image 1 is the one nearest to the head."""
+    folder = tmp_path / "000016_02_01"
+    folder.mkdir()
+    for number, hu in ((9, 40), (10, 300), (11, -1000)):
+        deep(folder / f"{number:03}.png", hu)
+    scan = read(folder)
+    assert scan.pixels[:, 0, 0].tolist() == [-1000, 300, 40]
+    assert scan.slice_index.tolist() == [11, 10, 9]
+
+
 def test_padding_of_sixteen_bits_is_air(tmp_path: Path) -> None:
     deep(tmp_path / "1.png", -3024)
     assert (read(tmp_path).pixels == -1024).all()
