@@ -12,9 +12,11 @@ from clearbench.evaluation.statistics.delong import area_interval, compare_areas
 
 quickly = settings(max_examples=60, deadline=None)
 
-# Albumin, total protein, K-G score and outcome of 43 patients with ovarian cancer: the data of
-# DeLong et al. 1988 as printed in the SAS/STAT User's Guide, "The LOGISTIC Procedure", example
-# "Comparing Receiver Operating Characteristic Curves", which also gives the results below.
+# Albumin, total protein, K-G score and outcome of 43 of the 49 patients of DeLong et al. 1988, as
+# printed in the SAS/STAT 14.1 User's Guide, example 72.8 "Comparing Receiver Operating
+# Characteristic Curves": https://support.sas.com/documentation/cdl/en/statug/68162/HTML/default/
+# statug_logistic_examples08.htm. The data were compared with that page; its result tables were not
+# at hand, so that the numbers below are as they were remembered of it.
 OVARIAN = """
 3.0 5.8 10 0  3.2 6.3  5 1  3.9 6.8  3 1  2.8 4.8  6 0  3.2 5.8  3 1  0.9 4.0  5 0  2.5 5.7  8 0
 1.6 5.6  5 1  3.8 5.7  5 1  3.7 6.7  6 1  3.2 5.4  4 1  3.8 6.6  6 1  4.1 6.6  5 1  3.6 5.7  5 1
@@ -75,8 +77,24 @@ def test_the_comparisons_of_the_ovarian_example_are_the_published_ones() -> None
     assert chi2.sf(statistic, 2) == pytest.approx(0.2817, abs=5e-5)
 
 
+def test_the_variance_of_the_wfns_grades_is_that_of_proc() -> None:
+    """113 patients of the aSAH data, graded 1 to 5, in tests/testthat/test-var.R of R's pROC."""
+    good, poor = [37, 20, 3, 8, 4], [2, 12, 1, 8, 18]
+    truth = np.repeat([0.0, 1.0], [sum(good), sum(poor)])
+    grades = np.repeat([1.0, 2, 3, 4, 5] * 2, good + poor)
+    areas = delong_areas(truth, grades[:, None])
+    assert areas.values[0] == pytest.approx(0.823678861788618, abs=1e-12)  # its test-auc.R
+    assert areas.covariance[0, 0] == pytest.approx(0.00146991470882363, abs=1e-14)
+    interval = area_interval(areas, 0)
+    assert (interval.low, interval.high) == pytest.approx((0.748534887819453, 0.898822835757783))
+
+
 def test_the_error_of_hanley_and_mcneils_ratings_is_the_published_one() -> None:
-    """109 CT images rated 1 to 5 (Radiology 143, 1982); 0.8932 and 0.0307 in Stata's [R] roctab."""
+    """109 CT images rated 1 to 5 (Radiology 143, 1982): the counts, and the area 0.8931711.
+
+    Both stand at https://stats.stackexchange.com/questions/145566; the error and the interval of
+    Stata's [R] roctab are as they were remembered.
+    """
     normal, abnormal = [33, 6, 6, 11, 2], [3, 2, 2, 11, 33]
     truth = np.repeat([0.0, 1.0], [sum(normal), sum(abnormal)])
     ratings = np.repeat([1.0, 2, 3, 4, 5] * 2, normal + abnormal)
