@@ -93,19 +93,19 @@ def relation(one: KnownDataSet, other: KnownDataSet) -> Relation:
     """Tell whether two data sets share patients, as far as the table goes.
 
     It is "yes" if one is in the other, or both hold the same third one; "possible" if only some
-    of the patients on the way are shared, or nobody says.
+    of the patients on the way are shared, or nobody says, or one of the two is vague.
     """
     if one.name == other.name:
         return Relation("yes", (one.source,))
     kinds = {one.kind, other.kind}
     if kinds & {"drawn", "plain"}:
         return Relation("none")
-    if kinds != {"scans"}:
-        vague = one if one.kind != "scans" else other
-        return Relation("possible", (vague.source,))
     mine, theirs = _held(one.name), _held(other.name)
     ways = [_joined(mine[name], theirs[name]) for name in mine.keys() & theirs.keys()]
     certain = [way for way in ways if way.overlap == "yes"]
+    if kinds != {"scans"} and not certain:
+        vague = one if one.kind != "scans" else other
+        return Relation("possible", (vague.source,))
     return min(certain or ways, key=lambda way: len(way.sources), default=Relation("none"))
 
 

@@ -41,6 +41,13 @@ def overlap(one: str, other: str) -> Overlap:
         ("CT-ORG", "Medical Segmentation Decathlon", "yes"),  # all of LiTS is in the latter
         ("ULS23", "CuriaBench", "possible"),  # both hold some of DeepLesion
         ("CT-FM-148k", "LIDC-IDRI", "possible"),
+        ("IDC", "NLST", "yes"),
+        ("COVIDx CT", "COVID-CT-MD", "yes"),
+        ("CuriaBench", "LUNA16", "yes"),
+        ("CuriaBench", "COVID-CT-MD", "possible"),  # some of COVIDx CT, not said which
+        ("TCIA", "KiTS21", "yes"),  # through the 210 public patients of KiTS19
+        ("CADS", "LIDC-IDRI", "yes"),  # a mixture, one part of which is known
+        ("CADS", "NLST", "possible"),
         ("DeepLesion", "NIH Pancreas-CT", "possible"),
         ("DeepLesion", "LIDC-IDRI", "none"),
         ("NLST", "CT-RATE", "none"),

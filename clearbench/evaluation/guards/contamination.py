@@ -103,7 +103,8 @@ def _judge(name: str, cohort: str, listed: int, familiar: bool) -> _Finding:
     found = relation(known, asked)
     if found.overlap == "none":
         return _Finding("none", f"{name} is not known to share patients with {cohort}")
-    because = VAGUE.get(known.kind) or VAGUE.get(asked.kind) or _shared(cohort, found.overlap)
+    vague = VAGUE.get(known.kind) or VAGUE.get(asked.kind)
+    because = (vague if found.overlap == "possible" else None) or _shared(cohort, found.overlap)
     return _Finding(found.overlap, f"{name} {because} ({', '.join(found.sources)})")
 
 

@@ -26,6 +26,13 @@ def seen(*patients: str) -> frozenset[str]:
         (["ImageNet-1k"], "my-hospital", "none", "ImageNet-1k holds no medical images"),
         (["PMC-15M"], "ct-ich", "possible", "PMC-15M is made of figures in publications"),
         (["CT-FM"], "nlst", "possible", "CT-FM may share patients with nlst (https://"),
+        (
+            ["COVIDx CT"],
+            "covid-ct-md",
+            "yes",
+            "COVIDx CT shares patients with covid-ct-md (https://",
+        ),
+        (["CADS"], "lidc-idri", "yes", "CADS shares patients with lidc-idri (https://"),
         (["MedSAM"], "amos", "possible", "MedSAM mixes many public data sets"),
         (["DeepLesion"], "ct-ich", "none", "DeepLesion is not known to share patients with ct-ich"),
         (["DeepLesion"], "my-hospital", "unknown", "nothing is known of my-hospital, and Deep"),
