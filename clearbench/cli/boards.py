@@ -173,7 +173,7 @@ def evaluate(
 
 def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
     """Repeat a result from a pack; returns 0 if the scores are the same, else 1."""
-    from clearbench import pipeline
+    from clearbench import sharing
     from clearbench.display.boards import EvaluationProgress
     from clearbench.display.sharing import show_reproduction
     from clearbench.errors import BadRequest
@@ -181,11 +181,11 @@ def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
     if pack is None or result is None:
         raise BadRequest("--pack FILE.zip and --reproduce RESULT.json belong together")
     with EvaluationProgress() as progress:
-        found = pipeline.reproduce(
+        found = sharing.reproduce(
             pack,
             result,
             device=device,
-            on_step=lambda step: progress(f"{step.task} · {step.head}", step.done, step.total),
+            on_fold=lambda done, total: progress(f"{pack.stem} · {result.stem}", done, total),
         )
     show_reproduction(found)
     return 0 if found.repeated else 1

@@ -36,12 +36,12 @@ def apply(
     output: Output = None,
 ) -> None:
     """Score scans of the store by saved heads; labels are not needed."""
-    from clearbench import pipeline
+    from clearbench import sharing
     from clearbench.board.applied import applied_table
     from clearbench.display.answers import show_answer
     from clearbench.display.sharing import show_applied
 
-    found = pipeline.apply(bundle, scans, store=store_path(store), name=name, keep_ids=keep_ids)
+    found = sharing.apply(bundle, scans, store=store_path(store), name=name, keep_ids=keep_ids)
     show_answer(applied_table(found), format_of("table", output), output)
     show_applied(found)
     raise typer.Exit(1 if found.without_features else 0)
@@ -73,10 +73,10 @@ def pack(
     tasks: TaskFolders = None,
 ) -> None:
     """Write a task's features, labels, folds and results to one file, without pixels."""
-    from clearbench import pipeline
+    from clearbench import sharing
     from clearbench.display.sharing import show_pack
 
-    facts = pipeline.pack(
+    facts = sharing.pack(
         task,
         output,
         words(model),

@@ -116,13 +116,11 @@ def freeze(
     ] = False,
 ) -> None:
     """Write a task's folds to a file beside its card, which every later evaluation takes."""
-    from clearbench import pipeline
+    from clearbench import sharing
     from clearbench.display.console import say
     from clearbench.evaluation.tasks import split_path
 
-    split = pipeline.freeze(
-        name, store=store_path(store), task_folders=tasks or (), replace=replace
-    )
+    split = sharing.freeze(name, store=store_path(store), task_folders=tasks or (), replace=replace)
     say(f"{split_path(name, tasks or ())}: {len(split.folds)} folds, {split.split_sha256[:12]}…")
     say(f"it names patients by the ids of cohort {split.cohort}; keep it beside the card")
 

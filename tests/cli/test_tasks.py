@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clearbench import pipeline
+from clearbench import sharing
 from clearbench.cli import main
 from clearbench.cohort.table import read_cohort
 from clearbench.errors import BadRequest
@@ -73,8 +73,8 @@ def test_a_frozen_split_lies_beside_its_card_and_is_taken(
 
 
 def test_freezing_again_changes_nothing(store: StoreFolder) -> None:
-    one = pipeline.freeze("t", store=store.root)
-    assert pipeline.freeze("t", store=store.root) == one
+    one = sharing.freeze("t", store=store.root)
+    assert sharing.freeze("t", store=store.root) == one
     save(store, 36)
     with pytest.raises(BadRequest, match="other folds are frozen there"):
-        pipeline.freeze("t", store=store.root)
+        sharing.freeze("t", store=store.root)
