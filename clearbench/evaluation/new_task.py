@@ -9,8 +9,8 @@ from pathlib import Path
 from clearbench.cards import check_card
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadRequest, BadTask
+from clearbench.evaluation.labels import YES_NO
 from clearbench.evaluation.tasks import METRICS, TaskCard
-from clearbench.evaluation.units import YES_NO
 
 MOST_CLASSES = 12
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
