@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import Json, Registry
+from clearbench.cli.options import EncoderName, Json, Net, NewCards, Registry
 
 models_app = typer.Typer(
     help="Encoders: their cards, checks and weights.", no_args_is_help=True, rich_markup_mode=None
@@ -43,9 +43,7 @@ def list_models(registry: Registry = None, as_json: Json = False) -> None:
 
 @models_app.command()
 def show(
-    name: Annotated[
-        str, typer.Argument(help="An encoder's name, or the path of its card.", show_default=False)
-    ],
+    name: EncoderName,
     registry: Registry = None,
     as_json: Json = False,
 ) -> None:
@@ -75,9 +73,7 @@ def show(
 
 @models_app.command()
 def check(
-    name: Annotated[
-        str, typer.Argument(help="An encoder's name, or the path of its card.", show_default=False)
-    ],
+    name: EncoderName,
     golden: Annotated[
         Path,
         typer.Option(
@@ -124,7 +120,7 @@ def add(
             show_default=False,
         ),
     ],
-    net: Annotated[str, typer.Option("--net", help="vit, vssm or gated-cnn.", show_default=False)],
+    net: Net,
     branch: Annotated[
         str, typer.Option("--branch", help="Of a MoCo checkpoint: base or momentum.")
     ] = "base",
@@ -135,9 +131,7 @@ def add(
     licence: Annotated[
         str, typer.Option("--licence", help="What the weights' makers allow.")
     ] = "unknown",
-    folder: Annotated[
-        Path, typer.Option("--registry", help="The folder for card and weights.")
-    ] = Path("registry"),
+    folder: NewCards = Path("registry"),
 ) -> None:
     """Make an encoder of a checkpoint: its weights as safetensors, and a card."""
     from clearbench.display.encoders import show_adopted

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import KeepIds, Output, Store, TaskFolders, store_path, words
+from clearbench.cli.options import (
+    CohortName,
+    Features,
+    KeepIds,
+    Output,
+    Results,
+    Store,
+    TaskFolders,
+    TaskName,
+    store_path,
+    words,
+)
 from clearbench.cli.queries import format_of
 
 
@@ -28,10 +39,7 @@ def apply(
         ),
     ],
     store: Store = None,
-    name: Annotated[
-        str,
-        typer.Option("--name", help="The name under which they were embedded.", show_default=False),
-    ] = "",
+    name: CohortName = "",
     keep_ids: KeepIds = False,
     output: Output = None,
 ) -> None:
@@ -48,28 +56,13 @@ def apply(
 
 
 def pack(
-    task: Annotated[
-        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
-    ],
+    task: TaskName,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The .zip to write.", show_default=False)
     ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Features by name, or name@fp8. [default: all of the cohort]",
-            show_default=False,
-        ),
-    ] = None,
+    model: Features = None,
     store: Store = None,
-    results: Annotated[
-        Path | None,
-        typer.Option(
-            "--results", help="Where results lie. [default: <store>/results]", show_default=False
-        ),
-    ] = None,
+    results: Results = None,
     tasks: TaskFolders = None,
 ) -> None:
     """Write a task's features, labels, folds and results to one file, without pixels."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import Json, Store, TaskFolders, store_path, words
+from clearbench.cli.options import Json, Store, TaskFolders, TaskName, store_path, words
 
 tasks_app = typer.Typer(help="Tasks: their cards.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -38,9 +38,7 @@ def list_tasks(tasks: TaskFolders = None, as_json: Json = False) -> None:
 
 @tasks_app.command()
 def show(
-    name: Annotated[
-        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
-    ],
+    name: TaskName,
     tasks: TaskFolders = None,
     as_json: Json = False,
 ) -> None:
@@ -106,9 +104,7 @@ def new(
 
 @tasks_app.command()
 def freeze(
-    name: Annotated[
-        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
-    ],
+    name: TaskName,
     store: Store = None,
     tasks: TaskFolders = None,
     replace: Annotated[
@@ -127,9 +123,7 @@ def freeze(
 
 @tasks_app.command()
 def check(
-    name: Annotated[
-        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
-    ],
+    name: TaskName,
     store: Store = None,
     tasks: TaskFolders = None,
 ) -> None:
