@@ -166,7 +166,8 @@ def _labelled(units: Units, cohort: Cohort, task: TaskCard) -> Units:
     known = np.flatnonzero(~np.isnan(units.targets).all(axis=1)).tolist()
     if not known:
         raise BadTask(
-            f"no {task.unit} of cohort {cohort.name} has a value of {', '.join(task.labels)}"
+            f"no {task.unit} of cohort {cohort.name} has a value of {', '.join(task.labels)}; "
+            f"bring labels: clearbench cohort add LABELS --name {cohort.name}"
         )
     blank = len(units.ids) - len(known)
     note = f"{blank} of {len(units.ids)} {task.unit} units have no label"
