@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import EncoderName, Json, Net, NewCards, Registry
+from clearbench.cli.options import BROKEN, EncoderName, Json, Net, NewCards, Registry
 
 models_app = typer.Typer(
     help="Encoders: their cards, checks and weights.", no_args_is_help=True, rich_markup_mode=None
@@ -20,10 +20,12 @@ def add_to(app: typer.Typer) -> None:
 @models_app.command(name="list")
 def list_models(registry: Registry = None, as_json: Json = False) -> None:
     """List every encoder, in one line each."""
-    from clearbench.display.console import dump, show_rows
+    from clearbench.cards import read_all
+    from clearbench.display.console import dump, show_list, show_rows
     from clearbench.encoders.registry import encoder_names, find_encoder
 
-    found = [find_encoder(name, registry or ()) for name in encoder_names(registry or ())]
+    extra = registry or ()
+    cards = read_all(encoder_names(extra), lambda name: find_encoder(name, extra))
     rows = [
         {
             "encoder": item.name,
@@ -36,9 +38,11 @@ def list_models(registry: Registry = None, as_json: Json = False) -> None:
             "weights": item.card.source.partition(":")[0],
             "licence": item.card.weights.licence,
         }
-        for item in found
+        for item in cards.found
     ]
     dump(rows) if as_json else show_rows(rows)
+    show_list(cards.broken, BROKEN)
+    raise typer.Exit(1 if cards.broken else 0)
 
 
 @models_app.command()

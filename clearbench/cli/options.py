@@ -67,6 +67,8 @@ KeepIds = Annotated[
     ),
 ]
 
+BROKEN = "cards that break their rules and are left out; repair or remove them"
+
 
 def store_path(store: Path | None) -> Path:
     """Return the store meant."""
