@@ -4,10 +4,10 @@ import hashlib
 import importlib.metadata
 import os
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,6 +24,7 @@ class Card(BaseModel):
 
 
 AnyCard = TypeVar("AnyCard", bound=Card)
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,25 @@ def find_card(kind: str, folder: str, name: str, extra: Iterable[Path] = ()) -> 
         more = f" (`clearbench {command} list` shows all {len(known)})"
         raise UnknownName.among(kind, name, known, more)
     return known[name]
+
+
+@dataclass(frozen=True)
+class Readable(Generic[Found]):
+    """Cards that keep their rules, and why others don't."""
+
+    found: tuple[Found, ...]
+    broken: tuple[str, ...]
+
+
+def read_all(names: Iterable[str], find: Callable[[str], Found]) -> Readable[Found]:
+    """Find every card that is named; one that breaks its rules stops no other."""
+    found, broken = [], []
+    for name in names:
+        try:
+            found.append(find(name))
+        except BadCard as error:
+            broken.append(str(error))
+    return Readable(tuple(found), tuple(broken))
 
 
 def digest(path: Path) -> str:

@@ -11,19 +11,15 @@ from pathlib import Path
 
 from clearbench.board.keep import make_result, write_result
 from clearbench.board.results import Result
-from clearbench.encoders.device import Precision, choose_device, choose_precision
-from clearbench.encoders.encoder import Encoder, build_encoder
-from clearbench.encoders.registry import Registered, find_encoder
-from clearbench.encoders.views import choose_views
+from clearbench.encoders.registry import find_encoder
+from clearbench.engines.encoders import encoder_for, keep_seen_patients
 from clearbench.engines.events import EmbedReport, OnEvent
-from clearbench.engines.local import EmbedJob, default_batch_size, encoder_record, run
+from clearbench.engines.local import EmbedJob, default_batch_size, run
 from clearbench.engines.plan import gather, keep, read_tasks
-from clearbench.errors import BadRequest, BadTask
-from clearbench.evaluation.applying import Applied, apply_bundle, find_features
-from clearbench.evaluation.bundles import read_bundle, write_bundle
+from clearbench.errors import BadRequest
+from clearbench.evaluation.bundles import write_bundle
 from clearbench.evaluation.efficiency import learning_curve, read_sizes
 from clearbench.evaluation.floors import make_floors, read_sketches
-from clearbench.evaluation.frozen import FrozenSplit, freeze_split, read_split, write_split
 from clearbench.evaluation.guards.report import (
     Finding,
     Sketches,
@@ -35,26 +31,12 @@ from clearbench.evaluation.guards.report import (
 from clearbench.evaluation.heads.kinds import HEADS
 from clearbench.evaluation.prepared import prepare_from_store
 from clearbench.evaluation.protocol import Material, Way, evaluate_head, load_material
-from clearbench.evaluation.tasks import Task, find_task, split_path, task_file
-from clearbench.evaluation.units import unlabelled_units
-from clearbench.packs.facts import PackFacts
-from clearbench.packs.plan import PackRequest
-from clearbench.packs.read import opened_pack
-from clearbench.packs.reproduce import Reproduction, repeat_result
-from clearbench.packs.write import write_pack
+from clearbench.evaluation.tasks import Task, find_task
 from clearbench.scans.inventory import default_workers
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import load_cohort
 from clearbench.store.folder import StoreFolder, default_store, open_store
-from clearbench.store.records import (
-    EncoderRecord,
-    find_record,
-    has_cohort,
-    keep_seen,
-    list_encoders,
-    measured_rate,
-    pin_weights,
-)
+from clearbench.store.records import find_records, measured_rate
 
 
 def _unheard(_: object) -> None:
@@ -96,12 +78,12 @@ def embed(  # noqa: PLR0913  options of a command
     cohort = found.cohort if dry_run else keep(found.cohort, folder)
     runs = []
     for card in cards:
-        encoder = _encoder(card, folder, views, device, precision, weights, store_dtype)
+        encoder = encoder_for(card, folder, views, device, precision, weights, store_dtype)
         tasks = read_tasks(
             found.cohort, encoder, folder, shard=shard, resample=resample, replace=replace
         )
         if not dry_run:
-            _keep_seen(card, encoder, folder)
+            keep_seen_patients(card, encoder, folder)
         job = EmbedJob(
             encoder, folder, cohort.name, tasks, batch_size or default_batch_size(encoder), readers
         )
@@ -135,43 +117,6 @@ def _check(
         raise BadRequest("--batch-size must be at least 1")
     if workers is not None and workers < 0:
         raise BadRequest("--workers must be 0 (read in this process) or more")
-
-
-def _encoder(  # noqa: PLR0913  the same options
-    card: Registered,
-    store: StoreFolder,
-    views: Sequence[str],
-    device: str,
-    precision: str,
-    weights: Path | str | None,
-    store_dtype: str,
-) -> Encoder:
-    """Build an encoder; auto precision follows what the store holds for it."""
-    names = tuple(view.name for view in choose_views(card.card, views))
-    stored: Precision | None = None
-    for record in list_encoders(store):
-        if record.name == card.name and record.views == names and record.store_dtype == store_dtype:
-            stored = choose_precision(record.precision, choose_device(device))
-    exact = choose_precision(precision, choose_device(device), stored, card.card.precision)
-    encoder = build_encoder(
-        card, device=device, precision=exact, views=views, weights=weights, store_dtype=store_dtype
-    )
-    if (
-        weights is None
-        and card.card.weights.sha256 is None
-        and card.card.source.startswith("hf-hub:")
-    ):
-        pin_weights(store, card.name, encoder.weights_sha256)
-    return encoder
-
-
-def _keep_seen(card: Registered, encoder: Encoder, store: StoreFolder) -> None:
-    """Keep the hashes of the patients that an encoder of our own saw, for leak checks."""
-    training = card.card.training
-    if training is not None and card.folder is not None:
-        listed = card.folder / training.patients_file
-        if listed.is_file():
-            keep_seen(listed, encoder_record(encoder), store)
 
 
 @dataclass(frozen=True)
@@ -223,7 +168,7 @@ def evaluate(  # noqa: PLR0913  options of a command
         _check_curve(task, heads)
     for task in chosen:
         for prepared in prepare_from_store(task, folder):
-            records = _records(folder, models, task.card.cohort)
+            records = find_records(folder, models, task.card.cohort)
             kept = None if save_heads is None else Path(save_heads)
             jury = _Jury(task, folder, target, preset, seeds, sizes, on_step, kept)
             sketches = read_sketches(prepared.units, records[0], folder)
@@ -304,19 +249,6 @@ def _heads(task: Task, heads: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _records(store: StoreFolder, models: Sequence[str], cohort: str) -> list[EncoderRecord]:
-    """Return the sets of features to evaluate."""
-    if models:
-        return [find_record(store, model, cohort) for model in models]
-    records = [record for record in list_encoders(store) if has_cohort(store, record, cohort)]
-    if not records:
-        raise BadTask(
-            f"no encoder has features of cohort {cohort}; make them: clearbench embed {cohort} "
-            "--model NAME"
-        )
-    return records
-
-
 def _tell(
     on_step: Callable[[EvaluationStep], None],
     task: str,
@@ -327,88 +259,3 @@ def _tell(
 ) -> None:
     """Pass on how far a head is."""
     on_step(EvaluationStep(task, encoder, head, done, total))
-
-
-def apply(
-    bundle: Path | str,
-    scans: Path | str,
-    *,
-    store: Path | str | None = None,
-    name: str = "",
-    keep_ids: bool = False,
-) -> Applied:
-    """Score scans that were embedded before by a bundle's heads; labels are not needed.
-
-    `bundle` is a folder that `evaluate` wrote under `save_heads`; `scans` is a cohort of the store,
-    or the table or folder that was embedded into it. Raises BadRequest if the bundle is damaged or
-    the store lacks its features, BadTask if none of the units has them.
-    """
-    read, folder = read_bundle(Path(bundle)), open_store(store or default_store())
-    find_features(read.facts, folder)  # before a folder of scans is looked through
-    cohort = gather(scans, folder, name=name, keep_ids=keep_ids).cohort
-    return apply_bundle(read, unlabelled_units(cohort, read.facts.task_card), folder)
-
-
-def freeze(
-    name: str,
-    *,
-    store: Path | str | None = None,
-    task_folders: Iterable[Path] = (),
-    replace: bool = False,
-) -> FrozenSplit:
-    """Write a task's folds to <task>.split.json beside its card, for every later evaluation.
-
-    Folds that were frozen before stay, unless `replace`. Raises UnknownName, BadTask, and
-    BadRequest if other folds are frozen there.
-    """
-    task = find_task(name, task_folders)
-    drawn = task.model_copy(update={"split_file": None})
-    found = prepare_from_store(drawn, open_store(store or default_store()))
-    split = freeze_split(task, {one.test_cohort: one.folds for one in found})
-    there = task.split_file
-    if there is not None and not replace and read_split(there, task).folds != split.folds:
-        raise BadRequest(f"{there}: other folds are frozen there; --replace freezes these instead")
-    write_split(split, split_path(name, task_folders))
-    return split
-
-
-def pack(
-    name: str,
-    target: Path | str,
-    models: Sequence[str] = (),
-    *,
-    store: Path | str | None = None,
-    results: Path | str | None = None,
-    task_folders: Iterable[Path] = (),
-) -> PackFacts:
-    """Write a task's features, labels, folds and results to one .zip, without pixels.
-
-    Ids of a private cohort are numbered anew; what is packed is pseudonymised patient data still.
-    `models` as for `evaluate`. Raises UnknownName, BadTask, BadStore, StorageFull.
-    """
-    task, folder = find_task(name, task_folders), open_store(store or default_store())
-    request = PackRequest(
-        card_file=task_file(name, task_folders),
-        prepared=tuple(prepare_from_store(task, folder)),
-        records=tuple(_records(folder, models, task.card.cohort)),
-        store=folder,
-        results=folder.results if results is None else Path(results),
-    )
-    return write_pack(request, Path(target))
-
-
-def reproduce(
-    pack: Path | str,
-    result: Path | str,
-    *,
-    device: str = "cpu",
-    on_step: Callable[[EvaluationStep], None] = _unheard,
-) -> Reproduction:
-    """Repeat a result from a pack, without a store, and say how far off it is.
-
-    `result` is a file, or the name of one in the pack. Raises BadRequest for a damaged pack, or a
-    result of another task or other features than it holds.
-    """
-    with opened_pack(Path(pack)) as opened:
-        step = partial(_tell, on_step, opened.task.name, "pack", Path(result).stem)
-        return repeat_result(opened, Path(result), device=device, on_fold=step)

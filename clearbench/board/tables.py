@@ -3,8 +3,9 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from clearbench.board.results import Result, published_results, read_results
@@ -101,6 +102,7 @@ def _board(group: Sequence[Result], published: str) -> Board:
     rows = sorted((_row(result, published, places) for result in group), key=_order)
     excluded = dict.fromkeys(f"{r.encoder}: {text}" for r in group for text in r.excluded)
     not_scored = dict.fromkeys(f"not scored: {text}" for r in group for text in r.not_scored)
+    rows = _told_apart(rows)
     protocol = f"{first.repeats} × {first.folds} folds" if first.crossed else "fixed test set"
     return Board(
         task=first.task,
@@ -135,6 +137,15 @@ def _order(row: Row) -> tuple[bool, bool, float, str, str]:
     """Order rows: ranked ones, others, missing scores last; each by value."""
     value = row.value if row.value is not None else 0.0
     return (row.tier is None, row.value is None, -value, row.encoder, row.head)
+
+
+def _told_apart(rows: Sequence[Row]) -> list[Row]:
+    """Add the fingerprint to the name of an encoder of which there are several sets of features."""
+    sets = Counter(name for name, _ in {(row.encoder, row.fingerprint) for row in rows})
+    return [
+        replace(row, encoder=f"{row.encoder}@{row.fingerprint}") if sets[row.encoder] > 1 else row
+        for row in rows
+    ]
 
 
 def _claims(standings: Standings | None) -> tuple[str, ...]:

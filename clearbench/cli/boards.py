@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import Output, Store, TaskFolders, store_path, words
+from clearbench.cli.options import Features, Output, Results, Store, TaskFolders, store_path, words
 
 FORMATS = ("table", "md", "csv", "json")
 
@@ -13,15 +13,6 @@ Task = Annotated[
     list[str] | None,
     typer.Option(
         "--task", "-t", help="A task's name or card; may be repeated.", show_default=False
-    ),
-]
-Model = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Features by name, or name@fp8. [default: all of the cohort]",
-        show_default=False,
     ),
 ]
 AllModels = Annotated[
@@ -43,12 +34,6 @@ Seeds = Annotated[
     int | None,
     typer.Option(
         "--seeds", help="Heads per fold. [default: 1, for a fixed split 3]", show_default=False
-    ),
-]
-Results = Annotated[
-    Path | None,
-    typer.Option(
-        "--results", help="Where results go. [default: <store>/results]", show_default=False
     ),
 ]
 Fractions = Annotated[
@@ -119,7 +104,7 @@ def demo(
 
 def evaluate(
     task: Task = None,
-    model: Model = None,
+    model: Features = None,
     all_models: AllModels = False,
     head: Head = None,
     preset: Preset = "default",
@@ -173,7 +158,7 @@ def evaluate(
 
 def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
     """Repeat a result from a pack; returns 0 if the scores are the same, else 1."""
-    from clearbench import pipeline
+    from clearbench import sharing
     from clearbench.display.boards import EvaluationProgress
     from clearbench.display.sharing import show_reproduction
     from clearbench.errors import BadRequest
@@ -181,11 +166,11 @@ def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
     if pack is None or result is None:
         raise BadRequest("--pack FILE.zip and --reproduce RESULT.json belong together")
     with EvaluationProgress() as progress:
-        found = pipeline.reproduce(
+        found = sharing.reproduce(
             pack,
             result,
             device=device,
-            on_step=lambda step: progress(f"{step.task} · {step.head}", step.done, step.total),
+            on_fold=lambda done, total: progress(f"{pack.stem} · {result.stem}", done, total),
         )
     show_reproduction(found)
     return 0 if found.repeated else 1

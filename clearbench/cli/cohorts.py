@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import Json, KeepIds, Output, Store, store_path
+from clearbench.cli.options import CohortName, Json, KeepIds, Output, Store, store_path
 
 cohort_app = typer.Typer(
     help="Tables of scans, patients and labels.", no_args_is_help=True, rich_markup_mode=None
@@ -175,14 +175,7 @@ def add(
             help="A cohort table, or labels for a cohort that the store knows.", show_default=False
         ),
     ],
-    name: Annotated[
-        str,
-        typer.Option(
-            "--name",
-            help="The cohort's name. [default: its cohort column, else the file's stem]",
-            show_default=False,
-        ),
-    ] = "",
+    name: CohortName = "",
     store: Store = None,
 ) -> None:
     """Add a cohort to the store, or bring new or changed labels, without embedding again."""

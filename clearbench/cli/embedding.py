@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import Json, KeepIds, Registry, Store, store_path, words
+from clearbench.cli.options import (
+    CohortName,
+    Device,
+    Json,
+    KeepIds,
+    Precision,
+    Registry,
+    Store,
+    store_path,
+    words,
+)
 
 store_app = typer.Typer(help="The folder of features.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -22,16 +32,6 @@ Views = Annotated[
     list[str] | None,
     typer.Option("--views", help="Windows to embed under, e.g. brain,bone or soft=-100:200 (HU)."),
 ]
-Name = Annotated[
-    str,
-    typer.Option(
-        "--name",
-        help="The cohort's name. [default: its cohort column, else the file's name]",
-        show_default=False,
-    ),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
-Precision = Annotated[str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.")]
 StoreDtype = Annotated[
     str, typer.Option("--store-dtype", help="float32, or float16 to save space.")
 ]
@@ -65,7 +65,7 @@ def embed(
     model: Model = None,
     views: Views = None,
     store: Store = None,
-    name: Name = "",
+    name: CohortName = "",
     device: Device = "auto",
     precision: Precision = "auto",
     store_dtype: StoreDtype = "float32",

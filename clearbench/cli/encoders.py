@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import Json, Registry
+from clearbench.cli.options import BROKEN, EncoderName, Json, Net, NewCards, Registry
 
 models_app = typer.Typer(
     help="Encoders: their cards, checks and weights.", no_args_is_help=True, rich_markup_mode=None
@@ -20,10 +20,12 @@ def add_to(app: typer.Typer) -> None:
 @models_app.command(name="list")
 def list_models(registry: Registry = None, as_json: Json = False) -> None:
     """List every encoder, in one line each."""
-    from clearbench.display.console import dump, show_rows
+    from clearbench.cards import read_all
+    from clearbench.display.console import dump, show_list, show_rows
     from clearbench.encoders.registry import encoder_names, find_encoder
 
-    found = [find_encoder(name, registry or ()) for name in encoder_names(registry or ())]
+    extra = registry or ()
+    cards = read_all(encoder_names(extra), lambda name: find_encoder(name, extra))
     rows = [
         {
             "encoder": item.name,
@@ -36,16 +38,16 @@ def list_models(registry: Registry = None, as_json: Json = False) -> None:
             "weights": item.card.source.partition(":")[0],
             "licence": item.card.weights.licence,
         }
-        for item in found
+        for item in cards.found
     ]
     dump(rows) if as_json else show_rows(rows)
+    show_list(cards.broken, BROKEN)
+    raise typer.Exit(1 if cards.broken else 0)
 
 
 @models_app.command()
 def show(
-    name: Annotated[
-        str, typer.Argument(help="An encoder's name, or the path of its card.", show_default=False)
-    ],
+    name: EncoderName,
     registry: Registry = None,
     as_json: Json = False,
 ) -> None:
@@ -75,9 +77,7 @@ def show(
 
 @models_app.command()
 def check(
-    name: Annotated[
-        str, typer.Argument(help="An encoder's name, or the path of its card.", show_default=False)
-    ],
+    name: EncoderName,
     golden: Annotated[
         Path,
         typer.Option(
@@ -124,7 +124,7 @@ def add(
             show_default=False,
         ),
     ],
-    net: Annotated[str, typer.Option("--net", help="vit, vssm or gated-cnn.", show_default=False)],
+    net: Net,
     branch: Annotated[
         str, typer.Option("--branch", help="Of a MoCo checkpoint: base or momentum.")
     ] = "base",
@@ -135,9 +135,7 @@ def add(
     licence: Annotated[
         str, typer.Option("--licence", help="What the weights' makers allow.")
     ] = "unknown",
-    folder: Annotated[
-        Path, typer.Option("--registry", help="The folder for card and weights.")
-    ] = Path("registry"),
+    folder: NewCards = Path("registry"),
 ) -> None:
     """Make an encoder of a checkpoint: its weights as safetensors, and a card."""
     from clearbench.display.encoders import show_adopted

@@ -15,6 +15,41 @@ Store = Annotated[
         show_default=False,
     ),
 ]
+TaskName = Annotated[
+    str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
+]
+EncoderName = Annotated[
+    str, typer.Argument(help="An encoder's name, or the path of its card.", show_default=False)
+]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Features by name, or name@fp8. [default: all of the cohort]",
+        show_default=False,
+    ),
+]
+CohortName = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        help="The cohort's name. [default: its cohort column, else the file's name]",
+        show_default=False,
+    ),
+]
+Results = Annotated[
+    Path | None,
+    typer.Option(
+        "--results", help="The folder of results. [default: <store>/results]", show_default=False
+    ),
+]
+Net = Annotated[str, typer.Option("--net", help="vit, vssm or gated-cnn.", show_default=False)]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Precision = Annotated[str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.")]
+NewCards = Annotated[
+    Path, typer.Option("--registry", help="The folder for the new card and its weights.")
+]
 Registry = Annotated[
     list[Path] | None, typer.Option("--registry", help="A further folder of encoder cards.")
 ]
@@ -31,6 +66,8 @@ KeepIds = Annotated[
         "--keep-ids", help="Keep identifiers from DICOM headers in clear instead of pseudonyms."
     ),
 ]
+
+BROKEN = "cards that break their rules and are left out; repair or remove them"
 
 
 def store_path(store: Path | None) -> Path:

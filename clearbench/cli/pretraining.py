@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import Store, store_path
+from clearbench.cli.options import Device, Net, NewCards, Precision, Store, store_path
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def pretrain(
-    net: Annotated[str, typer.Option("--net", help="vit, vssm or gated-cnn.", show_default=False)],
+    net: Net,
     data: Annotated[
         Path,
         typer.Option(
@@ -60,9 +60,7 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
-    registry: Annotated[
-        Path, typer.Option("--registry", help="The folder for the new card and its weights.")
-    ] = Path("registry"),
+    registry: NewCards = Path("registry"),
     store: Store = None,
     epochs: Annotated[int, typer.Option("--epochs", help="Passes over the slices.")] = 100,
     batch_size: Annotated[
@@ -110,10 +108,8 @@ def pretrain(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of weights, order and views.")] = 0,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[
-        str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.")
-    ] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     workers: Annotated[
         int | None,
         typer.Option(

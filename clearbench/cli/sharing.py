@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import KeepIds, Output, Store, TaskFolders, store_path, words
+from clearbench.cli.options import (
+    CohortName,
+    Features,
+    KeepIds,
+    Output,
+    Results,
+    Store,
+    TaskFolders,
+    TaskName,
+    store_path,
+    words,
+)
 from clearbench.cli.queries import format_of
 
 
@@ -28,55 +39,37 @@ def apply(
         ),
     ],
     store: Store = None,
-    name: Annotated[
-        str,
-        typer.Option("--name", help="The name under which they were embedded.", show_default=False),
-    ] = "",
+    name: CohortName = "",
     keep_ids: KeepIds = False,
     output: Output = None,
 ) -> None:
     """Score scans of the store by saved heads; labels are not needed."""
-    from clearbench import pipeline
+    from clearbench import sharing
     from clearbench.board.applied import applied_table
     from clearbench.display.answers import show_answer
     from clearbench.display.sharing import show_applied
 
-    found = pipeline.apply(bundle, scans, store=store_path(store), name=name, keep_ids=keep_ids)
+    found = sharing.apply(bundle, scans, store=store_path(store), name=name, keep_ids=keep_ids)
     show_answer(applied_table(found), format_of("table", output), output)
     show_applied(found)
     raise typer.Exit(1 if found.without_features else 0)
 
 
 def pack(
-    task: Annotated[
-        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
-    ],
+    task: TaskName,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The .zip to write.", show_default=False)
     ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Features by name, or name@fp8. [default: all of the cohort]",
-            show_default=False,
-        ),
-    ] = None,
+    model: Features = None,
     store: Store = None,
-    results: Annotated[
-        Path | None,
-        typer.Option(
-            "--results", help="Where results lie. [default: <store>/results]", show_default=False
-        ),
-    ] = None,
+    results: Results = None,
     tasks: TaskFolders = None,
 ) -> None:
     """Write a task's features, labels, folds and results to one file, without pixels."""
-    from clearbench import pipeline
+    from clearbench import sharing
     from clearbench.display.sharing import show_pack
 
-    facts = pipeline.pack(
+    facts = sharing.pack(
         task,
         output,
         words(model),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import Json, Store, TaskFolders, store_path, words
+from clearbench.cli.options import BROKEN, Json, Store, TaskFolders, TaskName, store_path, words
 
 tasks_app = typer.Typer(help="Tasks: their cards.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,10 +18,11 @@ def add_to(app: typer.Typer) -> None:
 @tasks_app.command(name="list")
 def list_tasks(tasks: TaskFolders = None, as_json: Json = False) -> None:
     """List every task, in one line each."""
-    from clearbench.display.console import dump, show_rows
+    from clearbench.cards import read_all
+    from clearbench.display.console import dump, show_list, show_rows
     from clearbench.evaluation.tasks import find_task, task_names
 
-    found = [find_task(name, tasks or ()) for name in task_names(tasks or ())]
+    cards = read_all(task_names(tasks or ()), lambda name: find_task(name, tasks or ()))
     rows = [
         {
             "task": t.name,
@@ -31,16 +32,16 @@ def list_tasks(tasks: TaskFolders = None, as_json: Json = False) -> None:
             "metric": t.card.primary,
             "version": t.card.version,
         }
-        for t in found
+        for t in cards.found
     ]
     dump(rows) if as_json else show_rows(rows)
+    show_list(cards.broken, BROKEN)
+    raise typer.Exit(1 if cards.broken else 0)
 
 
 @tasks_app.command()
 def show(
-    name: Annotated[
-        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
-    ],
+    name: TaskName,
     tasks: TaskFolders = None,
     as_json: Json = False,
 ) -> None:
@@ -87,7 +88,7 @@ def new(
     ] = None,
 ) -> None:
     """Write a task card for a cohort of your own; target and classes are read off its labels."""
-    from clearbench.display.console import say
+    from clearbench.display.console import say, show_list, warn
     from clearbench.evaluation.new_task import write_task
     from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
@@ -101,14 +102,16 @@ def new(
         split_column=split,
     )
     say(f"{written.path}: {written.summary}")
-    say(f"next: clearbench evaluate --task {name if output is None else written.path}")
+    show_list(written.too_rare, "too rare to be scored yet")
+    if written.problem:
+        warn(f"it can't be evaluated yet: {written.problem}")
+    else:
+        say(f"next: clearbench evaluate --task {name if output is None else written.path}")
 
 
 @tasks_app.command()
 def freeze(
-    name: Annotated[
-        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
-    ],
+    name: TaskName,
     store: Store = None,
     tasks: TaskFolders = None,
     replace: Annotated[
@@ -116,22 +119,18 @@ def freeze(
     ] = False,
 ) -> None:
     """Write a task's folds to a file beside its card, which every later evaluation takes."""
-    from clearbench import pipeline
+    from clearbench import sharing
     from clearbench.display.console import say
     from clearbench.evaluation.tasks import split_path
 
-    split = pipeline.freeze(
-        name, store=store_path(store), task_folders=tasks or (), replace=replace
-    )
+    split = sharing.freeze(name, store=store_path(store), task_folders=tasks or (), replace=replace)
     say(f"{split_path(name, tasks or ())}: {len(split.folds)} folds, {split.split_sha256[:12]}…")
     say(f"it names patients by the ids of cohort {split.cohort}; keep it beside the card")
 
 
 @tasks_app.command()
 def check(
-    name: Annotated[
-        str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
-    ],
+    name: TaskName,
     store: Store = None,
     tasks: TaskFolders = None,
 ) -> None:

@@ -179,7 +179,7 @@ def _twice(table: pa.Table) -> list[str]:
     """Find scan ids that name two rows; ids that differ by case only would share a file."""
     counts = Counter(str(value).lower() for value in table.column("scan_id").to_pylist() if value)
     twice = [value for value, count in counts.items() if count > 1]
-    return [f"scan_id names more than one row: {_some(twice)}"] if twice else []
+    return [f"scan_id names more than one row: {_some(twice)} (keep one of each)"] if twice else []
 
 
 def _two_splits(table: pa.Table) -> list[str]:

@@ -1,6 +1,6 @@
 """Public sets of DICOM series: one readable series per study, with the technical facts it tells."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -66,6 +66,33 @@ def pick(root: Path, scans: Sequence[NamedScan], whence: str) -> Picked:
     without = [f"study {study}: no readable series" for study in picked.without]
     chosen = sorted((by_id[name] for name in picked.scan_ids), key=_by_patient)
     return Picked(tuple(chosen), (*without, *unreadable))
+
+
+@dataclass(frozen=True)
+class Met:
+    """The series of patients that a table names; who of them has none, and what was left out."""
+
+    scans: tuple[NamedScan, ...]
+    without: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def meet(root: Path, table: Path, patients: Collection[str], whence: str) -> Met:
+    """Take one series per study, as `pick` does, of the patients that a table names.
+
+    Raises BadCohort if there is no series, or none of such a patient.
+    """
+    picked = pick(root, find_series(root), whence)
+    there = {item.patient_id for item in picked.scans}
+    known = tuple(item for item in picked.scans if item.patient_id in patients)
+    if not known:
+        raise BadCohort(
+            f"{table}: none of its patients (e.g. {next(iter(patients), 'none')}) has a series in "
+            f"{root}; the headers name e.g. {picked.scans[0].patient_id!r}"
+        )
+    strangers = sorted(there - set(patients))
+    left_out = [f"{name}: not in {table.name}, left out" for name in strangers]
+    return Met(known, tuple(sorted(set(patients) - there)), (*left_out, *picked.missing))
 
 
 def _by_patient(item: NamedScan) -> tuple[str, str, str]:

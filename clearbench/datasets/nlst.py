@@ -9,11 +9,10 @@ root. TCIA dates the three screening rounds 2 January 1999, 2000 and 2001, which
 
 from pathlib import Path
 
-from clearbench.datasets.dicom_set import find_series, pick, series_row, study_date
+from clearbench.datasets.dicom_set import meet, series_row, study_date
 from clearbench.datasets.published import DataSetFolder
 from clearbench.datasets.rows import Row, cohort_table, only_file, read_rows, whole
 from clearbench.datasets.series import NamedScan
-from clearbench.errors import BadCohort
 
 WHENCE = "https://doi.org/10.7937/TCIA.HMQ8-J677 and https://cdas.cancer.gov/nlst"
 TABLES = ("*prsn*.csv", "*participant*.csv")
@@ -38,21 +37,10 @@ def build(root: Path) -> DataSetFolder:
     """
     table = only_file(root, TABLES, "participant table", WHENCE)
     people = {whole(row["pid"]) or "": row for row in read_rows(table, COLUMNS, WHENCE)}
-    picked = pick(root, find_series(root), WHENCE)
-    known = [item for item in picked.scans if item.patient_id in people]
-    if not known:
-        raise BadCohort(
-            f"{table}: none of its pids (e.g. {next(iter(people))}) has a series in {root}; "
-            f"the headers name e.g. {picked.scans[0].patient_id!r}"
-        )
-    rows = [_row(item, people[item.patient_id]) for item in known]
-    strangers = sorted({item.patient_id for item in picked.scans} - set(people))
-    without = len(set(people) - {item.patient_id for item in known})
-    missing = (
-        *(f"{name}: not in {table.name}, left out" for name in strangers),
-        *([f"{without} participants of {table.name} have no series there"] if without else []),
-        *picked.missing,
-    )
+    met = meet(root, table, people, WHENCE)
+    rows = [_row(item, people[item.patient_id]) for item in met.scans]
+    without = f"{len(met.without)} participants of {table.name} have no series there"
+    missing = (*([without] if met.without else []), *met.missing)
     return DataSetFolder(cohort_table("nlst", rows), missing)
 
 

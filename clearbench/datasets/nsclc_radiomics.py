@@ -9,10 +9,9 @@ The table holds T 5, N 4 and M 3, which are no TNM categories: left blank, and c
 
 from pathlib import Path
 
-from clearbench.datasets.dicom_set import find_series, pick, series_row
+from clearbench.datasets.dicom_set import meet, series_row
 from clearbench.datasets.published import DataSetFolder
 from clearbench.datasets.rows import Row, cohort_table, only_file, read_rows, whole
-from clearbench.errors import BadCohort
 
 WHENCE = "https://doi.org/10.7937/K9/TCIA.2015.PF0M9REI"
 TABLES = ("*clinical*.csv",)
@@ -37,21 +36,9 @@ def build(root: Path) -> DataSetFolder:
     """
     table = only_file(root, TABLES, "clinical table", WHENCE)
     patients = {row["PatientID"] or "": row for row in read_rows(table, COLUMNS, WHENCE)}
-    picked = pick(root, find_series(root), WHENCE)
-    known = [item for item in picked.scans if item.patient_id in patients]
-    if not known:
-        raise BadCohort(
-            f"{table}: none of its patients (e.g. {next(iter(patients))}) has a series in {root}; "
-            f"the headers name e.g. {picked.scans[0].patient_id!r}"
-        )
-    rows = [series_row(item) | _labels(patients[item.patient_id]) for item in known]
-    lost = sorted(set(patients) - {item.patient_id for item in known})
-    strangers = sorted({item.patient_id for item in picked.scans} - set(patients))
-    missing = (
-        *(f"{name}: in {table.name}, no series" for name in lost),
-        *(f"{name}: not in {table.name}, left out" for name in strangers),
-        *picked.missing,
-    )
+    met = meet(root, table, patients, WHENCE)
+    rows = [series_row(item) | _labels(patients[item.patient_id]) for item in met.scans]
+    missing = (*(f"{name}: in {table.name}, no series" for name in met.without), *met.missing)
     return DataSetFolder(cohort_table("nsclc-radiomics", rows), missing, _blanked(patients))
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from clearbench.cards import check_card
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadRequest, BadTask
-from clearbench.evaluation.tasks import METRICS, TaskCard
-from clearbench.evaluation.units import YES_NO
+from clearbench.evaluation.labels import YES_NO
+from clearbench.evaluation.prepared import prepare_task
+from clearbench.evaluation.tasks import METRICS, TaskCard, find_task
 
 MOST_CLASSES = 12
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -18,10 +19,16 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True)
 class WrittenTask:
-    """Where a new card lies, and what it asks."""
+    """Where a new card lies, and what it asks.
+
+    too_rare: labels or classes that would not be scored; problem: why an evaluation would be
+    refused.
+    """
 
     path: Path
     summary: str
+    too_rare: tuple[str, ...] = ()
+    problem: str = ""
 
 
 def write_task(
@@ -57,9 +64,11 @@ def write_task(
     _check(text, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    return WrittenTask(
-        path, f"{target}, {METRICS[target][0]}, classes {', '.join(classes) or 'no, yes'}"
-    )
+    summary = f"{target}, {METRICS[target][0]}, classes {', '.join(classes) or 'no, yes'}"
+    try:
+        return WrittenTask(path, summary, prepare_task(find_task(str(path)), cohort).skipped)
+    except BadTask as error:
+        return WrittenTask(path, summary, problem=str(error))
 
 
 def _target(values: dict[str, list[str]]) -> tuple[str, list[str]]:

@@ -42,7 +42,10 @@ def make_folds(units: Units, task: TaskCard) -> tuple[Fold, ...]:
     if task.split.group:
         return _groups(units, task, patients, labels)
     if len(patients) < task.split.folds:
-        raise BadTask(f"{len(patients)} patients can't make {task.split.folds} folds")
+        raise BadTask(
+            f"{len(patients)} patients can't make {task.split.folds} folds; label more of cohort "
+            f"{task.cohort}, or lower folds in the card"
+        )
     return tuple(
         fold
         for repeat in range(task.split.repeats)

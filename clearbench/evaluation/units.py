@@ -11,36 +11,10 @@ from numpy.typing import NDArray
 
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask
+from clearbench.evaluation.labels import SIDES, read_days, read_labels, read_sides
 from clearbench.evaluation.marks import Marks, read_marks
 from clearbench.evaluation.tasks import Split, TaskCard
 
-YES_NO = MappingProxyType(
-    {
-        "0": 0,
-        "1": 1,
-        "0.0": 0,
-        "1.0": 1,
-        "false": 0,
-        "true": 1,
-        "no": 0,
-        "yes": 1,
-        "negative": 0,
-        "positive": 1,
-    }
-)
-SIDES = MappingProxyType(
-    {
-        "train": "train",
-        "training": "train",
-        "val": "tune",
-        "valid": "tune",
-        "validation": "tune",
-        "tune": "tune",
-        "test": "test",
-        "testing": "test",
-        "holdout": "test",
-    }
-)
 COMPARISONS: MappingProxyType[str, Callable[[float, float], bool]] = MappingProxyType(
     {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
 )
@@ -126,7 +100,7 @@ def make_units(cohort: Cohort, task: TaskCard) -> Units:
     UnknownName for a label column the cohort lacks, BadTask for values outside the task's, a unit
     whose scans contradict each other, or when no unit has a label.
     """
-    every = _grouped(cohort, task, _labels(cohort, task))
+    every = _grouped(cohort, task, read_labels(cohort, task))
     labelled = _with_keys(_labelled(every, cohort, task), task)
     return _on_a_side(labelled, task) if task.split.column else labelled
 
@@ -192,7 +166,8 @@ def _labelled(units: Units, cohort: Cohort, task: TaskCard) -> Units:
     known = np.flatnonzero(~np.isnan(units.targets).all(axis=1)).tolist()
     if not known:
         raise BadTask(
-            f"no {task.unit} of cohort {cohort.name} has a value of {', '.join(task.labels)}"
+            f"no {task.unit} of cohort {cohort.name} has a value of {', '.join(task.labels)}; "
+            f"bring labels: clearbench cohort add LABELS --name {cohort.name}"
         )
     blank = len(units.ids) - len(known)
     note = f"{blank} of {len(units.ids)} {task.unit} units have no label"
@@ -217,17 +192,13 @@ def _on_a_side(units: Units, task: TaskCard) -> Units:
 def _scans(cohort: Cohort, task: TaskCard, labels: list[list[float]]) -> list[_Scan]:
     """Read what a task needs of each scan."""
     count = cohort.table.num_rows
-    column = task.split.column or task.split.group
-    sides = cohort.label(column) if column else [None] * count
     marks = read_marks(cohort, task) or ((),) * count
-    days = _days(cohort, task) if task.select != "all" else [0.0] * count
-    units = _unit_ids(cohort, task)
     ids = zip(
         cohort.column("scan_id"),
-        units,
+        _unit_ids(cohort, task),
         cohort.column("patient_id"),
-        days,
-        sides,
+        read_days(cohort, task),
+        read_sides(cohort, task),
         marks,
         *labels,
         strict=True,
@@ -238,62 +209,12 @@ def _scans(cohort: Cohort, task: TaskCard, labels: list[list[float]]) -> list[_S
             str(unit),
             str(patient),
             day,
-            _plain_side(side, task),
+            side,
             tuple(values),
             marked,
         )
         for scan, unit, patient, day, side, marked, *values in ids
     ]
-
-
-def _plain_side(side: str | None, task: TaskCard) -> str:
-    """Return train, tune or test for its usual names; a group, and anything else, as it is."""
-    return (side or "") if task.split.group else SIDES.get((side or "").lower(), side or "")
-
-
-def _labels(cohort: Cohort, task: TaskCard) -> list[list[float]]:
-    """Read the label columns; a blank among known labels is 0 where the card says so."""
-    if task.target == "survival":
-        return _survival(cohort, task)
-    found = [_values(cohort, name, task) for name in task.labels]
-    if task.blank == "unknown":
-        return found
-    values = np.array(found)
-    annotated = ~np.isnan(values).all(axis=0)
-    filled: list[list[float]] = np.where(np.isnan(values) & annotated, 0.0, values).tolist()
-    return filled
-
-
-def _survival(cohort: Cohort, task: TaskCard) -> list[list[float]]:
-    """Read time and event; a scan that lacks one of them has neither."""
-    times = [_time(text, task.labels[0], cohort.name) for text in cohort.label(task.labels[0])]
-    values = np.array([times, _values(cohort, task.labels[1], task)])
-    values[:, np.isnan(values).any(axis=0)] = np.nan
-    found: list[list[float]] = values.tolist()
-    return found
-
-
-def _time(text: str | None, name: str, cohort: str) -> float:
-    """Read a time; NaN if blank."""
-    try:
-        value = float(text) if text is not None else float("nan")
-    except ValueError:
-        value = -1.0
-    if value < 0:
-        raise BadTask(f"label {name} of cohort {cohort} holds {text!r}; a time is 0 or more")
-    return value
-
-
-def _days(cohort: Cohort, task: TaskCard) -> list[float]:
-    """Return each scan's day; raises BadTask if one has none, or no number."""
-    texts = cohort.column("day") or [None] * cohort.table.num_rows
-    try:
-        return [float(text or "") for text in texts]
-    except ValueError as error:
-        raise BadTask(
-            f"select = {task.select} needs a number in column day of cohort {cohort.name} "
-            "for every scan"
-        ) from error
 
 
 def _unit_ids(cohort: Cohort, task: TaskCard) -> list[str | None]:
@@ -303,25 +224,6 @@ def _unit_ids(cohort: Cohort, task: TaskCard) -> list[str | None]:
     return cohort.column(
         {"patient": "patient_id", "study": "study_id", "scan": "scan_id"}[task.unit]
     )
-
-
-def _values(cohort: Cohort, name: str, task: TaskCard) -> list[float]:
-    """Read one label column as numbers, NaN where blank."""
-    allowed = {value: i for i, value in enumerate(task.classes)} if task.classes else dict(YES_NO)
-    texts = cohort.label(name)
-    bad = sorted({text for text in texts if text is not None and _key(text, task) not in allowed})
-    if bad:
-        wanted = ", ".join(task.classes) if task.classes else "0, 1, yes, no, true, false"
-        raise BadTask(
-            f"label {name} of cohort {cohort.name} holds {', '.join(bad[:SHOWN])}; "
-            f"the task allows {wanted} (blank = unknown)"
-        )
-    return [float("nan") if text is None else float(allowed[_key(text, task)]) for text in texts]
-
-
-def _key(text: str, task: TaskCard) -> str:
-    """Fold case for yes/no labels only."""
-    return text if task.classes else text.lower()
 
 
 def _select(scans: list[_Scan], select: str) -> list[_Scan]:

@@ -64,8 +64,6 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
     """
     card = template(net, like)
     label = name or f"my-{like or USUAL[net]}"
-    if not NAME.fullmatch(label):
-        raise BadRequest(f"--name {label}: letters, digits, dots, dashes and underscores")
     folder = out or Path("pretraining") / label
     target = registry or Path(FOLDER)
     _check_target(target, label)
@@ -80,16 +78,7 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
         settings.check(len(slices), place.world)
         tell = on_event if place.leads else _silent
         work = _work(card, slices, settings, folder, chosen, place, readers, tell)
-        sizes = check_sizes(card.net, card.sizes, card.title)
-        network = build_net(sizes, card.input.size_px, seed=settings.seed)
-        state = new_state(network, card.dim, settings, chosen)
-        facts = {
-            "net": card.net,
-            "sizes": card.sizes,
-            "size_px": card.input.size_px,
-            "slices": len(slices),
-            "data": slices.name,
-        }
+        state, facts = _untrained(card, work), _facts(card, slices)
         done = resume(state, work, facts)
         tell(_started(label, card, state, slices, work, done))
         history = train(state, work, facts)
@@ -104,7 +93,11 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
 
 
 def _check_target(registry: Path, name: str) -> None:
-    """Refuse a name that another card has, or a folder that can't be written, before hours pass."""
+    """Refuse a name that is none or that another card has, or a folder that can't be written,
+    before hours pass.
+    """
+    if not NAME.fullmatch(name):
+        raise BadRequest(f"--name {name}: letters, digits, dots, dashes and underscores")
     taken = list_cards(FOLDER).get(name)
     if taken is not None and taken.path.parent.resolve() != registry.resolve():
         raise BadRequest(
@@ -189,6 +182,24 @@ def _work(  # noqa: PLR0913  the parts of one record
         workers,
         tell,
     )
+
+
+def _untrained(card: EncoderCard, work: Work) -> State:
+    """Build the networks with their first weights."""
+    sizes = check_sizes(card.net, card.sizes, card.title)
+    network = build_net(sizes, card.input.size_px, seed=work.settings.seed)
+    return new_state(network, card.dim, work.settings, work.device)
+
+
+def _facts(card: EncoderCard, slices: SliceSet) -> dict[str, Any]:
+    """Return what a checkpoint must agree with to be gone on from."""
+    return {
+        "net": card.net,
+        "sizes": card.sizes,
+        "size_px": card.input.size_px,
+        "slices": len(slices),
+        "data": slices.name,
+    }
 
 
 def _started(

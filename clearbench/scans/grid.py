@@ -4,10 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.volume import Pixels, ScanFacts, Volume, tilt_deg
+from clearbench.scans.volume import FLAT, Pixels, ScanFacts, Volume, tilt_deg
 
 SHEAR_LIMIT_DEG = 1.0
-FLAT = 0.01  # volume of the box of three unit axes, below which they lie in a plane
 
 
 def spans_space(axes: NDArray[np.float64]) -> bool:

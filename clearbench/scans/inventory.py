@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from os.path import commonpath
 from pathlib import Path
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from clearbench.errors import BadRequest, UnreadableScan
 from clearbench.scans.dicom.headers import Identity, LeftOut, Slice, read_slices
-from clearbench.scans.dicom.series import Series, group_series, order_series
+from clearbench.scans.dicom.series import group_series, order_series
+from clearbench.scans.grid import grid_volume
 from clearbench.scans.images import IMAGE_SUFFIXES, image_files, why_not_images, window_folders
 from clearbench.scans.metaimage import is_metaimage, open_metaimage
 from clearbench.scans.nifti import open_nifti, unoriented
 from clearbench.scans.npz import ASSUMED, AXES_LPS, SPACING_MM, is_npz, open_npz
-from clearbench.scans.slices import data_files, files_under, is_nifti
-from clearbench.scans.volume import ScanFacts, slice_distance_mm
+from clearbench.scans.slices import data_files, files_under, is_nifti, why_damaged
+from clearbench.scans.volume import ScanFacts, slice_distance_mm, why_not_axial
 from clearbench.scans.windows import WINDOWS_HU
 
 MANY_FILES = 2000  # from here on, headers are read by several processes
@@ -80,12 +81,13 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
     slices = [item for group in read if not isinstance(group, LeftOut) for item in group]
     stray = _stray_images(root, images, {item.path.parent for item in slices})
     folders = _image_folders(root, [file for file in images if file not in stray])
+    none = [item for item in read if isinstance(item, LeftOut)]
     scans = [
         *map(_image_scan, folders),
         *map(_volume_scan, volumes),
-        *map(_dicom_scan, group_series(slices)),
+        *(_dicom_scan(group, none) for group in group_series(slices)),
     ]
-    left_out = (*shut, *stray.values(), *(item for item in read if isinstance(item, LeftOut)))
+    left_out = (*shut, *stray.values(), *none)
     return Inventory(root, tuple(sorted(scans, key=_by_path)), left_out)
 
 
@@ -176,13 +178,16 @@ def _volume_scan(file: Path) -> FoundScan:
     codes = nibabel.aff2axcodes(affine)
     order = [next(i for i, code in enumerate(codes) if code in ends) for ends in ("SI", "AP", "LR")]
     lengths = np.linalg.norm(grid.axes_lps_mm, axis=0)
+    placed = grid_volume(np.broadcast_to(np.int16(0), grid.shape), grid.axes_lps_mm, np.zeros(3))
+    tilted = placed.facts.gantry_tilt_deg is not None
     return FoundScan(
         path=file,
         kind=kind,
         shape=tuple(grid.shape[axis] for axis in order),
         spacing_mm=tuple(float(lengths[axis]) for axis in order),
         orientation="".join(codes),
-        facts=ScanFacts().with_problems(grid.problem),
+        facts=placed.facts.with_problems(grid.problem),
+        error=why_not_axial(placed.directions, tilted=tilted),
     )
 
 
@@ -207,14 +212,16 @@ def _grid(file: Path, kind: str) -> _Grid:
     return _Grid(tuple(int(size) for size in image.shape), axes, unoriented(image))
 
 
-def _dicom_scan(slices: tuple[Slice, ...]) -> FoundScan:
-    """Tell what one series holds, from its headers."""
+def _dicom_scan(slices: tuple[Slice, ...], none: Sequence[LeftOut]) -> FoundScan:
+    """Tell what one series holds, from its headers; `none` are files that hold no slice."""
     path = _place(slices)
     identity = slices[0].identity
+    damaged = why_damaged([item for item in none if item.path.is_relative_to(path)])
     try:
         series = order_series(slices)
     except UnreadableScan as error:
-        return FoundScan(path=path, kind="dicom", identity=identity, error=str(error))
+        return FoundScan(path=path, kind="dicom", identity=identity, error=damaged or str(error))
+    tilted = series.facts.gantry_tilt_deg is not None
     return FoundScan(
         path=path,
         kind="dicom",
@@ -223,15 +230,8 @@ def _dicom_scan(slices: tuple[Slice, ...]) -> FoundScan:
         orientation=series.orientation,
         identity=identity,
         facts=series.facts,
-        error=_oblique(series),
+        error=damaged or why_not_axial(series.directions, tilted=tilted),
     )
-
-
-def _oblique(series: Series) -> str:
-    """Say that a series would be refused without --resample."""
-    if series.orientation == "axial":
-        return ""
-    return f"{series.orientation} slices; embed with --resample, or take an axial series"
 
 
 def _place(slices: tuple[Slice, ...]) -> Path:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -72,12 +72,9 @@ def _pick_series(
 ) -> tuple[Slice, ...]:
     """Return the slices of the one series meant."""
     slices, left_out = _headers(path, source_signature(path))
-    damaged = [item for item in left_out if item.damaged]
+    damaged = why_damaged(left_out)
     if damaged:
-        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
-        raise UnreadableScan(
-            f"{damaged[0].path.name}: {damaged[0].reason}{more}; repair or remove it"
-        )
+        raise UnreadableScan(damaged)
     groups = group_series(slices)
     if not groups:
         raise UnreadableScan(_no_series(left_out))
@@ -94,6 +91,15 @@ def _pick_series(
         other = "; was the cohort built with another store? (--store)" if pseudonym else ""
         raise UnreadableScan(f"none of the {len(groups)} CT series there is {series}{other}")
     return names[series]
+
+
+def why_damaged(left_out: Sequence[LeftOut]) -> str:
+    """Name the first file that should have been a slice; nothing if there is none."""
+    damaged = [item for item in left_out if item.damaged]
+    if not damaged:
+        return ""
+    more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+    return f"{damaged[0].path.name}: {damaged[0].reason}{more}; repair or remove it"
 
 
 def _no_series(left_out: tuple[LeftOut, ...]) -> str:

@@ -14,6 +14,8 @@ OBLIQUE_LIMIT_DEG = 10.0
 SAME_POSITION_MM = 0.01
 ROUNDED_DIGITS = 6  # of places in a grid, so that its last plane isn't lost to 1e-15
 ROUNDING = 10.0**-ROUNDED_DIGITS
+FLAT = 0.01  # volume of the box of three unit axes, below which they lie in a plane
+SAME_WAY = "two image axes point the same way; the orientation in the file is wrong"
 STANDARD = "SPL"  # array axes z, y, x run towards Superior, Posterior, Left
 
 Pixels = NDArray[Any]
@@ -126,6 +128,18 @@ def plane_name(directions: NDArray[np.float64], *, tilted: bool = False) -> str:
     return "oblique" if turned > OBLIQUE_LIMIT_DEG else ("sagittal", "coronal", "axial")[along]
 
 
+def why_not_axial(directions: NDArray[np.float64], *, tilted: bool = False) -> str:
+    """Say how far a stack of slices is from axial, where it must be resampled; else nothing."""
+    angle = turned_deg(directions, tilted=tilted)
+    if angle <= OBLIQUE_LIMIT_DEG:
+        three_ways = len(set(np.abs(directions).argmax(axis=1))) == 3
+        return "" if three_ways else SAME_WAY
+    return (
+        f"the series is {plane_name(directions, tilted=tilted)}: its axes are turned {angle:.0f}° "
+        "away from an axial scan's; take an axial series, or type --resample to interpolate it"
+    )
+
+
 def _angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Return the angle of two lines, 0 to 90 degrees."""
     cosine = abs(float(first @ second)) / float(np.linalg.norm(first) * np.linalg.norm(second))
@@ -139,25 +153,17 @@ def upright(volume: Volume, *, resample: bool = False) -> Scan:
     interpolates it (linearly) onto an axial grid first.
     """
     tilted = volume.facts.gantry_tilt_deg is not None
-    angle = turned_deg(volume.directions, tilted=tilted)
-    if resample and (tilted or angle > 0.01):
+    refusal = why_not_axial(volume.directions, tilted=tilted)
+    if resample and (tilted or turned_deg(volume.directions) > 0.01):
         volume = _resampled(volume)
-    elif angle > OBLIQUE_LIMIT_DEG:
-        raise UnreadableScan(
-            f"the series is {plane_name(volume.directions, tilted=tilted)}: "
-            f"its axes are turned {angle:.0f}° away from an axial scan's; "
-            "take an axial series, or type --resample to interpolate it"
-        )
+    elif refusal:
+        raise UnreadableScan(refusal)
     return _reordered(volume)
 
 
 def _reordered(volume: Volume) -> Scan:
     """Transpose and flip the array axes to S, P, L; no value changes."""
     toward = np.abs(volume.directions).argmax(axis=1)
-    if sorted(toward) != [0, 1, 2]:
-        raise UnreadableScan(
-            "two image axes point the same way; the orientation in the file is wrong"
-        )
     order = [int(np.flatnonzero(toward == lps)[0]) for lps in (2, 1, 0)]
     hu = volume.hu.transpose(order)
     signs = [volume.directions[axis, lps] for axis, lps in zip(order, (2, 1, 0), strict=True)]
@@ -187,6 +193,8 @@ def _z_along(volume: Volume, axis: int, flipped: bool) -> NDArray[np.float64]:
 
 def _resampled(volume: Volume) -> Volume:
     """Interpolate onto axes that run along the patient's, air outside; spacing as it was."""
+    if abs(float(np.linalg.det(volume.directions))) < FLAT:
+        raise UnreadableScan(SAME_WAY)
     between = slice_distance_mm(volume.positions_mm)
     if not between > 0:
         raise UnreadableScan("a single slice can't be resampled onto axial slices")

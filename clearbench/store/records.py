@@ -3,13 +3,13 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from clearbench.errors import BadRequest, BadStore, UnknownName, WeightsUnavailable
+from clearbench.errors import BadRequest, BadStore, BadTask, UnknownName, WeightsUnavailable
 from clearbench.store.folder import StoreFolder, write_whole
 
 ENCODER_FILE = "encoder.json"
@@ -105,6 +105,22 @@ def find_record(store: StoreFolder, reference: str, cohort: str = "") -> Encoder
         choices = "; ".join(f"{r.reference} ({', '.join(r.views)}, {r.precision})" for r in found)
         raise BadRequest(f"{name} has several sets of features; name one: {choices}")
     return found[0]
+
+
+def find_records(store: StoreFolder, references: Sequence[str], cohort: str) -> list[EncoderRecord]:
+    """Find the features of a cohort that are named, or all of them if none is.
+
+    Raises BadTask if it has none at all, and UnknownName and BadRequest as `find_record` does.
+    """
+    if references:
+        return [find_record(store, reference, cohort) for reference in references]
+    records = [record for record in list_encoders(store) if has_cohort(store, record, cohort)]
+    if not records:
+        raise BadTask(
+            f"no encoder has features of cohort {cohort}; make them: clearbench embed {cohort} "
+            "--model NAME"
+        )
+    return records
 
 
 def has_cohort(store: StoreFolder, record: EncoderRecord, cohort: str) -> bool:

@@ -75,6 +75,13 @@ def test_rows_stand_by_value_and_a_missing_score_last() -> None:
     assert "| none | abmil | default | – |" in as_markdown([board])
 
 
+def test_two_sets_of_an_encoders_features_are_told_apart() -> None:
+    [board] = make_boards(
+        [with_value("a", 0.8), with_value("a", 0.7, fingerprint="e" * 64), with_value("b", 0.6)]
+    )
+    assert [row.encoder for row in board.rows] == ["a@ffffffff", "a@eeeeeeee", "b"]
+
+
 def test_other_splits_are_never_on_one_board() -> None:
     boards = make_boards([with_value("a", 0.6), with_value("b", 0.9, split_sha256="other")])
     assert len(boards) == 2

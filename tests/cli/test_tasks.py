@@ -1,11 +1,12 @@
-"""A task's split is frozen once, and stays."""
+"""Cards are listed, new ones checked; a task's split is frozen once, and stays."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
-from clearbench import pipeline
+from clearbench import sharing
 from clearbench.cli import main
 from clearbench.cohort.table import read_cohort
 from clearbench.errors import BadRequest
@@ -46,8 +47,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreFolder:
 
 
 def freeze(*options: str) -> int:
+    return run("tasks", "freeze", "t", *options)
+
+
+def run(*arguments: str) -> int:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["clearbench", "tasks", "freeze", "t", *options])
+        patch.setattr(sys, "argv", ["clearbench", *arguments])
         with pytest.raises(SystemExit) as done:
             main()
     return int(done.value.code or 0)
@@ -73,8 +78,60 @@ def test_a_frozen_split_lies_beside_its_card_and_is_taken(
 
 
 def test_freezing_again_changes_nothing(store: StoreFolder) -> None:
-    one = pipeline.freeze("t", store=store.root)
-    assert pipeline.freeze("t", store=store.root) == one
+    one = sharing.freeze("t", store=store.root)
+    assert sharing.freeze("t", store=store.root) == one
     save(store, 36)
     with pytest.raises(BadRequest, match="other folds are frozen there"):
-        pipeline.freeze("t", store=store.root)
+        sharing.freeze("t", store=store.root)
+
+
+def test_a_broken_card_is_named_and_stops_no_other(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del store
+    Path("tasks/broken.toml").write_text(CARD.replace('"binary"', '"benign"'))
+    Path("tasks/text.toml").write_text("no card at all")
+    assert run("tasks", "list", "--json") == 1
+    said = capsys.readouterr()
+    names = {row["task"] for row in json.loads(said.out)}
+    assert {"t", "synthetic-stage"} <= names
+    assert not {"broken", "text"} & names
+    assert "broken.toml: target: input should be 'binary'" in said.err
+    assert "text.toml: not a TOML file" in said.err
+    for name in ("broken", "text"):
+        Path(f"tasks/{name}.toml").unlink()
+    assert run("tasks", "list") == 0
+
+
+@pytest.mark.parametrize(
+    ("patients", "words"),
+    [(3, "3 patients can't make 5 folds"), (12, "6 of 12 patients are positive, and 1 of the")],
+)
+def test_a_new_task_that_can_not_be_scored_yet_says_so(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str], patients: int, words: str
+) -> None:
+    save(store, patients)
+    assert run("tasks", "new", "few", "--cohort", "own", "--labels", "ill") == 0
+    said = capsys.readouterr()
+    assert "tasks/few.toml: binary, auroc" in said.out
+    assert "next:" not in said.out
+    assert "it can't be evaluated yet: " in said.err
+    assert words in said.err
+    save(store, 30)
+    assert run("tasks", "new", "many", "--cohort", "own", "--labels", "ill") == 0
+    said = capsys.readouterr()
+    assert "next: clearbench evaluate --task many" in said.out
+    assert said.err == ""
+
+
+def test_a_new_task_names_the_labels_that_are_too_rare(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = store.root.parent / "own.csv"
+    rows = [f"s{i},p{i:02},a,{i % 2},{int(i < 4)}" for i in range(30)]
+    table.write_text("\n".join(["scan_id,patient_id,path,ill,rare", *rows]))
+    save_cohort(read_cohort(table), store)
+    assert run("tasks", "new", "both", "--cohort", "own", "--labels", "ill,rare") == 0
+    said = capsys.readouterr()
+    assert "too rare to be scored yet:\n  rare: 4 of 30 patients are positive" in said.err
+    assert "next: clearbench evaluate --task both" in said.out

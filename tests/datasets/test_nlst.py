@@ -40,5 +40,5 @@ def test_a_table_of_other_people_is_refused(layout: Layout) -> None:
     root = layout("nlst")
     table = root / "nlst_780_prsn_idc_20210527.csv"
     table.write_text(table.read_text().replace("\n1000", "\n2000"))
-    with pytest.raises(BadCohort, match=r"none of its pids \(e\.g\. 200012\) has a series"):
+    with pytest.raises(BadCohort, match=r"none of its patients \(e\.g\. 200012\) has a series"):
         build(root)

@@ -10,8 +10,8 @@ from clearbench.cli.cohorts import build
 from clearbench.cohort.table import check_cohort
 from clearbench.datasets.published import BUILDERS, WITH_SPLIT_FILES, build_published
 from clearbench.errors import BadCohort, BadRequest, UnknownName
+from clearbench.evaluation.labels import SIDES
 from clearbench.evaluation.tasks import find_task, task_names
-from clearbench.evaluation.units import SIDES
 from clearbench.scans.slices import Source, read_scan
 
 Layout = Callable[[str], Path]

@@ -27,32 +27,6 @@ def test_each_label_of_several_is_joined_alone(make_cohort: Make, make_task: Mak
     np.testing.assert_array_equal(make_units(cohort, task.card).targets, [[1.0, np.nan]])
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("1", 1), ("1.0", 1), ("TRUE", 1), ("Positive", 1), ("0", 0), ("No", 0), ("false", 0)],
-)
-def test_yes_and_no_have_several_words(
-    make_cohort: Make, make_task: Make, text: str, value: int
-) -> None:
-    assert make_units(make_cohort(x=[text]), make_task().card).targets[0, 0] == value
-
-
-def test_values_outside_the_tasks_are_named(make_cohort: Make, make_task: Make) -> None:
-    with pytest.raises(BadTask, match=r"label x of cohort c holds 2, maybe; the task allows 0, 1"):
-        make_units(make_cohort(x=["1", "maybe", "2"]), make_task().card)
-    stages = make_task(target="multiclass", classes=["I", "II", "III"])
-    with pytest.raises(BadTask, match=r"holds IV, i; the task allows I, II, III \(blank"):
-        make_units(make_cohort(x=["IV", "i", "II"]), stages.card)
-
-
-def test_classes_are_numbered_in_order(make_cohort: Make, make_task: Make) -> None:
-    stages = make_task(target="multiclass", classes=["I", "II", "III"])
-    units = make_units(make_cohort(x=["III", "I", None]), stages.card)
-    assert units.targets.tolist() == [[2.0], [0.0]]
-    pair = make_task(classes=["benign", "malignant"])
-    assert make_units(make_cohort(x=["malignant"]), pair.card).targets.tolist() == [[1.0]]
-
-
 def test_classes_that_contradict_are_refused_by_name(make_cohort: Make, make_task: Make) -> None:
     stages = make_task(target="multiclass", classes=["I", "II", "III"])
     cohort = make_cohort(patient_id=["a", "a"], x=["III", "I"])
@@ -106,15 +80,7 @@ def test_scans_are_selected_by_day(
     assert units.targets[0, 0] == value
 
 
-@pytest.mark.parametrize("days", [["1", None], ["1", "2020-01-01"], None])
-def test_first_and_last_need_days(make_cohort: Make, make_task: Make, days: Any) -> None:
-    cohort = make_cohort(patient_id=["a", "a"], x=["1", "0"], **({"day": days} if days else {}))
-    with pytest.raises(BadTask, match="needs a number in column day of cohort c"):
-        make_units(cohort, make_task(select="first").card)
-    assert make_units(cohort, make_task().card).targets[0, 0] == 1
-
-
-def test_sides_have_their_usual_names(make_cohort: Make, make_task: Make) -> None:
+def test_units_on_no_side_are_left_out(make_cohort: Make, make_task: Make) -> None:
     cohort = make_cohort(side=["Train", "VAL", "holdout", None, "spare"], x=["1"] * 5)
     units = make_units(cohort, make_task(split={"column": "side"}).card)
     assert units.sides == ("train", "tune", "test")
@@ -135,28 +101,12 @@ def test_a_unit_on_two_sides_is_refused(make_cohort: Make, make_task: Make) -> N
         make_units(cohort, make_task(split={"column": "side"}).card)
 
 
-def test_blank_labels_are_negative_only_where_the_card_says_so(
-    make_cohort: Make, make_task: Make
-) -> None:
-    """A scan of which nothing is annotated stays unknown all the same."""
-    cohort = make_cohort(x=["1", None, None], y=[None, "1", None])
-    task = {"target": "multilabel", "labels": ["x", "y"]}
-    unknown = make_units(cohort, make_task(**task).card)
-    np.testing.assert_array_equal(unknown.targets, [[1, np.nan], [np.nan, 1]])
-    negative = make_units(cohort, make_task(**task, blank="negative").card)
-    assert negative.targets.tolist() == [[1, 0], [0, 1]]
-    assert negative.excluded == ("1 of 3 patient units have no label",)
-
-
 def test_survival_is_time_and_event(make_cohort: Make, make_task: Make) -> None:
     task = make_task(target="survival", labels=["days", "dead"])
     cohort = make_cohort(days=["12.5", "3", None], dead=["1", "0", "1"])
     units = make_units(cohort, task.card)
     assert units.targets.tolist() == [[12.5, 1], [3, 0]]
     assert units.excluded == ("1 of 3 patient units have no label",)
-    for text in ("-1", "soon"):
-        with pytest.raises(BadTask, match=f"label days of cohort c holds '{text}'; a time is 0"):
-            make_units(make_cohort(days=[text], dead=["1"]), task.card)
     twice = make_cohort(patient_id=["a", "a"], days=["1", "2"], dead=["1", "1"])
     with pytest.raises(BadTask, match="contradicting values of days, dead: 1/1, 2/1"):
         make_units(twice, task.card)

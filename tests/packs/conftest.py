@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearbench import pipeline
+from clearbench import pipeline, sharing
 from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
 from clearbench.cohort.table import read_cohort
 from clearbench.packs.facts import PackFacts
@@ -100,7 +100,7 @@ def make(root: Path, *, public: bool) -> Packed:
     lost.unlink()  # one patient lacks features
     options: dict[str, Any] = {"heads": ["abmil", "knn"], "precision": "float32", "floors": False}
     pipeline.evaluate([str(card)], store=store, **options)
-    facts = pipeline.pack(str(card), file, store=store)
+    facts = sharing.pack(str(card), file, store=store)
     return Packed(store, card, file, facts)
 
 

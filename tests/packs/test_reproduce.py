@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from clearbench import pipeline
+from clearbench import sharing
 from clearbench.errors import BadRequest
 
 Packed = Any  # see conftest
@@ -22,7 +22,7 @@ def test_a_private_result_is_repeated_to_the_bit_under_other_names(
     """Once from the result in the pack, once from the one in the store, whose ids differ."""
     inside = [Path(name) for name in private.facts.results if head in name]
     for result in [*inside, private.result(head)]:
-        found = pipeline.reproduce(private.file, result)
+        found = sharing.reproduce(private.file, result)
         assert found.repeated
         assert found.unit_gap == 0.0
         assert set(found.metric_gaps.values()) == {0.0}
@@ -31,8 +31,8 @@ def test_a_private_result_is_repeated_to_the_bit_under_other_names(
 
 def test_a_public_result_is_repeated_without_its_store(public: Packed) -> None:
     steps: list[int] = []
-    found = pipeline.reproduce(
-        public.file, public.result("knn"), on_step=lambda step: steps.append(step.done)
+    found = sharing.reproduce(
+        public.file, public.result("knn"), on_fold=lambda done, _total: steps.append(done)
     )
     assert found.repeated
     assert steps == [1, 2]
@@ -55,7 +55,7 @@ def changed(packed: Packed, folder: Path, shift: float = 0.0, **news: object) ->
 def test_the_furthest_unit_decides(
     private: Packed, tmp_path: Path, shift: float, repeated: bool
 ) -> None:
-    found = pipeline.reproduce(private.file, changed(private, tmp_path, shift))
+    found = sharing.reproduce(private.file, changed(private, tmp_path, shift))
     assert found.unit_gap == pytest.approx(abs(shift))
     assert found.repeated is repeated
 
@@ -66,7 +66,7 @@ def test_metrics_decide_where_no_predictions_lie_beside(private: Packed, tmp_pat
         auroc = scores["auroc"] | {"value": scores["auroc"]["value"] - moved}
         result = changed(private, tmp_path, scores=scores | {"auroc": auroc})
         result.with_suffix(".predictions.parquet").unlink()
-        found = pipeline.reproduce(private.file, result)
+        found = sharing.reproduce(private.file, result)
         assert found.unit_gap is None
         assert found.gap == pytest.approx(moved)
         assert found.repeated is repeated
@@ -75,7 +75,7 @@ def test_metrics_decide_where_no_predictions_lie_beside(private: Packed, tmp_pat
 def test_what_is_not_alike_is_named(private: Packed, tmp_path: Path) -> None:
     versions = json.loads(private.result("knn").read_text())["versions"]
     news = {"versions": versions | {"torch": "1.0"}, "task_sha256": "0" * 64}
-    found = pipeline.reproduce(private.file, changed(private, tmp_path, **news))
+    found = sharing.reproduce(private.file, changed(private, tmp_path, **news))
     assert found.notes[0].startswith("torch 1.0 then, ")
     assert found.notes[1] == "the pack's task card is another than the result's"
 
@@ -93,12 +93,12 @@ def test_a_result_that_the_pack_cannot_serve_is_refused(
     private: Packed, tmp_path: Path, news: dict[str, object], words: str
 ) -> None:
     with pytest.raises(BadRequest, match=words):
-        pipeline.reproduce(private.file, changed(private, tmp_path, **news))
+        sharing.reproduce(private.file, changed(private, tmp_path, **news))
 
 
 def test_a_result_that_is_nowhere_is_refused_with_those_there_are(private: Packed) -> None:
     with pytest.raises(BadRequest, match=r"nor in the pack \(it holds planted-abababab--abmil"):
-        pipeline.reproduce(private.file, "none.json")
+        sharing.reproduce(private.file, "none.json")
 
 
 def test_damaged_predictions_are_refused(private: Packed, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_damaged_predictions_are_refused(private: Packed, tmp_path: Path) -> Non
     beside = result.with_suffix(".predictions.parquet")
     beside.write_bytes(beside.read_bytes()[:-100])
     with pytest.raises(BadRequest, match="no predictions of this clearbench"):
-        pipeline.reproduce(private.file, result)
+        sharing.reproduce(private.file, result)
     shutil.copy(private.store / "cohorts" / "own.parquet", beside)
     with pytest.raises(BadRequest, match="no predictions of this clearbench"):
-        pipeline.reproduce(private.file, result)
+        sharing.reproduce(private.file, result)

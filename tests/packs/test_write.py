@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from clearbench import pipeline
+from clearbench import sharing
 from clearbench.errors import BadTask
 from clearbench.packs.read import opened_pack
 from clearbench.store.feature_store import FeatureStore
@@ -113,14 +113,14 @@ def test_a_private_pack_says_that_it_is_patient_data(private: Packed, public: Pa
 
 
 def test_the_same_content_makes_the_same_file(private: Packed, tmp_path: Path) -> None:
-    pipeline.pack(str(private.card), tmp_path / "again.zip", store=private.store)
+    sharing.pack(str(private.card), tmp_path / "again.zip", store=private.store)
     assert (tmp_path / "again.zip").read_bytes() == private.file.read_bytes()
 
 
 def test_results_of_another_card_stay_behind(private: Packed, tmp_path: Path) -> None:
     card = tmp_path / private.card.name
     card.write_text(private.card.read_text().replace("version = 1", "version = 2"))
-    facts = pipeline.pack(str(card), tmp_path / "p.zip", store=private.store)
+    facts = sharing.pack(str(card), tmp_path / "p.zip", store=private.store)
     assert facts.results == ()
     assert len(facts.left_out) == 2
     assert "other card" in facts.left_out[0]
@@ -137,7 +137,7 @@ def test_results_of_unknown_patients_stay_behind(private: Packed, tmp_path: Path
     ids = ["stranger", *table.column("unit").to_pylist()[1:]]
     at = table.column_names.index("unit")
     pyarrow.parquet.write_table(table.set_column(at, "unit", [ids]), place / beside.name)
-    facts = pipeline.pack(
+    facts = sharing.pack(
         str(private.card), tmp_path / "p.zip", store=private.store, results=tmp_path / "results"
     )
     assert facts.results == ()
@@ -158,5 +158,5 @@ def test_a_task_without_features_makes_no_pack(private: Packed, tmp_path: Path) 
     empty = open_store(tmp_path / "empty", create=True)
     shutil.copytree(private.store / "cohorts", empty.cohorts)
     with pytest.raises(BadTask, match="clearbench embed own"):
-        pipeline.pack(str(private.card), tmp_path / "p.zip", store=empty.root)
+        sharing.pack(str(private.card), tmp_path / "p.zip", store=empty.root)
     assert not (tmp_path / "p.zip").exists()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -67,15 +68,24 @@ def test_what_reading_would_refuse_is_said_before(
         dataset.ImagePositionPatient = [0, 3 * index, 0]
 
     write_ct(tmp_path / "coronal", hu, edit=stand_up)
-    assert only(tmp_path / "coronal").error.startswith("coronal slices; embed with --resample")
+    assert only(tmp_path / "coronal").error.startswith("the series is coronal: its axes are turned")
     (tmp_path / "png").mkdir()
     Image.new("L", (4, 4)).save(tmp_path / "png" / "1.png")
     assert only(tmp_path / "png").error.startswith("8-bit images whose window is not said")
     (tmp_path / "bad.nii").write_bytes(b"garbage")
     assert only(tmp_path / "bad.nii").error.startswith("not a readable NIfTI file")
-    for scan in find_scans(tmp_path).scans:
-        with pytest.raises(UnreadableScan):
+    turn = np.eye(4)
+    turn[:3, :3] = [[np.cos(0.4), -np.sin(0.4), 0], [np.sin(0.4), np.cos(0.4), 0], [0, 0, 1]]
+    nibabel.save(nibabel.Nifti1Image(hu.T, turn), tmp_path / "turned.nii")
+    assert "is oblique: its axes are turned 23°" in only(tmp_path / "turned.nii").error
+    write_ct(tmp_path / "cut", hu, series="cut")[1].write_bytes(b"")
+    assert "an empty file; repair or remove it" in only(tmp_path / "cut").error
+    refused = find_scans(tmp_path).scans
+    assert len(refused) == 5
+    for scan in refused:
+        with pytest.raises(UnreadableScan) as error:
             read_scan(Source(scan.path))
+        assert scan.error == str(error.value)
 
 
 def test_a_series_that_can_t_be_stacked_is_listed_with_its_error(

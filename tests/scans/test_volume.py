@@ -102,8 +102,11 @@ def test_a_tilted_gantry_excuses_the_tilt_and_nothing_else(hu: NDArray[np.int16]
 
 
 def test_two_axes_that_point_one_way_are_refused(hu: NDArray[np.int16]) -> None:
-    with pytest.raises(UnreadableScan, match="two image axes point the same way"):
-        upright(volume(hu, np.array([[0.0, 0, 1], [0, 1, 0], [0, 1, 0]])))
+    flat = volume(hu, np.array([[0.0, 0, 1], [0, 1, 0], [0, 1, 0]]))
+    tilted = Volume(**{**flat.__dict__, "facts": ScanFacts(gantry_tilt_deg=20.0)})
+    for made, resample in ((flat, False), (tilted, True)):
+        with pytest.raises(UnreadableScan, match="two image axes point the same way"):
+            upright(made, resample=resample)
 
 
 def test_a_coronal_series_is_resampled_without_loss_on_its_own_grid() -> None:

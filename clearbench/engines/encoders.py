@@ -1,0 +1,49 @@
+"""An encoder as this store goes on with it: its precision, its weights, and whom it has seen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clearbench.encoders.device import Precision, choose_device, choose_precision
+from clearbench.encoders.encoder import Encoder, build_encoder
+from clearbench.encoders.registry import Registered
+from clearbench.encoders.views import choose_views
+from clearbench.engines.local import encoder_record
+from clearbench.store.folder import StoreFolder
+from clearbench.store.records import keep_seen, list_encoders, pin_weights
+
+
+def encoder_for(  # noqa: PLR0913  options of a command
+    card: Registered,
+    store: StoreFolder,
+    views: Sequence[str],
+    device: str,
+    precision: str,
+    weights: Path | str | None,
+    store_dtype: str,
+) -> Encoder:
+    """Build an encoder; auto precision follows what the store holds for it."""
+    names = tuple(view.name for view in choose_views(card.card, views))
+    stored: Precision | None = None
+    for record in list_encoders(store):
+        if record.name == card.name and record.views == names and record.store_dtype == store_dtype:
+            stored = choose_precision(record.precision, choose_device(device))
+    exact = choose_precision(precision, choose_device(device), stored, card.card.precision)
+    encoder = build_encoder(
+        card, device=device, precision=exact, views=views, weights=weights, store_dtype=store_dtype
+    )
+    if (
+        weights is None
+        and card.card.weights.sha256 is None
+        and card.card.source.startswith("hf-hub:")
+    ):
+        pin_weights(store, card.name, encoder.weights_sha256)
+    return encoder
+
+
+def keep_seen_patients(card: Registered, encoder: Encoder, store: StoreFolder) -> None:
+    """Keep the hashes of the patients that an encoder of our own saw, for leak checks."""
+    training = card.card.training
+    if training is not None and card.folder is not None:
+        listed = card.folder / training.patients_file
+        if listed.is_file():
+            keep_seen(listed, encoder_record(encoder), store)

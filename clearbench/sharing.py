@@ -1,0 +1,111 @@
+"""What was made here, used elsewhere: heads on new scans, frozen folds, packs and their repetition.
+
+apply:      a bundle of trained heads + features of a store → scores
+freeze:     a task's folds → a file beside its card
+pack:       features, labels, folds and results of a task → one .zip without pixels
+reproduce:  a pack and one of its results → the same scores, or how far off
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from clearbench.engines.plan import gather
+from clearbench.errors import BadRequest
+from clearbench.evaluation.applying import Applied, apply_bundle, find_features
+from clearbench.evaluation.bundles import read_bundle
+from clearbench.evaluation.frozen import FrozenSplit, freeze_split, read_split, write_split
+from clearbench.evaluation.prepared import prepare_from_store
+from clearbench.evaluation.protocol import OnFold
+from clearbench.evaluation.tasks import find_task, split_path, task_file
+from clearbench.evaluation.units import unlabelled_units
+from clearbench.packs.facts import PackFacts
+from clearbench.packs.plan import PackRequest
+from clearbench.packs.read import opened_pack
+from clearbench.packs.reproduce import Reproduction, repeat_result
+from clearbench.packs.write import write_pack
+from clearbench.store.folder import default_store, open_store
+from clearbench.store.records import find_records
+
+
+def apply(
+    bundle: Path | str,
+    scans: Path | str,
+    *,
+    store: Path | str | None = None,
+    name: str = "",
+    keep_ids: bool = False,
+) -> Applied:
+    """Score scans that were embedded before by a bundle's heads; labels are not needed.
+
+    `bundle` is a folder that `evaluate` wrote under `save_heads`; `scans` is a cohort of the store,
+    or the table or folder that was embedded into it. Raises BadRequest if the bundle is damaged or
+    the store lacks its features, BadTask if none of the units has them.
+    """
+    read, folder = read_bundle(Path(bundle)), open_store(store or default_store())
+    find_features(read.facts, folder)  # before a folder of scans is looked through
+    cohort = gather(scans, folder, name=name, keep_ids=keep_ids).cohort
+    return apply_bundle(read, unlabelled_units(cohort, read.facts.task_card), folder)
+
+
+def freeze(
+    name: str,
+    *,
+    store: Path | str | None = None,
+    task_folders: Iterable[Path] = (),
+    replace: bool = False,
+) -> FrozenSplit:
+    """Write a task's folds to <task>.split.json beside its card, for every later evaluation.
+
+    Folds that were frozen before stay, unless `replace`. Raises UnknownName, BadTask, and
+    BadRequest if other folds are frozen there.
+    """
+    task = find_task(name, task_folders)
+    drawn = task.model_copy(update={"split_file": None})
+    found = prepare_from_store(drawn, open_store(store or default_store()))
+    split = freeze_split(task, {one.test_cohort: one.folds for one in found})
+    there = task.split_file
+    if there is not None and not replace and read_split(there, task).folds != split.folds:
+        raise BadRequest(f"{there}: other folds are frozen there; --replace freezes these instead")
+    write_split(split, split_path(name, task_folders))
+    return split
+
+
+def pack(
+    name: str,
+    target: Path | str,
+    models: Sequence[str] = (),
+    *,
+    store: Path | str | None = None,
+    results: Path | str | None = None,
+    task_folders: Iterable[Path] = (),
+) -> PackFacts:
+    """Write a task's features, labels, folds and results to one .zip, without pixels.
+
+    Ids of a private cohort are numbered anew; what is packed is pseudonymised patient data still.
+    `models` as for `evaluate`. Raises UnknownName, BadTask, BadStore, StorageFull.
+    """
+    task, folder = find_task(name, task_folders), open_store(store or default_store())
+    request = PackRequest(
+        card_file=task_file(name, task_folders),
+        prepared=tuple(prepare_from_store(task, folder)),
+        records=tuple(find_records(folder, models, task.card.cohort)),
+        store=folder,
+        results=folder.results if results is None else Path(results),
+    )
+    return write_pack(request, Path(target))
+
+
+def reproduce(
+    pack: Path | str,
+    result: Path | str,
+    *,
+    device: str = "cpu",
+    on_fold: OnFold = lambda _done, _total: None,
+) -> Reproduction:
+    """Repeat a result from a pack, without a store, and say how far off it is.
+
+    `result` is a file, or the name of one in the pack. Raises BadRequest for a damaged pack, or a
+    result of another task or other features than it holds.
+    """
+    with opened_pack(Path(pack)) as opened:
+        return repeat_result(opened, Path(result), device=device, on_fold=on_fold)

@@ -1,0 +1,169 @@
+"""What can't be evaluated is refused in one sentence that says what, where and what to do."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearbench.cli import main
+from clearbench.cohort.table import read_cohort
+from clearbench.store.cohorts import save_cohort
+from clearbench.store.features import ScanFeatures, ScanKey, write_features
+from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.records import EncoderRecord, write_encoder
+
+CARD = """
+title = "T"
+version = 1
+cohort = "own"
+target = "binary"
+labels = ["ill"]
+[split]
+folds = 5
+repeats = 1
+"""
+HALF = [number % 2 for number in range(30)]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreFolder:
+    """An empty store, and a card t in ./tasks."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLEARBENCH_STORE", str(tmp_path / "store"))
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "t.toml").write_text(CARD)
+    return open_store(tmp_path / "store", create=True)
+
+
+def run(*arguments: object) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["clearbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            main()
+    return int(done.value.code or 0)
+
+
+def label(store: StoreFolder, labels: Sequence[object]) -> None:
+    """Save one scan per patient, with these labels."""
+    rows = [f"s{i:02},p{i:02},.,{value}" for i, value in enumerate(labels)]
+    Path("own.csv").write_text("\n".join(["scan_id,patient_id,path,ill", *rows]) + "\n")
+    save_cohort(read_cohort(Path("own.csv")), store)
+
+
+def embed(store: StoreFolder, digits: str = "ab", scans: Iterable[int] = range(30)) -> None:
+    """Write noise as the features of some scans."""
+    record = EncoderRecord("enc", digits * 32, 4, ("soft",), "float32", "float32", "00" * 32)
+    chance, rows = np.random.default_rng(int(digits, 16)), np.arange(3)
+    about = {"fingerprint": record.fingerprint, "views": [{"name": "soft"}], "facts": {}}
+    for number in scans:
+        features = ScanFeatures(
+            ScanKey("enc", record.fingerprint, "own", f"s{number:02}"), f"p{number:02}",
+            chance.normal(size=(3, 1, 4)).astype(np.float32), np.ones((3, 1), bool),
+            rows.astype(np.float32), rows.astype(np.int32), "source", "pixels", about,
+        )  # fmt: skip
+        write_features(features, store)
+    write_encoder(record, store)
+
+
+def evaluate(*options: object) -> int:
+    return run("evaluate", "-t", "t", "--head", "mean-logreg", "--no-floors", *options)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([1] * 30, "nothing can be scored: ill: 30 of 30 patients are positive, and 0 of the rare"),
+        ([0, 1, 0, 1], "4 patients can't make 5 folds; label more of cohort own, or lower folds"),
+        ([""] * 30, "no patient of cohort own has a value of ill; bring labels: clearbench cohort"),
+        ([12.5, 33] * 15, "label ill of cohort own holds 12.5, 33; the task allows 0, 1, yes, no"),
+        (["maybe", *HALF[1:]], "label ill of cohort own holds maybe; the task allows 0, 1, yes,"),
+    ],
+    ids=["one class", "fewer patients than folds", "all blank", "numbers", "one wrong word"],
+)
+def test_labels_that_carry_no_task_are_refused(
+    store: StoreFolder, labels: Sequence[object], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(store, labels)
+    embed(store, scans=range(len(labels)))
+    assert evaluate() == 2
+    said = capsys.readouterr().err
+    assert said.startswith("clearbench: ")
+    assert words in said
+    assert said.count("\n") == 1
+    assert not list(store.results.rglob("*.json"))
+
+
+def test_a_column_that_is_not_there_is_met_with_the_nearest(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(store, HALF)
+    embed(store)
+    Path("tasks/t.toml").write_text(CARD.replace('"ill"', '"il"'))
+    assert evaluate() == 2
+    assert 'no column of cohort own is called "il"; did you mean ill?' in capsys.readouterr().err
+
+
+def test_patients_without_features_are_named_with_the_command(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(store, HALF)
+    embed(store, scans=range(2, 30))
+    assert evaluate() == 0
+    words = "2 without features of enc@abababab: p00, p01 (clearbench embed own --model enc)"
+    assert words in capsys.readouterr().err
+
+
+def test_two_sets_of_features_of_one_encoder_are_never_mixed(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(store, HALF)
+    embed(store, "ab")
+    embed(store, "cd")
+    assert evaluate("-m", "enc") == 2
+    words = "enc has several sets of features; name one: enc@abababab (soft, float32); enc@cdcdcdcd"
+    assert words in capsys.readouterr().err
+    assert evaluate("-m", "enc@cd") == 0
+    assert [path.name for path in store.results.rglob("*.json")] == [
+        "enc-cdcdcdcd--mean-logreg--default.json"
+    ]
+    assert evaluate() == 0
+    said = capsys.readouterr().out
+    assert "enc@abababab" in said
+    assert "enc@cdcdcdcd" in said
+    assert len(list(store.results.rglob("*.json"))) == 2
+
+
+@pytest.mark.parametrize("command", ["embed", "cohort add"])
+def test_two_rows_of_one_scan_are_refused_by_name(
+    store: StoreFolder, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("twice.csv").write_text("scan_id,patient_id,path,ill\ns1,p1,.,0\ns1,p1,.,1\n")
+    options = ["--model", "random-vit-tiny"] if command == "embed" else []
+    assert run(*command.split(), "twice.csv", *options) == 2
+    assert "twice.csv: scan_id names more than one row: s1" in capsys.readouterr().err
+    assert not list(store.cohorts.glob("*"))
+
+
+def test_labels_that_contradict_each_other_change_nothing(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(store, HALF)
+    before = [path.read_bytes() for path in store.cohorts.iterdir()]
+    Path("news.csv").write_text("scan_id,ill\ns01,0\ns01,1\n")
+    assert run("cohort", "add", "news.csv", "--name", "own") == 2
+    assert "scan_id s01 has two rows that contradict each other" in capsys.readouterr().err
+    assert [path.read_bytes() for path in store.cohorts.iterdir()] == before
+
+
+def test_a_broken_encoder_card_is_named_and_stops_no_other(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del store
+    Path("registry").mkdir()
+    Path("registry/mine.toml").write_text('title = "Mine"\n')
+    assert run("models", "list") == 1
+    said = capsys.readouterr()
+    assert "random-vit-tiny" in said.out
+    assert "mine.toml: family is missing" in said.err
