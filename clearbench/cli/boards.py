@@ -31,8 +31,9 @@ Head = Annotated[
     list[str] | None,
     typer.Option(
         "--head",
-        help="abmil, gated-abmil, transformer, max-pool, mean-logreg, knn, or all; may be "
-        "repeated. [default: the task's declared head and mean-logreg]",
+        help="abmil, gated-abmil, transformer, max-pool, mean-logreg, knn, or all of these; or "
+        "best (not among all): trains each and takes, fold by fold, the one that does best on the "
+        "tuning part. May be repeated. [default: the task's declared head and mean-logreg]",
         show_default=False,
     ),
 ]
