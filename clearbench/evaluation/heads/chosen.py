@@ -107,7 +107,7 @@ def merit_of(scores: Floats, train: Lot, tune: Lot) -> Merit:
     """Return the merit of scores [bags, outputs] of the tuning bags, classes weighed by `train`."""
     targets, values = tune.targets, tune.targets.values
     target, metric = METRIC[targets.kind]
-    found = score_outputs(target, values, scores, np.ones((1, len(scores))))[metric]
+    found = score_outputs(target, values, scores, np.ones((1, len(scores))), only=metric)[metric]
     if targets.kind == "risk":
         return Merit(float(np.nan_to_num(found)[0]), 0.0)
     truth, weights = targets.positive, class_weights(train.targets)
