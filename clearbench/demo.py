@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from clearbench import pipeline
-from clearbench.board.tables import Board, leaderboard
+from clearbench.board.tables import Leaderboard, leaderboard
 from clearbench.datasets.synthetic import write_cohort
 from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.pretraining.run import pretrain
@@ -58,7 +58,7 @@ class Demo:
     store: Path
     card: Path
     report: EmbedReport
-    boards: tuple[Board, ...]
+    leaderboard: Leaderboard
     answer: pa.Table
 
 
@@ -83,8 +83,8 @@ def run_demo(out: Path, steps: DemoSteps) -> Demo:
             f"{step.task} · {step.encoder} · {step.head}", step.done, step.total
         ),
     )
-    boards = leaderboard([store / "results"], published=False)
-    return Demo(cohort, store, card, report, tuple(boards), FeatureStore(store).table(SQL))
+    found = leaderboard([store / "results"], published=False)
+    return Demo(cohort, store, card, report, found, FeatureStore(store).table(SQL))
 
 
 def _own_encoder(cohort: Path, out: Path, registry: Path, on_event: OnPretrain) -> Path:

@@ -28,7 +28,7 @@ from clearbench.evaluation.guards.report import (
     guard_shortcuts,
     guard_sides,
 )
-from clearbench.evaluation.heads.kinds import HEADS
+from clearbench.evaluation.heads.single import SINGLE
 from clearbench.evaluation.prepared import prepare_from_store
 from clearbench.evaluation.protocol import Material, Way, evaluate_head, load_material
 from clearbench.evaluation.tasks import Task, find_task
@@ -149,7 +149,8 @@ def evaluate(  # noqa: PLR0913  options of a command
 ) -> list[Result]:
     """Train heads on every task × encoder × head and write one result each, beside the floors.
 
-    `heads` are the task's declared one and mean-logreg by default; "all" means each there is.
+    `heads` are the task's declared one and mean-logreg by default; "all" means each kind there is,
+    and not "best", which trains them all again to choose one per fold.
     `models` are names, or name@fp8 where a store holds several sets of features; none means every
     set that the task's cohort has. Heads train in bfloat16 where the processor multiplies it,
     unless `precision` is float32. `fractions` ("16,32,all") adds the declared head's scores with so
@@ -245,8 +246,9 @@ def _check_curve(task: Task, heads: Sequence[str]) -> None:
 
 def _heads(task: Task, heads: Sequence[str]) -> list[str]:
     """Return the heads to train for a task; the declared one first, if none is named."""
-    names = list(HEADS) if "all" in heads else heads or (task.card.head, "mean-logreg")
-    return list(dict.fromkeys(names))
+    kinds = SINGLE if "all" in heads else ()
+    named = [head for head in heads if head != "all"]
+    return list(dict.fromkeys([*kinds, *named] or (task.card.head, "mean-logreg")))
 
 
 def _tell(

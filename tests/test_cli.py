@@ -104,6 +104,7 @@ def test_light_commands_import_no_network_library(arguments: list[str], tmp_path
         (["evaluate", "-t", "synthetic-stage"], "is no clearbench store"),
         (["evaluate", "-t", "x", "-m", "a", "--all-models"], "exclude each other"),
         (["leaderboard", "--format", "pdf"], "table, md, csv, json"),
+        (["leaderboard", "--metric", "aurocc"], "did you mean auroc"),
         (["cohort", "build", "folder", "x", "-o", "y.csv"], "--labels CSV"),
         (["cohort", "build", "ct-itch", "x", "-o", "y.csv"], "did you mean ct-ich"),
         (["cohort", "build", "ct-ich", ".", "-o", "y.csv", "--repair-split"], "has no split files"),

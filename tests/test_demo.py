@@ -24,10 +24,10 @@ def test_the_demo_shows_every_step_and_goes_on_from_where_it_was(tmp_path: Path)
     demo = run_demo(tmp_path, DemoSteps(nothing, nothing, nothing, nothing))
     assert not demo.report.failed
     assert_only_training_patients_were_seen(demo)
-    assert len(demo.boards) == 3
-    assert all(len(board.rows) == 6 for board in demo.boards)
+    assert len(demo.leaderboard.boards) == 3
+    assert all(len(board.rows) == 6 for board in demo.leaderboard.boards)
     assert demo.answer.num_rows == 5
-    best = {board.task: board.rows[0] for board in demo.boards}
+    best = {board.task: board.rows[0] for board in demo.leaderboard.boards}
     assert not best["synthetic-lung-disease"].floor
     again = run_demo(tmp_path, DemoSteps(nothing, nothing, nothing, nothing))
     assert all(not run.of("written") for run in again.report.runs)

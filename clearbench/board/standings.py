@@ -57,10 +57,11 @@ class Contender:
 
     def measure(self, spoken: Spoken, weights: Floats) -> Floats:
         """Return the task's metric of one head under weights of its units [b, n] → [b]."""
+        facts, metric = self.result, self.result.metric
         found = score_outputs(
-            self.result.target, spoken.truth, spoken.scores, weights, self.unscored
+            facts.target, spoken.truth, spoken.scores, weights, self.unscored, only=metric
         )
-        return found[self.result.metric]
+        return found[metric]
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,18 @@
-"""Results → leaderboard rows, and rows → Markdown, CSV and JSON."""
+"""Results → boards of one task each, and what holds over all of them."""
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from clearbench.board.overall import Contest, Overall, one_preset, rank_overall
 from clearbench.board.results import Result, published_results, read_results
 from clearbench.board.standings import Standings, stand
 from clearbench.errors import UnknownName
 from clearbench.evaluation.statistics.tiers import Standing
 
-INTERVAL_NOTE = (
-    "Intervals: 95 %, percentile bootstrap over patients; heads are not trained anew. Encoders of "
-    "one tier can't be told apart with these patients (Holm over all pairs, α = 0.05); a rank is "
-    "the interval that those tests leave. Only the head that the task declares is ranked."
-)
+FACTS = ("seconds", "slices_per_s", "parameters_m")  # of a result as a whole, without an interval
+LESS_IS_BETTER = ("brier", "expected_calibration_error", "seconds", "parameters_m")
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """One task's rows, best value first, floors and missing scores where they fall."""
+    """One task's rows by one metric, best value first, floors and missing scores where they fall.
+
+    Tiers, ranks and what is claimed are those of the task's own metric, and of no other.
+    """
 
     task: str
     title: str
@@ -68,12 +66,22 @@ class Board:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Leaderboard:
+    """Every task's board, and the average rank over tasks; None where nothing is to be said."""
+
+    boards: tuple[Board, ...]
+    overall: Overall | None = None
+
+
 def leaderboard(
-    folders: Sequence[Path | str], task: str = "", *, published: bool = True
-) -> list[Board]:
+    folders: Sequence[Path | str], task: str = "", *, published: bool = True, metric: str = ""
+) -> Leaderboard:
     """Return the boards of the results below some folders, beside the published ones.
 
-    Raises UnknownName for a task without results, BadRequest for a file that is no result.
+    `metric` is another than the tasks' own: of tasks that have it, without tiers or ranks. Raises
+    UnknownName for a task without results or a metric that none has, BadRequest for a file that is
+    no result.
     """
     shipped = published_results()
     own = [Path(folder) for folder in folders]
@@ -83,35 +91,71 @@ def leaderboard(
         hint = f"; make some: clearbench evaluate --task {task}"
         raise UnknownName.among("task with results", task, known, hint)
     kept = [result for result in results if task in ("", result.task)]
-    return make_boards(kept, str(shipped) if published else "")
+    return make_leaderboard(kept, str(shipped) if published else "", metric)
 
 
-def make_boards(results: Sequence[Result], published: str = "") -> list[Board]:
-    """Sort results into one board per task, version and split; mark those below `published`."""
-    tasks: dict[tuple[str, int, str], list[Result]] = {}
+def make_leaderboard(
+    results: Sequence[Result], published: str = "", metric: str = ""
+) -> Leaderboard:
+    """Sort results into one board per task, version and split; mark those below `published`.
+
+    Raises UnknownName for a metric that no result has.
+    """
+    if metric:
+        _check_metric(metric, results)
+    groups: dict[tuple[str, int, str], list[Result]] = {}
     for result in results:
-        tasks.setdefault((result.task, result.task_version, result.split_sha256), []).append(result)
-    return [_board(group, published) for _, group in sorted(tasks.items())]
+        if not metric or _has(result, metric):
+            key = (result.task, result.task_version, result.split_sha256)
+            groups.setdefault(key, []).append(result)
+    contests = [_contest(group, metric) for _, group in sorted(groups.items())]
+    boards = tuple(_board(contest, published, metric) for contest in contests)
+    return Leaderboard(boards, None if metric else rank_overall(contests))
 
 
-def _board(group: Sequence[Result], published: str) -> Board:
+def _has(result: Result, metric: str) -> bool:
+    """Tell whether a result has a metric at all."""
+    return metric in result.scores or metric in FACTS
+
+
+def _contest(group: Sequence[Result], metric: str) -> Contest:
+    """Compare one task's results, if they are to be shown by the task's own metric."""
+    own = metric in ("", group[0].metric)
+    return Contest(tuple(group), stand(one_preset(group)) if own else None)
+
+
+def _check_metric(metric: str, results: Sequence[Result]) -> None:
+    """Refuse a metric that no result has."""
+    known = dict.fromkeys([name for result in results for name in result.scores] + [*FACTS])
+    if metric not in known:
+        plain = ", ".join(name for name in known if "/" not in name)
+        raise UnknownName.among("metric of these results", metric, known, f" ({plain})")
+
+
+def _board(contest: Contest, published: str, metric: str) -> Board:
     """Make one task's board: the tiers first, then what is not ranked, best value first."""
-    first = group[0]
-    standings = stand(_one_preset(group))
+    first, group, standings = contest.first, contest.results, contest.standings
+    shown = metric or first.metric
     places = {place.encoder: place for place in standings.places} if standings else {}
-    rows = sorted((_row(result, published, places) for result in group), key=_order)
+    rows = sorted((_row(each, published, shown, places) for each in group), key=_order)
     excluded = dict.fromkeys(f"{r.encoder}: {text}" for r in group for text in r.excluded)
     not_scored = dict.fromkeys(f"not scored: {text}" for r in group for text in r.not_scored)
     rows = _told_apart(rows)
     protocol = f"{first.repeats} × {first.folds} folds" if first.crossed else "fixed test set"
+    other = () if shown == first.metric else (_no_claims(shown, first.metric),)
     return Board(
         task=first.task,
         title=first.task_title,
-        metric=first.metric,
+        metric=shown,
         protocol=f"{protocol}, {first.test_patients} test patients",
         rows=tuple(rows),
-        notes=(*_alarms(group), *_claims(standings), *not_scored, *excluded),
+        notes=(*_alarms(group), *other, *_claims(standings), *not_scored, *excluded),
     )
+
+
+def _no_claims(shown: str, own: str) -> str:
+    """Say why a board by another metric has no tiers."""
+    return f"no tiers or ranks by {shown}: they are claimed by {own} alone, the task's own metric"
 
 
 def _alarms(group: Sequence[Result]) -> tuple[str, ...]:
@@ -126,17 +170,12 @@ def _alarms(group: Sequence[Result]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _one_preset(group: Sequence[Result]) -> list[Result]:
-    """Return the results that may be compared: those of one preset, the default if it is there."""
-    presets = {result.preset for result in group}
-    preset = "default" if "default" in presets else min(presets)
-    return [result for result in group if result.preset == preset]
-
-
 def _order(row: Row) -> tuple[bool, bool, float, str, str]:
-    """Order rows: ranked ones, others, missing scores last; each by value."""
+    """Order rows: ranked ones, others, missing scores last; each by value, the best first."""
     value = row.value if row.value is not None else 0.0
-    return (row.tier is None, row.value is None, -value, row.encoder, row.head)
+    less = row.metric.partition("/")[0].removesuffix("_macro") in LESS_IS_BETTER
+    better = value if less else -value
+    return (row.tier is None, row.value is None, better, row.encoder, row.head)
 
 
 def _told_apart(rows: Sequence[Row]) -> list[Row]:
@@ -164,20 +203,20 @@ def _claims(standings: Standings | None) -> tuple[str, ...]:
     return (*lines, *standings.notes)
 
 
-def _row(result: Result, published: str, places: dict[str, Standing]) -> Row:
+def _row(result: Result, published: str, metric: str, places: dict[str, Standing]) -> Row:
     """Make one line of a board."""
-    score = result.score()
+    score = result.score(metric)
     name = f"{result.encoder}@{result.fingerprint[:8]}"
     ranked = result.head == result.declared_head and not result.floor
     place = places.get(name) if ranked else None
     return Row(
         task=result.task,
-        metric=result.metric,
+        metric=metric,
         encoder=result.encoder,
         fingerprint=result.fingerprint[:8],
         head=result.head,
         preset=result.preset,
-        value=score["value"],
+        value=getattr(result, metric) if metric in FACTS else score["value"],
         low=score["low"],
         high=score["high"],
         tier=place.tier if place else None,
@@ -191,65 +230,3 @@ def _row(result: Result, published: str, places: dict[str, Standing]) -> Row:
         floor=result.floor,
         source="published" if published and result.path.startswith(published) else "yours",
     )
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Write a number; a missing one is an en dash."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-HEADER = (
-    *("tier", "encoder", "head", "preset", "{metric}", "95 % interval", "rank", "slices/s"),
-    *("parameters, M", "head, s", "licence"),
-)
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    """Write a row under HEADER."""
-    return (
-        "floor" if row.floor else str(row.tier or "–"),
-        row.encoder,
-        row.head,
-        row.preset,
-        number(row.value),
-        f"{number(row.low, 2)} – {number(row.high, 2)}",
-        row.rank or "–",
-        number(row.slices_per_s, 1),
-        number(row.parameters_m, 1),
-        number(row.seconds, 0),
-        row.licence or "–",
-    )
-
-
-def as_markdown(boards: Sequence[Board]) -> str:
-    """Render boards as Markdown tables."""
-    parts = []
-    for board in boards:
-        head = [name.format(metric=board.metric) for name in HEADER]
-        lines = [
-            f"## {board.title}",
-            "",
-            f"`{board.task}` · {board.metric} · {board.protocol}",
-            "",
-            f"| {' | '.join(head)} |",
-            f"|{'---|' * len(head)}",
-            *(f"| {' | '.join(cells(row))} |" for row in board.rows),
-        ]
-        notes = [f"- {note}" for note in board.notes]
-        parts.append("\n".join([*lines, *(["", *notes] if notes else [])]))
-    return "\n\n".join([*parts, INTERVAL_NOTE]) + "\n"
-
-
-def as_csv(boards: Sequence[Board]) -> str:
-    """Render boards as one CSV table."""
-    text = io.StringIO()
-    rows = [asdict(row) for board in boards for row in board.rows]
-    writer = csv.DictWriter(text, fieldnames=list(Row.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def as_json(boards: Sequence[Board]) -> str:
-    """Render boards as JSON."""
-    return json.dumps([asdict(board) for board in boards], indent=1, ensure_ascii=False) + "\n"

@@ -22,8 +22,9 @@ Head = Annotated[
     list[str] | None,
     typer.Option(
         "--head",
-        help="abmil, gated-abmil, transformer, max-pool, mean-logreg, knn, or all; may be "
-        "repeated. [default: the task's declared head and mean-logreg]",
+        help="abmil, gated-abmil, transformer, max-pool, mean-logreg, knn, or all of these; or "
+        "best (not among all): trains each and takes, fold by fold, the one that does best on the "
+        "tuning part. May be repeated. [default: the task's declared head and mean-logreg]",
         show_default=False,
     ),
 ]
@@ -122,8 +123,8 @@ def evaluate(
 ) -> None:
     """Train heads on stored features with honest splits, and score them with intervals."""
     from clearbench import pipeline
-    from clearbench.board.tables import make_boards
-    from clearbench.display.boards import EvaluationProgress, show_boards
+    from clearbench.board.tables import make_leaderboard
+    from clearbench.display.boards import EvaluationProgress, show_leaderboard
     from clearbench.errors import BadRequest
 
     if all_models and model:
@@ -149,7 +150,7 @@ def evaluate(
                 f"{step.task} · {step.encoder} · {step.head}", step.done, step.total
             ),
         )
-    show_boards(make_boards(found))
+    show_leaderboard(make_leaderboard(found))
     if fractions:
         from clearbench.display.curves import show_curves
 
@@ -188,19 +189,29 @@ def leaderboard(
     fmt: Annotated[str, typer.Option("--format", help="table, md, csv or json.")] = "table",
     output: Output = None,
     own: Annotated[bool, typer.Option("--own", help="Leave the published results out.")] = False,
+    metric: Annotated[
+        str,
+        typer.Option(
+            "--metric",
+            help="Show another metric of the results (auroc/liver, f1, seconds, …), without "
+            "tiers and ranks. [default: each task's own]",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    """Show results as tables: the store's beside the published ones."""
-    from clearbench.board.tables import as_csv, as_json, as_markdown
+    """Show results as tables: the store's beside the published ones, and all tasks together."""
+    from clearbench.board.rendering import as_csv, as_json, as_markdown
     from clearbench.board.tables import leaderboard as make
-    from clearbench.display.boards import show_boards
+    from clearbench.display.boards import show_leaderboard
     from clearbench.display.console import out, save_text
     from clearbench.errors import BadRequest
 
     if fmt not in FORMATS:
         raise BadRequest(f"--format {fmt}: {', '.join(FORMATS)}")
-    boards = make(folders or [store_path(store) / "results"], task, published=not own)
+    source = folders or [store_path(store) / "results"]
+    found = make(source, task, published=not own, metric=metric)
     if fmt == "table" and output is None:
-        show_boards(boards)
+        show_leaderboard(found)
         return
-    text = {"md": as_markdown, "csv": as_csv, "json": as_json}.get(fmt, as_markdown)(boards)
+    text = {"md": as_markdown, "csv": as_csv, "json": as_json}.get(fmt, as_markdown)(found)
     save_text(text, output) if output else out.out(text, end="")

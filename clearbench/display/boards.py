@@ -6,35 +6,75 @@ from rich.markup import escape
 from rich.progress import TextColumn
 from rich.table import Table
 
-from clearbench.board.tables import INTERVAL_NOTE, Board, cells
+from clearbench.board.overall import Overall
+from clearbench.board.rendering import (
+    INTERVAL_NOTE,
+    OVERALL_HEADER,
+    OVERALL_NOTE,
+    cells,
+    overall_cells,
+    overall_title,
+)
+from clearbench.board.tables import Board, Leaderboard
 from clearbench.display.console import err, out, say, warn
 from clearbench.display.progress import Bar
 
 
-def show_boards(boards: Sequence[Board]) -> None:
-    """Print one table per task, floors and missing scores marked."""
-    for board in boards:
-        out.print(
-            f"\n[bold]{board.task}[/] · {escape(board.title)}\n{board.metric}, {board.protocol}"
-        )
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("tier", "encoder", "head"):
-            table.add_column(name)
-        for name in (board.metric, "95 % interval", "rank", "slices/s"):
-            table.add_column(name, justify="right")
-        table.add_column("", style="dim")
-        for row in board.rows:
-            head = row.head if row.preset == "default" else f"{row.head} ({row.preset})"
-            tier, encoder, _, _, value, interval, rank, rate, *_ = cells(row)
-            mark = "published" if row.source == "published" else ""
-            table.add_row(tier, encoder, head, value, interval, rank, rate, mark)
-        out.print(table)
-        for note in board.notes:
-            warn(f"note: {note}")
-    if boards:
+def show_leaderboard(found: Leaderboard) -> None:
+    """Print one table per task, floors and missing scores marked, then all tasks together."""
+    for board in found.boards:
+        _show_board(board)
+    if found.boards:
         out.print(f"\n{INTERVAL_NOTE}", style="dim")
     else:
         say("no results yet; make some: clearbench evaluate --task NAME")
+    if found.overall is not None:
+        _show_overall(found.overall)
+
+
+def _show_board(board: Board) -> None:
+    """Print one task's table, and its notes."""
+    out.print(f"\n[bold]{board.task}[/] · {escape(board.title)}\n{board.metric}, {board.protocol}")
+    table = _table(("tier", "encoder", "head"), (board.metric, "95 % interval", "rank", "slices/s"))
+    table.add_column("", style="dim")
+    for row in board.rows:
+        head = row.head if row.preset == "default" else f"{row.head} ({row.preset})"
+        tier, encoder, _, _, value, interval, rank, rate, *_ = cells(row)
+        mark = "published" if row.source == "published" else ""
+        table.add_row(tier, encoder, head, value, interval, rank, rate, mark)
+    out.print(table)
+    _show_notes(board.notes)
+
+
+def _show_overall(overall: Overall) -> None:
+    """Print the average ranks, and who or what is left out."""
+    preset = "" if overall.preset == "default" else f" · preset {overall.preset}"
+    tasks = f"\n{', '.join(overall.tasks)}{preset}" if overall.ranks else ""
+    out.print(f"\n[bold]{overall_title(overall)}[/]{tasks}")
+    if overall.ranks:
+        table = _table(OVERALL_HEADER[:1], OVERALL_HEADER[1:])
+        for row in overall_cells(overall):
+            table.add_row(*row)
+        out.print(table)
+    _show_notes(overall.notes)
+    if overall.ranks:
+        out.print(f"\n{OVERALL_NOTE}", style="dim")
+
+
+def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
+    """Return an empty table of columns of words, then of numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in words:
+        table.add_column(name)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _show_notes(notes: Sequence[str]) -> None:
+    """Print notes."""
+    for note in notes:
+        warn(f"note: {note}")
 
 
 class EvaluationProgress(Bar):

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from clearbench.demo import SQL, Demo, DemoSteps
-from clearbench.display.boards import EvaluationProgress, show_boards
+from clearbench.display.boards import EvaluationProgress, show_leaderboard
 from clearbench.display.console import out, say, show_rows, warn
 from clearbench.display.embedding import EmbedProgress
 from clearbench.display.pretraining import PretrainProgress
@@ -32,7 +32,7 @@ def show_demo(run: Callable[[Path, DemoSteps], Demo], folder: Path) -> None:
         for bar in vars(steps).values():
             shown.enter_context(bar)
         demo = run(folder, steps)
-    show_boards(demo.boards)
+    show_leaderboard(demo.leaderboard)
     out.print(
         "\n[bold]One question in SQL:[/] the slices that decide the disease, for ill patients"
     )

@@ -55,10 +55,10 @@ def score_attention(looked: Looked, seed: int) -> AttentionScores:
 
     Marked slices are asked for where the cohort knows them, and instances have an origin.
     """
-    scores = _faithfulness(looked, seed)
+    scores, some = _faithfulness(looked, seed), _of_some(looked.looks)
     silent = not any(look.attention for look in looked.looks)
     if silent or not looked.units.marked or not looked.bags:
-        return AttentionScores(scores)
+        return AttentionScores(scores, some)
     found = localisation(_slices(looked), seed=seed)
     if found.units:
         scores |= {
@@ -66,7 +66,14 @@ def score_attention(looked: Looked, seed: int) -> AttentionScores:
             "localisation_ap_uniform": found.uniform,
             "localisation_ap_central": found.central,
         }
-    return AttentionScores(scores, _notes(found))
+    return AttentionScores(scores, (*some, *_notes(found)))
+
+
+def _of_some(looks: Sequence[Look]) -> tuple[str, ...]:
+    """Tell how many heads have importances, where that is some and not all."""
+    able = sum(bool(look.attention) for look in looks)
+    note = f"attention of {len(looks) - able} of {len(looks)} heads: their kind has none"
+    return (note,) if 0 < able < len(looks) else ()
 
 
 def _notes(found: Localisation) -> tuple[str, ...]:
@@ -88,6 +95,7 @@ def _slices(looked: Looked) -> list[UnitSlices]:
             units.patients[row],
         )
         for look in looked.looks
+        if look.attention
         for row, weights in zip(look.rows, look.attention, strict=True)
         if looked.positive[row]
     ]

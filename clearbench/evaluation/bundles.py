@@ -23,7 +23,8 @@ from clearbench.cards import Card
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.evaluation.bagset import Moments
 from clearbench.evaluation.heads.estimator import BagEstimator
-from clearbench.evaluation.heads.kinds import HeadRequest, make_head
+from clearbench.evaluation.heads.kinds import make_head
+from clearbench.evaluation.heads.single import HeadRequest
 from clearbench.evaluation.presets import find_preset
 from clearbench.evaluation.protocol import Evaluation, FoldAnswer, Material, split_of
 from clearbench.evaluation.tasks import TaskCard

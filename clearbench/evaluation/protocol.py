@@ -17,8 +17,9 @@ from clearbench.evaluation.bags import Bag, load_bags
 from clearbench.evaluation.bagset import BagSet
 from clearbench.evaluation.faithfulness import Faithfulness, measure_faithfulness
 from clearbench.evaluation.heads.estimator import BagEstimator, Judged, strata_of
-from clearbench.evaluation.heads.kinds import HeadRequest, check_head, make_head
+from clearbench.evaluation.heads.kinds import BEST, check_head, make_head
 from clearbench.evaluation.heads.mil import NETS
+from clearbench.evaluation.heads.single import HeadRequest
 from clearbench.evaluation.prepared import Prepared
 from clearbench.evaluation.presets import Preset, find_preset
 from clearbench.evaluation.side_by_side import Crew, choose_crew, run_side_by_side
@@ -190,7 +191,7 @@ class Way:
 
     def crew(self, jobs: int, material: Material) -> Crew:
         """Let networks train side by side; scikit-learn's solvers take the cores themselves."""
-        return choose_crew(jobs if self.head in NETS else 1, material.instances.device)
+        return choose_crew(jobs if self.head in (*NETS, BEST) else 1, material.instances.device)
 
 
 def evaluate_head(

@@ -79,7 +79,9 @@ class TaskCard(Card):
     slices: Literal["all", "key"] = "all"
     blank: Literal["unknown", "negative"] = "unknown"
     metric: str = ""
-    head: Literal["abmil", "gated-abmil", "transformer", "max-pool", "mean-logreg", "knn"] = "abmil"
+    head: Literal[
+        "abmil", "gated-abmil", "transformer", "max-pool", "mean-logreg", "knn", "best"
+    ] = "abmil"
     split: Split = Split()
 
     @model_validator(mode="after")

@@ -24,11 +24,24 @@ FACTS = {
 
 
 @pytest.fixture
+def with_value() -> Callable[..., Result]:
+    """Make a result with one score and no predictions beside it."""
+
+    def make(encoder: str, value: float | None, **more: Any) -> Result:
+        scores = {"auroc": {"value": value, "low": value, "high": value}}
+        return Result(**{**FACTS, "scores": scores, "fold_scores": [], **more, "encoder": encoder})
+
+    return make
+
+
+@pytest.fixture
 def make_result(tmp_path: Path) -> Callable[..., Result]:
     """Make a result whose head scores 100 patients with a strength: 0 is chance."""
 
     def make(encoder: str, strength: float, seed: int = 0, *, lost: int = 0, **more: Any) -> Result:
         facts = FACTS | more | {"encoder": encoder}
+        place = tmp_path if facts["task"] == "t" else tmp_path / facts["task"]
+        place.mkdir(exist_ok=True)
         chance = np.random.default_rng(seed)
         truth = np.arange(100) % 2
         rows: list[dict[str, Any]] = []
@@ -52,7 +65,7 @@ def make_result(tmp_path: Path) -> Callable[..., Result]:
         value = 0.5 + min(strength, 5) / 10
         scores = {"auroc": {"value": value, "low": value - 0.1, "high": value + 0.1}}
         result = Result(
-            **facts, scores=scores, fold_scores=folds, path=str(tmp_path / f"{encoder}.json")
+            **facts, scores=scores, fold_scores=folds, path=str(place / f"{encoder}.json")
         )
         schema = pa.schema(
             [("repeat", pa.int64()), ("fold", pa.int64()), ("seed", pa.int64()),
@@ -60,7 +73,7 @@ def make_result(tmp_path: Path) -> Callable[..., Result]:
              ("truth", pa.float64()), ("time", pa.float64()), ("score", pa.float64())]
         )  # fmt: skip
         pyarrow.parquet.write_table(
-            pa.Table.from_pylist(rows, schema=schema), tmp_path / f"{encoder}.predictions.parquet"
+            pa.Table.from_pylist(rows, schema=schema), place / f"{encoder}.predictions.parquet"
         )
         return result
 

@@ -1,5 +1,3 @@
-import csv
-import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,56 +6,10 @@ from pathlib import Path
 import pytest
 
 from clearbench.board.results import Result, published_results, read_results
-from clearbench.board.tables import as_csv, as_json, as_markdown, leaderboard, make_boards
+from clearbench.board.tables import leaderboard, make_leaderboard
 from clearbench.errors import BadRequest, UnknownName
 
-BASE = Result(
-    task="t",
-    task_title="T",
-    task_version=1,
-    task_sha256="0",
-    cohort="c",
-    target="binary",
-    metric="auroc",
-    outputs=("ill",),
-    encoder="a",
-    encoder_title="A",
-    fingerprint="f" * 64,
-    views=("lung",),
-    precision="float32",
-    head="abmil",
-    declared_head="abmil",
-    head_precision="float32",
-    test_cohort="",
-    preset="default",
-    seeds=1,
-    folds=5,
-    repeats=5,
-    crossed=True,
-    split_sha256="s",
-    patients=40,
-    units=40,
-    test_patients=40,
-    excluded=(),
-    not_scored=(),
-    scores={"auroc": {"value": 0.8, "low": 0.7, "high": 0.9}},
-    fold_scores=[],
-    guards=[],
-    curve=[],
-    floor=False,
-    licence="MIT",
-    parameters_m=1.0,
-    slices_per_s=10.0,
-    seconds=1.0,
-    versions={},
-    cores=2,
-    created="2026-01-01T00:00:00Z",
-)
-
-
-def with_value(encoder: str, value: float | None, **more: object) -> Result:
-    score = {"value": value, "low": value, "high": value}
-    return replace(BASE, encoder=encoder, scores={"auroc": score}, **more)  # type: ignore[arg-type]
+Make = Callable[..., Result]
 
 
 def saved(result: Result, folder: Path) -> Path:
@@ -67,66 +19,89 @@ def saved(result: Result, folder: Path) -> Path:
     return path
 
 
-def test_rows_stand_by_value_and_a_missing_score_last() -> None:
-    [board] = make_boards(
-        [with_value("low", 0.6), with_value("none", None), with_value("high", 0.9)]
-    )
+def test_rows_stand_by_value_and_a_missing_score_last(with_value: Make) -> None:
+    results = [with_value("low", 0.6), with_value("none", None), with_value("high", 0.9)]
+    [board] = make_leaderboard(results).boards
     assert [row.encoder for row in board.rows] == ["high", "low", "none"]
-    assert "| none | abmil | default | – |" in as_markdown([board])
 
 
-def test_two_sets_of_an_encoders_features_are_told_apart() -> None:
-    [board] = make_boards(
-        [with_value("a", 0.8), with_value("a", 0.7, fingerprint="e" * 64), with_value("b", 0.6)]
-    )
+def test_two_sets_of_an_encoders_features_are_told_apart(with_value: Make) -> None:
+    results = [with_value("a", 0.8), with_value("a", 0.7, fingerprint="e" * 64)]
+    [board] = make_leaderboard([*results, with_value("b", 0.6)]).boards
     assert [row.encoder for row in board.rows] == ["a@ffffffff", "a@eeeeeeee", "b"]
 
 
-def test_other_splits_are_never_on_one_board() -> None:
-    boards = make_boards([with_value("a", 0.6), with_value("b", 0.9, split_sha256="other")])
-    assert len(boards) == 2
+def test_other_splits_are_never_on_one_board(with_value: Make) -> None:
+    results = [with_value("a", 0.6), with_value("b", 0.9, split_sha256="other")]
+    assert len(make_leaderboard(results).boards) == 2
 
 
-def test_floors_and_exclusions_are_shown() -> None:
-    floor = with_value("random", 0.5, floor=True, excluded=("2 of 40 without a label",))
-    text = as_markdown(make_boards([floor]))
-    assert "| floor | random | abmil |" in text
-    assert "2 of 40 without a label" in text
-
-
-def test_tiers_and_ranks_are_shown(make_result: Callable[..., Result]) -> None:
+def test_tiers_and_ranks_are_claimed_where_there_is_a_signal(make_result: Make) -> None:
     strong, weak = make_result("strong", 3.0), make_result("weak", 1.0, seed=2)
     floor = make_result("floor", 0.0, seed=3, floor=True)
-    [board] = make_boards([weak, strong, floor])
+    [board] = make_leaderboard([weak, strong, floor]).boards
     assert [(row.tier, row.rank) for row in board.rows] == [(1, "1"), (2, "2"), (None, "")]
-    text = as_markdown([board])
-    assert "| 1 | strong | abmil | default | 0.800 | 0.70 – 0.90 | 1 |" in text
-    assert "- compared by: corrected resampled t-test over folds" in text
-    assert "smallest difference that these patients would show: 0." in text
-    [none] = make_boards([make_result("a", 0.02), floor])
+    assert "compared by: corrected resampled t-test over folds" in board.notes
+    assert any("smallest difference that these patients would show: 0." in n for n in board.notes)
+    [none] = make_leaderboard([make_result("a", 0.02), floor]).boards
     assert "no signal: no encoder beats the floor floor, so none is ranked" in none.notes
     assert all(row.tier is None for row in none.rows)
 
 
-def test_csv_and_json_hold_the_same_rows() -> None:
-    boards = make_boards([with_value("a", 0.6), with_value("b", 0.9)])
-    rows = list(csv.DictReader(io.StringIO(as_csv(boards))))
-    assert [row["encoder"] for row in rows] == ["b", "a"]
-    assert [row["encoder"] for row in json.loads(as_json(boards))[0]["rows"]] == ["b", "a"]
+def scored(make_result: Make, encoder: str, strength: float, **scores: float) -> Result:
+    made = make_result(encoder, strength)
+    more = {name: {"value": value, "low": value, "high": value} for name, value in scores.items()}
+    return replace(made, scores=made.scores | more, seconds=10 * strength)
 
 
-def test_own_results_stand_beside_the_published(tmp_path: Path) -> None:
-    saved(BASE, tmp_path)
-    boards = leaderboard([tmp_path])
+def test_another_metric_is_shown_without_ranks(make_result: Make) -> None:
+    strong = scored(make_result, "strong", 3.0, brier=0.3)
+    weak = scored(make_result, "weak", 1.0, brier=0.2)
+    [board] = make_leaderboard([strong, weak], metric="brier").boards
+    assert board.metric == "brier"
+    assert [(r.encoder, r.value, r.metric) for r in board.rows] == [
+        ("weak", 0.2, "brier"),
+        ("strong", 0.3, "brier"),
+    ], "of a Brier score less is better"
+    assert {(row.tier, row.rank_low) for row in board.rows} == {(None, None)}
+    note = "no tiers or ranks by brier: they are claimed by auroc alone, the task's own metric"
+    assert board.notes == (note,)
+    [timed] = make_leaderboard([strong, weak], metric="seconds").boards
+    assert [(r.encoder, r.value, r.low) for r in timed.rows] == [
+        ("weak", 10.0, None),
+        ("strong", 30.0, None),
+    ]
+
+
+def test_a_metric_is_shown_for_the_tasks_that_have_it(make_result: Make, with_value: Make) -> None:
+    one = scored(make_result, "one", 3.0, **{"auroc/liver": 0.7})
+    found = make_leaderboard([one, with_value("a", 0.8, task="other")], metric="auroc/liver")
+    assert [board.task for board in found.boards] == ["t"]
+    assert found.overall is None
+
+
+def test_the_tasks_own_metric_keeps_its_ranks(make_result: Make) -> None:
+    [board] = make_leaderboard([make_result("a", 3.0)], metric="auroc").boards
+    assert [row.tier for row in board.rows] == [1]
+
+
+def test_an_unknown_metric_offers_the_nearest(with_value: Make) -> None:
+    with pytest.raises(UnknownName, match=r'"auroq"; did you mean auroc\? \(auroc, seconds'):
+        make_leaderboard([with_value("a", 0.5)], metric="auroq")
+
+
+def test_own_results_stand_beside_the_published(tmp_path: Path, with_value: Make) -> None:
+    saved(with_value("a", 0.8), tmp_path)
+    boards = leaderboard([tmp_path]).boards
     assert {row.source for board in boards if board.task == "t" for row in board.rows} == {"yours"}
     published = [row for board in boards if board.task != "t" for row in board.rows]
     assert published
     assert {row.source for row in published} == {"published"}
-    assert [board.task for board in leaderboard([tmp_path], published=False)] == ["t"]
+    assert [board.task for board in leaderboard([tmp_path], published=False).boards] == ["t"]
 
 
-def test_an_unknown_task_is_named(tmp_path: Path) -> None:
-    saved(BASE, tmp_path)
+def test_an_unknown_task_is_named(tmp_path: Path, with_value: Make) -> None:
+    saved(with_value("a", 0.8), tmp_path)
     with pytest.raises(UnknownName, match="evaluate --task other"):
         leaderboard([tmp_path], "other")
 

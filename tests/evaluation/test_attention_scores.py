@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from clearbench.board.keep import make_result, write_result
+from clearbench.evaluation.attention_scores import Look, Looked, score_attention
 from clearbench.evaluation.floors import make_floors
-from clearbench.evaluation.heads.kinds import HEADS
 from clearbench.evaluation.heads.mil import NETS
+from clearbench.evaluation.heads.single import SINGLE
 from clearbench.evaluation.prepared import prepare_task
 from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head, load_material
 from clearbench.store.catalogue.fold import refresh
@@ -94,12 +95,27 @@ def test_other_marks_change_the_localisation_and_no_prediction(
     assert set(without.attention_scores) == FAITHFULNESS
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", SINGLE)
 def test_every_head_with_importances_is_scored_and_no_other(
     evaluate: Callable[..., Evaluation], head: str
 ) -> None:
     found = evaluate(head, key_slices=TRUE_MARKS)
     assert set(found.attention_scores) == (FAITHFULNESS | LOCALISATION if head in NETS else set())
+
+
+def test_importances_of_some_heads_are_scored_and_the_others_counted(
+    evaluate: Callable[..., Evaluation],
+) -> None:
+    """What a head that is chosen anew in each fold may leave: one fold with, one without."""
+    with_, without = (evaluate(head, key_slices=TRUE_MARKS) for head in ("abmil", "mean-logreg"))
+    answers = (with_.answers[0], without.answers[1])
+    looks = [Look(each.units, each.judged.attention, each.faithfulness) for each in answers]
+    positive = with_.units.targets[:, 0] == 1
+    found = score_attention(Looked(with_.units, with_.bags, positive, looks), seed=0)
+    assert set(found.scores) == FAITHFULNESS | LOCALISATION
+    assert found.notes == ("attention of 1 of 2 heads: their kind has none",)
+    alone = score_attention(Looked(with_.units, with_.bags, positive, looks[:1]), seed=0)
+    assert (alone.scores, alone.notes) == (found.scores, ())
 
 
 def test_a_floor_whose_instances_have_no_origin_is_not_localised(

@@ -11,8 +11,16 @@ import clearbench.evaluation.protocol as module
 from clearbench.errors import BadRequest, BadTask, UnknownName
 from clearbench.evaluation.heads.kinds import HEADS
 from clearbench.evaluation.heads.mean_pool import MeanPoolClassifier
+from clearbench.evaluation.heads.single import SINGLE
 from clearbench.evaluation.prepared import Prepared, prepare_task
-from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head, load_material, split_of
+from clearbench.evaluation.protocol import (
+    Evaluation,
+    Way,
+    evaluate_head,
+    load_material,
+    rows_of,
+    split_of,
+)
 from clearbench.evaluation.side_by_side import Crew
 from clearbench.evaluation.splits import split_sha256
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
@@ -113,6 +121,22 @@ def test_heads_beside_each_other_score_as_they_do_alone(
     for alone, beside in zip(*(each.answers for each in found), strict=True):
         np.testing.assert_array_equal(alone.judged.scores, beside.judged.scores)
         assert alone.settings == beside.settings
+
+
+def test_the_best_kind_is_chosen_without_the_units_that_test(
+    prepared: Prepared, store: StoreFolder
+) -> None:
+    """Test units whose truth is turned round change neither the choice nor a score."""
+    one = Prepared(prepared.task, prepared.units, prepared.folds[:1], ())
+    material = load_material(one, RECORD, store, precision="float32")
+    test = rows_of(one.folds[0].test, one.units)
+    values = material.targets.values.copy()
+    values[test] = 1 - values[test]
+    turned = replace(material, targets=replace(material.targets, values=values))
+    [found], [again] = (evaluate_head(each, Way("best")).answers for each in (material, turned))
+    assert found.settings == again.settings
+    assert found.settings["kind"] in SINGLE
+    np.testing.assert_array_equal(found.judged.scores, again.judged.scores)
 
 
 def test_another_cohort_is_tested(make_cohort: Make, make_task: Make, store: StoreFolder) -> None:

@@ -4,6 +4,7 @@ Logistic regression (scikit-learn) for labels and classes; for survival the same
 Cox's partial likelihood with a ridge penalty.
 """
 
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -24,6 +25,7 @@ from clearbench.evaluation.training import Lot
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C: a large one penalises little
 ITERATIONS = 2000
 CERTAIN = 1e-9
+_HUSHING = threading.Lock()  # warnings are silenced for the whole process
 
 
 class Known(NamedTuple):
@@ -147,7 +149,10 @@ class MeanPoolClassifier(BagEstimator):
         model = LogisticRegression(
             C=strength, class_weight="balanced", max_iter=ITERATIONS, random_state=self.seed
         )
-        with warnings.catch_warnings():  # a fit that runs out of steps loses on the tuning part
+        with (
+            _HUSHING,
+            warnings.catch_warnings(),
+        ):  # a fit that runs out of steps loses on the tuning part
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit((known.means - mean) / scale, truth)
         return LinearModel(mean, scale, np.ascontiguousarray(model.coef_), model.intercept_, seen)

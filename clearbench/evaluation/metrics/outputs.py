@@ -1,6 +1,7 @@
 """Every metric of a target, macro and per output."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from types import MappingProxyType
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from clearbench.evaluation.metrics.weighted import Floats, both_drawn, mean_know
 THRESHOLD = 0.5
 
 
-def score_outputs(
+def score_outputs(  # noqa: PLR0913  what is scored, and by what
     target: str,
     truth: Floats,
     scores: Floats,
@@ -21,12 +22,14 @@ def score_outputs(
     unscored: Collection[int] = (),
     *,
     censoring: Floats | None = None,
+    only: str = "",
 ) -> dict[str, Floats]:
     """Return every metric of a target by name, macro and per output, each [b].
 
     truth [n, labels] (class number for multiclass and ordinal, time and event for survival, NaN
     unknown), scores [n, outputs]; outputs that are `unscored` have NaN and don't count in the macro
     metrics. `censoring` [m, 2] is what survival takes its losses from, else the units themselves.
+    With `only`, the name of one metric, labels are scored by no other: several times as fast.
     Names: auroc, average_precision, … for binary; uno_c for survival; auroc_macro and
     auroc/<output number> otherwise.
     """
@@ -40,7 +43,7 @@ def score_outputs(
     found: dict[str, list[Floats]] = {}
     for column in range(scores.shape[1]):
         known = ~np.isnan(truth[:, column]) & (column not in unscored)
-        one = _binary(truth[known, column], scores[known, column], weights[:, known])
+        one = _binary(truth[known, column], scores[known, column], weights[:, known], only)
         for name, values in one.items():
             found.setdefault(name, []).append(values)
     if target == "binary":
@@ -48,17 +51,41 @@ def score_outputs(
     return _with_macro(found)
 
 
-def _binary(truth: Floats, score: Floats, weights: Floats) -> dict[str, Floats]:
-    """Score one label; classes are told apart at 0.5, for which heads are class-weighted."""
-    guess = (score >= THRESHOLD).astype(float)
+def _balanced(truth: Floats, score: Floats, weights: Floats) -> Floats:
+    """Return the balanced accuracy of a label, where both classes are drawn."""
+    return both_drawn(truth, weights, balanced_accuracy(truth, _guess(score), weights))
+
+
+def _f1(truth: Floats, score: Floats, weights: Floats) -> Floats:
+    """Return F1 of a label."""
+    return f1(truth, _guess(score), weights)
+
+
+def _guess(score: Floats) -> Floats:
+    """Tell classes apart at 0.5, for which heads are class-weighted."""
+    return (score >= THRESHOLD).astype(float)
+
+
+BINARY: MappingProxyType[str, Callable[[Floats, Floats, Floats], Floats]] = MappingProxyType(
+    {
+        "auroc": auroc,
+        "average_precision": average_precision,
+        "balanced_accuracy": _balanced,
+        "f1": _f1,
+        "sensitivity_at_95_specificity": sensitivity_at,
+        "brier": brier,
+        "expected_calibration_error": expected_calibration_error,
+    }
+)
+
+
+def _binary(truth: Floats, score: Floats, weights: Floats, only: str) -> dict[str, Floats]:
+    """Score one label by every metric, or by one and its namesakes."""
+    wanted = only.partition("/")[0].removesuffix("_macro")
     return {
-        "auroc": auroc(truth, score, weights),
-        "average_precision": average_precision(truth, score, weights),
-        "balanced_accuracy": both_drawn(truth, weights, balanced_accuracy(truth, guess, weights)),
-        "f1": f1(truth, guess, weights),
-        "sensitivity_at_95_specificity": sensitivity_at(truth, score, weights),
-        "brier": brier(truth, score, weights),
-        "expected_calibration_error": expected_calibration_error(truth, score, weights),
+        name: measure(truth, score, weights)
+        for name, measure in BINARY.items()
+        if wanted in ("", name)
     }
 
 

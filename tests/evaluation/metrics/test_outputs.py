@@ -166,6 +166,21 @@ def test_unknown_classes_and_times_count_for_nothing() -> None:
             assert values == without[name], name
 
 
+@pytest.mark.parametrize(
+    ("target", "metric"),
+    [("binary", "brier"), ("multilabel", "f1_macro"), ("multilabel", "auroc/1")],
+)
+def test_one_metric_alone_is_the_same(target: str, metric: str) -> None:
+    chance = np.random.default_rng(3)
+    outputs = 1 if target == "binary" else 2
+    truth, scores = chance.integers(0, 2, (30, outputs)) * 1.0, chance.random((30, outputs))
+    weights = chance.integers(0, 3, (5, 30)).astype(float)
+    every = score_outputs(target, truth, scores, weights)
+    one = score_outputs(target, truth, scores, weights, only=metric)
+    np.testing.assert_array_equal(one[metric], every[metric])
+    assert len(one) == len(every) / 7
+
+
 def test_unknown_labels_count_for_nothing() -> None:
     truth = np.array([[0.0, np.nan], [1.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     scores = np.array([[0.2, 0.9], [0.7, 0.8], [0.1, 0.3], [0.4, 0.1]])

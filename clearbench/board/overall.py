@@ -1,0 +1,192 @@
+"""From the boards of several tasks to one order of encoders: the average rank, and how sure it is.
+
+Only tasks on which an encoder beats the floors count, and only encoders that have the declared
+head's result on each of them: a rank among others would mean something else. An encoder is known
+by its name, or by name@fp8 where some task has several sets of its features.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearbench.board.predictions import Spoken, predictions_path, read_predictions
+from clearbench.board.results import Result
+from clearbench.board.standings import Contender, Standings
+from clearbench.errors import BadTask
+from clearbench.evaluation.metrics.weighted import mean_known
+from clearbench.evaluation.statistics.average_rank import AverageRank, RankedTask, average_ranks
+
+Floats = NDArray[np.float64]
+Entry = tuple[Result | None, ...]  # one encoder's results, task by task
+
+FEWEST = 2  # tasks, and encoders
+DRAWS = 1000  # every fold of every encoder and task is scored in each
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The results of one task and split, and what those of one preset allow one to say."""
+
+    results: tuple[Result, ...]
+    standings: Standings | None
+
+    @property
+    def first(self) -> Result:
+        """Return a result, for what all have in common."""
+        return self.results[0]
+
+    @property
+    def name(self) -> str:
+        """Return what people call it."""
+        tested = self.first.test_cohort
+        return f"{self.first.task} (tested on {tested})" if tested else self.first.task
+
+    @cached_property
+    def entrants(self) -> list[Result]:
+        """Return the encoders' results to rank: the declared head's, with predictions."""
+        return [
+            r
+            for r in one_preset(self.results)
+            if not r.floor
+            and r.head == r.declared_head
+            and r.score()["value"] is not None
+            and predictions_path(r).is_file()
+        ]
+
+
+@dataclass(frozen=True)
+class Overall:
+    """Encoders by their average rank over tasks, best first; `notes` say who and what is left out.
+
+    No ranks with fewer than two tasks or encoders.
+    """
+
+    preset: str
+    tasks: tuple[str, ...]
+    ranks: tuple[AverageRank, ...]
+    notes: tuple[str, ...]
+
+
+def one_preset(results: Sequence[Result]) -> list[Result]:
+    """Return the results that may be compared: those of one preset, the default if it is there."""
+    presets = {result.preset for result in results}
+    preset = "default" if "default" in presets else min(presets)
+    return [result for result in results if result.preset == preset]
+
+
+def rank_overall(contests: Sequence[Contest], draws: int = DRAWS) -> Overall | None:
+    """Rank encoders over all tasks with a signal; None unless two tasks have results to rank.
+
+    Raises BadRequest for predictions of another clearbench.
+    """
+    there = _latest(contest for contest in contests if contest.entrants)
+    if len(there) < FEWEST:
+        return None
+    preset = one_preset([each.entrants[0] for each in there])[0].preset
+    why = {each.name: _why_not(each, preset) for each in there}
+    notes = [f"{name} doesn't count: {reason}" for name, reason in why.items() if reason]
+    able = [each for each in there if not why[each.name]]
+    names = tuple(each.name for each in able)
+    if len(able) < FEWEST:
+        return Overall(preset, names, (), (*notes, "fewer than two tasks count, so none is ranked"))
+    entries = _entries(able)
+    complete = {name: entry for name, entry in entries.items() if None not in entry}
+    notes += [_lacking(n, entries[n], able, preset) for n in entries if n not in complete]
+    if len(complete) < FEWEST:
+        notes.append("fewer than two encoders have a result on every task, so none is ranked")
+        return Overall(preset, names, (), tuple(notes))
+    try:
+        ranks = average_ranks(list(complete), _tasks(able, complete), draws=draws)
+    except BadTask as error:
+        return Overall(preset, names, (), (*notes, str(error)))
+    return Overall(preset, names, ranks, tuple(notes))
+
+
+def _latest(contests: Iterable[Contest]) -> list[Contest]:
+    """Return one contest per task and test cohort: the newest version, the fullest split."""
+    found: dict[str, Contest] = {}
+    for contest in sorted(contests, key=lambda c: (c.first.task_version, len(c.entrants))):
+        found[contest.name] = contest
+    return [found[name] for name in sorted(found)]
+
+
+def _why_not(contest: Contest, preset: str) -> str:
+    """Say why a task's ranks would mean nothing here; empty where they do."""
+    standings = contest.standings
+    if contest.entrants[0].preset != preset:
+        return f"no result with the preset {preset}"
+    if standings is None or standings.signal is None:
+        return "no floor was evaluated beside"
+    return "" if standings.signal else f"no encoder beats the floor {standings.floor}"
+
+
+def _entries(contests: Sequence[Contest]) -> dict[str, Entry]:
+    """Return every encoder's results, task by task, None where it has none."""
+    found: dict[str, Entry] = {}
+    for name in sorted({r.encoder for contest in contests for r in contest.entrants}):
+        own = [[r for r in contest.entrants if r.encoder == name] for contest in contests]
+        if all(len(some) <= 1 for some in own):
+            found[name] = tuple(next(iter(some), None) for some in own)
+            continue
+        for fingerprint in sorted({r.fingerprint for some in own for r in some}):
+            found[f"{name}@{fingerprint[:8]}"] = tuple(
+                next((r for r in some if r.fingerprint == fingerprint), None) for some in own
+            )
+    return found
+
+
+def _lacking(name: str, entry: Entry, contests: Sequence[Contest], preset: str) -> str:
+    """Name an encoder that misses tasks, and the command that completes it."""
+    pairs = zip(entry, contests, strict=True)
+    missed = [contest for result, contest in pairs if result is None]
+    tasks = dict.fromkeys(contest.first.task for contest in missed)
+    options = "".join(f" --task {task}" for task in tasks)
+    trained = "" if preset == "default" else f" --preset {preset}"
+    return (
+        f"{name} is left out, without a result of the declared head on "
+        f"{', '.join(contest.name for contest in missed)}: "
+        f"clearbench evaluate{options} --model {name}{trained}"
+    )
+
+
+def _tasks(contests: Sequence[Contest], entries: dict[str, Entry]) -> list[RankedTask]:
+    """Return every task as it is ranked, the encoders in the order of their entries."""
+    columns = zip(*entries.values(), strict=True)
+    return [
+        _ranked(contest, [Contender(r, read_predictions(r)) for r in results if r is not None])
+        for contest, results in zip(contests, columns, strict=True)
+    ]
+
+
+def _ranked(contest: Contest, encoders: Sequence[Contender]) -> RankedTask:
+    """Return one task's patients and metric, on the units and runs that all encoders have."""
+    common = frozenset.intersection(*(each.units for each in encoders))
+    runs = sorted(set.intersection(*(set(each.spoken) for each in encoders)))
+    heads = [[each.spoken[run].among(common) for run in runs] for each in encoders]
+    patients = tuple(sorted({p for spoken in heads[0] for p in spoken.patients}))
+    measures = [
+        partial(_mean_over_folds, each, spoken, patients)
+        for each, spoken in zip(encoders, heads, strict=True)
+    ]
+    first = contest.first
+    return RankedTask(
+        contest.name, first.test_cohort or first.cohort, patients, partial(_side_by_side, measures)
+    )
+
+
+def _side_by_side(measures: Sequence[Callable[[Floats], Floats]], weights: Floats) -> Floats:
+    """Return each encoder's metric under weights [b, patients] → [b, encoders]."""
+    return np.stack([measure(weights) for measure in measures], axis=1)
+
+
+def _mean_over_folds(
+    of: Contender, heads: Sequence[Spoken], patients: tuple[str, ...], weights: Floats
+) -> Floats:
+    """Return the mean of the metric over folds, repeats and seeds, as scores are taken → [b]."""
+    place = {patient: column for column, patient in enumerate(patients)}
+    columns = [[place[patient] for patient in spoken.patients] for spoken in heads]
+    pairs = zip(heads, columns, strict=True)
+    return mean_known(np.stack([of.measure(spoken, weights[:, own]) for spoken, own in pairs]))
