@@ -31,6 +31,7 @@ from clearbench.evaluation.guards.report import (
 from clearbench.evaluation.heads.single import SINGLE
 from clearbench.evaluation.prepared import prepare_from_store
 from clearbench.evaluation.protocol import Material, Way, evaluate_head, load_material
+from clearbench.evaluation.redrawn import with_redrawn
 from clearbench.evaluation.tasks import Task, find_task
 from clearbench.scans.inventory import default_workers
 from clearbench.store.catalogue.fold import refresh
@@ -211,6 +212,8 @@ class _Jury:
         record, way = material.record, Way(head, self.preset, self.seeds, kept is not None)
         step = partial(_tell, self.on_step, self.task.name, record.name)
         evaluation = evaluate_head(material, way, partial(step, head))
+        again = partial(step, f"{head}, other training patients")
+        evaluation = with_redrawn(evaluation, material, way, again)
         declared = head == self.task.card.head and not material.shuffled
         curve = (
             learning_curve(material, way, self.sizes, partial(step, f"{head}, fewer patients"))

@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from clearbench.board.predictions import Run
 from clearbench.board.results import Result
 from clearbench.evaluation.efficiency import CurvePoint
 from clearbench.evaluation.guards.report import Finding
-from clearbench.evaluation.protocol import Evaluation, FoldAnswer, split_of
+from clearbench.evaluation.protocol import Evaluation, FoldAnswer
 from clearbench.evaluation.targets import Floats
 from clearbench.evaluation.tasks import TaskCard
+from clearbench.evaluation.units import Units
 from clearbench.evaluation.versions import installed_versions
 from clearbench.store.folder import write_whole
-
-FLOORS = ("random", "floor")  # a card whose source begins so is a floor
 
 
 def make_result(
@@ -58,7 +58,7 @@ def make_result(
         folds=len({fold.number for fold in evaluation.prepared.folds}),
         repeats=len({fold.repeat for fold in evaluation.prepared.folds}),
         crossed=task.card.split.crossed,
-        split_sha256=split_of(evaluation),
+        split_sha256=evaluation.prepared.split_sha256,
         patients=len(set(units.patients)),
         units=len(units.ids),
         test_patients=len({p for fold in evaluation.prepared.folds for p in fold.test}),
@@ -71,7 +71,7 @@ def make_result(
         fold_scores=[_fold_row(answer) for answer in evaluation.answers],
         guards=[asdict(finding) for finding in guards],
         curve=[_point_row(point) for point in curve],
-        floor=str(card.get("source", "")).startswith(FLOORS),
+        floor=record.floor,
         licence=card.get("weights", {}).get("licence", ""),
         parameters_m=card.get("facts", {}).get("parameters_m"),
         slices_per_s=slices_per_s,
@@ -135,7 +135,7 @@ def write_result(result: Result, evaluation: Evaluation, folder: Path) -> Path:
     return path
 
 
-def _run_columns(result: Result, answer: FoldAnswer, count: int) -> dict[str, list[Any]]:
+def _run_columns(run: Run, result: Result, count: int) -> dict[str, list[Any]]:
     """Return the columns that say which head spoke."""
     facts = {
         "task": result.task,
@@ -143,34 +143,42 @@ def _run_columns(result: Result, answer: FoldAnswer, count: int) -> dict[str, li
         "fingerprint": result.fingerprint,
         "head": result.head,
         "preset": result.preset,
-        "repeat": answer.fold.repeat,
-        "fold": answer.fold.number,
-        "seed": answer.seed,
+        **run._asdict(),
     }
     return {name: [value] * count for name, value in facts.items()}
 
 
 def _predictions(result: Result, evaluation: Evaluation) -> pa.Table:
-    """Tell every test unit's truth and score, one row per output."""
-    units, parts = evaluation.units, []
-    for answer in evaluation.answers:
-        for column, output in enumerate(result.outputs):
-            rows = list(answer.units)
-            truth = units.targets[rows]
-            parts.append(
-                pa.table(
-                    _run_columns(result, answer, len(rows))
-                    | {
-                        "unit": [units.ids[row] for row in rows],
-                        "patient_id": [units.patients[row] for row in rows],
-                        "label": [output] * len(rows),
-                        "truth": pa.array(_truth(truth, column, result.target), from_pandas=True),
-                        "time": pa.array(_time(truth, result.target), from_pandas=True),
-                        "score": answer.judged.scores[:, column],
-                    }
-                )
-            )
-    return pa.concat_tables(parts)
+    """Tell every test unit's truth and score, one row per output; then what redrawn heads said."""
+    heads = [(_run_of(each), each.units, each.judged.scores) for each in evaluation.answers]
+    heads += [(Run(0, 0, 0, each.draw), each.units, each.scores) for each in evaluation.redrawn]
+    return pa.concat_tables(
+        _said(run, list(rows), scores, result, evaluation.units) for run, rows, scores in heads
+    )
+
+
+def _run_of(answer: FoldAnswer) -> Run:
+    """Name a fold's head."""
+    return Run(answer.fold.repeat, answer.fold.number, answer.seed)
+
+
+def _said(run: Run, rows: list[int], scores: Floats, result: Result, units: Units) -> pa.Table:
+    """Tell what one head said of its test units, output by output."""
+    truth = units.targets[rows]
+    return pa.concat_tables(
+        pa.table(
+            _run_columns(run, result, len(rows))
+            | {
+                "unit": [units.ids[row] for row in rows],
+                "patient_id": [units.patients[row] for row in rows],
+                "label": [output] * len(rows),
+                "truth": pa.array(_truth(truth, column, result.target), from_pandas=True),
+                "time": pa.array(_time(truth, result.target), from_pandas=True),
+                "score": scores[:, column],
+            }
+        )
+        for column, output in enumerate(result.outputs)
+    )
 
 
 def _truth(targets: Floats, column: int, target: str) -> Floats:
@@ -196,7 +204,7 @@ def _attention(result: Result, evaluation: Evaluation) -> pa.Table:
             bag = evaluation.bags[row]
             parts.append(
                 pa.table(
-                    _run_columns(result, answer, len(weights))
+                    _run_columns(_run_of(answer), result, len(weights))
                     | {
                         "unit": [units.ids[row]] * len(weights),
                         "patient_id": [units.patients[row]] * len(weights),

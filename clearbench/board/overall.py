@@ -12,9 +12,10 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.board.contenders import Contender
 from clearbench.board.predictions import Spoken, predictions_path, read_predictions
 from clearbench.board.results import Result
-from clearbench.board.standings import Contender, Standings
+from clearbench.board.standings import Standings
 from clearbench.errors import BadTask
 from clearbench.evaluation.metrics.weighted import mean_known
 from clearbench.evaluation.statistics.average_rank import AverageRank, RankedTask, average_ranks

@@ -17,11 +17,14 @@ Floats = NDArray[np.float64]
 
 
 class Run(NamedTuple):
-    """Which head spoke: one fold of one repeat, and one seed."""
+    """Which head spoke: one fold of one repeat, and one seed; draw 0 learnt from all of its
+    training patients, the others from patients drawn with replacement.
+    """
 
     repeat: int
     fold: int
     seed: int
+    draw: int = 0
 
 
 @dataclass(frozen=True)

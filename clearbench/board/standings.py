@@ -1,67 +1,21 @@
 """What a task's results allow one to say: who stands above whom, and who above the floors.
 
-One head, declared by the task before scores are seen, speaks for every encoder. Cross-validated
-results are compared fold by fold (corrected resampled t-test), a fixed or external test set by
-draws of its patients (paired bootstrap), or by DeLong where that holds; Holm over all pairs.
+One head, declared by the task before scores are seen, speaks for every encoder; Holm over all
+pairs (`comparing` has the tests).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
-from clearbench.board.predictions import Run, Spoken, predictions_path, read_predictions
+from clearbench.board.comparing import compare, method_of
+from clearbench.board.contenders import Contender
+from clearbench.board.predictions import predictions_path, read_predictions
 from clearbench.board.results import Result
 from clearbench.errors import BadTask
-from clearbench.evaluation.metrics import score_outputs
-from clearbench.evaluation.statistics.bootstrap import Resampling, bootstrap, compare_draws
-from clearbench.evaluation.statistics.comparison import Difference, Pair
-from clearbench.evaluation.statistics.delong import compare_areas, delong_areas
+from clearbench.evaluation.statistics.comparison import Pair
 from clearbench.evaluation.statistics.detectable import detectable_difference
 from clearbench.evaluation.statistics.families import adjust, compare_all
-from clearbench.evaluation.statistics.resampled import compare_folds
 from clearbench.evaluation.statistics.tiers import Standing, rank_encoders
-
-Floats = NDArray[np.float64]
-
-FOLDS = "corrected resampled t-test over folds"
-AREAS = "DeLong"
-DRAWS = "paired bootstrap over patients"
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One result, and its predictions."""
-
-    result: Result
-    spoken: dict[Run, Spoken]
-
-    @property
-    def name(self) -> str:
-        """Return what a board calls it."""
-        return f"{self.result.encoder}@{self.result.fingerprint[:8]}"
-
-    @cached_property
-    def units(self) -> frozenset[str]:
-        """Return every unit that was tested."""
-        return frozenset(unit for each in self.spoken.values() for unit in each.units)
-
-    @property
-    def unscored(self) -> tuple[int, ...]:
-        """Return the outputs that are too rare to count."""
-        rare = self.result.not_scored
-        outputs = enumerate(self.result.outputs)
-        return tuple(k for k, name in outputs if any(n.startswith(f"{name}: ") for n in rare))
-
-    def measure(self, spoken: Spoken, weights: Floats) -> Floats:
-        """Return the task's metric of one head under weights of its units [b, n] → [b]."""
-        facts, metric = self.result, self.result.metric
-        found = score_outputs(
-            facts.target, spoken.truth, spoken.scores, weights, self.unscored, only=metric
-        )
-        return found[metric]
 
 
 @dataclass(frozen=True)
@@ -147,75 +101,3 @@ def _left_out(encoders: Sequence[Contender]) -> tuple[str, ...]:
         for each in encoders
         if everyone - each.units
     )
-
-
-def method_of(contender: Contender) -> str:
-    """Return how results of this kind are compared."""
-    if contender.result.crossed:
-        return FOLDS
-    heads = list(contender.spoken.values())
-    alone = all(len(set(each.patients)) == len(each.patients) for each in heads)
-    return AREAS if contender.result.metric == "auroc" and alone else DRAWS
-
-
-def compare(one: Contender, other: Contender) -> Difference:
-    """Return how much `one` scores above `other`, on the units and runs that both have."""
-    common = one.units & other.units
-    runs = sorted(set(one.spoken) & set(other.spoken))
-    if not common or not runs:
-        raise BadTask(f"{one.name} and {other.name} were tested on nothing in common")
-    ours = {run: one.spoken[run].among(common) for run in runs}
-    theirs = {run: other.spoken[run].among(common) for run in runs}
-    ways = {FOLDS: _by_folds, AREAS: _by_areas, DRAWS: _by_draws}
-    return ways[method_of(one)](one, other, ours, theirs)
-
-
-def _by_folds(
-    one: Contender, other: Contender, ours: dict[Run, Spoken], theirs: dict[Run, Spoken]
-) -> Difference:
-    """Compare fold by fold, heads of one fold averaged."""
-    folds = sorted({(run.repeat, run.fold) for run in ours})
-    mine, its = (
-        np.array([_fold_value(of, spoken, fold) for fold in folds])
-        for of, spoken in ((one, ours), (other, theirs))
-    )
-    rows = one.result.fold_scores
-    shares = [row["test"] / (row["train"] + row["tune"]) for row in rows]
-    return compare_folds(mine, its, float(np.mean(shares)))
-
-
-def _fold_value(of: Contender, spoken: dict[Run, Spoken], fold: tuple[int, int]) -> float:
-    """Return the metric on one fold, the mean over its heads."""
-    heads = [each for run, each in spoken.items() if (run.repeat, run.fold) == fold]
-    found = [float(of.measure(each, np.ones((1, len(each.units))))[0]) for each in heads]
-    return float(np.mean(found))
-
-
-def _by_areas(
-    one: Contender, other: Contender, ours: dict[Run, Spoken], theirs: dict[Run, Spoken]
-) -> Difference:
-    """Compare two AUROCs on one test set, scores averaged over seeds."""
-    del one, other
-    first = next(iter(ours.values()))
-    known = ~np.isnan(first.truth[:, 0])
-    scores = [
-        np.mean([each.scores[known, 0] for each in of.values()], axis=0) for of in (ours, theirs)
-    ]
-    return compare_areas(delong_areas(first.truth[known, 0], np.stack(scores, axis=1)), 0, 1)
-
-
-def _by_draws(
-    one: Contender, other: Contender, ours: dict[Run, Spoken], theirs: dict[Run, Spoken]
-) -> Difference:
-    """Compare under the same draws of patients, the metric averaged over seeds."""
-    first = next(iter(ours.values()))
-
-    def measured(of: Contender, spoken: dict[Run, Spoken], weights: Floats) -> dict[str, Floats]:
-        values = [of.measure(each, weights) for each in spoken.values()]
-        return {"metric": np.mean(values, axis=0)}
-
-    measures = [
-        lambda weights: measured(one, ours, weights),
-        lambda weights: measured(other, theirs, weights),
-    ]
-    return compare_draws(bootstrap(measures, Resampling(first.patients))["metric"], 0, 1)

@@ -26,7 +26,7 @@ from clearbench.evaluation.heads.estimator import BagEstimator
 from clearbench.evaluation.heads.kinds import make_head
 from clearbench.evaluation.heads.single import HeadRequest
 from clearbench.evaluation.presets import find_preset
-from clearbench.evaluation.protocol import Evaluation, FoldAnswer, Material, split_of
+from clearbench.evaluation.protocol import Evaluation, FoldAnswer, Material
 from clearbench.evaluation.tasks import TaskCard
 from clearbench.evaluation.thresholds import RULE, choose_thresholds
 from clearbench.evaluation.versions import installed_versions
@@ -118,7 +118,7 @@ def _facts(evaluation: Evaluation, arrays_sha256: str) -> BundleFacts:
         threshold_rule=RULE,
         not_scored=evaluation.prepared.skipped,
         patients=len(set(evaluation.units.patients)),
-        split_sha256=split_of(evaluation),
+        split_sha256=evaluation.prepared.split_sha256,
         versions=installed_versions(),
         arrays_sha256=arrays_sha256,
     )

@@ -8,7 +8,13 @@ import numpy as np
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask
 from clearbench.evaluation.frozen import frozen_folds, read_split
-from clearbench.evaluation.splits import Fold, known_labels, make_folds, patient_labels
+from clearbench.evaluation.splits import (
+    Fold,
+    known_labels,
+    make_folds,
+    patient_labels,
+    split_sha256,
+)
 from clearbench.evaluation.tasks import Task, TaskCard
 from clearbench.evaluation.units import Units, make_units
 from clearbench.store.cohorts import load_cohort
@@ -20,12 +26,21 @@ LEAST_PER_FOLD = 2  # and in every test fold
 
 @dataclass(frozen=True)
 class Prepared:
-    """A task on one cohort: what is classified, and the folds that every encoder shares."""
+    """A task on one cohort: what is classified, and the folds that every encoder shares.
+
+    Where an encoder lacks patients, `folds` are without them, and `whole` are all of them.
+    """
 
     task: Task
     units: Units
     folds: tuple[Fold, ...]
     skipped: tuple[str, ...]
+    whole: tuple[Fold, ...] = ()
+
+    @property
+    def split_sha256(self) -> str:
+        """Return the digest of the whole folds, the same for encoders that lack patients."""
+        return split_sha256(self.whole or self.folds)
 
     @property
     def test_cohort(self) -> str:

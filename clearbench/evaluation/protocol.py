@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 
@@ -23,9 +23,10 @@ from clearbench.evaluation.heads.single import HeadRequest
 from clearbench.evaluation.prepared import Prepared
 from clearbench.evaluation.presets import Preset, find_preset
 from clearbench.evaluation.side_by_side import Crew, choose_crew, run_side_by_side
-from clearbench.evaluation.splits import Fold, split_sha256
+from clearbench.evaluation.splits import Fold
 from clearbench.evaluation.statistics import FoldScores, Score, score_protocol
-from clearbench.evaluation.targets import Targets, make_targets
+from clearbench.evaluation.statistics.crossed import score_crossed
+from clearbench.evaluation.targets import Floats, Targets, make_targets
 from clearbench.evaluation.tasks import TaskCard
 from clearbench.evaluation.training import Lot
 from clearbench.evaluation.units import Units
@@ -95,8 +96,20 @@ class FoldAnswer:
 
 
 @dataclass(frozen=True)
+class Redrawn:
+    """What a head said of a fixed split's test units that learnt from drawn patients."""
+
+    draw: int
+    units: tuple[int, ...]
+    scores: Floats
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """All that one evaluation found out; `bags` tell where each attention weight belongs."""
+    """All that one evaluation found out; `bags` tell where each attention weight belongs.
+
+    `redrawn` is what heads of other training patients say, where the split is fixed.
+    """
 
     prepared: Prepared
     record: EncoderRecord
@@ -111,6 +124,7 @@ class Evaluation:
     fold_scores: tuple[FoldScores, ...] = field(default=())
     attention_scores: dict[str, Score] = field(default_factory=dict)
     attention_notes: tuple[str, ...] = ()
+    redrawn: tuple[Redrawn, ...] = ()
 
     @property
     def units(self) -> Units:
@@ -154,7 +168,12 @@ def make_material(
     dtype = getattr(torch, choose_precision(precision, place))
     if dtype == torch.float16:
         raise BadRequest("heads train in float32 or bfloat16")
-    there = Prepared(prepared.task, units, with_features(prepared, units), prepared.skipped)
+    there = replace(
+        prepared,
+        units=units,
+        folds=with_features(prepared, units),
+        whole=prepared.whole or prepared.folds,
+    )
     instances = BagSet.of([bag.features for bag in bags], device=place, dtype=dtype)
     targets = make_targets(card.target, units.targets, len(card.classes))
     return Material(there, record, bags, instances, targets)
@@ -222,12 +241,7 @@ def evaluate_head(
         preset=way.preset,
         seeds=each,
         precision=str(material.instances.shared.dtype).removeprefix("torch."),
-        scores=score_protocol(
-            card.target,
-            fold_scores,
-            unscored=material.prepared.unscored,
-            seed=card.split.seed,
-        ),
+        scores=_scores(fold_scores, material.prepared),
         answers=ordered,
         bags=material.bags,
         seconds=time.perf_counter() - start,
@@ -235,6 +249,16 @@ def evaluate_head(
         attention_scores=attention.scores,
         attention_notes=attention.notes,
     )
+
+
+def _scores(heads: Sequence[FoldScores], prepared: Prepared) -> dict[str, Score]:
+    """Return every metric; a fixed test set's intervals are those of its patients."""
+    card, folds = prepared.task.card, prepared.folds
+    if not card.split.crossed:
+        seed = card.split.seed
+        return score_protocol(card.target, heads, unscored=prepared.unscored, seed=seed)
+    shares = [len(fold.test) / (len(fold.train) + len(fold.tune)) for fold in folds]
+    return score_crossed(card.target, heads, float(np.mean(shares)), unscored=prepared.unscored)
 
 
 def _looked(material: Material, answers: Sequence[FoldAnswer]) -> Looked:
@@ -296,8 +320,3 @@ def _fold_scores(answer: FoldAnswer, units: Units) -> FoldScores:
         truth=units.targets[rows],
         scores=answer.judged.scores,
     )
-
-
-def split_of(evaluation: Evaluation) -> str:
-    """Return the digest of the folds that were used."""
-    return split_sha256(evaluation.prepared.folds)

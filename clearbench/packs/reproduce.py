@@ -11,6 +11,7 @@ from clearbench.board.results import Result, read_result
 from clearbench.errors import BadRequest
 from clearbench.evaluation.prepared import Prepared, prepare_from_store
 from clearbench.evaluation.protocol import OnFold, Way, evaluate_head, load_material
+from clearbench.evaluation.redrawn import with_redrawn
 from clearbench.packs.facts import PackedFeatures
 from clearbench.packs.read import Pack
 from clearbench.store.records import EncoderRecord, list_encoders
@@ -67,7 +68,7 @@ def repeat_result(
         precision=before.head_precision,
     )
     way = Way(before.head, before.preset, before.seeds)
-    evaluation = evaluate_head(material, way, on_fold)
+    evaluation = with_redrawn(evaluate_head(material, way, on_fold), material, way, on_fold)
     plain = make_result(evaluation, None)
     after = replace(plain, path=str(write_result(plain, evaluation, pack.root / AGAIN)))
     return Reproduction(

@@ -18,8 +18,7 @@ from clearbench.cohort.renaming import renamed_table
 from clearbench.evaluation.bags import present_units
 from clearbench.evaluation.frozen import freeze_split, split_text
 from clearbench.evaluation.marks import mark_columns
-from clearbench.evaluation.protocol import with_features
-from clearbench.evaluation.splits import Fold, split_sha256
+from clearbench.evaluation.splits import Fold
 from clearbench.evaluation.tasks import TaskCard
 from clearbench.packs.facts import FACTS_FILE, NOTICE_FILE, PackedFeatures, PackFacts, notice_of
 from clearbench.packs.plan import (
@@ -148,7 +147,6 @@ def _renamed(fold: Fold, names: dict[str, str]) -> Fold:
 def _chosen(request: PackRequest, record: EncoderRecord) -> _Chosen:
     """Find out which scans of the task's units an encoder has."""
     kept = [present_units(prepared.units, record, request.store) for prepared in request.prepared]
-    folds = [with_features(p, units) for p, units in zip(request.prepared, kept, strict=True)]
     scans = {
         (cohort, scan)
         for units in kept
@@ -159,7 +157,7 @@ def _chosen(request: PackRequest, record: EncoderRecord) -> _Chosen:
         encoder=record.name,
         fingerprint=record.fingerprint,
         scans=len(scans),
-        split_sha256=tuple(map(split_sha256, folds)),
+        split_sha256=tuple(prepared.split_sha256 for prepared in request.prepared),
     )
     return _Chosen(record, tuple(sorted(scans)), told)
 

@@ -13,6 +13,7 @@ from clearbench.errors import BadRequest, BadStore, BadTask, UnknownName, Weight
 from clearbench.store.folder import StoreFolder, write_whole
 
 ENCODER_FILE = "encoder.json"
+FLOORS = ("random", "floor")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class EncoderRecord:
     store_dtype: str
     weights_sha256: str
     card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def floor(self) -> bool:
+        """Tell whether nothing was learnt from images: a card whose source begins so."""
+        return str(self.card.get("source", "")).startswith(FLOORS)
 
     @property
     def reference(self) -> str:

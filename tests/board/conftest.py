@@ -55,7 +55,7 @@ def make_result(tmp_path: Path) -> Callable[..., Result]:
                 noise = chance.normal(size=len(test))
                 rows += [
                     {
-                        "repeat": repeat, "fold": fold, "seed": 0, "unit": f"p{i:02}",
+                        "repeat": repeat, "fold": fold, "seed": 0, "draw": 0, "unit": f"p{i:02}",
                         "patient_id": f"p{i:02}", "label": "ill", "truth": float(truth[i]),
                         "time": None, "score": float(strength * truth[i] + noise[k]),
                     }
@@ -69,8 +69,8 @@ def make_result(tmp_path: Path) -> Callable[..., Result]:
         )
         schema = pa.schema(
             [("repeat", pa.int64()), ("fold", pa.int64()), ("seed", pa.int64()),
-             ("unit", pa.string()), ("patient_id", pa.string()), ("label", pa.string()),
-             ("truth", pa.float64()), ("time", pa.float64()), ("score", pa.float64())]
+             ("draw", pa.int64()), ("unit", pa.string()), ("patient_id", pa.string()),
+             ("label", pa.string()), ("truth", pa.float64()), ("time", pa.float64()), ("score", pa.float64())]
         )  # fmt: skip
         pyarrow.parquet.write_table(
             pa.Table.from_pylist(rows, schema=schema), place / f"{encoder}.predictions.parquet"

@@ -19,7 +19,6 @@ from clearbench.evaluation.protocol import (
     evaluate_head,
     load_material,
     rows_of,
-    split_of,
 )
 from clearbench.evaluation.side_by_side import Crew
 from clearbench.evaluation.splits import split_sha256
@@ -85,7 +84,7 @@ def test_an_evaluation_tests_every_patient_once_a_repeat(
     assert sorted(tested) == list(range(N))
     score = found.scores["auroc"]
     assert 0.8 < score.low <= score.value <= score.high <= 1
-    assert split_of(found) == split_sha256(prepared.folds)
+    assert found.prepared.split_sha256 == split_sha256(prepared.folds)
     assert len(found.units.ids) == len(found.bags) == N
 
 

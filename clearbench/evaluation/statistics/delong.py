@@ -9,6 +9,7 @@ a patient, never for pooled scores of cross-validation (`resampled`) or several 
 (`bootstrap`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,15 @@ def delong_areas(truth: Floats, scores: Floats) -> Areas:
     above = (every[: len(positive)] - rankdata(positive, axis=0)) / len(negative)
     below = 1 - (every[len(positive) :] - rankdata(negative, axis=0)) / len(positive)
     return Areas(above.mean(axis=0), above, below)
+
+
+def mean_areas(heads: Sequence[Areas]) -> Areas:
+    """Return the mean areas of several heads of each encoder, on the same units."""
+    return Areas(
+        np.mean([each.values for each in heads], axis=0),
+        np.mean([each.positives for each in heads], axis=0),
+        np.mean([each.negatives for each in heads], axis=0),
+    )
 
 
 def area_interval(areas: Areas, encoder: int) -> Score:

@@ -9,16 +9,18 @@ scatter more (benchmarks/comparisons.py).
 """
 
 from collections.abc import Sequence
-from math import isinf, sqrt
 from statistics import median
 
-from statsmodels.stats.power import NormalIndPower, TTestPower
+from scipy.optimize import brentq
+from scipy.stats import nct
+from scipy.stats import t as student_t
 
 from clearbench.errors import BadTask
 from clearbench.evaluation.statistics.comparison import Difference
 from clearbench.evaluation.statistics.families import ALPHA
 
 POWER = 0.8
+MANY = 1e6  # degrees of freedom from which on t is as good as normal
 
 
 def detectable_difference(differences: Sequence[Difference], power: float = POWER) -> float:
@@ -34,7 +36,10 @@ def detectable_difference(differences: Sequence[Difference], power: float = POWE
 
 def _standard_errors(df: float, power: float) -> float:
     """Return how many standard errors the difference must be."""
-    if isinf(df):
-        return float(NormalIndPower(ddof=0).solve_power(nobs1=1, ratio=0, alpha=ALPHA, power=power))
-    effect = TTestPower().solve_power(nobs=df + 1, alpha=ALPHA, power=power)
-    return float(effect) * sqrt(df + 1)
+    free = min(df, MANY)
+    critical = float(student_t.ppf(1 - ALPHA / 2, free))
+
+    def lacking(errors: float) -> float:  # the other tail, of the wrong sign, is nothing here
+        return 1 - float(nct.cdf(critical, free, errors)) - power
+
+    return float(brentq(lacking, 0.0, 2 * critical + 2))

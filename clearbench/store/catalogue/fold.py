@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from clearbench.cohort.table import is_label
@@ -271,6 +272,7 @@ def _read_result(path: Path, schema: pa.Schema) -> pa.Table:
     """Read a table beside a result, in the columns that SQL knows."""
     table = _read_parquet(path)
     try:
+        table = table.filter(pc.equal(table.column("draw"), 0))  # they learnt from all patients
         return table.select(schema.names).cast(schema)
     except (KeyError, ValueError, pa.ArrowException) as error:
         raise BadStore(

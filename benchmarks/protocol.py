@@ -1,0 +1,282 @@
+"""Do the statistics keep their promise? Encoders that are alike, through the whole protocol.
+
+    python benchmarks/protocol.py [--trials 400] [--work FOLDER] [--only NAME …] [-o REPORT.md]
+
+Each trial draws a cohort of patients and the features of encoders that see them equally well, by
+law: the same signal along directions of their own, half of a patient's disturbance shared by all
+encoders and half an encoder's own. Cards, folds, heads, results and standings are clearbench's own
+from there: cross-validated, and trained on the cohort and tested on another. What is called
+different there is a false alarm. The truth that intervals should hold is the mean AUROC of all
+trials' heads on patients that no head was trained or tested on. All data are synthetic.
+
+A second run goes on from the trials that `--work` holds; trials are told by their seeds, so several
+processes may share them out (--shard 1/2, --shard 2/2).
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from clearbench.board.keep import make_result, write_result
+from clearbench.board.standings import stand
+from clearbench.cohort.table import Cohort
+from clearbench.evaluation.bags import Bag
+from clearbench.evaluation.metrics import auroc
+from clearbench.evaluation.prepared import Prepared, prepare_task
+from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head, make_material
+from clearbench.evaluation.redrawn import with_redrawn
+from clearbench.evaluation.statistics.families import ALPHA
+from clearbench.evaluation.tasks import Split, Task, TaskCard
+from clearbench.store.records import EncoderRecord
+
+Floats = NDArray[np.float32]
+
+SLICES, SHARE_ILL, SHARED, CONTENT, SLICE_NOISE = 4, 1 / 3, 0.5, 6, 0.7
+UNSEEN = 1000  # patients on which the truth is taken
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is simulated: the head that the task declares, and how much it has to learn from."""
+
+    head: str
+    patients: int
+    dim: int
+    strength: float
+    repeats: int
+    encoders: int
+
+    @property
+    def name(self) -> str:
+        """Return what people and files call it."""
+        return f"{self.head}-{self.patients}-{self.dim}"
+
+
+SCENES = (
+    Scene("mean-logreg", 120, 16, 1.2, repeats=5, encoders=4),
+    Scene("mean-logreg", 80, 256, 1.5, repeats=5, encoders=4),
+    Scene("abmil", 100, 16, 1.2, repeats=2, encoders=2),
+)
+
+
+@dataclass(frozen=True)
+class People:
+    """Patients: ill [n] (0 or 1), features of each encoder [n, slices, dim]."""
+
+    ill: NDArray[np.float64]
+    features: tuple[Floats, ...]
+
+
+def draw_people(scene: Scene, count: int, chance: np.random.Generator) -> People:
+    """Draw patients as every encoder sees them."""
+    ill = (chance.permutation(count) < round(SHARE_ILL * count)) * 1.0
+    shared, content = chance.normal(size=count), chance.normal(size=(count, CONTENT))
+    features = []
+    for ways in directions(scene):
+        own = chance.normal(size=count)
+        seen = scene.strength * ill + sqrt(SHARED) * shared + sqrt(1 - SHARED) * own
+        patient = seen[:, None] * ways[0] + content @ ways[1:]
+        noise = SLICE_NOISE * chance.normal(size=(count, SLICES, scene.dim))
+        features.append((patient[:, None] + noise).astype(np.float32))
+    return People(ill, tuple(features))
+
+
+def directions(scene: Scene) -> list[NDArray[np.float64]]:
+    """Return each encoder's directions [1 + CONTENT, dim], at right angles and of length 1."""
+    chance = np.random.default_rng(0)
+    shape = (scene.dim, 1 + CONTENT)
+    return [np.linalg.qr(chance.normal(size=shape))[0].T for _ in range(scene.encoders)]
+
+
+def cohort_of(people: People, name: str) -> Cohort:
+    """Make a table of patients with one scan each."""
+    ids = [f"{name}{row:04}" for row in range(len(people.ill))]
+    ill = [str(int(value)) for value in people.ill]
+    columns = {"scan_id": ids, "patient_id": ids, "path": [""] * len(ids), "ill": ill}
+    return Cohort(name, pa.table(columns))
+
+
+def task_of(scene: Scene, seed: int, test: Sequence[str] = ()) -> Task:
+    """Make the task: folds by default, or a test on another cohort."""
+    split = Split(test=tuple(test)) if test else Split(repeats=scene.repeats, seed=seed)
+    card = TaskCard(
+        title="Simulated", version=1, cohort="own", target="binary", labels=("ill",),
+        head=scene.head, split=split,
+    )  # fmt: skip
+    return Task(name="external" if test else "folds", card=card, sha256="0" * 64)
+
+
+def evaluate(scene: Scene, prepared: Prepared, people: dict[str, People]) -> Iterator[Evaluation]:
+    """Train and score every encoder."""
+    for number in range(scene.encoders):
+        bags = []
+        for scan in (scans[0] for scans in prepared.units.scans):
+            bag = people[scan[:-4]].features[number][int(scan[-4:])]
+            bags.append(Bag(bag, (scan,) * SLICES, np.arange(SLICES, dtype=np.int32), ("v",) * 4))
+        record = EncoderRecord(
+            f"e{number}", f"{number}" * 64, scene.dim, ("v",), "float32", "float32", "w"
+        )
+        material = make_material(prepared, record, prepared.units, tuple(bags), precision="float32")
+        way = Way(scene.head, seeds=1, keep_heads=True)
+        yield with_redrawn(evaluate_head(material, way), material, way)
+
+
+def run_trial(scene: Scene, seed: int) -> dict[str, object]:
+    """Simulate once; returns p of the first pair, whether any pair is told apart, and intervals."""
+    chance = np.random.default_rng([scene.dim, seed])
+    people = {name: draw_people(scene, scene.patients, chance) for name in ("own", "other")}
+    unseen = draw_people(scene, UNSEEN, chance)
+    own, other = (cohort_of(each, name) for name, each in people.items())
+    found: dict[str, object] = {"seed": seed}
+    for way in ("folds", "external"):
+        task = task_of(scene, seed, ("other",) if way == "external" else ())
+        prepared = prepare_task(task, own, other if way == "external" else None)
+        evaluations = list(evaluate(scene, prepared, people))
+        found[way] = told(evaluations) | {
+            "truth": [true_auroc(each, unseen, n) for n, each in enumerate(evaluations)]
+        }
+    return found
+
+
+def told(evaluations: Sequence[Evaluation]) -> dict[str, object]:
+    """Return what the board says of encoders that are alike."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = []
+        for evaluation in evaluations:
+            plain = make_result(evaluation, None)
+            path = write_result(plain, evaluation, Path(folder))
+            results.append(replace(plain, path=str(path)))
+        standings = stand(results)
+    assert standings is not None  # noqa: S101  every result has a score and predictions
+    scores = [result.score() for result in results]
+    return {
+        "p": standings.pairs[0].difference.p,
+        "any": any(pair.separable for pair in standings.pairs),
+        "raw": any(pair.difference.p < ALPHA for pair in standings.pairs),
+        "gap": [standings.pairs[0].difference.low, standings.pairs[0].difference.high],
+        "value": [score["value"] for score in scores],
+        "low": [score["low"] for score in scores],
+        "high": [score["high"] for score in scores],
+    }
+
+
+def true_auroc(evaluation: Evaluation, unseen: People, number: int) -> float:
+    """Return the mean AUROC of an evaluation's heads on unseen patients."""
+    bags, once = list(unseen.features[number]), np.ones((1, UNSEEN))
+    heads = [answer.head for answer in evaluation.answers if answer.head is not None]
+    return float(np.mean([auroc(unseen.ill, h.scores(bags)[:, 0], once)[0] for h in heads]))
+
+
+def share(hits: Sequence[bool]) -> str:
+    """Write a share of trials with its Monte Carlo error."""
+    found = float(np.mean(hits))
+    return f"{found:.1%} ± {sqrt(found * (1 - found) / len(hits)):.1%}"
+
+
+def rows_of(scene: Scene, trials: Sequence[dict]) -> list[str]:
+    """Write a scene's lines of the report, one per kind of test."""
+    lines = []
+    for way, title in (("folds", f"5 × {scene.repeats} folds"), ("external", "external test")):
+        each = [trial[way] for trial in trials]
+        truth = float(np.mean([t["truth"] for t in each]))
+        held = [
+            low <= truth <= high
+            for t in each
+            for low, high in zip(t["low"], t["high"], strict=True)
+        ]
+        alike = [t["gap"][0] <= 0 <= t["gap"][1] for t in each]
+        several = scene.encoders > 2
+        pairs = scene.encoders * (scene.encoders - 1) // 2
+        lines.append(
+            f"| {scene.head} | {scene.patients} × {scene.dim} | {title} | {truth:.3f} | "
+            f"{share([t['p'] < ALPHA for t in each])} | {share(alike)} | {share(held)} | "
+            + (f"{share([t['any'] for t in each])} | {share([t['raw'] for t in each])} ({pairs}) |"
+               if several else "– | – |")
+            + f" {len(trials)} |"
+        )  # fmt: skip
+    return lines
+
+
+HEADER = (
+    "| head | patients × dim | test | AUROC | alike told apart (5 %) | difference held (95 %) "
+    "| score held (95 %) | any pair, Holm (≤ 5 %) | any pair, without (pairs) | trials |"
+)
+
+
+def report(work: Path) -> str:
+    """Write what all trials so far show."""
+    lines = [
+        "# Statistics through the whole protocol",
+        "",
+        "`python benchmarks/protocol.py`",
+        "",
+        "Encoders that are alike, synthetic features, heads trained; shares of trials ± their "
+        f"Monte Carlo error. {os.cpu_count()} cores, torch {torch.__version__}. *Alike told "
+        "apart*: p of one pair under 5 %. *Difference held*: its 95 % interval holds 0. *Score "
+        "held*: the 95 % interval of one encoder's AUROC holds the mean AUROC over training sets.",
+        "",
+        HEADER,
+        f"|---|---|---|{'--:|' * 7}",
+    ]
+    for scene in SCENES:
+        trials = read_trials(work, scene)
+        lines += rows_of(scene, trials) if trials else []
+    return "\n".join([*lines, ""])
+
+
+def read_trials(work: Path, scene: Scene) -> list[dict]:
+    """Read every trial of a scene that was run."""
+    found = {}
+    for path in sorted(work.glob(f"{scene.name}.*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            trial = json.loads(line)
+            found[trial["seed"]] = trial
+    return [found[seed] for seed in sorted(found)]
+
+
+def main() -> None:
+    """Parse, simulate, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--only", nargs="+", choices=[s.name for s in SCENES], default=[])
+    parser.add_argument("--shard", default="1/1")
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    number, parts = map(int, options.shard.split("/"))
+    torch.set_num_threads(max(1, torch.get_num_threads() // parts))
+    with tempfile.TemporaryDirectory() as folder:
+        work = options.work or Path(folder)
+        work.mkdir(parents=True, exist_ok=True)
+        for scene in SCENES:
+            if options.only and scene.name not in options.only:
+                continue
+            done = {trial["seed"] for trial in read_trials(work, scene)}
+            start = time.perf_counter()
+            for seed in range(number - 1, options.trials, parts):
+                if seed in done:
+                    continue
+                trial = run_trial(scene, seed)
+                with (work / f"{scene.name}.{number}of{parts}.jsonl").open("a") as file:
+                    file.write(json.dumps(trial) + "\n")
+                if seed % 20 < parts:
+                    print(f"{scene.name}: {seed}, {time.perf_counter() - start:.0f} s", flush=True)
+        text = report(work)
+    print(text)
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

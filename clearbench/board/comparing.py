@@ -1,0 +1,125 @@
+"""How two results of one task are compared: by its kind of split, and its metric.
+
+Cross-validated results are compared fold by fold (corrected resampled t-test). On a fixed or
+external test set DeLong gives the variance over test patients where it holds, draws of them
+elsewhere; heads of drawn training patients give that over training sets.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearbench.board.contenders import Contender
+from clearbench.board.predictions import Run, Spoken
+from clearbench.errors import BadTask
+from clearbench.evaluation.statistics.comparison import Difference
+from clearbench.evaluation.statistics.delong import Areas, compare_areas, delong_areas, mean_areas
+from clearbench.evaluation.statistics.resampled import compare_folds
+from clearbench.evaluation.statistics.training import Spread, compare_trained
+
+Floats = NDArray[np.float64]
+
+FOLDS = "corrected resampled t-test over folds"
+AREAS = "DeLong, with the variance over training patients drawn anew"
+DRAWS = "paired bootstrap over patients, with the variance over training patients drawn anew"
+
+
+def method_of(contender: Contender) -> str:
+    """Return how results of this kind are compared."""
+    if contender.result.crossed:
+        return FOLDS
+    heads = list(contender.spoken.values())
+    alone = all(len(set(each.patients)) == len(each.patients) for each in heads)
+    return AREAS if contender.result.metric == "auroc" and alone else DRAWS
+
+
+def compare(one: Contender, other: Contender) -> Difference:
+    """Return how much `one` scores above `other`, on the units and runs that both have.
+
+    Raises BadTask where they have nothing in common, or one of them has no value there.
+    """
+    common = one.units & other.units
+    runs = sorted(set(one.spoken) & set(other.spoken))
+    if not common or not runs:
+        raise BadTask(f"{one.name} and {other.name} were tested on nothing in common")
+    ways = {FOLDS: _by_folds, AREAS: _by_areas, DRAWS: _by_draws}
+    return ways[method_of(one)](one, other, common)
+
+
+def _by_folds(one: Contender, other: Contender, common: frozenset[str]) -> Difference:
+    """Compare fold by fold, heads of one fold averaged."""
+    runs = sorted(set(one.spoken) & set(other.spoken))
+    folds = sorted({(run.repeat, run.fold) for run in runs})
+    mine, its = (
+        np.array([_fold_value(of, fold, runs, common) for fold in folds]) for of in (one, other)
+    )
+    rows = one.result.fold_scores
+    shares = [row["test"] / (row["train"] + row["tune"]) for row in rows]
+    return compare_folds(mine, its, float(np.mean(shares)))
+
+
+def _fold_value(
+    of: Contender, fold: tuple[int, int], runs: Sequence[Run], common: frozenset[str]
+) -> float:
+    """Return the metric on one fold, the mean over its heads."""
+    heads = [of.spoken[run].among(common) for run in runs if (run.repeat, run.fold) == fold]
+    found = [float(of.measure(each, np.ones((1, len(each.units))))[0]) for each in heads]
+    return float(np.mean(found))
+
+
+def _by_areas(one: Contender, other: Contender, common: frozenset[str]) -> Difference:
+    """Compare two AUROCs, each the mean over seeds."""
+
+    def areas(heads: Sequence[tuple[Spoken, Spoken]]) -> list[Areas]:
+        return [_areas(mine.among(common), its.among(common)) for mine, its in heads]
+
+    runs = sorted(set(one.spoken) & set(other.spoken))
+    whole = mean_areas(areas([(one.spoken[run], other.spoken[run]) for run in runs]))
+    found = compare_areas(whole, 0, 1)
+    again = areas([(one.redrawn[draw], other.redrawn[draw]) for draw in _draws(one, other)])
+    if not again:
+        return found
+    each = [compare_areas(area, 0, 1) for area in again]
+    spread = Spread(
+        values=np.array([difference.value for difference in each]),
+        tested=np.array([difference.se**2 for difference in each]),
+        together=compare_areas(mean_areas(again), 0, 1).se ** 2,
+    )
+    return compare_trained(found.value, found.se**2, spread)
+
+
+def _areas(mine: Spoken, its: Spoken) -> Areas:
+    """Return both AUROCs of one pair of heads, where truth is known."""
+    known = ~np.isnan(mine.truth[:, 0])
+    scores = np.stack([mine.scores[known, 0], its.scores[known, 0]], axis=1)
+    return delong_areas(mine.truth[known, 0], scores)
+
+
+def _draws(one: Contender, other: Contender) -> list[int]:
+    """Return the draws of training patients that both have; one alone has no spread."""
+    both = sorted(set(one.redrawn) & set(other.redrawn))
+    return both if len(both) > 1 else []
+
+
+def _by_draws(one: Contender, other: Contender, common: frozenset[str]) -> Difference:
+    """Compare under the same draws of patients, the metric averaged over seeds."""
+    mine, its = one.drawn(common), other.drawn(common)
+    value = float(mine["whole"].values[0] - its["whole"].values[0])
+    if np.isnan(value):
+        raise BadTask(
+            "a metric without a value can't be compared; test on patients of both classes"
+        )
+    tested = float(np.nanvar(mine["whole"].draws - its["whole"].draws, ddof=1))
+    both = _draws(one, other)
+    if not both:
+        return compare_trained(value, tested, None)
+    rows = [np.searchsorted(sorted(of.redrawn), both) for of in (one, other)]
+    values = mine["redrawn"].values[rows[0]] - its["redrawn"].values[rows[1]]
+    draws = mine["redrawn"].draws[rows[0]] - its["redrawn"].draws[rows[1]]
+    spread = Spread(
+        values=values,
+        tested=np.nanvar(draws, axis=1, ddof=1),
+        together=float(np.nanvar(draws.mean(axis=0), ddof=1)),
+    )
+    return compare_trained(value, tested, spread)

@@ -1,0 +1,77 @@
+"""Heads of other training patients: how much a fixed test set's scores owe to who trained them.
+
+Cross-validation trains every fold on other patients; a fixed split has one training side. So heads
+are trained again on its patients drawn with replacement, and their spread widens the comparison of
+encoders (`statistics.training`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from clearbench.evaluation.heads.kinds import make_head
+from clearbench.evaluation.presets import find_preset
+from clearbench.evaluation.protocol import (
+    Evaluation,
+    Material,
+    OnFold,
+    Redrawn,
+    Rows,
+    Way,
+    request_of,
+    rows_of,
+)
+from clearbench.evaluation.side_by_side import run_side_by_side
+from clearbench.evaluation.splits import Fold
+from clearbench.evaluation.training import Lot
+
+DRAWS = 10
+
+
+def with_redrawn(
+    evaluation: Evaluation,
+    material: Material,
+    way: Way,
+    on_fold: OnFold = lambda _done, _total: None,
+) -> Evaluation:
+    """Add DRAWS heads to an evaluation, trained on drawn training patients.
+
+    Patients that tune are drawn among themselves, so that none both trains and tunes. A task whose
+    training sides differ by themselves needs no draws, and heads that no board compares get none.
+    """
+    if not _compared(material, way.head):
+        return evaluation
+    [fold] = material.prepared.folds
+    jobs = [partial(_one, fold, draw, material, way) for draw in range(1, DRAWS + 1)]
+    found: dict[int, Redrawn] = {}
+    for number, answer in run_side_by_side(jobs, way.crew(len(jobs), material)):
+        found[number] = answer
+        on_fold(len(found), len(jobs))
+    return replace(evaluation, redrawn=tuple(found[number] for number in range(len(jobs))))
+
+
+def _compared(material: Material, head: str) -> bool:
+    """Tell whether a board compares this head: the declared one, and every floor."""
+    card = material.prepared.task.card
+    return not card.split.crossed and (head == card.head or material.record.floor)
+
+
+def _one(fold: Fold, draw: int, of: Material, way: Way) -> Redrawn:
+    """Train one head on drawn patients."""
+    seed = 10_000_000 + draw
+    chance = np.random.default_rng(seed)
+    train, tune = (_drawn(side, of, chance) for side in (fold.train, fold.tune))
+    bags = of.instances_for(np.concatenate([train, tune]))
+    head = make_head(request_of(of, way, find_preset(way.preset), seed))
+    head.fit_lots(*(Lot(bags.take(rows), of.learnt_from(rows, seed)) for rows in (train, tune)))
+    test = rows_of(fold.test, of.units)
+    return Redrawn(draw, tuple(test.tolist()), head.judge(bags.take(test)).scores)
+
+
+def _drawn(patients: Sequence[str], of: Material, chance: np.random.Generator) -> Rows:
+    """Return the units of patients drawn with replacement, a patient's as often as it is drawn."""
+    chosen = chance.choice(len(patients), len(patients))
+    parts = [rows_of([patients[i]], of.units) for i in chosen]
+    return np.concatenate(parts) if parts else np.zeros(0, int)

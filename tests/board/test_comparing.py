@@ -1,0 +1,89 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clearbench.board.comparing import AREAS, DRAWS, compare, method_of
+from clearbench.board.contenders import Contender
+from clearbench.board.predictions import Run, Spoken, read_predictions
+from clearbench.board.results import Result
+from clearbench.board.standings import stand
+from clearbench.evaluation.statistics.comparison import Difference
+from clearbench.evaluation.statistics.delong import compare_areas, delong_areas
+
+Make = Callable[..., Result]
+
+FIXED = {"crossed": False, "folds": 1, "repeats": 1}
+N = 120
+TRUTH = (np.arange(N) % 3 == 0) * 1.0
+
+
+def head(quality: float, noise: np.ndarray) -> Spoken:
+    names = tuple(f"p{i:03}" for i in range(N))
+    return Spoken(names, names, TRUTH[:, None], (quality * TRUTH + noise)[:, None])
+
+
+def contender(
+    make_result: Make, encoder: str, wobble: float, seed: int, **facts: object
+) -> Contender:
+    """A head of quality 1 and ten of drawn patients, whose qualities wobble."""
+    noise = np.random.default_rng(seed).normal(size=N)
+    qualities = 1 + wobble * np.random.default_rng(100 + seed).normal(size=10)
+    said = {Run(0, 0, 0): head(1.0, noise)}
+    said |= {Run(0, 0, 0, k): head(q, noise) for k, q in enumerate(qualities, start=1)}
+    return Contender(replace(make_result(encoder, 1.0, **FIXED), **facts), said)
+
+
+def test_a_fixed_test_set_is_compared_by_delong_and_by_draws(make_result: Make) -> None:
+    one, other = make_result("one", 3.0, **FIXED), make_result("other", 0.5, seed=1, **FIXED)
+    found = stand([one, other])
+    assert found is not None
+    assert found.method == AREAS
+    by_areas = found.pairs[0].difference
+    changed = [replace(r, metric="average_precision") for r in (one, other)]
+    drawn = [Contender(r, read_predictions(r)) for r in changed]
+    assert method_of(drawn[0]) == DRAWS
+    by_draws = compare(*drawn)
+    assert by_areas.value > 0.2
+    assert by_draws.value > 0.2
+    assert by_areas.p < 0.01
+    assert by_draws.p < 0.01
+
+
+@pytest.mark.parametrize("facts", [{}, {"metric": "average_precision"}])
+def test_heads_that_hang_on_their_training_patients_are_compared_less_surely(
+    make_result: Make, facts: dict[str, object]
+) -> None:
+    def compared(wobble: float) -> Difference:
+        one, other = (contender(make_result, n, wobble, k, **facts) for k, n in enumerate("ab"))
+        return compare(one, other)
+
+    steady, shaken = compared(0.0), compared(1.0)
+    assert shaken.value == steady.value
+    assert shaken.se > 1.2 * steady.se
+    assert shaken.p > steady.p
+    assert shaken.df < 100 < steady.df
+
+
+def test_heads_that_always_agree_leave_delong_as_it_is(make_result: Make) -> None:
+    one, other = (contender(make_result, n, 0.0, k) for k, n in enumerate("ab"))
+    scores = np.hstack([each.spoken[Run(0, 0, 0)].scores for each in (one, other)])
+    found, plain = compare(one, other), compare_areas(delong_areas(TRUTH, scores), 0, 1)
+    assert (found.value, found.se, found.p) == pytest.approx((plain.value, plain.se, plain.p))
+
+
+def test_an_auroc_is_the_mean_over_seeds_as_the_board_shows_it(make_result: Make) -> None:
+    chance = np.random.default_rng(5)
+    said = {Run(0, 0, k): head(1.0, chance.normal(size=N)) for k in range(3)}
+    one = Contender(make_result("one", 1.0, **FIXED), said)
+    other = Contender(make_result("two", 1.0, **FIXED), {run: head(0, TRUTH * 0) for run in said})
+    once = np.ones((1, N))
+    mean = np.mean([one.measure(spoken, once)[0] for spoken in said.values()])
+    assert compare(one, other).value == pytest.approx(mean - 0.5)
+
+
+def test_draws_are_made_once_however_many_are_met(make_result: Make) -> None:
+    one = contender(make_result, "one", 0.2, 0, metric="average_precision")
+    assert one.drawn(one.units) is one.drawn(one.units)
+    assert one.drawn(one.units)["redrawn"].draws.shape == (10, 1000)

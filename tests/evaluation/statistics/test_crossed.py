@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from clearbench.evaluation.metrics import auroc
+from clearbench.evaluation.statistics import FoldScores
+from clearbench.evaluation.statistics.crossed import score_crossed
+from clearbench.evaluation.statistics.resampled import cv_interval
+
+SHARE = 1 / 4
+
+
+def folds(quality: float, repeats: int = 2, seeds: int = 1, *, seed: int = 0) -> list[FoldScores]:
+    """Five folds of 20 patients, half of them positive."""
+    chance, found = np.random.default_rng(seed), []
+    for repeat in range(repeats):
+        order = np.concatenate([2 * chance.permutation(50), 2 * chance.permutation(50) + 1])
+        for fold in range(5):
+            test = order.reshape(2, 5, 10)[:, fold].ravel()
+            truth = test % 2.0
+            for k in range(seeds):
+                scores = 1 / (1 + np.exp(-quality * truth - chance.normal(size=20)))
+                names = tuple(f"p{i}" for i in test)
+                found.append(FoldScores(repeat, fold, k, names, truth[:, None], scores[:, None]))
+    return found
+
+
+def test_a_score_is_the_mean_over_folds_with_the_corrected_interval() -> None:
+    each = folds(1.0)
+    one = np.ones((1, 20))
+    values = np.array([auroc(f.truth[:, 0], f.scores[:, 0], one)[0] for f in each])
+    found = score_crossed("binary", each, SHARE)["auroc"]
+    assert found == cv_interval(values, SHARE, (0, 1))
+    assert found.low < found.value < found.high
+
+
+def test_heads_of_one_fold_are_one_value() -> None:
+    """More seeds say more about a head, not about patients: the folds stay ten."""
+    each = folds(1.0, seeds=3)
+    found = score_crossed("binary", each, SHARE)["auroc"]
+    assert found.value == pytest.approx(
+        np.mean([score_crossed("binary", [f], SHARE)["auroc"].value for f in each])
+    )
+    twice = score_crossed("binary", [*each, *each], SHARE)["auroc"]
+    assert (twice.value, twice.low) == pytest.approx((found.value, found.low))
+
+
+def test_intervals_stay_where_a_metric_can_be() -> None:
+    perfect = score_crossed("binary", folds(3.0), SHARE)
+    assert all(score.high <= 1 and score.low >= 0 for score in perfect.values())
+
+
+def test_a_metric_without_two_folds_has_no_interval() -> None:
+    found = score_crossed("binary", folds(1.0)[:1], SHARE)["auroc"]
+    assert not np.isnan(found.value)
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_unscored_outputs_have_no_value() -> None:
+    each = [
+        FoldScores(f.repeat, f.fold, 0, f.patients, np.tile(f.truth, 2), np.tile(f.scores, 2))
+        for f in folds(1.0)
+    ]
+    found = score_crossed("multilabel", each, SHARE, unscored=(1,))
+    assert np.isnan(found["auroc/1"].value)
+    assert found["auroc_macro"].value == found["auroc/0"].value
