@@ -30,6 +30,7 @@ from clearbench.evaluation.guards.report import (
 )
 from clearbench.evaluation.heads.single import SINGLE
 from clearbench.evaluation.prepared import prepare_from_store
+from clearbench.evaluation.presets import DRAWS
 from clearbench.evaluation.protocol import Material, Way, evaluate_head, load_material
 from clearbench.evaluation.redrawn import with_redrawn
 from clearbench.evaluation.tasks import Task, find_task
@@ -138,6 +139,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     heads: Sequence[str] = (),
     preset: str = "default",
     seeds: int | None = None,
+    draws: int = DRAWS,
     store: Path | str | None = None,
     results: Path | str | None = None,
     device: str = "cpu",
@@ -154,7 +156,8 @@ def evaluate(  # noqa: PLR0913  options of a command
     and not "best", which trains them all again to choose one per fold.
     `models` are names, or name@fp8 where a store holds several sets of features; none means every
     set that the task's cohort has. Heads train in bfloat16 where the processor multiplies it,
-    unless `precision` is float32. `fractions` ("16,32,all") adds the declared head's scores with so
+    unless `precision` is float32. A fixed split gets `draws` heads of drawn training patients
+    besides, for its comparisons. `fractions` ("16,32,all") adds the declared head's scores with so
     many training patients. With `save_heads` the heads of each encoder's result are written to
     <save_heads>/<task>/<the result's stem>/, for `apply`. Raises UnknownName, BadRequest, BadTask,
     BadStore.
@@ -172,7 +175,7 @@ def evaluate(  # noqa: PLR0913  options of a command
         for prepared in prepare_from_store(task, folder):
             records = find_records(folder, models, task.card.cohort)
             kept = None if save_heads is None else Path(save_heads)
-            jury = _Jury(task, folder, target, preset, seeds, sizes, on_step, kept)
+            jury = _Jury(task, folder, target, preset, seeds, draws, sizes, on_step, kept)
             sketches = read_sketches(prepared.units, records[0], folder)
             shared = [guard_sides(prepared.folds), guard_copies(prepared.units, sketches)]
             for record in records:
@@ -199,6 +202,7 @@ class _Jury:
     target: Path
     preset: str
     seeds: int | None
+    draws: int
     sizes: tuple[int, ...]
     on_step: Callable[[EvaluationStep], None]
     heads: Path | None = None
@@ -209,7 +213,10 @@ class _Jury:
         An encoder's trained heads are written too, if they have a place; a floor's never.
         """
         kept = self.heads if material.bags else None
-        record, way = material.record, Way(head, self.preset, self.seeds, kept is not None)
+        record, way = (
+            material.record,
+            Way(head, self.preset, self.seeds, kept is not None, self.draws),
+        )
         step = partial(_tell, self.on_step, self.task.name, record.name)
         evaluation = evaluate_head(material, way, partial(step, head))
         again = partial(step, f"{head}, other training patients")

@@ -21,8 +21,8 @@ from clearbench.evaluation.statistics.training import Spread, compare_trained
 Floats = NDArray[np.float64]
 
 FOLDS = "corrected resampled t-test over folds"
-AREAS = "DeLong, with the variance over training patients drawn anew"
-DRAWS = "paired bootstrap over patients, with the variance over training patients drawn anew"
+AREAS = "DeLong"
+DRAWS = "paired bootstrap over patients"
 
 
 def method_of(contender: Contender) -> str:
@@ -32,6 +32,18 @@ def method_of(contender: Contender) -> str:
     heads = list(contender.spoken.values())
     alone = all(len(set(each.patients)) == len(each.patients) for each in heads)
     return AREAS if contender.result.metric == "auroc" and alone else DRAWS
+
+
+def told_method(contenders: Sequence[Contender]) -> str:
+    """Say how these are compared, and what the comparison leaves out."""
+    method = method_of(contenders[0])
+    if method == FOLDS:
+        return method
+    bare = sorted({each.result.encoder for each in contenders if len(each.redrawn) < 2})
+    whole = f"{method}, with the variance over training patients drawn anew"
+    if not bare:
+        return whole
+    return f"{whole}; not for {', '.join(bare)}: their heads alone are compared (--draws 10)"
 
 
 def compare(one: Contender, other: Contender) -> Difference:

@@ -55,6 +55,7 @@ def make_result(
         test_cohort=evaluation.test_cohort,
         preset=evaluation.preset,
         seeds=evaluation.seeds,
+        draws=len(evaluation.redrawn),
         folds=len({fold.number for fold in evaluation.prepared.folds}),
         repeats=len({fold.repeat for fold in evaluation.prepared.folds}),
         crossed=task.card.split.crossed,

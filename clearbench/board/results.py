@@ -8,7 +8,7 @@ from typing import Any
 
 from clearbench.errors import BadRequest
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Result:
     test_cohort: str
     preset: str
     seeds: int
+    draws: int
     folds: int
     repeats: int
     crossed: bool

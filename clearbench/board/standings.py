@@ -7,7 +7,7 @@ pairs (`comparing` has the tests).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearbench.board.comparing import compare, method_of
+from clearbench.board.comparing import compare, told_method
 from clearbench.board.contenders import Contender
 from clearbench.board.predictions import predictions_path, read_predictions
 from clearbench.board.results import Result
@@ -57,7 +57,7 @@ def stand(results: Sequence[Result]) -> Standings | None:
     signal = _signal(encoders, best_floor) if best_floor else None
     values = {each.name: _value(each) for each in encoders}
     return Standings(
-        method=method_of(encoders[0]),
+        method=told_method(encoders),
         places=() if signal is False else rank_encoders(values, pairs),
         pairs=pairs,
         floor=best_floor.result.encoder if best_floor else None,

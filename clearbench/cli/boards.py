@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from clearbench.cli.options import Features, Output, Results, Store, TaskFolders, store_path, words
+from clearbench.evaluation.presets import DRAWS
 
 FORMATS = ("table", "md", "csv", "json")
 
@@ -35,6 +36,14 @@ Seeds = Annotated[
     int | None,
     typer.Option(
         "--seeds", help="Heads per fold. [default: 1, for a fixed split 3]", show_default=False
+    ),
+]
+Draws = Annotated[
+    int,
+    typer.Option(
+        "--draws",
+        help="For a fixed split: heads trained on patients drawn anew, whose spread tells how much "
+        "a comparison owes to who trained; 0 compares these heads alone.",
     ),
 ]
 Fractions = Annotated[
@@ -110,6 +119,7 @@ def evaluate(
     head: Head = None,
     preset: Preset = "default",
     seeds: Seeds = None,
+    draws: Draws = DRAWS,
     store: Store = None,
     results: Results = None,
     save_heads: SaveHeads = None,
@@ -138,6 +148,7 @@ def evaluate(
             heads=words(head) or (),
             preset=preset,
             seeds=seeds,
+            draws=draws,
             store=store_path(store),
             results=results,
             device=device,

@@ -5,6 +5,8 @@ from types import MappingProxyType
 
 from clearbench.errors import UnknownName
 
+DRAWS = 10  # heads of drawn training patients, for a fixed split
+
 
 @dataclass(frozen=True)
 class Preset:

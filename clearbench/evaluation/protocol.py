@@ -21,7 +21,7 @@ from clearbench.evaluation.heads.kinds import BEST, check_head, make_head
 from clearbench.evaluation.heads.mil import NETS
 from clearbench.evaluation.heads.single import HeadRequest
 from clearbench.evaluation.prepared import Prepared
-from clearbench.evaluation.presets import Preset, find_preset
+from clearbench.evaluation.presets import DRAWS, Preset, find_preset
 from clearbench.evaluation.side_by_side import Crew, choose_crew, run_side_by_side
 from clearbench.evaluation.splits import Fold
 from clearbench.evaluation.statistics import FoldScores, Score, score_protocol
@@ -201,12 +201,16 @@ def with_features(prepared: Prepared, units: Units) -> tuple[Fold, ...]:
 
 @dataclass(frozen=True)
 class Way:
-    """Which head, trained how, how often; whether the trained heads are kept."""
+    """Which head, trained how, how often; whether the trained heads are kept.
+
+    `draws` are the heads of drawn training patients that a fixed split gets besides.
+    """
 
     head: str
     preset: str = "default"
     seeds: int | None = None
     keep_heads: bool = False
+    draws: int = DRAWS
 
     def crew(self, jobs: int, material: Material) -> Crew:
         """Let networks train side by side; scikit-learn's solvers take the cores themselves."""

@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from clearbench.errors import BadRequest
 from clearbench.evaluation.heads.kinds import make_head
 from clearbench.evaluation.presets import find_preset
 from clearbench.evaluation.protocol import (
@@ -27,8 +28,6 @@ from clearbench.evaluation.side_by_side import run_side_by_side
 from clearbench.evaluation.splits import Fold
 from clearbench.evaluation.training import Lot
 
-DRAWS = 10
-
 
 def with_redrawn(
     evaluation: Evaluation,
@@ -36,15 +35,18 @@ def with_redrawn(
     way: Way,
     on_fold: OnFold = lambda _done, _total: None,
 ) -> Evaluation:
-    """Add DRAWS heads to an evaluation, trained on drawn training patients.
+    """Add the way's heads of drawn training patients to an evaluation.
 
     Patients that tune are drawn among themselves, so that none both trains and tunes. A task whose
     training sides differ by themselves needs no draws, and heads that no board compares get none.
+    Raises BadRequest for draws that tell no spread.
     """
-    if not _compared(material, way.head):
+    if way.draws < 0 or way.draws == 1:
+        raise BadRequest("--draws must be 0, or at least 2 to tell a spread")
+    if not way.draws or not _compared(material, way.head):
         return evaluation
     [fold] = material.prepared.folds
-    jobs = [partial(_one, fold, draw, material, way) for draw in range(1, DRAWS + 1)]
+    jobs = [partial(_one, fold, draw, material, way) for draw in range(1, way.draws + 1)]
     found: dict[int, Redrawn] = {}
     for number, answer in run_side_by_side(jobs, way.crew(len(jobs), material)):
         found[number] = answer

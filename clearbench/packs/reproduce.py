@@ -67,7 +67,7 @@ def repeat_result(
         device=device,
         precision=before.head_precision,
     )
-    way = Way(before.head, before.preset, before.seeds)
+    way = Way(before.head, before.preset, before.seeds, draws=before.draws)
     evaluation = with_redrawn(evaluate_head(material, way, on_fold), material, way, on_fold)
     plain = make_result(evaluation, None)
     after = replace(plain, path=str(write_result(plain, evaluation, pack.root / AGAIN)))

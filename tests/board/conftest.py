@@ -16,8 +16,9 @@ FACTS = {
     "target": "binary", "metric": "auroc", "outputs": ("ill",), "encoder_title": "A",
     "fingerprint": "f" * 64, "views": ("lung",), "precision": "float32", "head": "abmil",
     "declared_head": "abmil", "head_precision": "float32", "test_cohort": "", "preset": "default",
-    "seeds": 1, "folds": 5, "repeats": 5, "crossed": True, "split_sha256": "s", "patients": 100,
-    "units": 100, "test_patients": 100, "excluded": (), "not_scored": (), "floor": False,
+    "seeds": 1, "draws": 0, "folds": 5, "repeats": 5, "crossed": True, "split_sha256": "s",
+    "patients": 100, "units": 100, "test_patients": 100, "excluded": (), "not_scored": (),
+    "floor": False,
     "licence": "MIT", "parameters_m": 1.0, "slices_per_s": 10.0, "seconds": 1.0, "versions": {},
     "cores": 2, "created": "2026-01-01T00:00:00Z", "guards": [], "curve": [],
 }  # fmt: skip
@@ -70,7 +71,8 @@ def make_result(tmp_path: Path) -> Callable[..., Result]:
         schema = pa.schema(
             [("repeat", pa.int64()), ("fold", pa.int64()), ("seed", pa.int64()),
              ("draw", pa.int64()), ("unit", pa.string()), ("patient_id", pa.string()),
-             ("label", pa.string()), ("truth", pa.float64()), ("time", pa.float64()), ("score", pa.float64())]
+             ("label", pa.string()), ("truth", pa.float64()), ("time", pa.float64()),
+             ("score", pa.float64())]
         )  # fmt: skip
         pyarrow.parquet.write_table(
             pa.Table.from_pylist(rows, schema=schema), place / f"{encoder}.predictions.parquet"

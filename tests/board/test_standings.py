@@ -82,7 +82,8 @@ def test_truth_comes_back_as_metrics_take_it(
     }[target]  # fmt: skip
     rows = [
         {"repeat": 0, "fold": 0, "seed": 0, "draw": 0, "unit": unit,
-         "patient_id": f"p{unit}", "label": label, "truth": float(truth[place][k]), "time": 3.5 + place,
+         "patient_id": f"p{unit}", "label": label,
+         "truth": float(truth[place][k]), "time": 3.5 + place,
          "score": 10.0 * place + k}
         for k, label in enumerate(outputs[target])
         for place, unit in enumerate(("b", "a"))

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clearbench.errors import BadRequest
 from clearbench.evaluation.bags import Bag
 from clearbench.evaluation.prepared import prepare_task
+from clearbench.evaluation.presets import DRAWS
 from clearbench.evaluation.protocol import Evaluation, Material, Way, evaluate_head, make_material
-from clearbench.evaluation.redrawn import DRAWS, with_redrawn
+from clearbench.evaluation.redrawn import with_redrawn
 from clearbench.store.records import EncoderRecord
 
 Make = Callable[..., Any]
@@ -34,8 +36,8 @@ def material(make_cohort: Make, make_task: Make) -> Callable[..., Material]:
     return make
 
 
-def evaluated(material: Material, head: str = "mean-logreg") -> Evaluation:
-    way = Way(head)
+def evaluated(material: Material, head: str = "mean-logreg", draws: int = DRAWS) -> Evaluation:
+    way = Way(head, draws=draws)
     return with_redrawn(evaluate_head(material, way), material, way)
 
 
@@ -79,3 +81,12 @@ def test_a_head_that_no_board_compares_is_trained_once_but_a_floors_is(
     assert evaluated(material({"column": "split"}), "knn").redrawn == ()
     floor = replace(RECORD, card={"source": "random-weights"})
     assert len(evaluated(material({"column": "split"}, floor), "knn").redrawn) == DRAWS
+
+
+def test_draws_can_be_left_out_but_one_tells_no_spread(
+    material: Callable[..., Material],
+) -> None:
+    fixed = material({"column": "split"})
+    assert evaluated(fixed, draws=0).redrawn == ()
+    with pytest.raises(BadRequest, match="--draws must be 0, or at least 2"):
+        evaluated(fixed, draws=1)
