@@ -64,8 +64,8 @@ class Scene:
 
 
 SCENES = (
-    Scene("mean-logreg", 120, 16, 1.2, repeats=5, encoders=4),
-    Scene("mean-logreg", 80, 256, 1.5, repeats=5, encoders=4),
+    Scene("mean-logreg", 120, 16, 1.2, repeats=5, encoders=3),
+    Scene("mean-logreg", 80, 256, 1.5, repeats=5, encoders=3),
     Scene("abmil", 100, 16, 1.2, repeats=2, encoders=2),
 )
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from clearbench.errors import BadRequest
 from clearbench.evaluation.heads.kinds import make_head
+from clearbench.evaluation.metrics import bounds_of, score_outputs
 from clearbench.evaluation.presets import find_preset
 from clearbench.evaluation.protocol import (
     Evaluation,
@@ -26,7 +27,13 @@ from clearbench.evaluation.protocol import (
 )
 from clearbench.evaluation.side_by_side import run_side_by_side
 from clearbench.evaluation.splits import Fold
+from clearbench.evaluation.statistics import Score
+from clearbench.evaluation.statistics.bootstrap import Measure, Resampled, Resampling, bootstrap
+from clearbench.evaluation.statistics.training import Spread, widen
+from clearbench.evaluation.targets import Floats
 from clearbench.evaluation.training import Lot
+
+RESAMPLES = 500  # of the test patients, for each drawn head
 
 
 def with_redrawn(
@@ -35,7 +42,7 @@ def with_redrawn(
     way: Way,
     on_fold: OnFold = lambda _done, _total: None,
 ) -> Evaluation:
-    """Add the way's heads of drawn training patients to an evaluation.
+    """Add the way's heads of drawn training patients to an evaluation, and widen its intervals.
 
     Patients that tune are drawn among themselves, so that none both trains and tunes. A task whose
     training sides differ by themselves needs no draws, and heads that no board compares get none.
@@ -51,7 +58,37 @@ def with_redrawn(
     for number, answer in run_side_by_side(jobs, way.crew(len(jobs), material)):
         found[number] = answer
         on_fold(len(found), len(jobs))
-    return replace(evaluation, redrawn=tuple(found[number] for number in range(len(jobs))))
+    redrawn = tuple(found[number] for number in range(len(jobs)))
+    return replace(evaluation, redrawn=redrawn, scores=_widened(evaluation, redrawn))
+
+
+def _widened(evaluation: Evaluation, redrawn: Sequence[Redrawn]) -> dict[str, Score]:
+    """Return the scores, their intervals widened by how much the drawn heads differ."""
+    first, card = evaluation.fold_scores[0], evaluation.prepared.task.card
+    measured = partial(
+        score_outputs, card.target, first.truth, unscored=evaluation.prepared.unscored
+    )
+
+    def whole(weights: Floats) -> dict[str, Floats]:
+        each = [measured(head.scores, weights) for head in evaluation.fold_scores]
+        return {name: np.mean([scores[name] for scores in each], axis=0) for name in each[0]}
+
+    measures: list[Measure] = [whole, *(partial(measured, head.scores) for head in redrawn)]
+    drawn = bootstrap(measures, Resampling(first.patients, draws=RESAMPLES, seed=card.split.seed))
+    return {name: _widen(name, score, drawn[name]) for name, score in evaluation.scores.items()}
+
+
+def _widen(metric: str, score: Score, drawn: Resampled) -> Score:
+    """Widen one metric's interval; the first row of draws is the whole training side's."""
+    if np.isnan([score.value, score.low]).any():
+        return score
+    tested, heads = float(np.nanvar(drawn.draws[0], ddof=1)), drawn.draws[1:]
+    spread = Spread(
+        values=drawn.values[1:],
+        tested=np.nanvar(heads, axis=1, ddof=1),
+        together=float(np.nanvar(heads.mean(axis=0), ddof=1)),
+    )
+    return widen(score, tested, spread, bounds_of(metric))
 
 
 def _compared(material: Material, head: str) -> bool:

@@ -90,3 +90,14 @@ def test_draws_can_be_left_out_but_one_tells_no_spread(
     assert evaluated(fixed, draws=0).redrawn == ()
     with pytest.raises(BadRequest, match="--draws must be 0, or at least 2"):
         evaluated(fixed, draws=1)
+
+
+def test_intervals_hold_the_chance_of_training_too(material: Callable[..., Material]) -> None:
+    fixed = material({"column": "split"})
+    alone, wider = (evaluated(fixed, draws=draws).scores for draws in (0, DRAWS))
+    assert {name: score.value for name, score in alone.items()} == {
+        name: score.value for name, score in wider.items()
+    }
+    for name, score in wider.items():
+        assert 0 <= score.low <= alone[name].low <= alone[name].high <= score.high <= 1
+    assert wider["brier"].high > alone["brier"].high

@@ -12,6 +12,12 @@ from clearbench.evaluation.metrics.survival import uno_c
 from clearbench.evaluation.metrics.weighted import Floats, both_drawn, mean_known
 
 THRESHOLD = 0.5
+LOWEST = MappingProxyType({"quadratic_kappa": -1.0})  # every other metric begins at 0
+
+
+def bounds_of(metric: str) -> tuple[float, float]:
+    """Return the least and the greatest value that a metric can have."""
+    return LOWEST.get(metric, 0.0), 1.0
 
 
 def score_outputs(  # noqa: PLR0913  what is scored, and by what

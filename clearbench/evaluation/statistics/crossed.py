@@ -11,14 +11,12 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.evaluation.metrics import score_outputs
+from clearbench.evaluation.metrics import bounds_of, score_outputs
 from clearbench.evaluation.metrics.weighted import mean_known
 from clearbench.evaluation.statistics.intervals import FoldScores, Score
 from clearbench.evaluation.statistics.resampled import cv_interval
 
 Floats = NDArray[np.float64]
-
-LOWEST = {"quadratic_kappa": -1.0}  # every other metric begins at 0; all end at 1
 
 
 def score_crossed(
@@ -58,4 +56,4 @@ def _interval(metric: str, scores: Floats, test_per_train: float) -> Score:
         return Score(
             float(known.mean()) if len(known) else float("nan"), float("nan"), float("nan")
         )
-    return cv_interval(scores, test_per_train, (LOWEST.get(metric, 0.0), 1.0))
+    return cv_interval(scores, test_per_train, bounds_of(metric))

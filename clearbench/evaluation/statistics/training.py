@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from clearbench.errors import BadTask
 from clearbench.evaluation.statistics.comparison import Difference
+from clearbench.evaluation.statistics.intervals import Score
 from clearbench.evaluation.statistics.student import student
 
 Floats = NDArray[np.float64]
@@ -30,9 +31,9 @@ SHARE = 0.5
 
 @dataclass(frozen=True)
 class Spread:
-    """How the difference of two encoders varies with the training patients.
+    """How the difference of two encoders, or a score, varies with the training patients.
 
-    values [draws] are the differences of heads of drawn patients on the one test set, tested
+    values [draws] are those of heads of drawn patients on the one test set, tested
     [draws] their variances over test patients, together the variance of their mean over draws.
     """
 
@@ -48,6 +49,20 @@ class Spread:
             raise BadTask(f"{count} draws of training patients have no spread")
         few = (float(self.tested.mean()) - self.together) * count / (count - 1)
         return SHARE * max(0.0, float(self.values.var(ddof=1)) - max(0.0, few))
+
+
+def widen(score: Score, tested: float, spread: Spread, bounds: tuple[float, float]) -> Score:
+    """Widen one encoder's interval, that of test patients alone, by the variance of training.
+
+    `spread` is here that of the score itself, `tested` its variance over test patients. Both ends
+    move away from the value in proportion, and stay within bounds.
+    """
+    if not tested > 0 or np.isnan([*spread.values, score.low]).any():
+        return score
+    factor = sqrt(1 + spread.variance / tested)
+    low = score.value - factor * (score.value - score.low)
+    high = score.value + factor * (score.high - score.value)
+    return Score(score.value, max(low, bounds[0]), min(high, bounds[1]))
 
 
 def compare_trained(value: float, tested: float, spread: Spread | None) -> Difference:

@@ -3,7 +3,8 @@ import pytest
 from scipy.stats import norm
 
 from clearbench.errors import BadTask
-from clearbench.evaluation.statistics.training import SHARE, Spread, compare_trained
+from clearbench.evaluation.statistics import Score
+from clearbench.evaluation.statistics.training import SHARE, Spread, compare_trained, widen
 
 
 def spread(values: list[float], tested: float = 0.0, together: float = 0.0) -> Spread:
@@ -44,3 +45,13 @@ def test_a_quadratic_score_is_shown_three_times_as_variable_by_the_bootstrap() -
     true = (drawn**2).sum(axis=1).var()
     again = [((one + chance.normal(size=(200, 30))) ** 2).sum(axis=1).var() for one in drawn[:500]]
     assert np.mean(again) / true == pytest.approx(3, abs=0.3)
+
+
+def test_an_interval_is_widened_in_proportion_and_within_bounds() -> None:
+    values = spread([0.01, 0.05, 0.03, 0.07])
+    tested = SHARE * float(np.var(values.values, ddof=1)) / 3  # a quarter of the whole variance
+    found = widen(Score(0.8, 0.7, 0.85), tested, values, (0, 1))
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.6, 0.9))
+    assert widen(Score(0.8, 0.7, 0.95), tested, values, (0, 1)).high == 1
+    unmoved = Score(0.8, 0.7, 0.85)
+    assert widen(unmoved, 0.0, values, (0, 1)) == unmoved
