@@ -78,6 +78,7 @@ def run_demo(out: Path, steps: DemoSteps) -> Demo:
         TASKS,
         models,
         seeds=1,
+        draws=4,
         store=store,
         on_step=lambda step: steps.on_head(
             f"{step.task} · {step.encoder} · {step.head}", step.done, step.total

@@ -10,9 +10,11 @@ from clearbench.board.overall import Overall
 from clearbench.board.tables import FACTS, Board, Leaderboard, Row
 
 INTERVAL_NOTE = (
-    "Intervals: 95 %, percentile bootstrap over patients; heads are not trained anew. Encoders of "
-    "one tier can't be told apart with these patients (Holm over all pairs, α = 0.05); a rank is "
-    "the interval that those tests leave. Only the head that the task declares is ranked."
+    "Intervals: 95 %, for the chance of test and training patients: folds by the corrected "
+    "resampled t-test; a fixed test set by the bootstrap over patients, widened by heads of drawn "
+    "training patients (not so for heads that aren't ranked). Encoders of one tier can't be told "
+    "apart with these patients (Holm over all pairs, α = 0.05); a rank is the interval that those "
+    "tests leave. Only the head that the task declares is ranked."
 )
 OVERALL_NOTE = (
     "Ranks among these encoders alone, by each task's declared head and own metric, averaged over "

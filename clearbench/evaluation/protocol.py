@@ -25,6 +25,7 @@ from clearbench.evaluation.presets import DRAWS, Preset, find_preset
 from clearbench.evaluation.side_by_side import Crew, choose_crew, run_side_by_side
 from clearbench.evaluation.splits import Fold
 from clearbench.evaluation.statistics import FoldScores, Score, score_protocol
+from clearbench.evaluation.statistics.calibrated import calibration_scores
 from clearbench.evaluation.statistics.crossed import score_crossed
 from clearbench.evaluation.targets import Floats, Targets, make_targets
 from clearbench.evaluation.tasks import TaskCard
@@ -258,11 +259,14 @@ def evaluate_head(
 def _scores(heads: Sequence[FoldScores], prepared: Prepared) -> dict[str, Score]:
     """Return every metric; a fixed test set's intervals are those of its patients."""
     card, folds = prepared.task.card, prepared.folds
+    lines = calibration_scores(heads) if card.target == "binary" else {}
     if not card.split.crossed:
         seed = card.split.seed
-        return score_protocol(card.target, heads, unscored=prepared.unscored, seed=seed)
+        found = score_protocol(card.target, heads, unscored=prepared.unscored, seed=seed)
+        return found | lines
     shares = [len(fold.test) / (len(fold.train) + len(fold.tune)) for fold in folds]
-    return score_crossed(card.target, heads, float(np.mean(shares)), unscored=prepared.unscored)
+    share = float(np.mean(shares))
+    return score_crossed(card.target, heads, share, unscored=prepared.unscored) | lines
 
 
 def _looked(material: Material, answers: Sequence[FoldAnswer]) -> Looked:

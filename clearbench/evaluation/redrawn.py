@@ -75,7 +75,8 @@ def _widened(evaluation: Evaluation, redrawn: Sequence[Redrawn]) -> dict[str, Sc
 
     measures: list[Measure] = [whole, *(partial(measured, head.scores) for head in redrawn)]
     drawn = bootstrap(measures, Resampling(first.patients, draws=RESAMPLES, seed=card.split.seed))
-    return {name: _widen(name, score, drawn[name]) for name, score in evaluation.scores.items()}
+    scores = evaluation.scores
+    return scores | {name: _widen(name, scores[name], drawn[name]) for name in drawn}
 
 
 def _widen(metric: str, score: Score, drawn: Resampled) -> Score:

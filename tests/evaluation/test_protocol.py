@@ -219,6 +219,7 @@ def test_patients_without_features_are_named_and_folds_stay(
         assert set(before.test) - set(after.test) <= {"p3", "p4"}
         assert set(after.test) <= set(before.test)
         assert not {"p3", "p4"} & {*after.train, *after.tune, *after.test}
+    assert found.prepared.split_sha256 == prepared.split_sha256, "it stands on the others' board"
 
 
 def test_too_few_features_are_refused(prepared: Prepared, store: StoreFolder) -> None:

@@ -1,4 +1,4 @@
-"""Scores of a whole protocol, with intervals over patients.
+"""Scores with intervals over test patients: of a fixed test set, and of label efficiency.
 
 A metric is taken within each test fold and averaged over folds, repeats and seeds. Its interval is
 the percentile bootstrap over patients (Efron and Tibshirani, "An Introduction to the Bootstrap",

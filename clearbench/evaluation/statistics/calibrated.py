@@ -1,0 +1,30 @@
+"""Whether probabilities of a whole protocol are too extreme, or too high.
+
+A fold has too few patients for a line, so the folds of one repeat (every patient once) are put
+together; a mean over repeats and seeds, without an interval.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from clearbench.evaluation.metrics.calibration_line import calibration_line
+from clearbench.evaluation.metrics.weighted import mean_known
+from clearbench.evaluation.statistics.intervals import FoldScores, Score
+
+
+def calibration_scores(heads: Sequence[FoldScores]) -> dict[str, Score]:
+    """Return calibration_slope and calibration_intercept of a binary target; NaN without a line."""
+    lines = []
+    for run in sorted({(head.repeat, head.seed) for head in heads}):
+        mine = [head for head in heads if (head.repeat, head.seed) == run]
+        truth = np.concatenate([head.truth[:, 0] for head in mine])
+        scores = np.concatenate([head.scores[:, 0] for head in mine])
+        line = calibration_line(truth[~np.isnan(truth)], scores[~np.isnan(truth)])
+        lines.append((line.slope, line.intercept))
+    slope, intercept = mean_known(np.array(lines)).tolist()
+    nothing = float("nan")
+    return {
+        "calibration_slope": Score(slope, nothing, nothing),
+        "calibration_intercept": Score(intercept, nothing, nothing),
+    }
