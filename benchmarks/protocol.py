@@ -32,9 +32,10 @@ from clearbench.board.keep import make_result, write_result
 from clearbench.board.standings import stand
 from clearbench.cohort.table import Cohort
 from clearbench.evaluation.bags import Bag
+from clearbench.evaluation.material import make_material
 from clearbench.evaluation.metrics import auroc
 from clearbench.evaluation.prepared import Prepared, prepare_task
-from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head, make_material
+from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head
 from clearbench.evaluation.redrawn import with_redrawn
 from clearbench.evaluation.statistics.families import ALPHA
 from clearbench.evaluation.tasks import Split, Task, TaskCard

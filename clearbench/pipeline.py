@@ -29,9 +29,10 @@ from clearbench.evaluation.guards.report import (
     guard_sides,
 )
 from clearbench.evaluation.heads.single import SINGLE
+from clearbench.evaluation.material import Material, load_material
 from clearbench.evaluation.prepared import prepare_from_store
 from clearbench.evaluation.presets import DRAWS
-from clearbench.evaluation.protocol import Material, Way, evaluate_head, load_material
+from clearbench.evaluation.protocol import Way, evaluate_head
 from clearbench.evaluation.redrawn import with_redrawn
 from clearbench.evaluation.tasks import Task, find_task
 from clearbench.scans.inventory import default_workers

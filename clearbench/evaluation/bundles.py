@@ -25,8 +25,9 @@ from clearbench.evaluation.bagset import Moments
 from clearbench.evaluation.heads.estimator import BagEstimator
 from clearbench.evaluation.heads.kinds import make_head
 from clearbench.evaluation.heads.single import HeadRequest
+from clearbench.evaluation.material import Material
 from clearbench.evaluation.presets import find_preset
-from clearbench.evaluation.protocol import Evaluation, FoldAnswer, Material
+from clearbench.evaluation.protocol import Evaluation, FoldAnswer
 from clearbench.evaluation.tasks import TaskCard
 from clearbench.evaluation.thresholds import RULE, choose_thresholds
 from clearbench.evaluation.versions import installed_versions

@@ -14,8 +14,9 @@ import numpy as np
 
 from clearbench.errors import BadRequest
 from clearbench.evaluation.heads.kinds import make_head
+from clearbench.evaluation.material import Material, Rows, rows_of
 from clearbench.evaluation.presets import find_preset
-from clearbench.evaluation.protocol import Material, OnFold, Rows, Way, request_of, rows_of
+from clearbench.evaluation.protocol import OnFold, Way, request_of
 from clearbench.evaluation.side_by_side import run_side_by_side
 from clearbench.evaluation.splits import Fold, patient_labels, stratify
 from clearbench.evaluation.statistics import FoldScores, Score, score_protocol

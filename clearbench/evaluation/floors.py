@@ -16,7 +16,7 @@ from clearbench.cohort.table import Cohort
 from clearbench.evaluation.bagset import BagSet
 from clearbench.evaluation.guards.report import Sketches
 from clearbench.evaluation.guards.tags import TagTable, fit_tags, person_features, tag_features
-from clearbench.evaluation.protocol import Material
+from clearbench.evaluation.material import Material
 from clearbench.evaluation.units import Units
 from clearbench.scans.thumbnail import Sketch
 from clearbench.store.features import read_sketch

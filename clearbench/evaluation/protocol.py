@@ -2,24 +2,22 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from clearbench.encoders.device import choose_device, choose_precision
-from clearbench.errors import BadRequest, BadTask
+from clearbench.errors import BadRequest
 from clearbench.evaluation.attention_scores import Look, Looked, score_attention
-from clearbench.evaluation.bags import Bag, load_bags
-from clearbench.evaluation.bagset import BagSet
+from clearbench.evaluation.bags import Bag
 from clearbench.evaluation.faithfulness import Faithfulness, measure_faithfulness
-from clearbench.evaluation.heads.estimator import BagEstimator, Judged, strata_of
+from clearbench.evaluation.heads.estimator import BagEstimator, Judged
 from clearbench.evaluation.heads.kinds import BEST, check_head, make_head
 from clearbench.evaluation.heads.mil import NETS
 from clearbench.evaluation.heads.single import HeadRequest
+from clearbench.evaluation.material import Material, rows_of
 from clearbench.evaluation.prepared import Prepared
 from clearbench.evaluation.presets import DRAWS, Preset, find_preset
 from clearbench.evaluation.side_by_side import Crew, choose_crew, run_side_by_side
@@ -27,60 +25,16 @@ from clearbench.evaluation.splits import Fold
 from clearbench.evaluation.statistics import FoldScores, Score, score_protocol
 from clearbench.evaluation.statistics.calibrated import calibration_scores
 from clearbench.evaluation.statistics.crossed import score_crossed
-from clearbench.evaluation.targets import Floats, Targets, make_targets
+from clearbench.evaluation.targets import Floats
 from clearbench.evaluation.tasks import TaskCard
 from clearbench.evaluation.training import Lot
 from clearbench.evaluation.units import Units
-from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord
 
 SEEDS_FIXED_SPLIT = 3  # heads per fixed split; repeated folds train one per fold and repeat
 
 OnFold = Callable[[int, int], None]
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Material:
-    """One encoder's features for one task, loaded once for every head.
-
-    `bags` tell where each instance comes from (none for a floor), `instances` hold the same for
-    learning. A floor may have a `design` instead: what makes its instances from what the training
-    units know; or its labels `shuffled` among the units that learn.
-    """
-
-    prepared: Prepared
-    record: EncoderRecord
-    bags: tuple[Bag, ...]
-    instances: BagSet
-    targets: Targets
-    design: Callable[[Rows], BagSet] | None = None
-    shuffled: bool = False
-
-    @property
-    def units(self) -> Units:
-        """Return the units that have features."""
-        return self.prepared.units
-
-    @property
-    def strata(self) -> NDArray[np.bool_]:
-        """Return what a division of units shares out equally [units, columns]."""
-        return strata_of(self.targets)
-
-    def instances_for(self, rows: Rows) -> BagSet:
-        """Return all units' bags, as a head that learns from `rows` sees them."""
-        return self.design(rows) if self.design else self.instances
-
-    def learnt_from(self, rows: Rows, seed: int) -> Targets:
-        """Return the targets of some units that learn, shuffled if they are to be."""
-        chosen = np.random.default_rng(seed).permutation(rows) if self.shuffled else rows
-        return self.targets.take(chosen)
-
-    @property
-    def positive(self) -> NDArray[np.bool_]:
-        """Tell which of the outputs that are scored each unit truly has [units, outputs]."""
-        rare = np.isin(np.arange(self.targets.outputs), self.prepared.unscored)
-        return self.targets.positive & ~rare
 
 
 @dataclass(frozen=True)
@@ -136,68 +90,6 @@ class Evaluation:
     def test_cohort(self) -> str:
         """Return the cohort that was tested, if it is another than the task's own."""
         return self.prepared.test_cohort
-
-
-def load_material(
-    prepared: Prepared,
-    record: EncoderRecord,
-    store: StoreFolder,
-    *,
-    device: str = "cpu",
-    precision: str = "auto",
-) -> Material:
-    """Load an encoder's features of a task's units, once, onto the device.
-
-    In bfloat16 where the processor multiplies it, unless `precision` says float32. Raises
-    BadRequest for a device or precision that isn't there, BadTask if features are missing.
-    """
-    units, bags = load_bags(prepared.units, record, store)
-    return make_material(prepared, record, units, bags, device=device, precision=precision)
-
-
-def make_material(
-    prepared: Prepared,
-    record: EncoderRecord,
-    units: Units,
-    bags: tuple[Bag, ...],
-    *,
-    device: str = "cpu",
-    precision: str = "auto",
-) -> Material:
-    """Put bags that were loaded onto the device; see load_material."""
-    place, card = choose_device(device), prepared.task.card
-    dtype = getattr(torch, choose_precision(precision, place))
-    if dtype == torch.float16:
-        raise BadRequest("heads train in float32 or bfloat16")
-    there = replace(
-        prepared,
-        units=units,
-        folds=with_features(prepared, units),
-        whole=prepared.whole or prepared.folds,
-    )
-    instances = BagSet.of([bag.features for bag in bags], device=place, dtype=dtype)
-    targets = make_targets(card.target, units.targets, len(card.classes))
-    return Material(there, record, bags, instances, targets)
-
-
-def with_features(prepared: Prepared, units: Units) -> tuple[Fold, ...]:
-    """Return the folds as they are, less the patients without features.
-
-    Raises BadTask if a side is left empty.
-    """
-    there = set(units.patients)
-    if there == set(prepared.units.patients):
-        return prepared.folds
-    parts = [
-        tuple(tuple(p for p in side if p in there) for side in (f.train, f.tune, f.test))
-        for f in prepared.folds
-    ]
-    if any(not side for sides in parts for side in sides):
-        raise BadTask(f"{prepared.task.name}: too few patients have features; {units.excluded[-1]}")
-    return tuple(
-        Fold(fold.repeat, fold.number, *sides)
-        for fold, sides in zip(prepared.folds, parts, strict=True)
-    )
 
 
 @dataclass(frozen=True)
@@ -309,12 +201,6 @@ def request_of(of: Material, way: Way, preset: Preset, seed: int) -> HeadRequest
     """Say which head a task's units need."""
     card = of.prepared.task.card
     return HeadRequest(way.head, card.target, len(card.classes) or 2, preset, seed)
-
-
-def rows_of(patients: Sequence[str], units: Units) -> Rows:
-    """Return the units of some patients."""
-    wanted = set(patients)
-    return np.array([row for row, patient in enumerate(units.patients) if patient in wanted], int)
 
 
 def _fold_scores(answer: FoldAnswer, units: Units) -> FoldScores:

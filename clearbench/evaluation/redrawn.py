@@ -13,18 +13,10 @@ import numpy as np
 
 from clearbench.errors import BadRequest
 from clearbench.evaluation.heads.kinds import make_head
+from clearbench.evaluation.material import Material, Rows, rows_of
 from clearbench.evaluation.metrics import bounds_of, score_outputs
 from clearbench.evaluation.presets import find_preset
-from clearbench.evaluation.protocol import (
-    Evaluation,
-    Material,
-    OnFold,
-    Redrawn,
-    Rows,
-    Way,
-    request_of,
-    rows_of,
-)
+from clearbench.evaluation.protocol import Evaluation, OnFold, Redrawn, Way, request_of
 from clearbench.evaluation.side_by_side import run_side_by_side
 from clearbench.evaluation.splits import Fold
 from clearbench.evaluation.statistics import Score

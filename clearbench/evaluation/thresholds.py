@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from clearbench.evaluation.protocol import Evaluation, rows_of
+from clearbench.evaluation.material import rows_of
+from clearbench.evaluation.protocol import Evaluation
 from clearbench.evaluation.targets import Floats, make_targets
 
 RULE = (

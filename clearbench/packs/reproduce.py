@@ -9,8 +9,9 @@ from clearbench.board.predictions import predictions_path, read_predictions
 from clearbench.board.repeated import largest_gap
 from clearbench.board.results import Result, read_result
 from clearbench.errors import BadRequest
+from clearbench.evaluation.material import load_material
 from clearbench.evaluation.prepared import Prepared, prepare_from_store
-from clearbench.evaluation.protocol import OnFold, Way, evaluate_head, load_material
+from clearbench.evaluation.protocol import OnFold, Way, evaluate_head
 from clearbench.evaluation.redrawn import with_redrawn
 from clearbench.packs.facts import PackedFeatures
 from clearbench.packs.read import Pack

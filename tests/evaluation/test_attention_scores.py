@@ -12,8 +12,9 @@ from clearbench.evaluation.attention_scores import Look, Looked, score_attention
 from clearbench.evaluation.floors import make_floors
 from clearbench.evaluation.heads.mil import NETS
 from clearbench.evaluation.heads.single import SINGLE
+from clearbench.evaluation.material import load_material
 from clearbench.evaluation.prepared import prepare_task
-from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head, load_material
+from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.catalogue.query import fetch_table
 from clearbench.store.features import ScanFeatures, ScanKey, write_features

@@ -13,15 +13,9 @@ from clearbench.errors import BadRequest
 from clearbench.evaluation import presets
 from clearbench.evaluation.bundles import read_bundle, write_bundle
 from clearbench.evaluation.heads.kinds import HEADS
+from clearbench.evaluation.material import Material, make_material, rows_of
 from clearbench.evaluation.prepared import prepare_task
-from clearbench.evaluation.protocol import (
-    Evaluation,
-    Material,
-    Way,
-    evaluate_head,
-    make_material,
-    rows_of,
-)
+from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head
 from clearbench.evaluation.thresholds import choose_threshold
 from clearbench.store.records import EncoderRecord
 

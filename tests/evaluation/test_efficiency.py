@@ -8,8 +8,9 @@ import pytest
 import clearbench.evaluation.efficiency as module
 from clearbench.errors import BadRequest
 from clearbench.evaluation.efficiency import DRAWS, _Draw, learning_curve, read_sizes
+from clearbench.evaluation.material import Material, make_material
 from clearbench.evaluation.prepared import prepare_task
-from clearbench.evaluation.protocol import Material, Way, make_material
+from clearbench.evaluation.protocol import Way
 from clearbench.store.records import EncoderRecord
 
 Make = Callable[..., Any]

@@ -14,8 +14,9 @@ from clearbench.evaluation.guards.report import (
     guard_shortcuts,
     guard_sides,
 )
+from clearbench.evaluation.material import Material, make_material
 from clearbench.evaluation.prepared import prepare_task
-from clearbench.evaluation.protocol import Evaluation, Material, Way, evaluate_head, make_material
+from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head
 from clearbench.evaluation.splits import Fold
 from clearbench.scans.thumbnail import Sketch
 from clearbench.store.records import EncoderRecord

@@ -12,14 +12,9 @@ from clearbench.errors import BadRequest, BadTask, UnknownName
 from clearbench.evaluation.heads.kinds import HEADS
 from clearbench.evaluation.heads.mean_pool import MeanPoolClassifier
 from clearbench.evaluation.heads.single import SINGLE
+from clearbench.evaluation.material import load_material, rows_of
 from clearbench.evaluation.prepared import Prepared, prepare_task
-from clearbench.evaluation.protocol import (
-    Evaluation,
-    Way,
-    evaluate_head,
-    load_material,
-    rows_of,
-)
+from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head
 from clearbench.evaluation.side_by_side import Crew
 from clearbench.evaluation.splits import split_sha256
 from clearbench.store.features import ScanFeatures, ScanKey, write_features

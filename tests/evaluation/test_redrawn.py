@@ -7,9 +7,10 @@ import pytest
 
 from clearbench.errors import BadRequest
 from clearbench.evaluation.bags import Bag
+from clearbench.evaluation.material import Material, make_material
 from clearbench.evaluation.prepared import prepare_task
 from clearbench.evaluation.presets import DRAWS
-from clearbench.evaluation.protocol import Evaluation, Material, Way, evaluate_head, make_material
+from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head
 from clearbench.evaluation.redrawn import with_redrawn
 from clearbench.store.records import EncoderRecord
 
