@@ -31,7 +31,7 @@ from clearbench.evaluation.guards.report import (
 from clearbench.evaluation.heads.single import SINGLE
 from clearbench.evaluation.material import Material, load_material
 from clearbench.evaluation.prepared import prepare_from_store
-from clearbench.evaluation.presets import DRAWS
+from clearbench.evaluation.presets import DRAWS, check_draws
 from clearbench.evaluation.protocol import Way, evaluate_head
 from clearbench.evaluation.redrawn import with_redrawn
 from clearbench.evaluation.tasks import Task, find_task
@@ -165,6 +165,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     """
     if not tasks:
         raise BadRequest("name a task: --task NAME (`clearbench tasks list` shows them)")
+    check_draws(draws)
     folder = open_store(store or default_store())
     target = Path(results) if results is not None else folder.results
     sizes = read_sizes(fractions) if fractions else ()
@@ -184,7 +185,7 @@ def evaluate(  # noqa: PLR0913  options of a command
                     prepared, record, folder, device=device, precision=precision
                 )
                 if floors and record is records[0]:
-                    made, shortcuts = _floors(material, sketches, jury)
+                    made, shortcuts = _floors(material, sketches, jury, _heads(task, heads))
                     found += made
                     shared += shortcuts
                 guards = [*shared, guard_contamination(record, folder, material.prepared)]
@@ -236,12 +237,17 @@ class _Jury:
 
 
 def _floors(
-    material: Material, sketches: Sketches, jury: _Jury
+    material: Material, sketches: Sketches, jury: _Jury, heads: Sequence[str]
 ) -> tuple[list[Result], list[Finding]]:
-    """Judge what needs no encoder; returns the rows, and what they say of shortcuts."""
+    """Judge what needs no encoder; returns the rows, and what they say of shortcuts.
+
+    Shuffled labels are for the declared head, and left out where it isn't asked for.
+    """
     cohorts = {name: load_cohort(jury.store, name) for name in set(material.units.cohorts)}
     results = [
-        jury.judge(floor.material, floor.head) for floor in make_floors(material, cohorts, sketches)
+        jury.judge(floor.material, floor.head)
+        for floor in make_floors(material, cohorts, sketches)
+        if not floor.material.shuffled or floor.head in heads
     ]
     return results, guard_shortcuts({r.encoder: r.score()["low"] for r in results}, jury.task.card)
 

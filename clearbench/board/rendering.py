@@ -9,12 +9,10 @@ from dataclasses import asdict
 from clearbench.board.overall import Overall
 from clearbench.board.tables import FACTS, Board, Leaderboard, Row
 
-INTERVAL_NOTE = (
-    "Intervals: 95 %, for the chance of test and training patients: folds by the corrected "
-    "resampled t-test; a fixed test set by the bootstrap over patients, widened by heads of drawn "
-    "training patients (not so for heads that aren't ranked). Encoders of one tier can't be told "
-    "apart with these patients (Holm over all pairs, α = 0.05); a rank is the interval that those "
-    "tests leave. Only the head that the task declares is ranked."
+TIER_NOTE = (
+    "Encoders of one tier can't be told apart with these patients (Holm over all pairs, "
+    "α = 0.05); a rank is the interval that those tests leave. Only the head that the task "
+    "declares is ranked, and only where an encoder beats the best floor."
 )
 OVERALL_NOTE = (
     "Ranks among these encoders alone, by each task's declared head and own metric, averaged over "
@@ -73,7 +71,7 @@ def overall_cells(overall: Overall) -> list[tuple[str, ...]]:
 
 def as_markdown(found: Leaderboard) -> str:
     """Render a leaderboard as Markdown tables."""
-    parts = [*map(_board, found.boards), INTERVAL_NOTE]
+    parts = [*map(_board, found.boards), TIER_NOTE]
     if found.overall is not None:
         parts += _overall(found.overall)
     return "\n\n".join(parts) + "\n"

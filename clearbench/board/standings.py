@@ -22,9 +22,9 @@ from clearbench.evaluation.statistics.tiers import Standing, rank_encoders
 class Standings:
     """Who stands where on one task.
 
-    signal: whether any encoder beats the best floor; None without a floor. `places` are empty
-    without a signal. detectable: the smallest difference that the task would show; None where
-    fewer than two encoders can be compared.
+    signal: whether any encoder beats the best floor; None where nothing was compared with one.
+    `encoders` is how many were compared, `places` are empty without a signal. detectable: the
+    smallest difference that the task would show; None where fewer than two can be compared.
     """
 
     method: str
@@ -33,11 +33,12 @@ class Standings:
     floor: str | None
     signal: bool | None
     detectable: float | None
+    encoders: int
     notes: tuple[str, ...] = ()
 
 
-def stand(results: Sequence[Result]) -> Standings | None:
-    """Compare the declared head's results of one task, split and preset; None without any.
+def stand(results: Sequence[Result]) -> Standings:
+    """Compare the declared head's results of one task, split and preset.
 
     A result without predictions beside it is not compared, and named. Raises BadRequest for
     predictions of another clearbench.
@@ -48,21 +49,20 @@ def stand(results: Sequence[Result]) -> Standings | None:
     everyone = [Contender(r, read_predictions(r)) for r in chosen if r not in lost]
     encoders = [each for each in everyone if not each.result.floor]
     floors = [each for each in everyone if each.result.floor]
-    if not encoders:
-        return None
     pairs = compare_all(
         [each.name for each in encoders], lambda i, j: compare(encoders[i], encoders[j])
     )
     best_floor = max(floors, key=_value, default=None)
-    signal = _signal(encoders, best_floor) if best_floor else None
+    signal = _signal(encoders, best_floor) if best_floor and encoders else None
     values = {each.name: _value(each) for each in encoders}
     return Standings(
-        method=told_method(encoders),
-        places=() if signal is False else rank_encoders(values, pairs),
+        method=told_method(encoders) if encoders else "",
+        places=rank_encoders(values, pairs) if signal else (),
         pairs=pairs,
         floor=best_floor.result.encoder if best_floor else None,
         signal=signal,
         detectable=_detectable(pairs),
+        encoders=len(encoders),
         notes=(*_left_out(encoders), *(_without(result) for result in lost)),
     )
 
@@ -94,7 +94,7 @@ def _without(result: Result) -> str:
 
 def _left_out(encoders: Sequence[Contender]) -> tuple[str, ...]:
     """Tell which encoders lack units that others have."""
-    everyone = frozenset.union(*(each.units for each in encoders))
+    everyone = frozenset[str]().union(*(each.units for each in encoders))
     return tuple(
         f"{each.result.encoder} lacks {len(everyone - each.units)} of {len(everyone)} units; "
         "pairs are compared on those that both have"

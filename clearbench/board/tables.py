@@ -12,6 +12,7 @@ from clearbench.errors import UnknownName
 from clearbench.evaluation.statistics.tiers import Standing
 
 FACTS = ("seconds", "slices_per_s", "parameters_m")  # of a result as a whole, without an interval
+FEW_FOLDS = 10
 LESS_IS_BETTER = ("brier", "expected_calibration_error", "seconds", "parameters_m")
 
 
@@ -149,8 +150,30 @@ def _board(contest: Contest, published: str, metric: str) -> Board:
         metric=shown,
         protocol=f"{protocol}, {first.test_patients} test patients",
         rows=tuple(rows),
-        notes=(*_alarms(group), *other, *_claims(standings), *not_scored, *excluded),
+        notes=(
+            *_alarms(group),
+            *other,
+            *_intervals(group, shown),
+            *_claims(standings),
+            *not_scored,
+            *excluded,
+        ),
     )
+
+
+def _intervals(group: Sequence[Result], metric: str) -> tuple[str, ...]:
+    """Say which chance the intervals hold."""
+    first = group[0]
+    if all(result.score(metric)["low"] is None for result in group):
+        return ()
+    if first.crossed:
+        folds = first.folds * first.repeats
+        few = f"; they rest on {folds} folds alone" if folds < FEW_FOLDS else ""
+        return (f"intervals, 95 %: corrected resampled t over folds{few}",)
+    plain = "intervals, 95 %: bootstrap over test patients"
+    if not any(result.draws for result in group):
+        return (f"{plain} alone, not for the chance of who trained (--draws 10)",)
+    return (f"{plain}; for {first.declared_head} and floors widened by who trained",)
 
 
 def _no_claims(shown: str, own: str) -> str:
@@ -192,8 +215,10 @@ def _claims(standings: Standings | None) -> tuple[str, ...]:
     if standings is None:
         return ()
     lines = [f"compared by: {standings.method}"] if standings.pairs else []
-    if standings.signal is None:
-        lines.append("no floor was evaluated beside: clearbench embed … --model random-vit-tiny")
+    if not standings.encoders:
+        lines.append("none is ranked: the task's declared head has no result to compare")
+    elif standings.signal is None:
+        lines.append("no floor stands beside, so none is ranked: evaluate without --no-floors")
     elif not standings.signal:
         lines.append(f"no signal: no encoder beats the floor {standings.floor}, so none is ranked")
     if standings.detectable is not None:

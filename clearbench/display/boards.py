@@ -8,9 +8,9 @@ from rich.table import Table
 
 from clearbench.board.overall import Overall
 from clearbench.board.rendering import (
-    INTERVAL_NOTE,
     OVERALL_HEADER,
     OVERALL_NOTE,
+    TIER_NOTE,
     cells,
     overall_cells,
     overall_title,
@@ -25,7 +25,7 @@ def show_leaderboard(found: Leaderboard) -> None:
     for board in found.boards:
         _show_board(board)
     if found.boards:
-        out.print(f"\n{INTERVAL_NOTE}", style="dim")
+        out.print(f"\n{TIER_NOTE}", style="dim")
     else:
         say("no results yet; make some: clearbench evaluate --task NAME")
     if found.overall is not None:

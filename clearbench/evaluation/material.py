@@ -12,7 +12,7 @@ from clearbench.errors import BadRequest, BadTask
 from clearbench.evaluation.bags import Bag, load_bags
 from clearbench.evaluation.bagset import BagSet
 from clearbench.evaluation.heads.estimator import strata_of
-from clearbench.evaluation.prepared import Prepared
+from clearbench.evaluation.prepared import Prepared, too_rare
 from clearbench.evaluation.splits import Fold
 from clearbench.evaluation.targets import Targets, make_targets
 from clearbench.evaluation.units import Units
@@ -96,12 +96,10 @@ def make_material(
     dtype = getattr(torch, choose_precision(precision, place))
     if dtype == torch.float16:
         raise BadRequest("heads train in float32 or bfloat16")
-    there = replace(
-        prepared,
-        units=units,
-        folds=with_features(prepared, units),
-        whole=prepared.whole or prepared.folds,
-    )
+    folds = with_features(prepared, units)
+    if folds != prepared.folds:
+        too_rare(units, folds, prepared.task)  # what is left must still carry the task
+    there = replace(prepared, units=units, folds=folds, whole=prepared.whole or prepared.folds)
     instances = BagSet.of([bag.features for bag in bags], device=place, dtype=dtype)
     targets = make_targets(card.target, units.targets, len(card.classes))
     return Material(there, record, bags, instances, targets)

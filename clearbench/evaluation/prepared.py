@@ -15,7 +15,7 @@ from clearbench.evaluation.splits import (
     patient_labels,
     split_sha256,
 )
-from clearbench.evaluation.tasks import Task, TaskCard
+from clearbench.evaluation.tasks import Task
 from clearbench.evaluation.units import Units, make_units
 from clearbench.store.cohorts import load_cohort
 from clearbench.store.folder import StoreFolder
@@ -69,9 +69,7 @@ def prepare_task(task: Task, cohort: Cohort, external: Cohort | None = None) -> 
         units, folds = frozen_folds(read_split(task.split_file, task), units, other)
     else:
         folds = make_folds(units, task.card)
-    skipped = _too_rare(units, folds, task.card)
-    if len(skipped) == len(task.card.outputs):
-        raise BadTask(f"{task.name}: nothing can be scored: {'; '.join(skipped)}")
+    skipped = too_rare(units, folds, task)
     return Prepared(task, units, folds, skipped)
 
 
@@ -85,8 +83,12 @@ def prepare_from_store(task: Task, store: StoreFolder) -> list[Prepared]:
     return [prepare_task(task, own, other) for other in others] or [prepare_task(task, own)]
 
 
-def _too_rare(units: Units, folds: Sequence[Fold], task: TaskCard) -> tuple[str, ...]:
-    """Name the labels (or classes) with too few patients to be scored."""
+def too_rare(units: Units, folds: Sequence[Fold], of: Task) -> tuple[str, ...]:
+    """Name the labels (or classes) with too few patients to be scored.
+
+    Raises BadTask if none is left.
+    """
+    task = of.card
     patients, positives = patient_labels(units, task)
     known = known_labels(units, task)
     place = {patient: row for row, patient in enumerate(patients)}
@@ -103,4 +105,6 @@ def _too_rare(units: Units, folds: Sequence[Fold], task: TaskCard) -> tuple[str,
                 f"positive, and {fewest} of the rarer kind are in the smallest test fold; "
                 f"{LEAST_PATIENTS} patients of each kind and {LEAST_PER_FOLD} per fold are needed"
             )
+    if len(notes) == len(task.outputs):
+        raise BadTask(f"{of.name}: nothing can be scored: {'; '.join(notes)}")
     return tuple(notes)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from clearbench.errors import UnknownName
+from clearbench.errors import BadRequest, UnknownName
 
 DRAWS = 10  # heads of drawn training patients, for a fixed split
 
@@ -58,6 +58,12 @@ PRESETS = MappingProxyType(
         ),
     }
 )
+
+
+def check_draws(draws: int) -> None:
+    """Refuse draws of training patients that tell no spread; raises BadRequest."""
+    if draws < 0 or draws == 1:
+        raise BadRequest("--draws must be 0, or at least 2 to tell a spread")
 
 
 def find_preset(name: str) -> Preset:

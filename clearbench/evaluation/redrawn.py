@@ -11,11 +11,10 @@ from functools import partial
 
 import numpy as np
 
-from clearbench.errors import BadRequest
 from clearbench.evaluation.heads.kinds import make_head
 from clearbench.evaluation.material import Material, Rows, rows_of
 from clearbench.evaluation.metrics import bounds_of, score_outputs
-from clearbench.evaluation.presets import find_preset
+from clearbench.evaluation.presets import check_draws, find_preset
 from clearbench.evaluation.protocol import Evaluation, OnFold, Redrawn, Way, request_of
 from clearbench.evaluation.side_by_side import run_side_by_side
 from clearbench.evaluation.splits import Fold
@@ -40,8 +39,7 @@ def with_redrawn(
     training sides differ by themselves needs no draws, and heads that no board compares get none.
     Raises BadRequest for draws that tell no spread.
     """
-    if way.draws < 0 or way.draws == 1:
-        raise BadRequest("--draws must be 0, or at least 2 to tell a spread")
+    check_draws(way.draws)
     if not way.draws or not _compared(material, way.head):
         return evaluation
     [fold] = material.prepared.folds

@@ -34,11 +34,18 @@ def find_results(request: PackRequest, sources: Sources) -> FoundResults:
         ours = result.task_sha256 == task.sha256 and result.fingerprint in known
         predictions = _predictions(request, sources, result) if ours else None
         if predictions is None:
-            why = "no predictions of these patients beside it" if ours else "other card or features"
+            why = _why_not(result, ours=ours)
             left_out.append(f"result {result.stem}: {why}")
             continue
         parts += [predictions, Part(_place(result).as_posix(), _told_result(result, private))]
     return FoundResults(tuple(parts), tuple(left_out))
+
+
+def _why_not(result: Result, *, ours: bool) -> str:
+    """Say why a result isn't packed."""
+    if ours:
+        return "no predictions of these patients beside it"
+    return "a floor's features aren't kept" if result.floor else "other card or features"
 
 
 def _place(result: Result) -> Path:

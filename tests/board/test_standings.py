@@ -24,7 +24,6 @@ def test_what_can_be_told_apart_stands_in_tiers(make_result: Make) -> None:
     strong, twin = make_result("strong", 3.0), make_result("twin", 3.0, seed=1)
     weak, floor = make_result("weak", 1.0, seed=2), make_result("floor", 0.0, seed=3, floor=True)
     found = stand([weak, floor, twin, strong])
-    assert found is not None
     assert found.method == FOLDS
     assert (found.signal, found.floor) == (True, "floor")
     tiers = {place.encoder: place.tier for place in found.places}
@@ -38,30 +37,27 @@ def test_what_can_be_told_apart_stands_in_tiers(make_result: Make) -> None:
 
 def test_where_no_encoder_beats_the_floor_none_is_ranked(make_result: Make) -> None:
     found = stand([make_result("a", 0.05), make_result("f", 0.0, seed=1, floor=True)])
-    assert found is not None
     assert found.signal is False
     assert found.places == ()
 
 
-def test_without_a_floor_nothing_is_said_of_a_signal(make_result: Make) -> None:
+def test_without_a_floor_nothing_is_said_of_a_signal_and_none_is_ranked(make_result: Make) -> None:
     found = stand([make_result("a", 2.0)])
-    assert found is not None
     assert (found.signal, found.floor, found.pairs, found.detectable) == (None, None, (), None)
-    assert len(found.places) == 1
-    assert stand([make_result("f", 1.0, floor=True)]) is None
+    assert (found.places, found.encoders) == ((), 1)
+    assert stand([make_result("f", 1.0, floor=True)]).encoders == 0
 
 
 def test_only_the_declared_head_is_ranked(make_result: Make) -> None:
     other = replace(make_result("best", 4.0), head="mean-logreg")
-    found = stand([make_result("a", 2.0), other])
-    assert found is not None
+    floor = make_result("floor", 0.0, seed=3, floor=True)
+    found = stand([make_result("a", 2.0), other, floor])
     assert [place.encoder for place in found.places] == [name("a")]
 
 
 def test_pairs_meet_on_the_units_that_both_have(make_result: Make) -> None:
     whole, part = make_result("whole", 2.0), make_result("part", 2.0, lost=10)
     found = stand([whole, part])
-    assert found is not None
     assert found.pairs[0].difference.value == 0, "the same scores of the same units"
     assert found.notes == (
         "part lacks 10 of 100 units; pairs are compared on those that both have",
@@ -105,10 +101,17 @@ def test_a_result_without_predictions_is_named_and_not_compared(
 ) -> None:
     one, other = make_result("a", 1.0), make_result("b", 2.0)
     (tmp_path / "a.predictions.parquet").unlink()
-    found = stand([one, other])
-    assert found is not None
+    found = stand([one, other, make_result("floor", 0.0, seed=3, floor=True)])
     assert [place.encoder for place in found.places] == [name("b")]
     assert found.notes == ("a, abmil: no predictions beside the result, so not compared",)
     pyarrow.parquet.write_table(pa.table({"x": [1]}), tmp_path / "a.predictions.parquet")
     with pytest.raises(BadRequest, match=r"a\.predictions\.parquet: no predictions"):
         stand([one, other])
+
+
+def test_where_only_predictions_are_missing_it_is_told(make_result: Make, tmp_path: Path) -> None:
+    one = make_result("a", 1.0)
+    (tmp_path / "a.predictions.parquet").unlink()
+    found = stand([one, make_result("floor", 0.0, floor=True)])
+    assert (found.encoders, found.signal) == (0, None)
+    assert found.notes == ("a, abmil: no predictions beside the result, so not compared",)

@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_another_metric_is_shown_without_ranks(make_result: Make) -> None:
     ], "of a Brier score less is better"
     assert {(row.tier, row.rank_low) for row in board.rows} == {(None, None)}
     note = "no tiers or ranks by brier: they are claimed by auroc alone, the task's own metric"
-    assert board.notes == (note,)
+    assert note in board.notes
     [timed] = make_leaderboard([strong, weak], metric="seconds").boards
     assert [(r.encoder, r.value, r.low) for r in timed.rows] == [
         ("weak", 10.0, None),
@@ -81,8 +82,25 @@ def test_a_metric_is_shown_for_the_tasks_that_have_it(make_result: Make, with_va
 
 
 def test_the_tasks_own_metric_keeps_its_ranks(make_result: Make) -> None:
-    [board] = make_leaderboard([make_result("a", 3.0)], metric="auroc").boards
-    assert [row.tier for row in board.rows] == [1]
+    floor = make_result("floor", 0.0, seed=3, floor=True)
+    [board] = make_leaderboard([make_result("a", 3.0), floor], metric="auroc").boards
+    assert [row.tier for row in board.rows] == [1, None]
+
+
+def test_notes_say_which_chance_the_intervals_hold(with_value: Make) -> None:
+    def said(**facts: Any) -> str:
+        [board] = make_leaderboard([with_value("a", 0.6, **facts)]).boards
+        return next(note for note in board.notes if note.startswith("intervals, 95 %: "))
+
+    assert said().endswith("corrected resampled t over folds")
+    assert said(folds=3, repeats=1).endswith("they rest on 3 folds alone")
+    assert "not for the chance of who trained" in said(crossed=False)
+    assert said(crossed=False, draws=10).endswith("for abmil and floors widened by who trained")
+
+
+def test_without_the_declared_heads_result_the_reason_is_told(with_value: Make) -> None:
+    [board] = make_leaderboard([with_value("a", 0.6, head="knn")]).boards
+    assert "none is ranked: the task's declared head has no result to compare" in board.notes
 
 
 def test_an_unknown_metric_offers_the_nearest(with_value: Make) -> None:

@@ -134,10 +134,11 @@ def full(store: StoreFolder, add_set: Callable[..., EncoderRecord], cohort: Coho
     (place / f"{stem}.json").write_text(
         json.dumps({**run, "created": "now", "patients": 2, "scores": scores})
     )
-    row = {**run, "repeat": 0, "fold": 1, "seed": 0, "unit": "p1", "patient_id": "p1"}
+    row = {**run, "repeat": 0, "fold": 1, "seed": 0, "draw": 0, "unit": "p1", "patient_id": "p1"}
     predicted = {**row, "label": "x", "truth": 1.0, "time": None, "score": 0.9}
     weight = {**row, "scan_id": "s1", "slice_index": 2, "view": "bone", "weight": 0.25}
     for name, facts in (("predictions", predicted), ("attention", weight)):
-        table = pa.Table.from_pylist([facts])
+        redrawn = {**facts, "draw": 1, "seed": 7}  # a head of drawn patients: no board's, nor SQL's
+        table = pa.Table.from_pylist([facts, redrawn])
         pyarrow.parquet.write_table(table, place / f"{stem}.{name}.parquet")
     return store

@@ -10,16 +10,14 @@ import numpy as np
 
 from clearbench.evaluation.metrics.calibration_line import calibration_line
 from clearbench.evaluation.metrics.weighted import mean_known
-from clearbench.evaluation.statistics.intervals import FoldScores, Score
+from clearbench.evaluation.statistics.intervals import FoldScores, Score, by_repeat
 
 
 def calibration_scores(heads: Sequence[FoldScores]) -> dict[str, Score]:
     """Return calibration_slope and calibration_intercept of a binary target; NaN without a line."""
     lines = []
-    for run in sorted({(head.repeat, head.seed) for head in heads}):
-        mine = [head for head in heads if (head.repeat, head.seed) == run]
-        truth = np.concatenate([head.truth[:, 0] for head in mine])
-        scores = np.concatenate([head.scores[:, 0] for head in mine])
+    for run in by_repeat(heads):
+        truth, scores = (np.concatenate(part)[:, 0] for part in zip(*run, strict=True))
         line = calibration_line(truth[~np.isnan(truth)], scores[~np.isnan(truth)])
         lines.append((line.slope, line.intercept))
     slope, intercept = mean_known(np.array(lines)).tolist()

@@ -6,13 +6,15 @@ the percentile bootstrap over patients (Efron and Tibshirani, "An Introduction t
 not trained anew, so the interval tells the chance of the test patients, not that of training.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.evaluation.metrics import score_outputs
+
+Floats = NDArray[np.float64]
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -31,6 +33,12 @@ class FoldScores:
     patients: tuple[str, ...]
     truth: NDArray[np.float64]
     scores: NDArray[np.float64]
+
+
+def by_repeat(heads: Sequence[FoldScores]) -> Iterator[list[tuple[Floats, Floats]]]:
+    """Yield truth and scores of the folds of each repeat and seed: every patient once."""
+    for run in sorted({(head.repeat, head.seed) for head in heads}):
+        yield [(h.truth, h.scores) for h in heads if (h.repeat, h.seed) == run]
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,23 @@ def test_heads_of_one_fold_are_one_value() -> None:
 
 def test_intervals_stay_where_a_metric_can_be() -> None:
     perfect = score_crossed("binary", folds(3.0), SHARE)
-    assert all(score.high <= 1 and score.low >= 0 for score in perfect.values())
+    known = [score for score in perfect.values() if not np.isnan(score.low)]
+    assert len(known) > 4
+    assert all(0 <= score.low <= score.high <= 1 for score in known)
+
+
+def test_calibration_is_taken_over_a_whole_repeat() -> None:
+    """Bins of one fold hold a patient or two, and look far off however right the scores are."""
+    chance, each = np.random.default_rng(0), []
+    for fold in range(5):
+        scores = chance.random(16)
+        truth = (chance.random(16) < scores) * 1.0
+        names = tuple(f"{fold}-{i}" for i in range(16))
+        each.append(FoldScores(0, fold, 0, names, truth[:, None], scores[:, None]))
+    found = score_crossed("binary", each, SHARE)["expected_calibration_error"]
+    alone = [score_crossed("binary", [f], SHARE)["expected_calibration_error"] for f in each]
+    assert found.value < 0.7 * np.mean([score.value for score in alone])
+    assert np.isnan(found.low)
 
 
 def test_a_metric_without_two_folds_has_no_interval() -> None:
