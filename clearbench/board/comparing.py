@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clearbench.board.contenders import Contender
 from clearbench.board.predictions import Run, Spoken
 from clearbench.errors import BadTask
+from clearbench.evaluation.statistics.bootstrap import compare_draws
 from clearbench.evaluation.statistics.comparison import Difference
 from clearbench.evaluation.statistics.delong import Areas, compare_areas, delong_areas, mean_areas
 from clearbench.evaluation.statistics.resampled import compare_folds
@@ -117,21 +118,11 @@ def _draws(one: Contender, other: Contender) -> list[int]:
 def _by_draws(one: Contender, other: Contender, common: frozenset[str]) -> Difference:
     """Compare under the same draws of patients, the metric averaged over seeds."""
     mine, its = one.drawn(common), other.drawn(common)
-    value = float(mine["whole"].values[0] - its["whole"].values[0])
-    if np.isnan(value):
-        raise BadTask(
-            "a metric without a value can't be compared; test on patients of both classes"
-        )
-    tested = float(np.nanvar(mine["whole"].draws - its["whole"].draws, ddof=1))
+    found = compare_draws(mine["whole"].beside(its["whole"]), 0, 1)
     both = _draws(one, other)
     if not both:
-        return compare_trained(value, tested, None)
+        return found
     rows = [np.searchsorted(sorted(of.redrawn), both) for of in (one, other)]
     values = mine["redrawn"].values[rows[0]] - its["redrawn"].values[rows[1]]
     draws = mine["redrawn"].draws[rows[0]] - its["redrawn"].draws[rows[1]]
-    spread = Spread(
-        values=values,
-        tested=np.nanvar(draws, axis=1, ddof=1),
-        together=float(np.nanvar(draws.mean(axis=0), ddof=1)),
-    )
-    return compare_trained(value, tested, spread)
+    return compare_trained(found.value, found.se**2, Spread.of(values, draws))

@@ -88,11 +88,13 @@ def read_result(path: Path) -> Result:
     """Read one result; raises BadRequest naming a file that is none."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
+        if (found := facts.get("schema", SCHEMA)) != SCHEMA:
+            raise ValueError(f"its schema is {found}, here it is {SCHEMA}")
         lists = {
             name: tuple(facts[name]) for name in ("outputs", "views", "excluded", "not_scored")
         }
         return Result(**{**facts, **lists, "path": str(path)})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadRequest(
             f"{path}: not a result of this clearbench ({error}); evaluate again, or remove it"
         ) from error

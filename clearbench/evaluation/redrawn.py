@@ -73,13 +73,8 @@ def _widen(metric: str, score: Score, drawn: Resampled) -> Score:
     """Widen one metric's interval; the first row of draws is the whole training side's."""
     if np.isnan([score.value, score.low]).any():
         return score
-    tested, heads = float(np.nanvar(drawn.draws[0], ddof=1)), drawn.draws[1:]
-    spread = Spread(
-        values=drawn.values[1:],
-        tested=np.nanvar(heads, axis=1, ddof=1),
-        together=float(np.nanvar(heads.mean(axis=0), ddof=1)),
-    )
-    return widen(score, tested, spread, bounds_of(metric))
+    spread = Spread.of(drawn.values[1:], drawn.draws[1:])
+    return widen(score, float(np.nanvar(drawn.draws[0], ddof=1)), spread, bounds_of(metric))
 
 
 def _compared(material: Material, head: str) -> bool:

@@ -9,6 +9,7 @@ from clearbench.board.contenders import Contender
 from clearbench.board.predictions import Run, Spoken, read_predictions
 from clearbench.board.results import Result
 from clearbench.board.standings import stand
+from clearbench.errors import BadTask
 from clearbench.evaluation.statistics.comparison import Difference
 from clearbench.evaluation.statistics.delong import compare_areas, delong_areas
 
@@ -82,6 +83,20 @@ def test_an_auroc_is_the_mean_over_seeds_as_the_board_shows_it(make_result: Make
     once = np.ones((1, N))
     mean = np.mean([one.measure(spoken, once)[0] for spoken in said.values()])
     assert compare(one, other).value == pytest.approx(mean - 0.5)
+
+
+def test_a_metric_that_few_draws_have_is_refused_and_no_silent_nan(make_result: Make) -> None:
+    """One patient of each class: over half of the draws lack one of them."""
+
+    def rare(encoder: str, seed: int) -> Contender:
+        scores = np.random.default_rng(seed).normal(size=(4, 1))
+        truth = np.array([[1.0], [np.nan], [np.nan], [0.0]])
+        names = ("a", "b", "c", "d")
+        facts = replace(make_result(encoder, 1.0, **FIXED), metric="balanced_accuracy")
+        return Contender(facts, {Run(0, 0, 0): Spoken(names, names, truth, scores)})
+
+    with pytest.raises(BadTask, match="of 10000 draws have no score; draw within strata"):
+        compare(rare("one", 0), rare("two", 1))
 
 
 def test_draws_are_made_once_however_many_are_met(make_result: Make) -> None:

@@ -69,6 +69,12 @@ class Resampled:
     values: Floats
     draws: Floats
 
+    def beside(self, other: "Resampled") -> "Resampled":
+        """Put other encoders under the same draws beside these."""
+        return Resampled(
+            np.concatenate([self.values, other.values]), np.concatenate([self.draws, other.draws])
+        )
+
 
 def measure_outputs(
     target: str,

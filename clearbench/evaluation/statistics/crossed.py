@@ -3,8 +3,7 @@
 A metric is taken within each test fold, averaged over the heads of a fold, then over folds; but the
 calibration error, whose bins a fold can't fill, over the folds of a repeat together. A metric's
 interval is that of the corrected resampled t-test (`resampled`): draws of test patients alone leave
-out the chance of training, and hold the truth in 85 to 92 of 100 trials instead of 95
-(benchmarks/protocol.py).
+out the chance of training. How often it holds the truth is in benchmarks/reports/protocol.md.
 """
 
 from collections.abc import Collection, Sequence

@@ -1,11 +1,12 @@
 """Two encoders on a fixed test set: the chance of its patients, and that of the training patients.
 
-A test of fixed heads tells these heads apart, not their encoders: it called encoders that are alike
-different in 5 to 10 of 100 trials (benchmarks/protocol.py). So the variance of the difference over
-training sets is added, from heads of training patients drawn with replacement. As in a two-way
-layout of training sets by test patients (Chen, Gallas and Yousef, "Classifier variability:
-accounting for training and testing", Pattern Recognition 45, 2012), what those heads differ by
-because the test patients are few is taken off first; it is in the test variance already.
+A test of fixed heads tells these heads apart, not their encoders, and calls encoders that are alike
+different too often (benchmarks/comparisons.py, heads that wobble). So the variance of the
+difference over training sets is added, from heads of training patients drawn with replacement. As
+in a two-way layout of training sets by test patients (Chen, Gallas and Yousef, "Classifier
+variability: accounting for training and testing", Pattern Recognition 45, 2012), what those heads
+differ by because the test patients are few is taken off first; it is in the
+test variance already.
 
 SHARE of the rest is added. Of a score that depends on the training set linearly the bootstrap shows
 the variance as it is. Where heads scatter around an optimum the dependence is quadratic, and it
@@ -41,6 +42,15 @@ class Spread:
     tested: Floats
     together: float
 
+    @classmethod
+    def of(cls, values: Floats, resampled: Floats) -> "Spread":
+        """Gather values [draws], and the same under draws of test patients [draws, resamples]."""
+        return cls(
+            values=values,
+            tested=np.nanvar(resampled, axis=1, ddof=1),
+            together=float(np.nanvar(resampled.mean(axis=0), ddof=1)),
+        )
+
     @property
     def variance(self) -> float:
         """Return the variance over training sets; raises BadTask with fewer than two draws."""
@@ -65,13 +75,13 @@ def widen(score: Score, tested: float, spread: Spread, bounds: tuple[float, floa
     return Score(score.value, max(low, bounds[0]), min(high, bounds[1]))
 
 
-def compare_trained(value: float, tested: float, spread: Spread | None) -> Difference:
+def compare_trained(value: float, tested: float, spread: Spread) -> Difference:
     """Test a difference against 0, `tested` its variance over test patients.
 
     Degrees of freedom after Satterthwaite, "An approximate distribution of estimates of variance
-    components", Biometrics Bulletin 2, 1946. Without a spread the two heads alone are compared.
+    components", Biometrics Bulletin 2, 1946.
     """
-    trained = spread.variance if spread is not None else 0.0
+    trained = spread.variance
     total = tested + trained
-    df = total**2 / trained**2 * (len(spread.values) - 1) if spread and trained else inf
+    df = total**2 / trained**2 * (len(spread.values) - 1) if trained else inf
     return student(value, sqrt(total), df)
