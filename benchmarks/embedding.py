@@ -1,6 +1,6 @@
 """Slices per second of embedding, against the published way and the bare network, in one run.
 
-    python benchmarks/embedding.py [--scans 24] [--slices 16] [-o REPORT.md]
+    python benchmarks/embedding.py [--scans 24] [--slices 16] [--device cuda] [-o REPORT.md]
 
 ViT-B/16 with random weights, one view, over DICOM series of 512 × 512 (synthetic pixels):
 (a) the published way: one slice per forward pass, float32, PIL transforms, in one process;
@@ -86,23 +86,34 @@ def published_way(root: Path, encoder: Encoder) -> float:
         image = Image.fromarray(grey).convert("RGB").resize((224, 224), Image.Resampling.BICUBIC)
         array = (np.asarray(image, np.float32).transpose(2, 0, 1) / 255 - mean) / std
         with torch.inference_mode():
-            encoder.network.float()(torch.from_numpy(array)[None]).numpy()
+            image = torch.from_numpy(array)[None].to(encoder.device)
+            encoder.network.float()(image).cpu().numpy()
     return len(files) / (time.perf_counter() - start)
 
 
 def bare_network(encoder: Encoder, count: int, batch_size: int) -> float:
     """Run the network alone on ready tensors; returns slices per second."""
-    images = torch.randn(batch_size, 3, 224, 224)
+    images = torch.randn(batch_size, 3, 224, 224, device=encoder.device)
     encoder.forward(images)
+    settle()
     start = time.perf_counter()
     for _ in range(-(-count // batch_size)):
         encoder.forward(images)
+    settle()
     return batch_size * -(-count // batch_size) / (time.perf_counter() - start)
 
 
-def end_to_end(root: Path, card: Path, batch_size: int, store: Path) -> float:
+def settle() -> None:
+    """Wait until the GPU, if there is one, has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def end_to_end(root: Path, card: Path, batch_size: int, store: Path, device: str) -> float:
     """Run `embed`; returns slices per second, reading and writing included."""
-    report = pipeline.embed(root, [str(card)], store=store, batch_size=batch_size, name="bench")
+    report = pipeline.embed(
+        root, [str(card)], store=store, batch_size=batch_size, name="bench", device=device
+    )
     run = report.runs[0]
     if report.failed:
         raise SystemExit(f"failed: {report.failed}")
@@ -114,18 +125,19 @@ def spread(rates: list[float]) -> str:
     return ", ".join(f"{rate:.2f}" for rate in rates)
 
 
-def measure(scans: int, slices: int, batch_size: int) -> str:
+def measure(options: argparse.Namespace) -> str:
     """Measure all three and write the report."""
+    scans, slices, batch_size = options.scans, options.slices, options.batch_size
     with tempfile.TemporaryDirectory() as folder:
         root, card = Path(folder) / "dicom", Path(folder) / "vit-base-random.toml"
         card.write_text(CARD)
         write_scans(root, scans, slices)
-        exact = load_encoder(str(card), precision="float32", device="cpu")
-        encoder = load_encoder(str(card), device="cpu")
+        exact = load_encoder(str(card), precision="float32", device=options.device)
+        encoder = load_encoder(str(card), device=options.device)
         bare, embed = [bare_network(encoder, scans * slices, batch_size)], []
         for turn in range(TURNS):
             store = Path(folder) / f"store-{turn}"
-            embed.append(end_to_end(root, card, batch_size, store))
+            embed.append(end_to_end(root, card, batch_size, store, options.device))
             bare.append(bare_network(encoder, scans * slices, batch_size))
         published = published_way(root, exact)
     b, c = mean(embed), mean(bare)
@@ -138,14 +150,13 @@ def measure(scans: int, slices: int, batch_size: int) -> str:
     ]
     head = (
         f"{scans} DICOM series of {slices} slices, 512 × 512; ViT-B/16, random weights, one view; "
-        f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__} "
-        f"({torch.backends.cpu.get_cpu_capability()})."
+        f"{machine(options.device)}"
     )
     return "\n".join(
         [
             "# Embedding: slices per second",
             "",
-            "`python benchmarks/embedding.py`",
+            f"`python benchmarks/embedding.py{shown(options)}`",
             "",
             head,
             "",
@@ -161,6 +172,24 @@ def measure(scans: int, slices: int, batch_size: int) -> str:
     )
 
 
+def machine(device: str) -> str:
+    """Say what it ran on."""
+    cores = f"{os.cpu_count()} cores, {platform.machine()}"
+    if device == "cuda":
+        return f"{torch.cuda.get_device_name()}, {cores}, torch {torch.__version__}."
+    return f"{cores}, torch {torch.__version__} ({torch.backends.cpu.get_cpu_capability()})."
+
+
+def shown(options: argparse.Namespace) -> str:
+    """Return the options that make this report, less where it goes."""
+    if options.device == "cpu":
+        return ""
+    return (
+        f" --device {options.device} --scans {options.scans} --slices {options.slices} "
+        f"--batch-size {options.batch_size}"
+    )
+
+
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -168,8 +197,9 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=16)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    report = measure(options.scans, options.slices, options.batch_size)
+    report = measure(options)
     print(report)
     if options.output:
         options.output.write_text(report, encoding="utf-8")

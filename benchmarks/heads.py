@@ -1,6 +1,6 @@
 """Many heads at once against one head after another: the same heads, the same steps.
 
-    python benchmarks/heads.py [--seeds N] [-o REPORT.md]
+    python benchmarks/heads.py [--seeds N] [--device cuda] [-o REPORT.md]
 
 400 bags × 128 instances × 768, 8 labels, 5 folds × 5 seeds, 32 epochs of batches of 16, without
 early stopping. (a) one head after another in float32, as a plain loop over folds and seeds writes
@@ -12,6 +12,7 @@ features are synthetic: a tenth of each bag is shifted where a label holds.
 import argparse
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +38,6 @@ from clearbench.evaluation.training import Lot, Settings, answer, train_net
 BAGS, INSTANCES, DIM, LABELS, FOLDS = 400, 128, 768, 8, 5
 EPOCHS, BATCH, HIDDEN = 32, 16, 256
 SETTINGS = Settings(3e-4, 1e-2)
-CPU = torch.device("cpu")
 
 Floats = NDArray[np.float64]
 Scores = dict[tuple[int, int], Floats]  # by fold and seed
@@ -75,12 +75,15 @@ class PlainHead(nn.Module):
         return self.head(torch.einsum("bn,bnd->bd", attention, instances))
 
 
-def one_after_another(bags: list[NDArray[np.float32]], truth: Floats, seeds: int) -> Scores:
+def one_after_another(
+    bags: list[NDArray[np.float32]], truth: Floats, seeds: int, device: torch.device
+) -> Scores:
     """Train each head alone, in float32."""
-    whole, labels = torch.tensor(np.stack(bags)), torch.tensor(truth, dtype=torch.float32)
+    whole = torch.tensor(np.stack(bags), device=device)
+    labels = torch.tensor(truth, dtype=torch.float32, device=device)
     found = {}
     for fold in range(FOLDS):
-        test = torch.arange(BAGS) % FOLDS == fold
+        test = torch.arange(BAGS, device=device) % FOLDS == fold
         train = whole[~test]
         mean, spread = train.mean(dim=(0, 1)), train.std(dim=(0, 1))
         standard = (whole - mean) / spread
@@ -92,14 +95,14 @@ def one_after_another(bags: list[NDArray[np.float32]], truth: Floats, seeds: int
 def one_head(features: torch.Tensor, labels: torch.Tensor, test: torch.Tensor, seed: int) -> Floats:
     """Train one head, and score its test bags."""
     torch.manual_seed(seed)
-    net, rows = PlainHead(), torch.nonzero(~test).squeeze(1)
+    net, rows = PlainHead().to(features.device), torch.nonzero(~test).squeeze(1)
     positive = labels[rows].mean(dim=0)
     weights = (1 - positive) / positive
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=SETTINGS.learning_rate, weight_decay=SETTINGS.weight_decay
     )
     for _ in range(EPOCHS):
-        for batch in rows[torch.randperm(len(rows))].split(BATCH):
+        for batch in rows[torch.randperm(len(rows), device=rows.device)].split(BATCH):
             loss = functional.binary_cross_entropy_with_logits(
                 net(features[batch]), labels[batch], pos_weight=weights
             )
@@ -108,14 +111,21 @@ def one_head(features: torch.Tensor, labels: torch.Tensor, test: torch.Tensor, s
             optimiser.step()
     net.eval()
     with torch.inference_mode():
-        return net(features[test]).sigmoid().double().numpy()
+        return net(features[test]).sigmoid().double().cpu().numpy()
 
 
 def side_by_side(
-    bags: list[NDArray[np.float32]], truth: Floats, seeds: int, dtype: torch.dtype
+    bags: list[NDArray[np.float32]],
+    truth: Floats,
+    seeds: int,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> Scores:
     """Train all heads as the protocol does."""
-    instances, targets = BagSet.of(bags, dtype=dtype), make_targets("multilabel", truth)
+    instances, targets = (
+        BagSet.of(bags, device=device, dtype=dtype),
+        make_targets("multilabel", truth),
+    )
     preset = replace(PRESETS["default"], steps=0, epochs=EPOCHS, batch_size=BATCH)
 
     def job(fold: int, seed: int) -> Floats:
@@ -127,7 +137,7 @@ def side_by_side(
 
     runs = list(product(range(FOLDS), range(seeds)))
     jobs = [partial(job, *run) for run in runs]
-    done = dict(run_side_by_side(jobs, choose_crew(len(jobs), CPU)))
+    done = dict(run_side_by_side(jobs, choose_crew(len(jobs), device)))
     return {run: done[number] for number, run in enumerate(runs)}
 
 
@@ -152,55 +162,69 @@ def timed(work: Callable[[], Scores]) -> tuple[float, Scores]:
     return time.perf_counter() - start, found
 
 
-def multiply_rate(dtype: torch.dtype) -> float:
-    """Return GFLOP/s of the head's largest product on one core."""
+def multiply_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """Return GFLOP/s of the head's largest product, on one core or on the GPU."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    left = torch.randn(BATCH * INSTANCES, DIM).to(dtype)
-    right = torch.randn(HIDDEN, DIM).to(dtype)
-    best = min(_seconds(lambda: functional.linear(left, right)) for _ in range(20))
+    left = torch.randn(BATCH * INSTANCES, DIM).to(device, dtype)
+    right = torch.randn(HIDDEN, DIM).to(device, dtype)
+    best = min(_seconds(lambda: functional.linear(left, right), device) for _ in range(20))
     torch.set_num_threads(threads)
     return 2 * BATCH * INSTANCES * DIM * HIDDEN / best / 1e9
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
     """Time one call."""
     start = time.perf_counter()
     work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
-def measure(seeds: int) -> str:
+def machine(device: torch.device) -> str:
+    """Say what it ran on."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    cores = f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}"
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name()}, {cores}, torch {torch.__version__}"
+    if torch.cpu._is_amx_tile_supported():
+        capability += ", AMX"
+    return f"{cores}, torch {torch.__version__} ({capability})"
+
+
+def measure(seeds: int, device: torch.device, command: str) -> str:
     """Train every way, and write the report."""
     bags, truth = some_bags()
     ways: dict[str, Callable[[], Scores]] = {
-        "(a) one head after another, float32": lambda: one_after_another(bags, truth, seeds)
+        "(a) one head after another, float32": lambda: one_after_another(bags, truth, seeds, device)
     }
-    rates = f"float32 {multiply_rate(torch.float32):.0f}"
-    if has_bfloat16(CPU):
-        rates += f", bfloat16 {multiply_rate(torch.bfloat16):.0f}"
+    rates = f"float32 {multiply_rate(torch.float32, device):.0f}"
+    if has_bfloat16(device):
+        rates += f", bfloat16 {multiply_rate(torch.bfloat16, device):.0f}"
         ways["(b) side by side, bfloat16"] = lambda: side_by_side(
-            bags, truth, seeds, torch.bfloat16
+            bags, truth, seeds, device, torch.bfloat16
         )
-    ways["(c) side by side, float32"] = lambda: side_by_side(bags, truth, seeds, torch.float32)
+    ways["(c) side by side, float32"] = lambda: side_by_side(
+        bags, truth, seeds, device, torch.float32
+    )
     rows, first = [], 0.0
     for name, work in ways.items():
         seconds, scores = timed(work)
+        print(f"{name}: {seconds:.0f} s", file=sys.stderr, flush=True)
         first = first or seconds
         rows.append(
             f"| {name} | {seconds:.0f} | {first / seconds:.2f} | {mean_auroc(scores, truth):.4f} |"
         )
-    capability = torch.backends.cpu.get_cpu_capability()
     return "\n".join(
         [
             "# Heads: many at once",
             "",
-            f"`python benchmarks/heads.py{'' if seeds == 5 else f' --seeds {seeds}'}`",
+            f"`{command}`",
             "",
             f"{BAGS} bags × {INSTANCES} × {DIM} (synthetic), {LABELS} labels, {FOLDS} folds × "
-            f"{seeds} seeds, {EPOCHS} epochs; {os.cpu_count()} cores, {platform.machine()}, torch "
-            f"{torch.__version__} ({capability}). The head's largest product, GFLOP/s on one core: "
-            f"{rates}.",
+            f"{seeds} seeds, {EPOCHS} epochs; {machine(device)}. The head's largest product, "
+            f"GFLOP/s on {'the GPU' if device.type == 'cuda' else 'one core'}: {rates}.",
             "",
             "| way | seconds | × (a) | mean AUROC |",
             "|---|--:|--:|--:|",
@@ -210,13 +234,21 @@ def measure(seeds: int) -> str:
     )
 
 
+def shown(options: argparse.Namespace) -> list[str]:
+    """Return the options that make this report, less where it goes."""
+    words = [] if options.seeds == 5 else ["--seeds", str(options.seeds)]
+    return words + ([] if options.device == "cpu" else ["--device", options.device])
+
+
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    report = measure(options.seeds)
+    command = " ".join(["python benchmarks/heads.py", *shown(options)])
+    report = measure(options.seeds, torch.device(options.device), command)
     print(report)
     if options.output:
         options.output.write_text(report, encoding="utf-8")

@@ -1,12 +1,14 @@
 """LeCL's networks: the selective scan against the published way, and what a training step costs.
 
-    python benchmarks/networks.py [--quick] [-o REPORT.md]
+    python benchmarks/networks.py [--quick] [--device cuda --batch 64 --workers 8] [-o REPORT.md]
 
 1. VSSM (43 M parameters, 224 px, batch 4, float32): slices/s of the published step-by-step scan and
    of ours, turn by turn in one process; what one slice adds to memory at the peak, forward, and
    forward and backward, each in a process of its own (Linux).
 2. One training step of each network (both views, momentum encoder, loss, optimiser, views made from
    HU slices) against the bare forward + backward of the same images on ready tensors.
+
+On a GPU, 1 also runs mamba_ssm's kernel where it is installed, and memory is left out.
 """
 
 import argparse
@@ -16,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
@@ -27,7 +31,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from clearbench.datasets.slice_sets import SliceRow, SliceSet, slice_set
-from clearbench.encoders.nets import vssm
+from clearbench.encoders.device import has_bfloat16
+from clearbench.encoders.nets import scan, vssm
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import check_sizes
 from clearbench.encoders.registry import EncoderCard, find_encoder
@@ -41,6 +46,16 @@ FULL = ("lecl-vit-base", "lecl-vssm-tiny", "lecl-gated-cnn-tiny")
 MINI = ("lecl-vit-mini", "lecl-vssm-mini", "lecl-gated-cnn-mini")
 BATCH = 4
 TURNS = 3
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Where training steps are measured, by how many view makers, and how many are measured."""
+
+    device: torch.device
+    workers: int
+    warm_up: int
+    turns: int
 
 
 def step_by_step(  # noqa: PLR0913  the letters of the formula
@@ -73,44 +88,76 @@ def network_of(card: EncoderCard) -> torch.nn.Module:
 
 def rate(work: Callable[[], object], count: int) -> float:
     """Return how many slices a second some work does."""
+    settle()
     start = time.perf_counter()
     work()
+    settle()
     return count / (time.perf_counter() - start)
 
 
-def compare_scans() -> list[str]:
-    """Run VSSM with both scans, turn by turn."""
-    network = network_of(find_encoder("lecl-vssm-tiny").card).eval()
-    images = torch.randn(BATCH, 3, 224, 224)
-    ours = vssm.selective_scan
-    rates: dict[str, list[float]] = {"published": [], "ours": []}
+def settle() -> None:
+    """Wait until the GPU, if there is one, has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def in_chunks(*inputs: Tensor) -> Tensor:
+    """Scan by our own code, also where mamba_ssm's kernel is installed."""
+    kernel, scan.fused_kernel = scan.fused_kernel, lambda: None
+    try:
+        return scan.selective_scan(*inputs)
+    finally:
+        scan.fused_kernel = kernel
+
+
+def scans_on(device: torch.device) -> dict[str, Callable[..., Tensor]]:
+    """Name the scans that can run there; the published one is the first."""
+    found = {"published, step by step": step_by_step, "ours, in chunks": in_chunks}
+    if device.type == "cuda" and scan.fused_kernel() is not None:
+        found["mamba_ssm's kernel"] = scan.selective_scan
+    return found
+
+
+def compare_scans(device: torch.device) -> list[str]:
+    """Run VSSM with each scan, turn by turn."""
+    network = network_of(find_encoder("lecl-vssm-tiny").card).eval().to(device)
+    images = torch.randn(BATCH, 3, 224, 224).to(device)
+    ways, rates, features = scans_on(device), defaultdict(list), {}
     with torch.inference_mode():
-        network(images)
-        for _ in range(TURNS):
-            for name, scan in (("published", step_by_step), ("ours", ours)):
-                vssm.selective_scan = scan
-                rates[name].append(rate(lambda: network(images), BATCH))
-        vssm.selective_scan = step_by_step
-        expected = network(images)
-        vssm.selective_scan = ours
-        difference = (network(images) - expected).abs().max().item()
-    slow, fast = (median(rates[name]) for name in ("published", "ours"))
+        for turn in range(TURNS + 1):  # the first warms up
+            for name, way in ways.items():
+                vssm.selective_scan = way
+                found = rate(lambda: features.update({name: network(images)}), BATCH)  # noqa: B023
+                rates[name] += [found] if turn else []
+    vssm.selective_scan = scan.selective_scan
+    first, *_ = ways
+    slow, exact = median(rates[first]), features[first]
+    cells = [
+        f"| {name} | {median(found):.3g} | {median(found) / slow:.1f} | "
+        f"{spread(found)} | {(features[name] - exact).abs().max().item():.1e} |"
+        for name, found in rates.items()
+    ]
     return [
         "## The selective scan",
         "",
         f"VSSM of `lecl-vssm-tiny`, 224 px, batch {BATCH}, float32, inference; median of {TURNS} "
         "turns.",
         "",
-        "| scan | slices/s | ratio | one slice forward, peak | forward + backward, peak |",
-        "|---|--:|--:|--:|--:|",
-        f"| published, step by step | {slow:.3f} | 1.0 | {peak('published', 'forward')} | "
-        f"{peak('published', 'backward')} |",
-        f"| ours, in chunks | {fast:.2f} | {fast / slow:.1f} | {peak('ours', 'forward')} | "
-        f"{peak('ours', 'backward')} |",
-        "",
-        f"Every turn: published {spread(rates['published'])}; ours {spread(rates['ours'])}. "
-        f"Largest difference of the features: {difference:.1e}.",
+        "| scan | slices/s | ratio | every turn | largest difference of the features |",
+        "|---|--:|--:|---|--:|",
+        *cells,
+        *(memory_rows() if device.type == "cpu" else []),
     ]
+
+
+def memory_rows() -> list[str]:
+    """Measure what one slice adds to memory with either scan, in processes of their own."""
+    rows = [
+        f"| {title} | {peak(name, 'forward')} | {peak(name, 'backward')} |"
+        for title, name in (("published, step by step", "published"), ("ours, in chunks", "ours"))
+    ]
+    head = "| scan | one slice forward, peak | forward + backward, peak |"
+    return ["", head, "|---|--:|--:|", *rows]
 
 
 def spread(rates: list[float]) -> str:
@@ -118,10 +165,10 @@ def spread(rates: list[float]) -> str:
     return ", ".join(f"{value:.3g}" for value in rates)
 
 
-def peak(scan: str, way: str) -> str:
+def peak(name: str, way: str) -> str:
     """Measure in a process of its own how much memory one way adds at its peak."""
     done = subprocess.run(
-        [sys.executable, __file__, "--memory", scan, way],
+        [sys.executable, __file__, "--memory", name, way],
         capture_output=True,
         text=True,
         check=True,
@@ -129,14 +176,14 @@ def peak(scan: str, way: str) -> str:
     return f"{int(done.stdout.split()[-1]) / 1024:,.0f} MiB"
 
 
-def use_memory(scan: str, way: str) -> None:
+def use_memory(name: str, way: str) -> None:
     """Run one way once, and print by how many KiB its peak lies above what was in use before.
 
     The kernel forgets the peak of importing and building when 5 is written to clear_refs (Linux).
     """
     network = network_of(find_encoder("lecl-vssm-tiny").card)
     images = torch.randn(1, 3, 224, 224)
-    if scan == "published":
+    if name == "published":
         vssm.selective_scan = step_by_step
     Path("/proc/self/clear_refs").write_text("5")
     before = status_kib("VmRSS")
@@ -165,16 +212,15 @@ def some_slices(folder: Path, count: int) -> SliceSet:
     return slice_set("noise", folder, rows)
 
 
-def step_rates(name: str, batch: int, precision: str) -> tuple[float, float]:
+def step_rates(name: str, batch: int, precision: str, place: Steps) -> tuple[float, float]:
     """Return slices/s of a training step, and of the bare forward + backward."""
     card = find_encoder(name).card
     settings = replace(
         PretrainSettings(batch_size=batch, epochs=1, warmup_epochs=0), precision=precision
     )
-    device = torch.device("cpu")
-    state = new_state(network_of(card), card.dim, settings, device)
+    state = new_state(network_of(card), card.dim, settings, place.device)
     with tempfile.TemporaryDirectory() as folder:
-        slices = some_slices(Path(folder), batch * (TURNS + 1))
+        slices = some_slices(Path(folder), batch * (place.warm_up + place.turns))
         windows = ((-160.0, 240.0), (-1350.0, 150.0))
         maker = ViewMaker(card.input.size_px, windows, find_augmentation("clear"))
         pairs = Pairs(slices, maker, 0)
@@ -185,73 +231,92 @@ def step_rates(name: str, batch: int, precision: str) -> tuple[float, float]:
             mean=card.input.mean,
             std=card.input.std,
             folder=Path(folder),
-            device=device,
+            device=place.device,
             place=Place(),
-            workers=0,
+            workers=place.workers,
             on_event=print,
         )
-        batches = iter(loader(pairs, EpochOrder(len(slices), batch, 0), 0))
-        train_step(state.moco, state, work, next(batches), 0.0)
-        whole = [
-            rate(lambda: train_step(state.moco, state, work, next(batches), 0.0), batch)
-            for _ in range(TURNS)
-        ]
-    images = torch.randn(2 * batch, 3, card.input.size_px, card.input.size_px)
+        batches = iter(loader(pairs, EpochOrder(len(slices), batch, 0), place.workers))
+
+        def steps(count: int) -> None:
+            for given in islice(batches, count):
+                train_step(state.moco, state, work, given, 0.0)
+
+        steps(place.warm_up)
+        whole = rate(lambda: steps(place.turns), batch * place.turns)
+    images = torch.randn(2 * batch, 3, card.input.size_px, card.input.size_px).to(place.device)
     enabled = precision == "bfloat16"
 
     def bare() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+        with torch.autocast(place.device.type, torch.bfloat16, enabled=enabled):
             found = state.moco.network(images)
         found.float().sum().backward()
 
     bare()
-    return median(whole), median(rate(bare, batch) for _ in range(TURNS))
+    return whole, median(rate(bare, batch) for _ in range(place.turns))
 
 
-def compare_steps(names: tuple[str, ...], batch: int, precisions: tuple[str, ...]) -> list[str]:
+def compare_steps(
+    names: tuple[str, ...], batch: int, precisions: tuple[str, ...], place: Steps
+) -> list[str]:
     """Measure the training step of each network."""
     rows = []
     for name in names:
         for precision in precisions:
-            whole, bare = step_rates(name, batch, precision)
+            whole, bare = step_rates(name, batch, precision, place)
             rows.append(
-                f"| `{name}` | {precision} | {batch} | {whole:.2f} | {bare:.2f} | "
+                f"| `{name}` | {precision} | {batch} | {whole:.3g} | {bare:.3g} | "
                 f"{whole / bare:.2f} |"
             )
+            print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
-def measure(quick: bool) -> str:
+def machine(device: torch.device) -> str:
+    """Say what it ran on."""
+    cores = f"{os.cpu_count()} cores, {platform.machine()}"
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name()}, {cores}, torch {torch.__version__}."
+    return f"{cores}, torch {torch.__version__} ({torch.backends.cpu.get_cpu_capability()})."
+
+
+def measure(options: argparse.Namespace) -> list[str]:
     """Measure, and write the report."""
-    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    precisions = ("float32", "bfloat16") if has_bf16 else ("float32",)
-    scans = compare_scans()
-    steps = compare_steps(MINI, 64, ("float32",))
-    steps += [] if quick else compare_steps(FULL, 8, precisions)
-    capability = torch.backends.cpu.get_cpu_capability()
-    return "\n".join(
-        [
-            "# LeCL's networks",
-            "",
-            f"`python benchmarks/networks.py{' --quick' if quick else ''}`",
-            "",
-            f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__} "
-            f"({capability}).",
-            "",
-            *scans,
-            "",
-            "## One training step",
-            "",
-            "The step: two views made from 512 × 512 HU slices, base and momentum encoder, heads "
-            "of 4096, loss, AdamW. The bare network: forward + backward of as many images, "
-            "without the momentum encoder's forward pass.",
-            "",
-            "| network | precision | batch | step, slices/s | bare, slices/s | step / bare |",
-            "|---|---|--:|--:|--:|--:|",
-            *steps,
-            "",
-        ]
-    )
+    device = torch.device(options.device)
+    place = Steps(device, options.workers, *((4, 12) if device.type == "cuda" else (1, TURNS)))
+    precisions = ("float32", "bfloat16") if has_bfloat16(device) else ("float32",)
+    scans = compare_scans(device)
+    print("\n".join(scans), file=sys.stderr, flush=True)
+    steps = compare_steps(MINI, 64, ("float32",), place) if device.type == "cpu" else []
+    steps += [] if options.quick else compare_steps(FULL, options.batch, precisions, place)
+    return [
+        "# LeCL's networks",
+        "",
+        f"`python benchmarks/networks.py{shown(options)}`",
+        "",
+        machine(device),
+        "",
+        *scans,
+        "",
+        "## One training step",
+        "",
+        "The step: two views made from 512 × 512 HU slices, base and momentum encoder, heads of "
+        "4096, loss, AdamW. The bare network: forward + backward of as many images, without the "
+        "momentum encoder's forward pass.",
+        "",
+        "| network | precision | batch | step, slices/s | bare, slices/s | step / bare |",
+        "|---|---|--:|--:|--:|--:|",
+        *steps,
+        "",
+    ]
+
+
+def shown(options: argparse.Namespace) -> str:
+    """Return the options that make this report, less where it goes."""
+    words = " --quick" if options.quick else ""
+    if options.device == "cpu":
+        return words
+    return f"{words} --device cuda --batch {options.batch} --workers {options.workers}"
 
 
 def main() -> None:
@@ -260,11 +325,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="leave the full sizes' steps out")
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=8, help="of the full sizes")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make views")
     options = parser.parse_args()
     if options.memory:
         use_memory(*options.memory)
         return
-    report = measure(options.quick)
+    report = "\n".join(measure(options))
     print(report)
     if options.output:
         options.output.write_text(report, encoding="utf-8")
