@@ -75,7 +75,7 @@ def published_way(root: Path, encoder: Encoder) -> float:
     low, high = encoder.views[0].windows_hu[0]
     mean, std = (
         np.array(values, np.float32)[:, None, None]
-        for values in (encoder.card.input.mean, encoder.card.input.std)
+        for values in (encoder.card.seen.mean, encoder.card.seen.std)
     )
     files = sorted(root.rglob("*.dcm"))
     start = time.perf_counter()

@@ -31,11 +31,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from clearbench.datasets.slice_sets import SliceRow, SliceSet, slice_set
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import has_bfloat16
 from clearbench.encoders.nets import scan, vssm
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import check_sizes
-from clearbench.encoders.registry import EncoderCard, find_encoder
+from clearbench.encoders.registry import find_encoder
 from clearbench.pretraining.data import EpochOrder, Pairs, loader
 from clearbench.pretraining.distributed import Place
 from clearbench.pretraining.loop import Work, new_state, train_step
@@ -83,7 +84,7 @@ def step_by_step(  # noqa: PLR0913  the letters of the formula
 
 def network_of(card: EncoderCard) -> torch.nn.Module:
     """Build a card's network with seeded random weights."""
-    return build_net(check_sizes(card.net, card.sizes, card.title), card.input.size_px, seed=0)
+    return build_net(check_sizes(card.net, card.sizes, card.title), card.seen.size_px, seed=0)
 
 
 def rate(work: Callable[[], object], count: int) -> float:
@@ -222,14 +223,14 @@ def step_rates(name: str, batch: int, precision: str, place: Steps) -> tuple[flo
     with tempfile.TemporaryDirectory() as folder:
         slices = some_slices(Path(folder), batch * (place.warm_up + place.turns))
         windows = ((-160.0, 240.0), (-1350.0, 150.0))
-        maker = ViewMaker(card.input.size_px, windows, find_augmentation("clear"))
+        maker = ViewMaker(card.seen.size_px, windows, find_augmentation("clear"))
         pairs = Pairs(slices, maker, 0)
         work = Work(
             pairs=pairs,
             probe=None,
             settings=settings,
-            mean=card.input.mean,
-            std=card.input.std,
+            mean=card.seen.mean,
+            std=card.seen.std,
             folder=Path(folder),
             device=place.device,
             place=Place(),
@@ -244,7 +245,7 @@ def step_rates(name: str, batch: int, precision: str, place: Steps) -> tuple[flo
 
         steps(place.warm_up)
         whole = rate(lambda: steps(place.turns), batch * place.turns)
-    images = torch.randn(2 * batch, 3, card.input.size_px, card.input.size_px).to(place.device)
+    images = torch.randn(2 * batch, 3, card.seen.size_px, card.seen.size_px).to(place.device)
     enabled = precision == "bfloat16"
 
     def bare() -> None:

@@ -7,7 +7,8 @@ import pytest
 from pydantic import Field
 
 from clearbench.cards import Card, read_card, write_card
-from clearbench.encoders.registry import EncoderCard, Training, encoder_names, find_encoder
+from clearbench.encoders.card import EncoderCard, Training
+from clearbench.encoders.registry import encoder_names, find_encoder
 
 
 class Inner(Card):

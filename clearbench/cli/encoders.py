@@ -31,10 +31,8 @@ def list_models(registry: Registry = None, as_json: Json = False) -> None:
             "encoder": item.name,
             "title": item.card.title,
             "dim": item.card.dim,
-            "input px": item.card.input.size_px,
-            "views": "free"
-            if item.card.input.views == "free"
-            else ", ".join(item.card.input.views),
+            "input px": item.card.seen.size_px,
+            "views": "free" if item.card.seen.views == "free" else ", ".join(item.card.seen.views),
             "weights": item.card.source.partition(":")[0],
             "licence": item.card.weights.licence,
         }

@@ -21,7 +21,7 @@ def encoders() -> str:
             "none": "yours to train",
         }
         source = weights.get(card.source.partition(":")[0], "file")
-        size = f"{card.input.size_px} px"
+        size = f"{card.seen.size_px} px"
         rows.append(
             f"| `{name}` | {card.title} | {card.dim} | {size} | {source} | {card.weights.licence} |"
         )

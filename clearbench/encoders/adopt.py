@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from clearbench.cards import write_card
+from clearbench.encoders.card import EncoderCard, WeightFacts
 from clearbench.encoders.nets.build import build_net, our_keys
 from clearbench.encoders.nets.sizes import (
     NETS,
@@ -25,7 +26,7 @@ from clearbench.encoders.nets.sizes import (
     features_dim,
     pooling_of,
 )
-from clearbench.encoders.registry import EncoderCard, WeightFacts, find_encoder
+from clearbench.encoders.registry import find_encoder
 from clearbench.encoders.weights import file_sha256, load_strictly, read_checkpoint
 from clearbench.errors import BadRequest, UnknownName, WeightsUnavailable
 
@@ -119,7 +120,7 @@ def _card(
             "sizes": sizes.model_dump(),
             "dim": features_dim(sizes),
             "pooling": pooling_of(sizes),
-            "input": usual.input.model_copy(update={"size_px": size_px}),
+            "input": usual.seen.model_copy(update={"size_px": size_px}),
             "weights": WeightFacts(licence=licence, sha256=file_sha256(weights)),
             "facts": usual.facts.model_copy(update={"parameters_m": None, "paper": ""}),
         }

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clearbench.cards import PLUGIN_GROUP
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.fingerprint import fingerprint
 from clearbench.encoders.preprocess import prepare
-from clearbench.encoders.registry import Build, EncoderCard, Registered, find_encoder
+from clearbench.encoders.registry import Build, Registered, find_encoder
 from clearbench.encoders.views import View, choose_views
 from clearbench.encoders.weights import file_sha256, find_weights, module_sha256
 from clearbench.errors import BadCard, BadRequest, MissingExtra, UnknownName, UnreadableScan
@@ -82,7 +83,7 @@ class Encoder:
             self.check_windows(windows)
         with torch.inference_mode():
             tensor = torch.from_numpy(_native(pixels)).to(self.device, non_blocking=True)
-            return prepare(tensor, windows, self.views, self.card.input)
+            return prepare(tensor, windows, self.views, self.card.seen)
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the network on prepared images [b, c, size, size] → [b, dim] float32, on the device.
@@ -102,7 +103,7 @@ class Encoder:
     def check_windows(self, windows: tuple[str, ...]) -> None:
         """Refuse windowed images that can't become this encoder's views."""
         have = ", ".join(windows)
-        if self.card.input.views != "free" or self.card.input.channels == "hu":
+        if self.card.seen.views != "free" or self.card.seen.channels == "hu":
             raise UnreadableScan(
                 f"{self.name} needs HU, and these images were windowed before ({have})"
             )

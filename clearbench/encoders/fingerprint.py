@@ -4,8 +4,8 @@ import hashlib
 import json
 from dataclasses import asdict
 
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import Precision
-from clearbench.encoders.registry import EncoderCard
 from clearbench.encoders.views import View
 
 FEATURES_VERSION = 1  # raised only when golden vectors change
@@ -27,14 +27,24 @@ def fingerprint(
         "family": card.family,
         "net": card.net,
         "pooling": card.pooling,
-        "input": card.input.model_dump(mode="json", exclude={"views", "default_views"}),
-        "slicing": card.slicing.model_dump(mode="json"),
+        "slicing": _slicing(card),
         "views": [asdict(view) for view in views],
         "weights_sha256": weights_sha256,
         "precision": precision,
         "store_dtype": store_dtype,
         "features_version": FEATURES_VERSION,
     }
+    if card.input is not None:
+        named = {"views", "default_views"}
+        facts["input"] = card.input.model_dump(mode="json", exclude=named, exclude_none=True)
+    if card.volume is not None:
+        facts["volume"] = card.volume.model_dump(mode="json")
     if card.sizes:
         facts["sizes"] = card.sizes
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _slicing(card: EncoderCard) -> dict[str, object]:
+    """Return which slices are taken; a context of none is no fact."""
+    facts = card.slicing.model_dump(mode="json")
+    return facts if card.slicing.context else {"spacing_mm": facts["spacing_mm"]}

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clearbench.encoders.registry import InputFacts
+from clearbench.encoders.card import InputFacts
 from clearbench.encoders.views import View
 from clearbench.scans.volume import AIR_HU
 

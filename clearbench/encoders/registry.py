@@ -1,137 +1,19 @@
-"""Encoder cards: the facts of an encoder, and the registry that lists them."""
+"""Which encoders there are: cards by name, and those that were registered at run time."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
-
-from pydantic import Field, model_validator
+from typing import TYPE_CHECKING, Any
 
 from clearbench.cards import Card, CardFile, check_card, find_card, list_cards, read_card
-from clearbench.encoders.nets.sizes import check_sizes, features_dim, pooling_of, why_no_size
-from clearbench.errors import ClearbenchError, UnknownName
+from clearbench.encoders.card import EncoderCard
+from clearbench.errors import UnknownName
 
 if TYPE_CHECKING:
     import torch
 
 FOLDER = "registry"
 
-Build = Callable[["EncoderCard", "Path | None"], "torch.nn.Module"]
-
-
-class WeightFacts(Card):
-    """Where weights may be used, and the hash they must have."""
-
-    licence: str
-    licence_url: str = ""
-    gated: bool = False
-    file: str = ""
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-
-
-class InputFacts(Card):
-    """What the network sees: views in HU, size in px, channels, mean and std."""
-
-    size_px: int = Field(gt=0, le=4096)
-    views: Literal["free"] | dict[str, tuple[float, float]]
-    default_views: tuple[str, ...] = ()
-    channels: Literal["repeat", "stack", "hu"] = "repeat"
-    resample: Literal["bicubic", "bilinear"] = "bicubic"
-    mean: tuple[float, ...] = Field(min_length=1)
-    std: tuple[float, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if len(self.mean) != len(self.std) or not all(value > 0 for value in self.std):
-            raise ValueError("mean and std need one value per channel, std above 0")
-        if isinstance(self.views, dict):
-            if self.default_views:
-                raise ValueError("default_views belong to cards with free views")
-            if not all(low < high for low, high in self.views.values()):
-                raise ValueError("each of the views needs its lower HU bound first")
-        elif not self.default_views and self.channels != "hu":
-            raise ValueError("free views need default_views")
-        return self
-
-
-class Slicing(Card):
-    """Which axial slices are embedded: all, or one every `spacing_mm`."""
-
-    spacing_mm: float | None = Field(default=None, gt=0)
-
-
-class Facts(Card):
-    """What a reader of the leaderboard wants to know."""
-
-    parameters_m: float | None = None
-    paper: str = ""
-    pretraining: tuple[str, ...] = ()
-
-
-class Training(Card):
-    """How `clearbench pretrain` made the weights; `patients_file` lists hashes of whom it saw."""
-
-    method: str
-    data: str
-    patients: int
-    patients_file: str
-    slices: int
-    lesion_slices: int
-    epochs: int
-    seconds: float
-    settings: dict[str, Any]
-
-
-class EncoderCard(Card):
-    """Everything that makes an encoder's features what they are, but the weights themselves."""
-
-    title: str
-    family: str
-    source: str
-    net: str = ""
-    revision: str | None = None
-    scope: Literal["slice"] = "slice"
-    dim: int = Field(gt=0)
-    pooling: Literal["cls", "mean", "cls+mean", "projection", "native"]
-    precision: Literal["float32", "bfloat16"] = "bfloat16"  # the coarsest that auto may choose
-    weights: WeightFacts
-    input: InputFacts
-    slicing: Slicing = Slicing()
-    sizes: dict[str, Any] = Field(default_factory=dict)
-    facts: Facts = Facts()
-    training: Training | None = None
-
-    @model_validator(mode="after")
-    def _seeded(self) -> Self:
-        """Random weights need a seed."""
-        scheme, _, seed = self.source.partition(":")
-        if scheme == "random" and not seed.isdecimal():
-            raise ValueError(f'source "{self.source}": write random:<seed>, a whole number')
-        return self
-
-    @property
-    def seed(self) -> int:
-        """The seed of random weights."""
-        return int(self.source.partition(":")[2])
-
-    @model_validator(mode="after")
-    def _sized(self) -> Self:
-        """A LeCL card says the sizes of its network, and they agree with the rest."""
-        if self.family != "lecl":
-            if self.sizes:
-                raise ValueError("sizes belong to cards of the family lecl")
-            return self
-        try:
-            sizes = check_sizes(self.net, self.sizes, "sizes")
-        except ClearbenchError as error:
-            raise ValueError(str(error)) from error
-        if features_dim(sizes) != self.dim:
-            raise ValueError(f"dim is {self.dim}, and the sizes give {features_dim(sizes)}")
-        reason = why_no_size(sizes, self.input.size_px, self.input.size_px)
-        if reason:
-            raise ValueError(f"size_px is {self.input.size_px}; {reason}")
-        if pooling_of(sizes) != self.pooling:
-            raise ValueError(f'pooling of this network is "{pooling_of(sizes)}"')
-        return self
+Build = Callable[[EncoderCard, "Path | None"], "torch.nn.Module"]
 
 
 class Registered(Card):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearbench.encoders.registry import EncoderCard
+from clearbench.encoders.card import EncoderCard
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.scans.windows import WINDOWS_HU
 
@@ -30,26 +30,26 @@ def choose_views(card: EncoderCard, wanted: Sequence[str] = ()) -> tuple[View, .
     `wanted` names presets (brain, lung, …) or gives `name=lower:upper` in HU.
     Raises BadRequest if the card's views are fixed and others are wanted.
     """
-    if card.input.channels == "hu":
+    if card.seen.channels == "hu":
         _refuse(card, wanted, "raw HU")
         return (View("hu", ()),)
-    if isinstance(card.input.views, dict):
-        _refuse(card, wanted, ", ".join(card.input.views))
-        windows = dict(card.input.views)
+    if isinstance(card.seen.views, dict):
+        _refuse(card, wanted, ", ".join(card.seen.views))
+        windows = dict(card.seen.views)
     else:
-        windows = dict(_window(text) for text in wanted or card.input.default_views)
+        windows = dict(_window(text) for text in wanted or card.seen.default_views)
     if len(windows) < len(wanted):
         raise BadRequest(f"--views names a window twice: {', '.join(wanted)}")
-    if card.input.channels == "stack":
+    if card.seen.channels == "stack":
         return (_stacked(card, windows),)
     return tuple(View(name, (window,), (name,)) for name, window in windows.items())
 
 
 def _stacked(card: EncoderCard, windows: dict[str, tuple[float, float]]) -> View:
     """Make one view whose channels are the windows."""
-    if len(windows) != len(card.input.mean):
+    if len(windows) != len(card.seen.mean):
         raise BadRequest(
-            f"{card.title} stacks {len(card.input.mean)} windows as channels, not {len(windows)}"
+            f"{card.title} stacks {len(card.seen.mean)} windows as channels, not {len(windows)}"
         )
     return View("+".join(windows), tuple(windows.values()), tuple(windows))
 

@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from clearbench.encoders.registry import EncoderCard
+from clearbench.encoders.card import EncoderCard
 from clearbench.errors import WeightsUnavailable
 
 USUAL_FILES = (

@@ -41,7 +41,7 @@ class EmbedJob:
 def default_batch_size(encoder: Encoder) -> int:
     """Return a batch that keeps the device busy and fits: fewer for big inputs."""
     base = BATCH_CPU if encoder.device.type == "cpu" else BATCH_GPU
-    area = (encoder.card.input.size_px / 224) ** 2
+    area = (encoder.card.seen.size_px / 224) ** 2
     return max(1, int(base / max(1.0, area)))
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from clearbench.cards import write_card
 from clearbench.cohort.pseudonyms import patient_hash
 from clearbench.datasets.slice_sets import SliceSet
-from clearbench.encoders.registry import EncoderCard, Training
+from clearbench.encoders.card import EncoderCard, Training
 from clearbench.encoders.weights import file_sha256
 from clearbench.pretraining.settings import EpochFacts, PretrainSettings
 from clearbench.store.folder import write_whole

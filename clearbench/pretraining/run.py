@@ -11,10 +11,11 @@ import torch
 from clearbench.cards import list_cards
 from clearbench.datasets.slice_sets import SliceSet, because, thinned
 from clearbench.encoders.adopt import USUAL
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import choose_device, choose_precision
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import NETS, check_sizes
-from clearbench.encoders.registry import FOLDER, EncoderCard, find_encoder
+from clearbench.encoders.registry import FOLDER, find_encoder
 from clearbench.encoders.views import choose_views
 from clearbench.errors import BadCard, BadRequest, UnknownName
 from clearbench.pretraining import outcome
@@ -167,7 +168,7 @@ def _work(  # noqa: PLR0913  the parts of one record
 ) -> Work:
     """Put together what the loop needs."""
     windows = tuple(view.windows_hu[0] for view in choose_views(card))
-    facts = card.input
+    facts = card.seen
     maker = ViewMaker(facts.size_px, windows, find_augmentation(settings.augment))
     probe = draw_probe(slices, windows[0], facts.size_px, facts.mean, facts.std, settings.seed)
     return Work(
@@ -187,7 +188,7 @@ def _work(  # noqa: PLR0913  the parts of one record
 def _untrained(card: EncoderCard, work: Work) -> State:
     """Build the networks with their first weights."""
     sizes = check_sizes(card.net, card.sizes, card.title)
-    network = build_net(sizes, card.input.size_px, seed=work.settings.seed)
+    network = build_net(sizes, card.seen.size_px, seed=work.settings.seed)
     return new_state(network, card.dim, work.settings, work.device)
 
 
@@ -196,7 +197,7 @@ def _facts(card: EncoderCard, slices: SliceSet) -> dict[str, Any]:
     return {
         "net": card.net,
         "sizes": card.sizes,
-        "size_px": card.input.size_px,
+        "size_px": card.seen.size_px,
         "slices": len(slices),
         "data": slices.name,
     }

@@ -1,5 +1,6 @@
 """Promises over every card of registry/ and tasks/; a new card is tested by being there."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,27 @@ def test_a_fresh_load_gives_the_same_features(
     fresh = load_encoder(encoder.name, device="cpu", precision="float32", registry=[cards])
     np.testing.assert_array_equal(fresh.embed(slices), features)
     assert fresh.fingerprint == encoder.fingerprint
+
+
+def published() -> list[tuple[str, tuple[str, ...], str, str]]:
+    """Name, views, precision and fingerprint of the encoders with published results."""
+    facts = [json.loads(path.read_text()) for path in (ROOT / "leaderboard").rglob("*.json")]
+    return sorted(
+        {
+            (each["encoder"], tuple(each["views"]), each["precision"], each["fingerprint"])
+            for each in facts
+            if each["encoder"] in OFFLINE
+        }
+    )
+
+
+@pytest.mark.parametrize(("name", "views", "precision", "fingerprint"), published())
+def test_published_results_can_be_made_again(
+    name: str, views: tuple[str, ...], precision: str, fingerprint: str
+) -> None:
+    """A card, or how it is hashed, changes with the results that stand on it."""
+    again = load_encoder(name, device="cpu", precision=precision, views=views)
+    assert again.fingerprint == fingerprint
 
 
 def test_the_network_is_frozen_in_eval_mode(encoder: Encoder) -> None:

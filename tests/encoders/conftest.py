@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from clearbench.cards import check_card
-from clearbench.encoders.registry import EncoderCard
+from clearbench.encoders.card import EncoderCard
 
 MakeCard = Callable[..., EncoderCard]
 

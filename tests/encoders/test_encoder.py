@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 import clearbench.encoders.encoder as module
 import clearbench.encoders.registry as registry
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.encoder import Encoder, build_encoder, family_builder, load_encoder
-from clearbench.encoders.registry import EncoderCard, Registered
+from clearbench.encoders.registry import Registered
 from clearbench.errors import (
     BadCard,
     BadRequest,

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 import clearbench.encoders.fingerprint as module
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.fingerprint import fingerprint
-from clearbench.encoders.registry import EncoderCard
 from clearbench.encoders.views import choose_views
 
 MakeCard = Callable[..., EncoderCard]

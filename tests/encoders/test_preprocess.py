@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.preprocess import prepare
-from clearbench.encoders.registry import EncoderCard
 from clearbench.encoders.views import View, choose_views
 
 MakeCard = Callable[..., EncoderCard]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import clearbench.encoders.registry as registry
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.registry import (
-    EncoderCard,
     encoder_files,
     encoder_names,
     find_encoder,

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from clearbench.encoders.registry import EncoderCard
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.views import View, choose_views
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.scans.windows import WINDOWS_HU

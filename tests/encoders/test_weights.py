@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import clearbench.encoders.weights as module
-from clearbench.encoders.registry import EncoderCard
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weights import (
     HUB_ERROR,
     file_sha256,

@@ -13,10 +13,10 @@ from torch import nn
 
 from clearbench.cards import read_card
 from clearbench.datasets.slice_sets import SliceRow, SliceSet, slice_set
+from clearbench.encoders.card import EncoderCard, Training
 from clearbench.encoders.encoder import load_encoder
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import check_sizes
-from clearbench.encoders.registry import EncoderCard, Training
 from clearbench.errors import WeightsUnavailable
 from clearbench.pretraining.outcome import (
     patient_hash,

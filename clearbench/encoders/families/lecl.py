@@ -4,9 +4,9 @@ from pathlib import Path
 
 from torch import nn
 
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.nets.build import build_net, our_keys
 from clearbench.encoders.nets.sizes import check_sizes
-from clearbench.encoders.registry import EncoderCard
 from clearbench.encoders.weights import load_strictly, read_weights
 
 
@@ -17,7 +17,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     """
     sizes = check_sizes(card.net, card.sizes, card.title)
     if weights is None:
-        return build_net(sizes, card.input.size_px, seed=card.seed)
-    network = build_net(sizes, card.input.size_px, seed=0)
+        return build_net(sizes, card.seen.size_px, seed=card.seed)
+    network = build_net(sizes, card.seen.size_px, seed=0)
     load_strictly(network, our_keys(read_weights(weights), sizes), weights)
     return network

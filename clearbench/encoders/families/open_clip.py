@@ -16,7 +16,7 @@ from clearbench.encoders import torchvision_cure  # noqa: F401  before open_clip
 from huggingface_hub import hf_hub_download
 from open_clip.model import _build_vision_tower
 
-from clearbench.encoders.registry import EncoderCard
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weights import HUB_ERROR, load_strictly, read_weights
 from clearbench.errors import BadCard, WeightsUnavailable
 

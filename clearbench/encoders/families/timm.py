@@ -13,7 +13,7 @@ import timm
 from timm.layers import LayerNorm2d
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
-from clearbench.encoders.registry import EncoderCard
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weights import load_strictly, read_weights
 from clearbench.errors import BadCard, UnknownName
 
@@ -45,6 +45,8 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
             f"{card.title}: timm models have no projection; "
             "pooling is cls, mean, cls+mean or native"
         )
+    if card.sizes:
+        raise BadCard(f"{card.title}: net names a timm model with all its sizes; leave [sizes] out")
     if not timm.is_model(card.net):
         raise UnknownName.among("timm model", card.net, timm.list_models())
     if weights is None:
@@ -62,9 +64,9 @@ def _create(card: EncoderCard) -> Any:
     """Make the trunk without its classifier, at the card's size where its size is fixed."""
     config = timm.get_pretrained_cfg(card.net)
     fixed = bool(config and config.fixed_input_size)
-    size = {"img_size": card.input.size_px} if fixed else {}
+    size = {"img_size": card.seen.size_px} if fixed else {}
     return timm.create_model(
-        card.net, pretrained=False, num_classes=0, in_chans=len(card.input.mean), **size
+        card.net, pretrained=False, num_classes=0, in_chans=len(card.seen.mean), **size
     )
 
 

@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import save_file
 
 import clearbench.encoders.families.open_clip as module
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.encoder import build_encoder
 from clearbench.encoders.families.open_clip import build
-from clearbench.encoders.registry import EncoderCard, Registered, find_encoder
+from clearbench.encoders.registry import Registered, find_encoder
 from clearbench.errors import BadCard, WeightsUnavailable
 
 # isort: split

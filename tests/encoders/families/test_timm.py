@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.encoder import find_encoder, find_weights
 from clearbench.encoders.families.timm import Pooled, build
-from clearbench.encoders.registry import EncoderCard
 from clearbench.encoders.weights import read_weights
 from clearbench.errors import BadCard, UnknownName, WeightsUnavailable
 
@@ -173,3 +173,8 @@ def test_grey_networks_take_one_channel(make_card: MakeCard) -> None:
     found = run(build(card, None), images(32)[:, :1])
     assert found.shape == (2, 192)
     assert found.isfinite().all()
+
+
+def test_sizes_that_would_be_ignored_are_refused(make_card: MakeCard) -> None:
+    with pytest.raises(BadCard, match=r"leave \[sizes\] out"):
+        build(make_card(sizes={"depth": 2}), None)

@@ -1,0 +1,201 @@
+"""Encoder cards: everything that makes an encoder's features what they are, as checked facts."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from clearbench.cards import Card
+from clearbench.encoders.nets.sizes import check_sizes, features_dim, pooling_of, why_no_size
+from clearbench.errors import BadRequest, ClearbenchError
+
+AXES = {"R": 2, "L": 2, "A": 1, "P": 1, "S": 0, "I": 0}  # letter → axis of a scan [z, y, x]
+
+Hu = tuple[float, float]
+Triple = tuple[float, float, float]
+
+
+class WeightFacts(Card):
+    """Where weights may be used, the hash they must have, and which of their keys are not used.
+
+    `unused` lists prefixes of keys that belong to no part of the encoder (a text tower, a decoder).
+    """
+
+    licence: str
+    licence_url: str = ""
+    gated: bool = False
+    file: str = ""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    unused: tuple[str, ...] = ()
+    remote_code: bool = False
+
+
+class InputFacts(Card):
+    """What a slice network sees: views in HU, size in px, channels, mean and std.
+
+    `channels = "hu"` feeds HU within `clip_hu`; mean and std are then in HU too.
+    """
+
+    size_px: int = Field(gt=0, le=4096)
+    views: Literal["free"] | dict[str, Hu]
+    default_views: tuple[str, ...] = ()
+    channels: Literal["repeat", "stack", "hu"] = "repeat"
+    clip_hu: Hu | None = None
+    resample: Literal["bicubic", "bilinear"] = "bicubic"
+    mean: tuple[float, ...] = Field(min_length=1)
+    std: tuple[float, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.mean) != len(self.std) or not all(value > 0 for value in self.std):
+            raise ValueError("mean and std need one value per channel, std above 0")
+        if self.clip_hu is not None and (self.channels != "hu" or not _rising(self.clip_hu)):
+            raise ValueError('clip_hu = [lower, upper] belongs to channels = "hu"')
+        if isinstance(self.views, dict):
+            if self.default_views:
+                raise ValueError("default_views belong to cards with free views")
+            if not all(map(_rising, self.views.values())):
+                raise ValueError("each of the views needs its lower HU bound first")
+        elif not self.default_views and self.channels != "hu":
+            raise ValueError("free views need default_views")
+        return self
+
+
+class Slicing(Card):
+    """Which axial slices are embedded: all, or one every `spacing_mm`.
+
+    `context` neighbours on either side become channels beside the slice, feet to head.
+    """
+
+    spacing_mm: float | None = Field(default=None, gt=0)
+    context: int = Field(default=0, ge=0, le=16)
+
+
+class VolumeFacts(Card):
+    """What a volume network sees: the grid, its axes, its size, and HU scaled to a range.
+
+    spacing_mm  (z, y, x) of the grid; absent: the scan's own
+    axes        where the network's three axes point, in their order, e.g. "SPL" (MONAI's letters)
+    size_zyx    cut or padded with air around the centre; absent: as large as the scan
+    clip_hu     HU outside are clipped; `scale_to` is what they become
+    """
+
+    spacing_mm: Triple | None = None
+    axes: str = "SPL"
+    size_zyx: tuple[int, int, int] | None = None
+    clip_hu: Hu
+    scale_to: Hu = (0.0, 1.0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if sorted(AXES.get(letter, -1) for letter in self.axes) != [0, 1, 2]:
+            raise ValueError(f'axes "{self.axes}": one letter each of R/L, A/P and S/I')
+        if not (_rising(self.clip_hu) and _rising(self.scale_to)):
+            raise ValueError("clip_hu and scale_to have their lower bound first")
+        numbers = (*(self.spacing_mm or ()), *(self.size_zyx or ()))
+        if not all(number > 0 for number in numbers):
+            raise ValueError("spacing_mm and size_zyx are above 0")
+        return self
+
+
+def _rising(bounds: Hu) -> bool:
+    """Tell whether the lower bound comes first."""
+    return bounds[0] < bounds[1]
+
+
+class Facts(Card):
+    """What a reader of the leaderboard wants to know."""
+
+    parameters_m: float | None = None
+    paper: str = ""
+    pretraining: tuple[str, ...] = ()
+
+
+class Training(Card):
+    """How `clearbench pretrain` made the weights; `patients_file` lists hashes of whom it saw."""
+
+    method: str
+    data: str
+    patients: int
+    patients_file: str
+    slices: int
+    lesion_slices: int
+    epochs: int
+    seconds: float
+    settings: dict[str, Any]
+
+
+class EncoderCard(Card):
+    """Everything that makes an encoder's features what they are, but the weights themselves."""
+
+    title: str
+    family: str
+    source: str
+    net: str = ""
+    revision: str | None = None
+    scope: Literal["slice", "volume"] = "slice"
+    dim: int = Field(gt=0)
+    pooling: Literal["cls", "mean", "cls+mean", "projection", "native"]
+    precision: Literal["float32", "bfloat16"] = "bfloat16"  # the coarsest that auto may choose
+    weights: WeightFacts
+    input: InputFacts | None = None
+    volume: VolumeFacts | None = None
+    slicing: Slicing = Slicing()
+    sizes: dict[str, Any] = Field(default_factory=dict)  # of the network, as its family reads them
+    facts: Facts = Facts()
+    training: Training | None = None
+
+    @model_validator(mode="after")
+    def _seeded(self) -> Self:
+        """Random weights need a seed."""
+        scheme, _, seed = self.source.partition(":")
+        if scheme == "random" and not seed.isdecimal():
+            raise ValueError(f'source "{self.source}": write random:<seed>, a whole number')
+        return self
+
+    @model_validator(mode="after")
+    def _scoped(self) -> Self:
+        """A slice encoder says what it sees in [input], a volume encoder in [volume]."""
+        tables = {"slice": self.input, "volume": self.volume}
+        if tables.pop(self.scope) is None or any(tables.values()):
+            table = "[input]" if self.scope == "slice" else "[volume]"
+            raise ValueError(f'an encoder of scope "{self.scope}" has {table}, and only that')
+        if self.input is not None and self.slicing.context:
+            wide = 2 * self.slicing.context + 1
+            if self.input.channels == "stack" or len(self.input.mean) != wide:
+                raise ValueError(f"context = {self.slicing.context} makes {wide} channels")
+        return self
+
+    @property
+    def seen(self) -> InputFacts:
+        """What a slice encoder sees; raises BadRequest for a volume encoder."""
+        if self.input is None:
+            raise BadRequest(f"{self.title} embeds whole volumes, not slices")
+        return self.input
+
+    def with_random_weights(self, seed: int = 0) -> Self:
+        """Return the card of the same network with seeded random weights: nothing is fetched."""
+        facts = self.weights.model_copy(update={"sha256": None, "gated": False, "file": ""})
+        return self.model_copy(update={"source": f"random:{seed}", "weights": facts})
+
+    @property
+    def seed(self) -> int:
+        """The seed of random weights."""
+        return int(self.source.partition(":")[2])
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        """A LeCL card says the sizes of its network, and they agree with the rest."""
+        if self.family != "lecl":
+            return self
+        try:
+            sizes = check_sizes(self.net, self.sizes, "sizes")
+        except ClearbenchError as error:
+            raise ValueError(str(error)) from error
+        if features_dim(sizes) != self.dim:
+            raise ValueError(f"dim is {self.dim}, and the sizes give {features_dim(sizes)}")
+        reason = why_no_size(sizes, self.seen.size_px, self.seen.size_px)
+        if reason:
+            raise ValueError(f"size_px is {self.seen.size_px}; {reason}")
+        if pooling_of(sizes) != self.pooling:
+            raise ValueError(f'pooling of this network is "{pooling_of(sizes)}"')
+        return self
