@@ -31,8 +31,8 @@ def list_models(registry: Registry = None, as_json: Json = False) -> None:
             "encoder": item.name,
             "title": item.card.title,
             "dim": item.card.dim,
-            "input px": item.card.seen.size_px,
-            "views": "free" if item.card.seen.views == "free" else ", ".join(item.card.seen.views),
+            "input": item.card.size_text,
+            "views": item.card.views_text,
             "weights": item.card.source.partition(":")[0],
             "licence": item.card.weights.licence,
         }

@@ -21,10 +21,8 @@ def encoders() -> str:
             "none": "yours to train",
         }
         source = weights.get(card.source.partition(":")[0], "file")
-        size = f"{card.seen.size_px} px"
-        rows.append(
-            f"| `{name}` | {card.title} | {card.dim} | {size} | {source} | {card.weights.licence} |"
-        )
+        facts = (card.title, card.dim, card.size_text, source, card.weights.licence)
+        rows.append(f"| `{name}` | {' | '.join(map(str, facts))} |")
     return "\n".join(rows) + "\n"
 
 

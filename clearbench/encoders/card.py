@@ -32,7 +32,8 @@ class WeightFacts(Card):
 class InputFacts(Card):
     """What a slice network sees: views in HU, size in px, channels, mean and std.
 
-    `channels = "hu"` feeds HU within `clip_hu`; mean and std are then in HU too.
+    `channels = "hu"` feeds HU within `clip_hu`; mean and std are then in HU too. With `z_score`
+    each slice, as resized, has its own mean taken off and is divided by its own spread.
     """
 
     size_px: int = Field(gt=0, le=4096)
@@ -40,6 +41,7 @@ class InputFacts(Card):
     default_views: tuple[str, ...] = ()
     channels: Literal["repeat", "stack", "hu"] = "repeat"
     clip_hu: Hu | None = None
+    z_score: bool = False
     resample: Literal["bicubic", "bilinear"] = "bicubic"
     mean: tuple[float, ...] = Field(min_length=1)
     std: tuple[float, ...] = Field(min_length=1)
@@ -50,6 +52,8 @@ class InputFacts(Card):
             raise ValueError("mean and std need one value per channel, std above 0")
         if self.clip_hu is not None and (self.channels != "hu" or not _rising(self.clip_hu)):
             raise ValueError('clip_hu = [lower, upper] belongs to channels = "hu"')
+        if self.z_score and (self.channels != "hu" or set(self.mean) != {0.0}):
+            raise ValueError('z_score belongs to channels = "hu" with mean 0 and std 1')
         if isinstance(self.views, dict):
             if self.default_views:
                 raise ValueError("default_views belong to cards with free views")
@@ -63,7 +67,8 @@ class InputFacts(Card):
 class Slicing(Card):
     """Which axial slices are embedded: all, or one every `spacing_mm`.
 
-    `context` neighbours on either side become channels beside the slice, feet to head.
+    `context` neighbours on either side become channels beside the slice, feet to head; where the
+    scan ends, its last slice stands for them. Neighbours are those of the slices that are taken.
     """
 
     spacing_mm: float | None = Field(default=None, gt=0)
@@ -77,6 +82,7 @@ class VolumeFacts(Card):
     axes        where the network's three axes point, in their order, e.g. "SPL" (MONAI's letters)
     size_zyx    cut or padded with air around the centre; absent: as large as the scan
     clip_hu     HU outside are clipped; `scale_to` is what they become
+    foreground  whether the scan is first cut to the box of voxels above the lower bound
     """
 
     spacing_mm: Triple | None = None
@@ -84,6 +90,7 @@ class VolumeFacts(Card):
     size_zyx: tuple[int, int, int] | None = None
     clip_hu: Hu
     scale_to: Hu = (0.0, 1.0)
+    foreground: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -171,6 +178,23 @@ class EncoderCard(Card):
         if self.input is None:
             raise BadRequest(f"{self.title} embeds whole volumes, not slices")
         return self.input
+
+    @property
+    def size_text(self) -> str:
+        """How large the network's input is, for people."""
+        if self.input is not None:
+            return f"{self.input.size_px} px"
+        size = self.volume.size_zyx if self.volume is not None else None
+        return " × ".join(map(str, size)) if size else "whole scan"
+
+    @property
+    def views_text(self) -> str:
+        """Which views the encoder sees, for people."""
+        if self.input is None:
+            return "volume"
+        if self.input.channels == "hu":
+            return "HU"
+        return "free" if self.input.views == "free" else ", ".join(self.input.views)
 
     def with_random_weights(self, seed: int = 0) -> Self:
         """Return the card of the same network with seeded random weights: nothing is fetched."""

@@ -17,9 +17,10 @@ from clearbench.cards import PLUGIN_GROUP
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.fingerprint import fingerprint
-from clearbench.encoders.preprocess import prepare
+from clearbench.encoders.preprocess import neighbourhood, prepare
 from clearbench.encoders.registry import Build, Registered, find_encoder
 from clearbench.encoders.views import View, choose_views
+from clearbench.encoders.volumes import prepare_volume
 from clearbench.encoders.weights import file_sha256, find_weights, module_sha256
 from clearbench.errors import BadCard, BadRequest, MissingExtra, UnknownName, UnreadableScan
 
@@ -28,6 +29,9 @@ FAMILIES = MappingProxyType(
         "timm": "clearbench.encoders.families.timm:build",
         "open_clip": "clearbench.encoders.families.open_clip:build",
         "lecl": "clearbench.encoders.families.lecl:build",
+        "monai": "clearbench.encoders.families.monai:build",
+        "merlin": "clearbench.encoders.families.merlin:build",
+        "ct_clip": "clearbench.encoders.families.ct_clip:build",
     }
 )
 DTYPES = MappingProxyType(
@@ -58,40 +62,61 @@ class Encoder:
     ) -> NDArray[np.float32]:
         """Embed axial slices [n, y, x] in HU → features [n, views, dim] float32.
 
-        Each slice alone: neighbours and order don't matter. `spacing_mm` (z, y, x) is for volume
-        encoders. Raises BadRequest for another shape.
+        Each slice alone, or with the neighbours that its card names: order of batches doesn't
+        matter. A volume encoder takes the slices as one scan, with `spacing_mm` (z, y, x), and
+        answers [1, 1, dim]. Raises BadRequest for another shape, or a volume without spacing.
         """
-        del spacing_mm
         if slices_hu.ndim != 3 or slices_hu.shape[0] == 0:
             raise BadRequest(
                 f"embed takes slices [n, y, x] in HU, not an array of shape {slices_hu.shape}"
             )
+        if self.card.volume is not None:
+            if spacing_mm is None:
+                raise BadRequest(f"{self.name} embeds volumes and needs spacing_mm = (z, y, x)")
+            whole = self.forward(self.prepare_volume(slices_hu, spacing_mm))
+            return whole[None].cpu().numpy()
         parts = []
         for start in range(0, len(slices_hu), batch_size):
-            images = self.prepare(slices_hu[start : start + batch_size], ())
+            images = self.prepare(slices_hu, (), range(start, start + batch_size))
             parts.append(self.forward(images.flatten(0, 1)).reshape(*images.shape[:2], -1).cpu())
         features: NDArray[np.float32] = torch.cat(parts).numpy()
         return features
 
-    def prepare(self, pixels: NDArray[Any], windows: tuple[str, ...]) -> Tensor:
+    def prepare(
+        self, pixels: NDArray[Any], windows: tuple[str, ...], rows: range | None = None
+    ) -> Tensor:
         """Put slices on the device as network input [n, views, c, size, size] float32.
 
+        `pixels` are a scan's; `rows` says which of its slices are wanted (all of them, if absent).
         `windows` names the columns of pixels [n, windows, y, x] that were windowed before. Raises
         UnreadableScan if the card needs HU, or a view is not among the windows.
         """
         if windows:
             self.check_windows(windows)
+        wanted = range(len(pixels))[slice(rows.start, rows.stop)] if rows else range(len(pixels))
+        taken, around = neighbourhood(wanted, len(pixels), self.card.slicing.context)
         with torch.inference_mode():
-            tensor = torch.from_numpy(_native(pixels)).to(self.device, non_blocking=True)
-            return prepare(tensor, windows, self.views, self.card.seen)
+            cut = _native(pixels[taken.start : taken.stop])
+            tensor = torch.from_numpy(cut).to(self.device, non_blocking=True)
+            return prepare(tensor, windows, self.views, self.card.seen, around)
+
+    def prepare_volume(self, pixels: NDArray[Any], spacing_mm: Sequence[float]) -> Tensor:
+        """Put a scan's HU [z, y, x] on the device as a volume network's input [1, 1, a, b, c].
+
+        Raises BadRequest for a slice encoder; see clearbench.encoders.volumes.
+        """
+        if self.card.volume is None:
+            raise BadRequest(f"{self.name} embeds slices, not volumes")
+        with torch.inference_mode():
+            return prepare_volume(pixels, spacing_mm, self.card.volume, self.device)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Run the network on prepared images [b, c, size, size] → [b, dim] float32, on the device.
+        """Run the network on prepared images or volumes [b, c, …] → [b, dim] float32.
 
         Raises BadCard if the network's features are not as long as the card says.
         """
         with torch.inference_mode():
-            batch = images.to(DTYPES[self.precision], memory_format=torch.channels_last)
+            batch = images.to(DTYPES[self.precision], memory_format=_layout(self.card))
             features: Tensor = self.network(batch).float()
         if features.shape != (len(images), self.card.dim):
             raise BadCard(
@@ -101,9 +126,12 @@ class Encoder:
         return features
 
     def check_windows(self, windows: tuple[str, ...]) -> None:
-        """Refuse windowed images that can't become this encoder's views."""
+        """Refuse windowed images that can't become this encoder's views; HU always can."""
+        if not windows:
+            return
         have = ", ".join(windows)
-        if self.card.seen.views != "free" or self.card.seen.channels == "hu":
+        seen = self.card.input
+        if seen is None or seen.views != "free" or seen.channels == "hu":
             raise UnreadableScan(
                 f"{self.name} needs HU, and these images were windowed before ({have})"
             )
@@ -118,6 +146,11 @@ class Encoder:
 def _native(pixels: NDArray[Any]) -> NDArray[Any]:
     """Return pixels as torch takes them: contiguous, writable, in this machine's byte order."""
     return np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W"])
+
+
+def _layout(card: EncoderCard) -> torch.memory_format:
+    """Return the order of numbers in memory with which convolutions are fastest."""
+    return torch.channels_last if card.volume is None else torch.channels_last_3d
 
 
 def load_encoder(  # noqa: PLR0913  each is an option of its own
@@ -166,7 +199,7 @@ def build_encoder(
     network.eval().requires_grad_(False)
     digest = file_sha256(file) if file is not None else module_sha256(network)
     network.to(place, DTYPES[exact])
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
+    network.to(memory_format=_layout(card))  # type: ignore[call-overload]
     return Encoder(
         name=found.name,
         card=card,
@@ -193,6 +226,8 @@ def family_builder(card: EncoderCard) -> Build:
     module, _, function = known[card.family].partition(":")
     try:
         build: Build = getattr(importlib.import_module(module), function)
+    except MissingExtra:
+        raise  # it says what to install
     except ImportError as error:
         raise MissingExtra(
             f"family {card.family} needs {error.name}: pip install {error.name}"

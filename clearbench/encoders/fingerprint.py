@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.card import EncoderCard, InputFacts
 from clearbench.encoders.device import Precision
 from clearbench.encoders.views import View
 
@@ -35,8 +35,7 @@ def fingerprint(
         "features_version": FEATURES_VERSION,
     }
     if card.input is not None:
-        named = {"views", "default_views"}
-        facts["input"] = card.input.model_dump(mode="json", exclude=named, exclude_none=True)
+        facts["input"] = _input(card.input)
     if card.volume is not None:
         facts["volume"] = card.volume.model_dump(mode="json")
     if card.sizes:
@@ -48,3 +47,9 @@ def _slicing(card: EncoderCard) -> dict[str, object]:
     """Return which slices are taken; a context of none is no fact."""
     facts = card.slicing.model_dump(mode="json")
     return facts if card.slicing.context else {"spacing_mm": facts["spacing_mm"]}
+
+
+def _input(seen: InputFacts) -> dict[str, object]:
+    """Return what the network sees, less the views, and less what does not apply."""
+    facts = seen.model_dump(mode="json", exclude={"views", "default_views"}, exclude_none=True)
+    return facts if seen.z_score else {k: v for k, v in facts.items() if k != "z_score"}

@@ -30,6 +30,9 @@ def choose_views(card: EncoderCard, wanted: Sequence[str] = ()) -> tuple[View, .
     `wanted` names presets (brain, lung, …) or gives `name=lower:upper` in HU.
     Raises BadRequest if the card's views are fixed and others are wanted.
     """
+    if card.volume is not None:
+        _refuse(card, wanted, "the whole volume")
+        return (View("volume", ()),)
     if card.seen.channels == "hu":
         _refuse(card, wanted, "raw HU")
         return (View("hu", ()),)

@@ -219,6 +219,11 @@ def read_weights(path: Path) -> dict[str, Any]:
     return inner
 
 
+def without_unused(state: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
+    """Leave out the keys of which the card says that they are no part of the encoder."""
+    return {key: value for key, value in state.items() if not key.startswith(card.weights.unused)}
+
+
 def _shape(value: Any) -> Any:
     """Return a tensor's shape; None if it is something else."""
     return getattr(value, "shape", None)

@@ -40,8 +40,10 @@ class EmbedJob:
 
 def default_batch_size(encoder: Encoder) -> int:
     """Return a batch that keeps the device busy and fits: fewer for big inputs."""
+    if encoder.card.input is None:
+        return 1
     base = BATCH_CPU if encoder.device.type == "cpu" else BATCH_GPU
-    area = (encoder.card.seen.size_px / 224) ** 2
+    area = (encoder.card.input.size_px / 224) ** 2
     return max(1, int(base / max(1.0, area)))
 
 
@@ -145,8 +147,8 @@ def scan_features(result: Encoded, job: EmbedJob) -> ScanFeatures:
         patient_id=result.read.task.patient_id,
         features=result.features.astype(np.dtype(encoder.store_dtype)),
         present=result.present,
-        z_mm=scan.z_mm,
-        slice_index=scan.slice_index,
+        z_mm=result.z_mm,
+        slice_index=result.slice_index,
         source_signature=result.read.source_signature,
         pixels_signature=result.read.pixels_signature,
         about=about(encoder)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearbench.encoders.encoder import Encoder
+from clearbench.encoders.preprocess import neighbourhood
 from clearbench.engines.reader import ReadScan
 from clearbench.errors import UnreadableScan
 from clearbench.scans.volume import Scan
@@ -34,13 +35,27 @@ class Clock:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One scan's features [n, views, dim] float32, NaN where a view is absent."""
+    """One scan's features [n, views, dim] float32, NaN where a view is absent.
+
+    A volume encoder's are one row, of no slice and at no height.
+    """
 
     read: ReadScan
     scan: Scan
     features: NDArray[np.float32]
     present: NDArray[np.bool_]
     reason: str = ""
+    whole: bool = False
+
+    @property
+    def z_mm(self) -> NDArray[np.float32]:
+        """Where each row's slice lies [rows]."""
+        return np.full(1, np.nan, np.float32) if self.whole else self.scan.z_mm
+
+    @property
+    def slice_index(self) -> NDArray[np.int32]:
+        """Which slice of its source each row is [rows]; -1 for the whole scan."""
+        return np.full(1, -1, np.int32) if self.whole else self.scan.slice_index
 
 
 @dataclass
@@ -79,10 +94,28 @@ def encode(
             yield read
             moment = time.perf_counter()
             continue
-        yield from _feed(encoder, read, read.scan, waiting, batch_size, clock)
+        if encoder.card.volume is not None:
+            yield _whole(encoder, read, read.scan, clock)
+        else:
+            yield from _feed(encoder, read, read.scan, waiting, batch_size, clock)
         moment = time.perf_counter()
     while waiting:
         yield from _run_batch(encoder, waiting, batch_size, clock)
+
+
+def _whole(encoder: Encoder, read: ReadScan, scan: Scan, clock: Clock) -> ReadScan | Encoded:
+    """Embed a scan as one volume; scans differ in size, so each is a batch of its own."""
+    try:
+        encoder.check_windows(scan.windows)
+        moment = time.perf_counter()
+        volume = encoder.prepare_volume(scan.pixels, scan.spacing_mm)
+        moment = clock.add("prepare", moment)
+        features = encoder.forward(volume)[None].cpu().numpy()
+        clock.add("net", moment)
+    except UnreadableScan as error:
+        return ReadScan(read.task, "failed", reason=str(error))
+    present = np.ones((1, 1), np.bool_)
+    return Encoded(read, scan, features, present, _unsound(features, present), whole=True)
 
 
 def _feed(
@@ -108,7 +141,8 @@ def _feed(
         step = max(1, batch_size // present.shape[1])
         for start in range(0, len(scan), step):
             moment = time.perf_counter()
-            images = encoder.prepare(scan.pixels[start : start + step], scan.windows).flatten(0, 1)
+            wanted = range(start, min(start + step, len(scan)))
+            images = encoder.prepare(scan.pixels, scan.windows, wanted).flatten(0, 1)
             rows = np.flatnonzero(present[start : start + step].reshape(-1))
             waiting.append(
                 _Segment(owner, rows + start * present.shape[1], images[torch.from_numpy(rows)])
@@ -121,12 +155,14 @@ def _feed(
 
 
 def _present(encoder: Encoder, scan: Scan) -> NDArray[np.bool_]:
-    """Return which slices have which of the encoder's views [n, views]."""
+    """Return which slices have which of the encoder's views [n, views], their neighbours too."""
     if not scan.windows:
         return np.repeat(scan.present, len(encoder.views), axis=1)
     encoder.check_windows(scan.windows)
     columns = [[scan.windows.index(name) for name in view.window_names] for view in encoder.views]
-    return np.stack([scan.present[:, column].all(axis=1) for column in columns], axis=1)
+    present = np.stack([scan.present[:, column].all(axis=1) for column in columns], axis=1)
+    _, around = neighbourhood(range(len(scan)), len(scan), encoder.card.slicing.context)
+    return present if around is None else present[np.array(around)].all(axis=1)
 
 
 def _run_batch(
@@ -161,12 +197,15 @@ def _take(waiting: deque[_Segment], batch_size: int) -> list[_Segment]:
 
 
 def _complete(owner: _Open) -> Encoded:
-    """Close a scan; features that are not finite fail it."""
-    finite = np.isfinite(owner.features).all(axis=2) | ~owner.present
-    bad = int((~finite).sum())
-    reason = (
-        f"{bad} of {finite.size} features are NaN or infinite; try --precision float32"
-        if bad
-        else ""
-    )
+    """Close a scan."""
+    reason = _unsound(owner.features, owner.present)
     return Encoded(owner.read, owner.scan, owner.features, owner.present, reason)
+
+
+def _unsound(features: NDArray[np.float32], present: NDArray[np.bool_]) -> str:
+    """Say that features are not finite, which fails a scan; nothing if they are."""
+    finite = np.isfinite(features).all(axis=2) | ~present
+    bad = int((~finite).sum())
+    if not bad:
+        return ""
+    return f"{bad} of {finite.size} features are NaN or infinite; try --precision float32"

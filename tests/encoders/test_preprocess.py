@@ -3,10 +3,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.preprocess import prepare
+from clearbench.encoders.preprocess import neighbourhood, prepare
 from clearbench.encoders.views import View, choose_views
 
 MakeCard = Callable[..., EncoderCard]
@@ -98,3 +100,57 @@ def test_stacked_windows_become_channels(make_card: MakeCard) -> None:
     assert found.shape == (2, 1, 3, 4, 4)
     expected = [(0.5 - 0.5) / 0.5, (1390 / 1500 - 0.5) / 0.5, (540 / 1800 - 0.5) / 0.5]
     torch.testing.assert_close(found[0, 0, :, 0, 0], torch.tensor(expected))
+
+
+def test_neighbours_become_channels(make_card: MakeCard) -> None:
+    card = make_card(input={**PLAIN, "size_px": 1, "mean": [0.0] * 3, "std": [1.0] * 3})
+    levels = torch.arange(4.0)[:, None, None] * 51
+    taken, around = neighbourhood(range(4), 4, 1)
+    assert taken == range(4)
+    found = prepare(levels, (), (NUMBER,), card.seen, around)[:, 0, :, 0, 0] * 5
+    expected = [
+        [0, 0, 1],
+        [0, 1, 2],
+        [1, 2, 3],
+        [2, 3, 3],
+    ]  # the scan's ends stand for what is beyond
+    torch.testing.assert_close(found, torch.tensor(expected).float())
+
+
+@given(st.integers(1, 12), st.integers(0, 3), st.integers(0, 11), st.integers(1, 12))
+def test_a_part_of_a_scan_has_the_neighbours_that_the_whole_has(
+    count: int, context: int, start: int, length: int
+) -> None:
+    wanted = range(count)[start : start + length]
+    taken, around = neighbourhood(wanted, count, context)
+    _, whole = neighbourhood(range(count), count, context)
+    if whole is None or around is None:
+        assert taken == wanted
+        return
+    assert [[taken[place] for place in row] for row in around] == [whole[row] for row in wanted]
+
+
+def test_raw_hu_are_clipped_and_standardised(make_card: MakeCard) -> None:
+    facts = {"channels": "hu", "clip_hu": [-1000.0, 1000.0], "mean": [-1000.0], "std": [2000.0]}
+    card = make_card(input={"size_px": 2, "views": "free", "default_views": [], **facts})
+    hu = torch.tensor([[[-3000, -1000], [0, 4000]]], dtype=torch.int16)
+    [[[found]]] = prepare(hu, (), choose_views(card), card.seen)
+    torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [0.5, 1.0]]))
+
+
+def test_padding_beside_raw_hu_is_the_lower_bound(make_card: MakeCard) -> None:
+    facts = {"channels": "hu", "clip_hu": [-500.0, 500.0], "mean": [0.0], "std": [1.0]}
+    card = make_card(input={"size_px": 4, "views": "free", "default_views": [], **facts})
+    [[[found]]] = prepare(torch.zeros(1, 2, 4), (), choose_views(card), card.seen)
+    torch.testing.assert_close(found[0], torch.full((4,), -500.0))
+
+
+def test_each_slice_has_its_own_z_score(make_card: MakeCard) -> None:
+    facts = {"channels": "hu", "z_score": True, "mean": [0.0], "std": [1.0]}
+    card = make_card(input={"size_px": 16, "views": "free", "default_views": [], **facts})
+    hu = torch.from_numpy(image(16, 16)).float()
+    pair = torch.stack([hu, 3 * hu - 1000, torch.full((16, 16), 40.0)])
+    found = prepare(pair, (), choose_views(card), card.seen)[:, 0, 0]
+    torch.testing.assert_close(found[0], (hu - hu.mean()) / hu.std())
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
+    assert not found[2].any()  # air has no contrast, and no NaN

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from clearbench.encoders.encoder import Encoder, load_encoder
+from clearbench.cards import check_card
+from clearbench.encoders.card import EncoderCard, Slicing
+from clearbench.encoders.encoder import Encoder, build_encoder, load_encoder
+from clearbench.encoders.registry import Registered
 from clearbench.engines.packer import Clock, Encoded, encode
 from clearbench.engines.reader import ReadScan, ReadTask
 from clearbench.scans.slices import Source
@@ -85,3 +88,68 @@ def test_features_that_are_not_finite_fail_the_scan(encoder: Encoder) -> None:
     [done] = encode(replace(encoder, network=Broken()), [read(0, 2)], 4, Clock())
     assert isinstance(done, Encoded)
     assert "NaN or infinite" in done.reason
+
+
+def test_neighbours_in_a_packed_batch_are_those_of_the_scan(encoder: Encoder) -> None:
+    card = encoder.card.model_copy(update={"slicing": Slicing(context=1)})
+    wide = replace(encoder, card=card)
+    reads = [read(0, 3), read(1, 1), read(2, 5)]
+    for batch_size in (1, 4, 100):
+        for one in encode(wide, reads, batch_size, Clock()):
+            assert isinstance(one, Encoded)
+            alone = wide.embed(one.scan.pixels)
+            np.testing.assert_allclose(one.features, alone, rtol=1e-4, atol=1e-5)
+            assert len(alone) == 1 or abs(alone - encoder.embed(one.scan.pixels)).max() > 1e-3
+
+
+def test_a_slice_whose_neighbour_lacks_the_view_is_absent(encoder: Encoder) -> None:
+    card = encoder.card.model_copy(update={"slicing": Slicing(context=1)})
+    one = read(0, 5, windows=("lung", "mediastinum"))
+    assert one.scan is not None
+    there = np.array([[True, True], [True, True], [True, True], [True, False], [True, True]])
+    scan = replace(one.scan, present=there)
+    [done] = encode(replace(encoder, card=card), [replace(one, scan=scan)], 4, Clock())
+    assert isinstance(done, Encoded)
+    assert done.present[:, 0].all()
+    assert done.present[:, 1].tolist() == [True, True, False, False, False]
+
+
+class Span(torch.nn.Module):
+    """Answer a volume's number of slices and its largest value."""
+
+    def forward(self, volumes: torch.Tensor) -> torch.Tensor:
+        depth = torch.full((len(volumes),), float(volumes.shape[2]))
+        return torch.stack([depth, volumes.flatten(1).amax(dim=1)], dim=1)
+
+
+@pytest.fixture
+def volumes() -> Encoder:
+    facts = {
+        "title": "Span",
+        "family": "monai",
+        "source": "random:0",
+        "scope": "volume",
+        "dim": 2,
+        "pooling": "native",
+        "weights": {"licence": "MIT"},
+        "volume": {"clip_hu": [0.0, 100.0]},
+    }
+    card = check_card(facts, EncoderCard, "card")
+    return build_encoder(
+        Registered(name="span", card=card, build=lambda *_: Span()),
+        device="cpu",
+        precision="float32",
+    )
+
+
+def test_a_volume_encoder_takes_scans_of_any_size_one_by_one(volumes: Encoder) -> None:
+    reads = [read(0, 3), read(1, 2, windows=("lung",)), read(2, 5, size=40)]
+    first, refused, last = encode(volumes, reads, 16, Clock())
+    assert isinstance(refused, ReadScan)
+    assert "needs HU" in refused.reason
+    for one, slices in ((first, 3), (last, 5)):
+        assert isinstance(one, Encoded)
+        np.testing.assert_allclose(one.features, [[[slices, 1.0]]])
+        assert one.present.tolist() == [[True]]
+        assert one.slice_index.tolist() == [-1]
+        assert np.isnan(one.z_mm).tolist() == [True]

@@ -1,0 +1,61 @@
+"""Merlin's image tower (arXiv 2406.06512): a ResNet-152 inflated to three dimensions.
+
+The network is that of the package merlin-vlm (extra `merlin`); its text tower is not built.
+"""
+
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from clearbench.encoders import torchvision_cure  # noqa: F401  before torchvision
+
+# isort: split
+from torchvision.models import resnet152
+
+from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.weights import load_strictly, read_weights
+from clearbench.errors import MissingExtra, WeightsUnavailable
+
+try:
+    from merlin.models.i3res import I3ResNet
+except ImportError as error:
+    raise MissingExtra(
+        'Merlin needs the package merlin-vlm: pip install "clearbench[merlin]"'
+    ) from error
+
+PREFIX = "encode_image.i3_resnet."
+PHENOTYPES = 1692
+
+
+class Tower(nn.Module):
+    """Merlin's image embedding: volumes [b, 1, x, y, z] → features [b, 2048]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        flat = resnet152(weights=None)
+        self.i3_resnet = I3ResNet(flat, class_nb=PHENOTYPES, conv_class=True, ImageEmbedding=True)
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        """Embed; the package asks for gradient checkpoints, which say that there is no gradient."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.as_tensor(self.i3_resnet(volumes))[0]
+
+
+def build(card: EncoderCard, weights: Path | None) -> nn.Module:
+    """Build Merlin's image tower; `weights` None means seeded random ones.
+
+    Raises WeightsUnavailable if the file holds no image tower of Merlin.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(card.seed if weights is None else 0)
+        tower = Tower()
+    if weights is not None:
+        state = read_weights(weights)
+        own = {key[len(PREFIX) :]: value for key, value in state.items() if key.startswith(PREFIX)}
+        if not own:
+            raise WeightsUnavailable(f"{weights}: no keys under {PREFIX}; not a file of Merlin's")
+        load_strictly(tower.i3_resnet, own, weights)
+    return tower
