@@ -45,8 +45,6 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
             f"{card.title}: timm models have no projection; "
             "pooling is cls, mean, cls+mean or native"
         )
-    if card.sizes:
-        raise BadCard(f"{card.title}: net names a timm model with all its sizes; leave [sizes] out")
     if not timm.is_model(card.net):
         raise UnknownName.among("timm model", card.net, timm.list_models())
     if weights is None:
@@ -61,13 +59,23 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
 
 
 def _create(card: EncoderCard) -> Any:
-    """Make the trunk without its classifier, at the card's size where its size is fixed."""
+    """Make the trunk without its classifier, at the card's size where its size is fixed.
+
+    The card's sizes are what differs from the named model (patch_size, say). Raises BadCard for
+    sizes that the model doesn't take.
+    """
     config = timm.get_pretrained_cfg(card.net)
     fixed = bool(config and config.fixed_input_size)
-    size = {"img_size": card.seen.size_px} if fixed else {}
-    return timm.create_model(
-        card.net, pretrained=False, num_classes=0, in_chans=len(card.seen.mean), **size
-    )
+    sizes = {"img_size": card.seen.size_px} | card.sizes if fixed else card.sizes
+    channels = len(card.seen.mean)
+    try:
+        return timm.create_model(
+            card.net, pretrained=False, num_classes=0, in_chans=channels, **sizes
+        )
+    except TypeError as error:
+        raise BadCard(
+            f"{card.title}: timm's {card.net} can't be built of [sizes] ({error})"
+        ) from error
 
 
 def _fitted(trunk: Any, state: dict[str, Any], other_names: bool) -> dict[str, Any]:

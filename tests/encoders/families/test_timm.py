@@ -175,6 +175,14 @@ def test_grey_networks_take_one_channel(make_card: MakeCard) -> None:
     assert found.isfinite().all()
 
 
-def test_sizes_that_would_be_ignored_are_refused(make_card: MakeCard) -> None:
-    with pytest.raises(BadCard, match=r"leave \[sizes\] out"):
-        build(make_card(sizes={"depth": 2}), None)
+def test_sizes_change_the_named_model(make_card: MakeCard) -> None:
+    """One channel, and patches of another size than the model's own."""
+    seen = {"size_px": 32, "mean": [0.5], "std": [0.5]}
+    network: Any = build(make_card(**DINO | {"sizes": {"patch_size": 16}, "input": seen}), None)
+    assert network.trunk.patch_embed.proj.weight.shape == (384, 1, 16, 16)
+    assert run(network, images(32)[:, :1]).shape == (2, 384)
+
+
+def test_sizes_that_a_model_does_not_take_are_refused(make_card: MakeCard) -> None:
+    with pytest.raises(BadCard, match=r"can't be built of \[sizes\].*depht"):
+        build(make_card(sizes={"depht": 2}), None)
