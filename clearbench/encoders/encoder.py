@@ -30,6 +30,7 @@ FAMILIES = MappingProxyType(
         "open_clip": "clearbench.encoders.families.open_clip:build",
         "lecl": "clearbench.encoders.families.lecl:build",
         "monai": "clearbench.encoders.families.monai:build",
+        "medimageinsight": "clearbench.encoders.families.medimageinsight:build",
         "merlin": "clearbench.encoders.families.merlin:build",
         "ct_clip": "clearbench.encoders.families.ct_clip:build",
     }
