@@ -446,3 +446,21 @@ def test_a_task_without_features_names_the_command(cohort: Path, tmp_path: Path)
     (tmp_path / "t.toml").write_text(CARD)
     with pytest.raises(UnknownName, match="clearbench embed planted --model tiny"):
         pipeline.evaluate([str(tmp_path / "t.toml")], [MODEL], store=store)
+
+
+def test_a_volume_encoder_leaves_one_row_a_scan(cohort: Path, tmp_path: Path) -> None:
+    card = CARD_FILE.replace("tiny.toml", "tiny-volume.toml")
+    report = run(cohort, tmp_path / "store", models=[card], views=[])
+    assert not report.failed
+    assert report.runs[0].slices == sum(range(2, 7))
+    store = FeatureStore(tmp_path / "store")
+    assert store.features("tiny-volume", "s3").shape == (1, 1, 16)
+    rows = store.sql(
+        "SELECT scan_id, slice_index, view, z_mm, len(embedding) FROM slices ORDER BY scan_id"
+    ).fetchall()
+    assert [row[:3] for row in rows] == [(f"s{n}", -1, "volume") for n in range(5)]
+    assert [row[3:] for row in rows] == [(None, 16)] * 5
+    again = run(cohort, tmp_path / "store", models=[card], views=[])
+    assert [outcome.status for outcome in again.runs[0].outcomes] == ["skipped"] * 5
+    with pytest.raises(BadRequest, match="fixed views"):
+        run(cohort, tmp_path / "store", models=[card])
