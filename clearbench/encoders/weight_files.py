@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 
 from clearbench.encoders.card import EncoderCard
 from clearbench.errors import WeightsUnavailable
@@ -48,9 +49,17 @@ def in_package(package: str, name: str) -> Path:
 
 
 def in_cache(card: EncoderCard, repository: str) -> Path | None:
-    """Find a file of a model hub's repository in the local cache."""
+    """Find a file of a model hub's repository in the local cache.
+
+    Raises WeightsUnavailable if the card names no repository.
+    """
     for name in (card.weights.file,) if card.weights.file else USUAL_FILES:
-        found = try_to_load_from_cache(repository, name, revision=card.revision)
+        try:
+            found = try_to_load_from_cache(repository, name, revision=card.revision)
+        except HFValidationError as error:
+            raise WeightsUnavailable(
+                f'{card.title}: "{repository}" is no name of a repository: owner/name'
+            ) from error
         if isinstance(found, str):
             return Path(found)
     return None
