@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from clearbench.cards import find_card, list_cards
+from clearbench.errors import BadCard
 from clearbench.plugins import PlugIn, find_plugins, package_folders, plugin_folders
 
 RAISES = "raise RuntimeError('imported')"
@@ -32,9 +34,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return install
 
 
-def ours(tmp_path: Path) -> list[tuple[str, str, str]]:
+def ours() -> list[tuple[str, str, str]]:
     """Leave out what else is installed in this environment."""
-    del tmp_path
     return [
         (one.distribution, one.family, one.value)
         for one in find_plugins()
@@ -42,10 +43,10 @@ def ours(tmp_path: Path) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_plug_ins_are_listed_by_family(installed: Install, tmp_path: Path) -> None:
+def test_plug_ins_are_listed_by_family(installed: Install) -> None:
     installed("aa_two", {"zeta": "aa_two.net:build", "alpha": "aa_two:make"})
     installed("aa_one", {"alpha": "aa_one:build"})
-    assert ours(tmp_path) == [
+    assert ours() == [
         ("aa_one", "alpha", "aa_one:build"),
         ("aa_two", "alpha", "aa_two:make"),
         ("aa_two", "zeta", "aa_two.net:build"),
@@ -72,6 +73,21 @@ def test_cards_are_found_in_packages_that_can_not_be_imported(
 def test_a_package_without_init_has_its_cards_too(installed: Install, tmp_path: Path) -> None:
     installed("aa_space", {"a": "aa_space.net:build"}, registry__card="")
     assert tmp_path.resolve() / "aa_space" / "registry" in plugin_folders("registry")
+
+
+def test_a_plug_in_s_card_does_not_win_over_one_of_ours(
+    installed: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    installed("aa_one", {"a": "aa_one.net:build"}, **{"registry__biomedclip": "title = 'x'"})
+    [ours] = [file for name, file in list_cards("registry").items() if name == "biomedclip"]
+    assert (ours.origin, [rival.origin for rival in ours.rivals]) == ("clearbench", ["aa_one 1.5"])
+    with pytest.raises(BadCard) as refusal:
+        find_card("encoder", "registry", "biomedclip")
+    for part in (f"{ours.path} (clearbench)", "biomedclip.toml (aa_one 1.5)", "type the path"):
+        assert part in str(refusal.value)
+    assert find_card("encoder", "registry", str(ours.path)).path == ours.path
+    assert not list_cards("registry", [ours.path.parent])["biomedclip"].rivals
 
 
 @pytest.mark.parametrize("value", ["aa_nowhere:build", "", ":build", ".:build", "json:loads"])

@@ -22,9 +22,9 @@ from clearbench.plugins import find_plugins
 State = Literal["ready", "download", "gated", "pretrain", "missing", "extra", "family"]
 
 LIBRARIES = MappingProxyType(  # what a family needs beyond clearbench's own dependencies
-    {"transformers": ("transformers", "clearbench[transformers]")}
+    {"transformers": ("transformers", '"clearbench[transformers]"')}
 )
-VOLUME = ("monai", "clearbench[volume]")
+VOLUME = ("monai", '"clearbench[volume]"')
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ VALUE = re.compile(r"\w+(\.\w+)*:\w+")
 PIP_NAMES = MappingProxyType(  # what pip calls a module whose distribution has another name
     {
         "cv2": "opencv-python-headless",
-        "mamba_ssm": "clearbench[mamba]",
-        "monai": "clearbench[volume]",
+        "mamba_ssm": '"clearbench[mamba]"',
+        "monai": '"clearbench[volume]"',
         "open_clip": "open_clip_torch",
         "PIL": "pillow",
         "skimage": "scikit-image",
         "sklearn": "scikit-learn",
-        "transformers": "clearbench[transformers]",
+        "transformers": '"clearbench[transformers]"',
         "yaml": "PyYAML",
     }
 )
