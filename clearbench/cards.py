@@ -1,11 +1,10 @@
 """TOML card → frozen checked record, and the lookup of cards by name."""
 
 import hashlib
-import importlib.metadata
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,8 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clearbench.errors import BadCard, UnknownName, suggestion
-
-PLUGIN_GROUP = "clearbench.encoders"
+from clearbench.plugins import plugin_folders
 
 
 class Card(BaseModel):
@@ -29,10 +27,16 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class CardFile:
-    """Where a card lies; its stem is its name."""
+    """Where a card lies; its stem is its name.
+
+    origin  who brings it: clearbench, a plug-in package, or nobody ("") for a folder of one's own
+    rivals  other cards of that name, where nothing says which one is meant
+    """
 
     name: str
     path: Path
+    origin: str = ""
+    rivals: tuple["CardFile", ...] = ()
 
 
 def read_card(path: Path, kind: type[AnyCard]) -> AnyCard:
@@ -100,43 +104,55 @@ def _known_keys(kind: type[Card], location: Sequence[Any]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def card_folders(folder: str, extra: Iterable[Path] = ()) -> list[Path]:
-    """List the folders that may hold cards of one kind ("registry" or "tasks").
+def card_folders(folder: str, extra: Iterable[Path] = ()) -> dict[Path, str]:
+    """Return the folders that may hold cards of one kind ("registry" or "tasks"), and whose.
 
     The checkout's or the installed package's, then those of plug-in packages, then ./folder, then
-    `extra`. Later folders win over earlier ones.
+    `extra`; the last two are the user's own, which is told by "".
     """
     package = Path(__file__).parent
     shipped = [package / folder, package.parent / folder]
-    own = next((path for path in shipped if path.is_dir()), shipped[0])
-    found = [own, *_plugin_folders(folder), Path.cwd() / folder, *(Path(path) for path in extra)]
-    return list(dict.fromkeys(path.resolve() for path in found if path.is_dir()))
-
-
-def _plugin_folders(folder: str) -> list[Path]:
-    """Find the card folders of plug-in packages without importing them."""
-    found = []
-    for entry in importlib.metadata.entry_points(group=PLUGIN_GROUP):
-        package = entry.value.partition(":")[0].partition(".")[0]
-        files = entry.dist.files if entry.dist is not None and package != "clearbench" else None
-        prefix = f"{package}/{folder}/"
-        cards = [file for file in files or [] if file.as_posix().startswith(prefix)]
-        found += [Path(str(file.locate())).parent for file in cards[:1]]
-    return found
+    ours = next((path for path in shipped if path.is_dir()), shipped[0])
+    brought = {path: str(plugin) for path, plugin in plugin_folders(folder).items()}
+    found: dict[Path, str] = {}
+    for path, origin in ({ours: "clearbench"} | brought | {Path.cwd() / folder: ""}).items():
+        found.setdefault(path.resolve(), origin)
+    for path in map(Path, extra):
+        found.pop(path.resolve(), None)
+        found[path.resolve()] = ""
+    return {path: origin for path, origin in found.items() if path.is_dir()}
 
 
 def list_cards(folder: str, extra: Iterable[Path] = ()) -> dict[str, CardFile]:
-    """Return every card by name, in alphabetical order."""
+    """Return every card by name, in alphabetical order.
+
+    A card in a folder of the user's own wins over others of its name. Between clearbench and
+    plug-in packages none wins: the first is returned with the others as its rivals.
+    """
     cards: dict[str, CardFile] = {}
-    for place in card_folders(folder, extra):
-        cards |= {path.stem: CardFile(path.stem, path) for path in sorted(place.glob("*.toml"))}
+    for place, origin in card_folders(folder, extra).items():
+        for path in sorted(place.glob("*.toml")):
+            card, first = CardFile(path.stem, path, origin), cards.get(path.stem)
+            if origin and first is not None:
+                card = replace(first, rivals=(*first.rivals, card))
+            cards[path.stem] = card
     return dict(sorted(cards.items()))
+
+
+def refuse_rivals(kind: str, folder: str, card: CardFile) -> None:
+    """Raise BadCard if several packages bring a card of this name, with their paths."""
+    if card.rivals:
+        places = "; ".join(f"{one.path} ({one.origin})" for one in (card, *card.rivals))
+        raise BadCard(
+            f'several cards of {kind}s are called "{card.name}": {places}; '
+            f"type the path of the one you mean, or copy it into ./{folder}"
+        )
 
 
 def find_card(kind: str, folder: str, name: str, extra: Iterable[Path] = ()) -> CardFile:
     """Find a card by name, or by the path of its file.
 
-    Raises UnknownName with the nearest names.
+    Raises UnknownName with the nearest names, BadCard if several packages bring such a card.
     """
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
@@ -146,6 +162,7 @@ def find_card(kind: str, folder: str, name: str, extra: Iterable[Path] = ()) -> 
         command = "models" if folder == "registry" else folder
         more = f" (`clearbench {command} list` shows all {len(known)})"
         raise UnknownName.among(kind, name, known, more)
+    refuse_rivals(kind, folder, known[name])
     return known[name]
 
 

@@ -20,6 +20,10 @@ LIGHT = [
     "clearbench.evaluation.statistics.tiers",
     "clearbench.evaluation.tasks",
     "clearbench.evaluation.prepared",
+    "clearbench.plugins",
+    "clearbench.doctor",
+    "clearbench.encoders.availability",
+    "clearbench.encoders.plugins",
     "clearbench.encoders.registry",
     "clearbench.encoders.views",
 ]

@@ -9,6 +9,7 @@ import typer
 from clearbench.cli import (
     boards,
     cohorts,
+    doctor,
     embedding,
     encoders,
     pretraining,
@@ -50,7 +51,7 @@ def clearbench(
     del version
 
 
-for part in (boards, cohorts, embedding, encoders, pretraining, queries, sharing, tasks):
+for part in (boards, cohorts, doctor, embedding, encoders, pretraining, queries, sharing, tasks):
     part.add_to(app)
 
 

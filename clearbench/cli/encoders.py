@@ -20,27 +20,19 @@ def add_to(app: typer.Typer) -> None:
 @models_app.command(name="list")
 def list_models(registry: Registry = None, as_json: Json = False) -> None:
     """List every encoder, in one line each."""
-    from clearbench.cards import read_all
     from clearbench.display.console import dump, show_list, show_rows
-    from clearbench.encoders.registry import encoder_names, find_encoder
+    from clearbench.display.encoders import encoder_rows
+    from clearbench.encoders.availability import availability
+    from clearbench.encoders.plugins import find_faults
+    from clearbench.encoders.registry import list_encoders
 
-    extra = registry or ()
-    cards = read_all(encoder_names(extra), lambda name: find_encoder(name, extra))
-    rows = [
-        {
-            "encoder": item.name,
-            "title": item.card.title,
-            "dim": item.card.dim,
-            "input": item.card.size_text,
-            "views": item.card.views_text,
-            "weights": item.card.source.partition(":")[0],
-            "licence": item.card.weights.licence,
-        }
-        for item in cards.found
-    ]
+    cards = list_encoders(registry or ())
+    faults = [fault.reason for fault in find_faults()]
+    rows = encoder_rows([(item, availability(item)) for item in cards.found])
     dump(rows) if as_json else show_rows(rows)
     show_list(cards.broken, BROKEN)
-    raise typer.Exit(1 if cards.broken else 0)
+    show_list(faults, "plug-ins that can't be used")
+    raise typer.Exit(1 if cards.broken or faults else 0)
 
 
 @models_app.command()

@@ -67,7 +67,7 @@ KeepIds = Annotated[
     ),
 ]
 
-BROKEN = "cards that break their rules and are left out; repair or remove them"
+BROKEN = "cards that are left out"
 
 
 def store_path(store: Path | None) -> Path:

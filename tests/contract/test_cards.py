@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from clearbench.cards import list_cards, write_card
-from clearbench.encoders.encoder import FAMILIES, Encoder, load_encoder
+from clearbench.encoders.encoder import Encoder, load_encoder
 from clearbench.encoders.families import timm as timm_family
+from clearbench.encoders.plugins import FAMILIES
 from clearbench.encoders.registry import find_encoder
 from clearbench.encoders.views import choose_views
 from clearbench.evaluation.tasks import METRICS, find_task

@@ -1,4 +1,3 @@
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-import clearbench.encoders.encoder as module
 import clearbench.encoders.registry as registry
 from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.encoder import Encoder, build_encoder, family_builder, load_encoder
+from clearbench.encoders.encoder import Encoder, build_encoder, load_encoder
 from clearbench.encoders.registry import Registered
 from clearbench.encoders.views import choose_views
 from clearbench.errors import (
     BadCard,
     BadRequest,
-    MissingExtra,
     UnknownName,
     UnreadableScan,
     WeightsUnavailable,
@@ -189,35 +186,6 @@ def test_missing_weights_are_told_before_the_network_is_built(
     found = Registered(name="m", card=make_card(source=f"file:{tmp_path}/none"))
     with pytest.raises(WeightsUnavailable, match="no such file"):
         build_encoder(found, device="cpu")
-
-
-def test_an_unknown_family_offers_the_known(make_card: MakeCard) -> None:
-    with pytest.raises(UnknownName, match=r"did you mean timm\? \(known: .*lecl, .*timm"):
-        family_builder(make_card(family="tim"))
-
-
-class FakePlugin:
-    name = "plug"
-    value = "clearbench_plugin_of_a_test:build"
-
-
-def test_a_plug_ins_family_is_imported_when_used(
-    make_card: MakeCard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def entry_points(*, group: str) -> list[FakePlugin]:
-        assert group == "clearbench.encoders"
-        return [FakePlugin()]
-
-    monkeypatch.setattr(module.importlib.metadata, "entry_points", entry_points)
-    card = make_card(family="plug")
-    with pytest.raises(MissingExtra, match="pip install clearbench_plugin_of_a_test"):
-        family_builder(card)
-    fake: Any = type(sys)("clearbench_plugin_of_a_test")
-    monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    with pytest.raises(BadCard, match="has no build"):
-        family_builder(card)
-    fake.build = lambda *_: Means()
-    assert family_builder(card) is fake.build
 
 
 class Levels(nn.Module):

@@ -1,8 +1,10 @@
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import clearbench.encoders.registry as registry
@@ -11,9 +13,13 @@ from clearbench.encoders.registry import (
     encoder_files,
     encoder_names,
     find_encoder,
+    list_encoders,
     register_encoder,
 )
-from clearbench.errors import BadCard, UnknownName
+from clearbench.errors import BadCard, BadRequest, UnknownName
+from clearbench.scans.write import write_nifti
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "encoders" / "notebook.md"
 
 CARD = """
 title   = "Small"
@@ -119,3 +125,98 @@ def test_a_faulty_card_is_not_registered() -> None:
 def test_a_card_is_frozen(make_card: Callable[..., EncoderCard]) -> None:
     with pytest.raises(ValueError, match="frozen"):
         make_card().dim = 7  # type: ignore[misc]
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_name_that_a_card_has_is_not_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, make_card: Callable[..., EncoderCard]
+) -> None:
+    def build(*_: Any) -> Any:
+        raise NotImplementedError
+
+    with pytest.raises(BadRequest, match=r'biomedclip\.toml is called "biomedclip"; give another'):
+        register_encoder(make_card(), build, name="biomedclip")
+    for name in ("../evil", "a b", "-", "é"):
+        with pytest.raises(BadRequest, match="letters, digits, dots, dashes"):
+            register_encoder(make_card(), build, name=name)
+    register_encoder(make_card(), build, name="small")
+    with pytest.raises(BadCard, match=r'"small" was registered in this process, and .*small\.toml'):
+        find_encoder("small", [folder])
+    assert find_encoder("small").build is build
+    (folder / "registry").mkdir()
+    (folder / "small.toml").rename(folder / "registry" / "small.toml")
+    monkeypatch.chdir(folder)
+    with pytest.raises(BadCard, match="register it under another name"):
+        find_encoder("small")
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_cell_that_is_run_twice_registers_the_later(
+    make_card: Callable[..., EncoderCard],
+) -> None:
+    first, second = (lambda *_: None), (lambda *_: None)
+    register_encoder(make_card(), first, name="mine")
+    register_encoder(make_card(dim=5), second, name="mine")
+    assert find_encoder("mine").build is second
+    assert find_encoder("mine").card.dim == 5
+
+
+@pytest.mark.usefixtures("clean")
+def test_encoders_are_listed_with_those_of_this_process_and_broken_cards_are_told(
+    folder: Path,
+) -> None:
+    (folder / "bad.toml").write_text(CARD.replace("dim     = 192", "dim = 0"))
+    register_encoder(tomllib.loads(CARD), lambda *_: None, name="zoo")  # type: ignore[arg-type,return-value]
+    listed = list_encoders([folder])
+    names = [item.name for item in listed.found]
+    assert names == sorted(names)
+    assert {"small", "zoo", "biomedclip"} <= set(names)
+    assert len(listed.broken) == 1
+    assert "bad.toml: dim" in listed.broken[0]
+
+
+TASK = """
+title = "Which sign the first voxel has"
+version = 1
+cohort = "mine"
+target = "binary"
+labels = ["ill"]
+[split]
+folds = 3
+repeats = 1
+"""
+
+
+def cohort_of_noise(folder: Path, patients: int = 36) -> None:
+    """Write a cohort mine.csv of scans whose texture tells their label, and a task of it."""
+    rows = ["scan_id,patient_id,path,ill"]
+    for number in range(patients):
+        noise = np.random.default_rng(number).normal(0, 40 + 200 * (number % 2), (1, 24, 24))
+        write_nifti(folder / f"{number}.nii.gz", noise.astype(np.int16), (5.0, 1.0, 1.0))
+        rows.append(f"s{number},p{number},{number}.nii.gz,{number % 2}")
+    (folder / "mine.csv").write_text("\n".join(rows) + "\n")
+    (folder / "noise.toml").write_text(TASK)
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_notebook_page_works_and_its_features_outlive_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page's own code; then the encoder is forgotten, as when a process has ended."""
+    import clearbench as cb
+
+    cohort_of_noise(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    [code] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    seen: dict[str, Any] = {"slices_hu": np.arange(2 * 9 * 9).reshape(2, 9, 9)}
+    exec(code, seen)
+    assert seen["features"].shape == (2, 2, 16)
+    assert not seen["report"].failed
+    registry._registered.clear()
+    with pytest.raises(UnknownName, match='no encoder is called "edges"'):
+        cb.embed("mine.csv", models=["edges"], store="features")
+    assert cb.FeatureStore("features").features("edges", "s3").shape == (1, 2, 16)
+    [result] = cb.evaluate(
+        ["noise.toml"], ["edges"], heads=["mean-logreg"], store="features", floors=False
+    )
+    assert result.score()["value"] > 0.9

@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
 from safetensors.torch import save_file
 from torch import nn
 
+import clearbench.encoders.weight_files as weight_files
 import clearbench.encoders.weights as module
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weights import (
@@ -56,7 +57,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(module, "try_to_load_from_cache", nothing)
+    monkeypatch.setattr(weight_files, "try_to_load_from_cache", nothing)
     for name in ("HF_HUB_OFFLINE", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
 
@@ -156,7 +157,7 @@ def test_the_cache_needs_no_network(
         asked.append((repository, name, revision))
         return str(tmp_path / name) if name == "pytorch_model.bin" else None
 
-    monkeypatch.setattr(module, "try_to_load_from_cache", cached)
+    monkeypatch.setattr(weight_files, "try_to_load_from_cache", cached)
     found = find_weights(make_card(source=HUB, revision="abc"))
     assert found == tmp_path / "pytorch_model.bin"
     assert asked[0] == ("someone/something", "model.safetensors", "abc")

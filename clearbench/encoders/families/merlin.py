@@ -12,18 +12,12 @@ from torch import Tensor, nn
 from clearbench.encoders import torchvision_cure  # noqa: F401  before torchvision
 
 # isort: split
+from merlin.models.i3res import I3ResNet
 from torchvision.models import resnet152
 
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weights import load_strictly, read_weights
-from clearbench.errors import MissingExtra, WeightsUnavailable
-
-try:
-    from merlin.models.i3res import I3ResNet
-except ImportError as error:
-    raise MissingExtra(
-        'Merlin needs the package merlin-vlm: pip install "clearbench[merlin]"'
-    ) from error
+from clearbench.errors import WeightsUnavailable
 
 PREFIX = "encode_image.i3_resnet."
 PHENOTYPES = 1692

@@ -4,19 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.networks import nets
+from monai.networks.nets.segresnet_ds import SegResEncoder
 from torch import Tensor, nn
 
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weights import load_strictly, read_weights, without_unused
-from clearbench.errors import BadCard, MissingExtra, UnknownName
-
-try:
-    from monai.networks import nets
-    from monai.networks.nets.segresnet_ds import SegResEncoder
-except ImportError as error:
-    raise MissingExtra(
-        'encoders of the family monai need MONAI: pip install "clearbench[volume]"'
-    ) from error
+from clearbench.errors import BadCard, UnknownName
 
 
 class LastMap(nn.Module):

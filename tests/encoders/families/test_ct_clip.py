@@ -2,7 +2,7 @@ import importlib.util
 
 import pytest
 
-from clearbench.encoders.encoder import family_builder
+from clearbench.encoders.plugins import family_builder
 from clearbench.encoders.registry import find_encoder
 from clearbench.errors import MissingExtra
 

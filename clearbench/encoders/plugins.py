@@ -1,0 +1,157 @@
+"""Families of encoders: ours, and those that plug-in packages bring; a builder is imported here."""
+
+import importlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.registry import Build
+from clearbench.errors import BadCard, ClearbenchError, MissingExtra, UnknownName
+from clearbench.plugins import GROUP, PlugIn, find_plugins, package_folders
+
+FAMILIES = MappingProxyType(
+    {
+        "timm": "clearbench.encoders.families.timm:build",
+        "open_clip": "clearbench.encoders.families.open_clip:build",
+        "lecl": "clearbench.encoders.families.lecl:build",
+        "medimageinsight": "clearbench.encoders.families.medimageinsight:build",
+        "monai": "clearbench.encoders.families.monai:build",
+        "merlin": "clearbench.encoders.families.merlin:build",
+        "ct_clip": "clearbench.encoders.families.ct_clip:build",
+    }
+)
+VALUE = re.compile(r"\w+(\.\w+)*:\w+")
+PIP_NAMES = MappingProxyType(  # what pip calls a module whose distribution has another name
+    {
+        "cv2": "opencv-python-headless",
+        "merlin": '"clearbench[merlin]"',
+        "mamba_ssm": '"clearbench[mamba]"',
+        "monai": '"clearbench[volume]"',
+        "open_clip": "open_clip_torch",
+        "PIL": "pillow",
+        "skimage": "scikit-image",
+        "sklearn": "scikit-learn",
+        "transformers": '"clearbench[transformers]"',
+        "yaml": "PyYAML",
+    }
+)
+
+
+@dataclass(frozen=True)
+class PlugInFault:
+    """A plug-in that can't be used, and what to do."""
+
+    plugin: PlugIn
+    reason: str
+
+
+def find_faults() -> tuple[PlugInFault, ...]:
+    """List the plug-ins that can't be used, as far as is known without importing them."""
+    plugins = find_plugins()
+    reasons = ((plugin, _refusal(plugin, plugins)) for plugin in plugins)
+    return tuple(PlugInFault(plugin, reason) for plugin, reason in reasons if reason)
+
+
+def try_plugins() -> tuple[PlugInFault, ...]:
+    """Import every plug-in's builder, and list those that can't be used."""
+    plugins, faults = find_plugins(), []
+    for plugin in plugins:
+        try:
+            _load_plugin(plugin, plugins)
+        except ClearbenchError as error:
+            faults.append(PlugInFault(plugin, str(error)))
+    return tuple(faults)
+
+
+def family_builder(card: EncoderCard, folder: Path | None = None) -> Build:
+    """Return the builder of a card's family: one of ours, or a plug-in's.
+
+    `folder` is where the card lies. Raises UnknownName for a family that nobody brings, BadCard
+    for one that a plug-in can't bring, MissingExtra with the pip command for a missing package.
+    """
+    plugins = find_plugins()
+    mine = [plugin for plugin in plugins if plugin.family == card.family]
+    if card.family not in FAMILIES:
+        if not mine:
+            known = {*FAMILIES, *(plugin.family for plugin in plugins)}
+            more = f" (known: {', '.join(sorted(known))})"
+            raise UnknownName.among("family of encoders", card.family, known, more)
+        return _load_plugin(mine[0], plugins)
+    for plugin in mine:
+        if folder is not None and folder.parent in package_folders(plugin.package):
+            raise BadCard(_refusal(plugin, plugins))
+    return _load(FAMILIES[card.family], f"family {card.family}")
+
+
+def _refusal(plugin: PlugIn, plugins: Sequence[PlugIn]) -> str:
+    """Say why a plug-in is not imported at all, and what to do; "" if nothing speaks against it."""
+    named = f'plug-in {plugin}, family "{plugin.family}"'
+    if plugin.family in FAMILIES:
+        return (
+            f"{named}: clearbench has a family of this name, which no package replaces; "
+            f"name the entry point of {plugin.distribution} otherwise, and the family in its cards"
+        )
+    rivals = [other for other in plugins if other.family == plugin.family and other != plugin]
+    if rivals:
+        return (
+            f"{named}: also brought by {', '.join(map(str, rivals))}, and none of them is used; "
+            f"keep one: pip uninstall {rivals[0].distribution} (or {plugin.distribution})"
+        )
+    if not VALUE.fullmatch(plugin.value):
+        return f'{named}: its entry point is "{plugin.value}"; {GROUP} takes package.module:build'
+    if not package_folders(plugin.package):
+        return f"{named}: there is no package {plugin.package}; {_again(plugin)}"
+    return ""
+
+
+def _again(plugin: PlugIn) -> str:
+    """Say what to do about a plug-in that is damaged."""
+    name = plugin.distribution
+    return f"repair or reinstall {name}, or remove it: pip uninstall {name}"
+
+
+def _load_plugin(plugin: PlugIn, plugins: Sequence[PlugIn]) -> Build:
+    """Import a plug-in's builder; whatever its code raises becomes one sentence."""
+    reason = _refusal(plugin, plugins)
+    if reason:
+        raise BadCard(reason)
+    named = f'plug-in {plugin}, family "{plugin.family}"'
+    try:
+        return _load(plugin.value, named, plugin.package)
+    except ClearbenchError:
+        raise
+    except (Exception, SystemExit) as error:  # a stranger's code may raise anything
+        said = next(iter(str(error).splitlines()), "")
+        raise BadCard(
+            f"{named}: importing {plugin.value.partition(':')[0]} fails "
+            f"({type(error).__name__}: {said}); {_again(plugin)}"
+        ) from error
+
+
+def _load(value: str, named: str, package: str = "clearbench") -> Build:
+    """Import "module:function" of a package."""
+    place, _, function = value.partition(":")
+    try:
+        module = importlib.import_module(place)
+    except MissingExtra:
+        raise
+    except ImportError as error:
+        lost = (error.name or "").partition(".")[0]
+        if lost in ("", package):
+            raise BadCard(f"{named}: importing {place} fails ({error})") from error
+        raise MissingExtra(f"{named} {_need(lost, error)}") from error
+    build: Build | None = getattr(module, function, None)
+    if not callable(build):
+        raise BadCard(f"{named}: {place} has no function {function}")
+    return build
+
+
+def _need(lost: str, error: ImportError) -> str:
+    """Say which package to install, or to bring up to date."""
+    pip = PIP_NAMES.get(lost, lost)
+    if isinstance(error, ModuleNotFoundError) and error.name == lost:
+        return f"needs {lost}: pip install {pip}"
+    return f"needs another version of {lost} ({error}): pip install --upgrade {pip}"

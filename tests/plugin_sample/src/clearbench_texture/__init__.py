@@ -1,0 +1,1 @@
+"""An encoder of textures, as a plug-in of clearbench."""
