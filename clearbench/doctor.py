@@ -25,7 +25,13 @@ PACKAGES = (
 )  # fmt: skip
 OPTIONAL = ("torchvision", "transformers", "monai")
 EXTRAS = MappingProxyType(  # extra → the module that it brings
-    {"ray": "ray", "mamba": "mamba_ssm", "transformers": "transformers", "volume": "monai"}
+    {
+        "ray": "ray",
+        "mamba": "mamba_ssm",
+        "merlin": "merlin",
+        "transformers": "transformers",
+        "volume": "monai",
+    }
 )
 
 
