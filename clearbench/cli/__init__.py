@@ -8,6 +8,7 @@ import typer
 
 from clearbench.cli import (
     boards,
+    checks,
     cohorts,
     embedding,
     encoders,
@@ -50,7 +51,7 @@ def clearbench(
     del version
 
 
-for part in (boards, cohorts, embedding, encoders, pretraining, queries, sharing, tasks):
+for part in (boards, checks, cohorts, embedding, encoders, pretraining, queries, sharing, tasks):
     part.add_to(app)
 
 
