@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from clearbench.encoders.conformance.findings import Finding, Status
 from clearbench.encoders.conformance.subject import Features, Subject
@@ -10,6 +11,7 @@ LEAST_COSINE = 0.999
 APART = 1e-3
 DEAD = 1e-6
 SHIFT_HU = 20
+NO_LENGTH = 1e-12  # an embedding of zeros has no direction
 
 
 def farthest(found: Features, expected: Features) -> float:
@@ -17,17 +19,20 @@ def farthest(found: Features, expected: Features) -> float:
     return float(relative_distances(found, expected).max())
 
 
-def relative_distances(found: Features, expected: Features) -> Features:
+def relative_distances(found: Features, expected: Features) -> NDArray[np.float64]:
     """Return the distance of each embedding [n, views], relative to the expected one's length."""
-    lengths = np.linalg.norm(expected, axis=-1)
-    distances = np.linalg.norm(found - expected, axis=-1)
-    return np.asarray(distances / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+    lengths = np.linalg.norm(expected.astype(np.float64), axis=-1)
+    with np.errstate(invalid="ignore"):  # what is no number stays none, and is near nothing
+        distances = np.linalg.norm(found.astype(np.float64) - expected, axis=-1)
+    return np.asarray(distances / np.maximum(lengths, NO_LENGTH), np.float64)
 
 
 def least_cosine(found: Features, expected: Features) -> float:
     """Return the smallest cosine between embeddings of the same slice and view."""
-    lengths = np.linalg.norm(found, axis=-1) * np.linalg.norm(expected, axis=-1)
-    cosines = (found * expected).sum(-1) / np.maximum(lengths, np.finfo(np.float32).tiny)
+    one, other = found.astype(np.float64), expected.astype(np.float64)
+    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
+    with np.errstate(invalid="ignore"):
+        cosines = (one * other).sum(-1) / np.maximum(lengths, NO_LENGTH)
     return float(cosines.min())
 
 

@@ -32,6 +32,7 @@ class Check:
     slices    it embeds slices, which volume encoders don't take
     features  it compares with features of slices, which must be numbers
     alone     it takes slices to be embedded each by itself, without neighbours as channels
+    twice     it looks at the second of two runs
     """
 
     name: str
@@ -39,13 +40,14 @@ class Check:
     slices: bool = True
     features: bool = True
     alone: bool = False
+    twice: bool = False
 
 
 CHECKS = (
     Check("features", checks.check_shape, features=False),
     Check("finite", checks.check_finite, features=False),
     Check("frozen", checks.check_frozen, features=False),
-    Check("repeat", checks.check_repeat),
+    Check("repeat", checks.check_repeat, twice=True),
     Check("fresh load", checks.check_fresh),
     Check("alone", checks.check_alone, alone=True),
     Check("order", checks.check_order, alone=True),
@@ -57,8 +59,8 @@ CHECKS = (
     Check("golden", check_vectors),
     Check("parameters", facts.check_parameters, slices=False, features=False),
     Check("weights", facts.check_weights, slices=False, features=False),
-    Check("speed", facts.check_speed, features=False),
-    Check("memory", facts.check_memory, features=False),
+    Check("speed", facts.check_speed, features=False, twice=True),
+    Check("memory", facts.check_memory, features=False, twice=True),
 )
 
 
@@ -118,17 +120,18 @@ def _want_weights(found: Registered, weights: Path | str | None) -> None:
 
 def run_checks(subject: Subject, chosen: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
     """Run an encoder over the slices, and then every check; one that fails stops no other."""
-    ready = _embedded(subject)
+    ready = _embedded(subject, any(check.twice for check in chosen))
     return tuple(_finding(check, ready) for check in chosen)
 
 
-def _embedded(subject: Subject) -> Subject:
+def _embedded(subject: Subject, twice: bool) -> Subject:
     """Return the subject with features of its slices, or with the reason why there are none."""
     if subject.found.card.scope == "volume":
         return subject
     try:
         first = run_over(subject.encoder, subject.slices)
-        return replace(subject, first=first, second=run_over(subject.encoder, subject.slices))
+        second = run_over(subject.encoder, subject.slices) if twice else None
+        return replace(subject, first=first, second=second)
     except (ClearbenchError, *FAULTS) as error:
         return replace(subject, trouble=why_it_stopped(error))
 
