@@ -9,7 +9,6 @@ from torch.nn import functional
 
 import clearbench.encoders.encoder as encoder_module
 from clearbench.encoders.card import InputFacts
-from clearbench.encoders.conformance.environment import forget_peak, peak_mb
 from clearbench.encoders.conformance.findings import Conformance, Finding
 from clearbench.encoders.preprocess import prepare
 
@@ -74,20 +73,6 @@ def test_parameters_are_counted(
     finding = only(check_network(Wide, facts, only=("parameters",)))
     assert finding.status == status
     assert finding.measured == 2.0
-
-
-def test_memory_is_measured_anew() -> None:
-    """What an earlier step took is forgotten, what this one takes is not."""
-    device = torch.device("cpu")
-    forget_peak(device)
-    before = peak_mb(device)
-    if before is None:
-        pytest.skip("no /proc here")
-    del_me = torch.ones(50_000_000)
-    assert peak_mb(device) > before + 150
-    del del_me
-    forget_peak(device)
-    assert peak_mb(device) < before + 150
 
 
 def test_where_memory_cannot_be_told_the_check_is_skipped(
