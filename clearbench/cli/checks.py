@@ -58,11 +58,13 @@ def check(
     from clearbench.encoders.conformance.suite import check_encoder
     from clearbench.errors import BadRequest
 
-    if golden is not None:
-        _check_published(name, golden, registry, as_json)
-        return
     if random_weights and weights is not None:
         raise BadRequest("--random-weights and --weights exclude each other")
+    if golden is not None:
+        if random_weights or weights is not None:
+            raise BadRequest("--golden brings weights; leave --random-weights and --weights out")
+        _check_published(name, golden, registry, as_json)
+        return
     found = check_encoder(
         name,
         random_weights=random_weights,

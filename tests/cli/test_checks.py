@@ -206,6 +206,8 @@ def test_a_card_that_cannot_be_loaded_is_refused_in_one_sentence(
         (["check", "min"], "did you mean mine?"),
         (["freeze", "min"], "did you mean mine?"),
         (["check", "mine", "--random-weights", "--weights", "x"], "exclude each other"),
+        (["check", "mine", "--golden", "x", "--random-weights"], "--golden brings weights; leave"),
+        (["check", "mine", "--golden", "x"], "x: not a readable safetensors file"),
         (["check", "mine", "--weights", "nowhere"], "nowhere: no such file or folder of weights"),
         (["check", "mine", "--device", "toaster"], "--device toaster: auto, cpu, cuda"),
         (["check", "mine", "--precision", "int4"], "--precision int4: auto, float32"),

@@ -27,6 +27,7 @@ OFFLINE = [
 HARDLY_ANY_WORK, LITTLE_WORK, MUCH_WORK = 1, 90, 1000
 SHORT = ("features", "finite", "padding", "input size", "parameters")
 EXCUSED = {"weights", "parameters"}  # what a card may be warned of: not pinned, counted otherwise
+UNTRAINED = {"apart"}  # a class token that layer scale keeps still until it is trained
 
 
 def work(name: str) -> float:
@@ -55,8 +56,9 @@ def check(name: str, **options: Any) -> Conformance:
 
 def conforms(found: Conformance) -> None:
     """Assert that no check failed, and that no promise is only nearly kept."""
+    excused = EXCUSED | UNTRAINED if found.random_weights else EXCUSED
     assert [one for one in found.findings if one.status == "fail"] == []
-    assert {one.check for one in found.findings if one.status == "warn"} <= EXCUSED
+    assert {one.check for one in found.findings if one.status == "warn"} <= excused
 
 
 @pytest.fixture(autouse=True)
