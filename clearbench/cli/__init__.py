@@ -8,6 +8,7 @@ import typer
 
 from clearbench.cli import (
     boards,
+    checks,
     cohorts,
     doctor,
     embedding,
@@ -51,7 +52,10 @@ def clearbench(
     del version
 
 
-for part in (boards, cohorts, doctor, embedding, encoders, pretraining, queries, sharing, tasks):
+PARTS = (
+    boards, checks, cohorts, doctor, embedding, encoders, pretraining, queries, sharing, tasks,
+)  # fmt: skip
+for part in PARTS:
     part.add_to(app)
 
 

@@ -1,6 +1,5 @@
 """`clearbench embed` and `clearbench store …`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from clearbench.cli.options import (
     Precision,
     Registry,
     Store,
+    Weights,
     store_path,
     words,
 )
@@ -41,9 +41,6 @@ Workers = Annotated[
 ]
 Engine = Annotated[str, typer.Option("--engine", help="Who does the work: local.")]
 Shard = Annotated[str, typer.Option("--shard", help="Only the i-th of n parts, e.g. 2/8.")]
-Weights = Annotated[
-    Path | None, typer.Option("--weights", help="A file or offline folder of weights.")
-]
 Resample = Annotated[
     bool,
     typer.Option("--resample", help="Interpolate oblique and tilted series onto axial slices."),

@@ -66,43 +66,6 @@ def show(
 
 
 @models_app.command()
-def check(
-    name: EncoderName,
-    golden: Annotated[
-        Path,
-        typer.Option(
-            "--golden",
-            help="Weights, input and features of the published network (safetensors).",
-            show_default=False,
-        ),
-    ],
-    registry: Registry = None,
-    as_json: Json = False,
-) -> None:
-    """Compare a LeCL card's network with golden tensors of the published one."""
-    from dataclasses import asdict
-
-    from clearbench.display.console import dump
-    from clearbench.display.encoders import show_golden
-    from clearbench.encoders.golden import check_golden
-    from clearbench.encoders.registry import find_encoder
-    from clearbench.errors import BadRequest
-
-    card = find_encoder(name, registry or ()).card
-    if card.family != "lecl":
-        raise BadRequest(
-            f"{name}: golden tensors are those of LeCL's networks; it is {card.family}"
-        )
-    found = check_golden(card.net, golden)
-    sizes = found.sizes.model_dump()
-    dump(asdict(found) | {"sizes": sizes, "agrees": found.agrees}) if as_json else show_golden(
-        found
-    )
-    if not found.agrees:
-        raise typer.Exit(1)
-
-
-@models_app.command()
 def add(
     name: Annotated[str, typer.Argument(help="The new encoder's name.", show_default=False)],
     checkpoint: Annotated[

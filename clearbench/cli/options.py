@@ -47,6 +47,9 @@ Results = Annotated[
 Net = Annotated[str, typer.Option("--net", help="vit, vssm or gated-cnn.", show_default=False)]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.")]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", help="A file or offline folder of weights.")
+]
 NewCards = Annotated[
     Path, typer.Option("--registry", help="The folder for the new card and its weights.")
 ]

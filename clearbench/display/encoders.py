@@ -1,4 +1,4 @@
-"""Checks and additions to the registry, as a person sees them."""
+"""Additions to the registry, as a person sees them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -26,18 +26,6 @@ def _row(item: Any, ready: Any) -> dict[str, Any]:
         "licence": card.weights.licence,
         "from": "" if item.origin == "clearbench" else item.origin,
     }
-
-
-def show_golden(check: Any) -> None:
-    """Say how far a network is from the published one: a GoldenCheck."""
-    sizes = ", ".join(f"{key} {value}" for key, value in check.sizes.model_dump().items())
-    say(f"{check.net}: {sizes}")
-    say(f"{check.tensors} tensors loaded strictly; input {' × '.join(map(str, check.images))}")
-    verdict = "agrees" if check.agrees else "DIFFERS (1e-4 is allowed)"
-    say(
-        f"largest difference {check.largest_difference:.2e} in features up to "
-        f"{check.largest_feature:.2f}: {verdict}"
-    )
 
 
 def show_adopted(name: str, adopted: Any) -> None:

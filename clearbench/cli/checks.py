@@ -1,0 +1,126 @@
+"""`clearbench models check` and `clearbench models freeze`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearbench.cli.encoders import models_app
+from clearbench.cli.options import Device, EncoderName, Json, Precision, Registry, Weights
+
+Golden = Annotated[
+    Path | None,
+    typer.Option(
+        "--golden",
+        help="Compare a LeCL card's network with the published one instead: its weights, input "
+        "and features (safetensors).",
+        show_default=False,
+    ),
+]
+RandomWeights = Annotated[
+    bool,
+    typer.Option("--random-weights", help="Check the card's network without the card's weights."),
+]
+Target = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Write to this file. [default: tests/golden beside the registry, else golden/ in it]",
+        show_default=False,
+    ),
+]
+Replace = Annotated[bool, typer.Option("--replace", help="Freeze anew what was frozen before.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the group of encoders."""
+    del app
+    models_app.command()(check)
+    models_app.command()(freeze)
+
+
+def check(
+    name: EncoderName,
+    random_weights: RandomWeights = False,
+    weights: Weights = None,
+    device: Device = "auto",
+    precision: Precision = "float32",
+    golden: Golden = None,
+    registry: Registry = None,
+    as_json: Json = False,
+) -> None:
+    """Check what an encoder promises, on slices made for it; exit code 1 if a check fails."""
+    from dataclasses import asdict
+
+    from clearbench.display.checks import show_conformance
+    from clearbench.display.console import dump
+    from clearbench.encoders.conformance.suite import check_encoder
+    from clearbench.errors import BadRequest
+
+    if random_weights and weights is not None:
+        raise BadRequest("--random-weights and --weights exclude each other")
+    if golden is not None:
+        if random_weights or weights is not None:
+            raise BadRequest("--golden brings weights; leave --random-weights and --weights out")
+        _check_published(name, golden, registry, as_json)
+        return
+    found = check_encoder(
+        name,
+        random_weights=random_weights,
+        weights=weights,
+        device=device,
+        precision=precision,
+        registry=registry or (),
+    )
+    dump(asdict(found) | {"passed": found.passed}) if as_json else show_conformance(found)
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _check_published(name: str, golden: Path, registry: list[Path] | None, as_json: bool) -> None:
+    """Compare a LeCL card's network with golden tensors of the published one."""
+    from dataclasses import asdict
+
+    from clearbench.display.checks import show_golden
+    from clearbench.display.console import dump
+    from clearbench.encoders.golden import check_golden
+    from clearbench.encoders.registry import find_encoder
+    from clearbench.errors import BadRequest
+
+    card = find_encoder(name, registry or ()).card
+    if card.family != "lecl":
+        raise BadRequest(
+            f"{name}: golden tensors are those of LeCL's networks; it is {card.family}"
+        )
+    found = check_golden(card.net, golden)
+    sizes = found.sizes.model_dump()
+    dump(asdict(found) | {"sizes": sizes, "agrees": found.agrees}) if as_json else show_golden(
+        found
+    )
+    if not found.agrees:
+        raise typer.Exit(1)
+
+
+def freeze(
+    name: EncoderName,
+    output: Target = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    replace: Replace = False,
+    registry: Registry = None,
+) -> None:
+    """Write an encoder's golden vectors: a few slices and their features, for later checks."""
+    from clearbench.display.checks import show_frozen
+    from clearbench.encoders.conformance.vectors import freeze_vectors
+
+    show_frozen(
+        freeze_vectors(
+            name,
+            output,
+            weights=weights,
+            device=device,
+            registry=registry or (),
+            replace=replace,
+        )
+    )

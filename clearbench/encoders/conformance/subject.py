@@ -1,0 +1,91 @@
+"""The encoder under test: loaded, and run twice over slices that were made for it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clearbench.encoders.conformance.environment import forget_peak, peak_mb
+from clearbench.encoders.encoder import Encoder
+from clearbench.encoders.registry import Registered
+from clearbench.errors import ClearbenchError
+
+SIDE_PX = 96
+BLOCK_PX = 8
+Features = NDArray[np.float32]
+# what networks raise over inputs that they can't take
+FAULTS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One run over the slices: features [n, views, dim], seconds, and the peak of memory."""
+
+    features: Features
+    seconds: float
+    peak_mb: float | None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the checks look at.
+
+    slices   [n, y, x] int16 HU
+    load     loads the same encoder again, in the precision named
+    first    the first run over the slices, `second` the next; None if there is none, and
+             `trouble` says why
+    """
+
+    found: Registered
+    encoder: Encoder
+    slices: NDArray[np.int16]
+    load: Callable[[str], Encoder]
+    random_weights: bool = False
+    own_weights: bool = False
+    first: Pass | None = None
+    second: Pass | None = None
+    trouble: str = ""
+
+    @property
+    def features(self) -> Features:
+        """The features of the slices; only for checks that need them."""
+        if self.first is None:
+            raise ValueError(f"{self.encoder.name} has no features of slices: {self.trouble}")
+        return self.first.features
+
+    @property
+    def rounding(self) -> float:
+        """The relative distance that other batches and orders may make on this device."""
+        if self.encoder.precision != "float32":
+            return 2e-2
+        return 1e-4 if self.encoder.device.type == "cpu" else 5e-3  # a GPU convolves in TF32
+
+
+def example_slices(count: int, side: int = SIDE_PX) -> NDArray[np.int16]:
+    """Make slices [n, side, side] in HU with structure at several scales, no two alike."""
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(-1200, 600, (count, -(-side // BLOCK_PX), -(-side // BLOCK_PX)))
+    coarse = np.kron(blocks, np.ones((BLOCK_PX, BLOCK_PX)))[:, :side, :side]
+    return (coarse + rng.normal(0, 30, coarse.shape)).astype(np.int16)
+
+
+def run_over(encoder: Encoder, slices: NDArray[Any]) -> Pass:
+    """Embed slices, and measure what it takes."""
+    forget_peak(encoder.device)
+    start = time.perf_counter()
+    features = encoder.embed(slices)
+    if encoder.device.type == "cuda":
+        torch.cuda.synchronize(encoder.device)
+    return Pass(features, time.perf_counter() - start, peak_mb(encoder.device))
+
+
+def why_it_stopped(error: Exception) -> str:
+    """Say an error of a network in one sentence; ours are sentences already."""
+    if isinstance(error, ClearbenchError):
+        return str(error)
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"the network stops with {type(error).__name__}: {lines[0]}"
