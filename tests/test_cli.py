@@ -188,8 +188,10 @@ def test_the_journey_of_ones_own_data(
             for line in (tmp_path / "mine.csv").read_text().splitlines()[1:]
         )
     )
-    add = ["cohort", "add", tmp_path / "later.csv", "--name", "mine"]
-    assert run(*add, monkeypatch=monkeypatch) == 0
+    add = ["cohort", "add", tmp_path / "later.csv"]
+    assert run(*add, monkeypatch=monkeypatch) == 2, "the folder was embedded too, as cohort own"
+    assert "scan_id occurs in cohorts mine, own" in capsys.readouterr().err
+    assert run(*add, "--name", "mine", monkeypatch=monkeypatch) == 0
     assert run("query", sql, "--format", "csv", monkeypatch=monkeypatch) == 0
     assert '"grade","II",2' in capsys.readouterr().out
     new = ["tasks", "new", "nodule", "--cohort", "mine", "--labels", "nodule"]

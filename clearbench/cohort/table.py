@@ -87,7 +87,7 @@ def read_cohort(path: Path, name: str = "") -> Cohort:
 def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
     """Check a table of scans that lies (or would lie) at `source`; see read_cohort."""
     _check_columns(table, source)
-    name = name or _cohort_name(table, source)
+    name = name or stated_name(table, source) or source.stem
     faults = [*_blank(table), *_bad_ids(table, name), *_twice(table), *_two_splits(table)]
     if faults:
         raise BadCohort(f"{source}: " + "; ".join(faults))
@@ -130,16 +130,19 @@ def _near_names(table: pa.Table) -> list[str]:
     return [f"column {name} is taken as a label{hint}" for name, hint in near if hint]
 
 
-def _cohort_name(table: pa.Table, source: Path) -> str:
-    """Take the name from the cohort column, else from the file's stem."""
+def stated_name(table: pa.Table, source: Path) -> str:
+    """Return the name that the column cohort states, "" where there is none.
+
+    Raises BadCohort if it states several.
+    """
     if "cohort" not in table.column_names:
-        return source.stem
+        return ""
     names = sorted({name for name in table.column("cohort").to_pylist() if name})
     if len(names) > 1:
         raise BadCohort(
             f"{source}: several cohorts in one table ({', '.join(names[:SHOWN])}); split it"
         )
-    return names[0] if names else source.stem
+    return names[0] if names else ""
 
 
 def _some(values: Sequence[str]) -> str:
