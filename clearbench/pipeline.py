@@ -18,7 +18,7 @@ from clearbench.engines.local import EmbedJob, default_batch_size, run
 from clearbench.engines.plan import gather, keep, read_tasks
 from clearbench.errors import BadRequest
 from clearbench.evaluation.bundles import write_bundle
-from clearbench.evaluation.efficiency import learning_curve, read_sizes
+from clearbench.evaluation.efficiency import check_sizes, learning_curve, read_sizes
 from clearbench.evaluation.floors import make_floors, read_sketches
 from clearbench.evaluation.guards.report import (
     Finding,
@@ -172,7 +172,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     found: list[Result] = []
     chosen = [find_task(name, task_folders) for name in tasks]
     for task in chosen if sizes else ():
-        _check_curve(task, heads)
+        _check_curve(task, heads, sizes, folder)
     for task in chosen:
         for prepared in prepare_from_store(task, folder):
             records = find_records(folder, models, task.card.cohort)
@@ -252,13 +252,17 @@ def _floors(
     return results, guard_shortcuts({r.encoder: r.score()["low"] for r in results}, jury.task.card)
 
 
-def _check_curve(task: Task, heads: Sequence[str]) -> None:
-    """Refuse a curve of which nothing would be seen: it is the declared head's."""
+def _check_curve(
+    task: Task, heads: Sequence[str], sizes: Sequence[int], store: StoreFolder
+) -> None:
+    """Refuse a curve of which nothing would be seen, or not all: it is the declared head's."""
     if task.card.head not in _heads(task, heads):
         raise BadRequest(
             f"--fractions: {task.name} declares the head {task.card.head}; add --head "
             f"{task.card.head}, or leave --head out"
         )
+    for prepared in prepare_from_store(task, store):
+        check_sizes(sizes, prepared.folds, task.name)
 
 
 def _heads(task: Task, heads: Sequence[str]) -> list[str]:

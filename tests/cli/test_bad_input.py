@@ -135,6 +135,18 @@ def test_two_sets_of_features_of_one_encoder_are_never_mixed(
     assert len(list(store.results.rglob("*.json"))) == 2
 
 
+def test_more_training_patients_than_there_are_is_refused_before_any_head_is_trained(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(store, HALF)
+    embed(store)
+    Path("tasks/t.toml").write_text(CARD.replace("[split]", 'head = "mean-logreg"\n[split]'))
+    assert evaluate("--fractions", "8,9999") == 2
+    said = capsys.readouterr().err
+    assert "--fractions 9999: t has 24 training patients in its largest fold; ask for" in said
+    assert not list(store.results.rglob("*.json"))
+
+
 @pytest.mark.parametrize("command", ["embed", "cohort add"])
 def test_two_rows_of_one_scan_are_refused_by_name(
     store: StoreFolder, command: str, capsys: pytest.CaptureFixture[str]
