@@ -142,13 +142,12 @@ def _board(contest: Contest, published: str, metric: str) -> Board:
     excluded = dict.fromkeys(f"{r.encoder}: {text}" for r in group for text in r.excluded)
     not_scored = dict.fromkeys(f"not scored: {text}" for r in group for text in r.not_scored)
     rows = _told_apart(rows)
-    protocol = f"{first.repeats} × {first.folds} folds" if first.crossed else "fixed test set"
     other = () if shown == first.metric else (_no_claims(shown, first.metric),)
     return Board(
         task=first.task,
         title=first.task_title,
         metric=shown,
-        protocol=f"{protocol}, {first.test_patients} test patients",
+        protocol=f"{_protocol(first)}, {first.test_patients} test patients",
         rows=tuple(rows),
         notes=(
             *_alarms(group),
@@ -159,6 +158,16 @@ def _board(contest: Contest, published: str, metric: str) -> Board:
             *excluded,
         ),
     )
+
+
+def _protocol(result: Result) -> str:
+    """Say how patients were split."""
+    if not result.crossed:
+        return "fixed test set"
+    left_out = {row["left_out"] for row in result.fold_scores if "left_out" in row}
+    if left_out:
+        return f"one {left_out.pop()} of {result.folds} left out in turn"
+    return f"{result.repeats} × {result.folds} folds"
 
 
 def _intervals(group: Sequence[Result], metric: str) -> tuple[str, ...]:

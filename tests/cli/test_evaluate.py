@@ -1,0 +1,81 @@
+"""What an evaluation says of itself."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearbench.cli import main
+from clearbench.cohort.table import read_cohort
+from clearbench.store.cohorts import save_cohort
+from clearbench.store.features import ScanFeatures, ScanKey, write_features
+from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.records import EncoderRecord, write_encoder
+
+CARD = """
+title = "T"
+version = 1
+cohort = "own"
+target = "binary"
+labels = ["ill"]
+head = "mean-logreg"
+[split]
+"""
+PATIENTS = 36
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreFolder:
+    """Noise as features of 36 patients of three sites, half of them ill, one third tested."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLEARBENCH_STORE", str(tmp_path / "store"))
+    (tmp_path / "tasks").mkdir()
+    found = open_store(tmp_path / "store", create=True)
+    record = EncoderRecord("enc", "ab" * 32, 4, ("soft",), "float32", "float32", "00" * 32)
+    chance, rows = np.random.default_rng(0), np.arange(3)
+    about = {"fingerprint": record.fingerprint, "views": [{"name": "soft"}], "facts": {}}
+    lines = ["scan_id,patient_id,path,ill,site,side"]
+    for i in range(PATIENTS):
+        features = ScanFeatures(
+            ScanKey("enc", record.fingerprint, "own", f"s{i}"), f"p{i}",
+            chance.normal(size=(3, 1, 4)).astype(np.float32), np.ones((3, 1), bool),
+            rows.astype(np.float32), rows.astype(np.int32), "source", "pixels", about,
+        )  # fmt: skip
+        write_features(features, found)
+        side = "test" if i % 3 == 0 else "train"
+        lines.append(f"s{i},p{i},.,{i % 2},site{'ABC'[i % 3]},{side}")
+    Path("own.csv").write_text("\n".join(lines) + "\n")
+    save_cohort(read_cohort(Path("own.csv")), found)
+    write_encoder(record, found)
+    return found
+
+
+def evaluate(split: str, *options: object) -> int:
+    Path("tasks/t.toml").write_text(CARD + split)
+    return run("evaluate", "-t", "t", "--no-floors", *options)
+
+
+def run(*arguments: object) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["clearbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            main()
+    return int(done.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ('group = "site"', "auroc, one site of 3 left out in turn, 36 test patients"),
+        ("folds = 3\nrepeats = 1", "auroc, 1 × 3 folds, 36 test patients"),
+        ('column = "side"', "auroc, fixed test set, 12 test patients"),
+    ],
+    ids=["sites", "folds", "sides"],
+)
+def test_a_board_says_how_patients_were_split(
+    store: StoreFolder, split: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del store
+    assert evaluate(split, "--draws", 0) == 0
+    assert words in capsys.readouterr().out
