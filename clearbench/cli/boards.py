@@ -35,7 +35,10 @@ Preset = Annotated[
 Seeds = Annotated[
     int | None,
     typer.Option(
-        "--seeds", help="Heads per fold. [default: 1, for a fixed split 3]", show_default=False
+        "--seeds",
+        help="Heads per fold; one of mean-logreg and knn, which all seeds make alike. [default: 1; "
+        "for a fixed split, or groups left out in turn, 3]",
+        show_default=False,
     ),
 ]
 Draws = Annotated[
@@ -134,7 +137,7 @@ def evaluate(
     """Train heads on stored features with honest splits, and score them with intervals."""
     from clearbench import pipeline
     from clearbench.board.tables import make_leaderboard
-    from clearbench.display.boards import EvaluationProgress, show_leaderboard
+    from clearbench.display.boards import EvaluationProgress, show_leaderboard, show_seeds
     from clearbench.errors import BadRequest
 
     if all_models and model:
@@ -162,6 +165,7 @@ def evaluate(
             ),
         )
     show_leaderboard(make_leaderboard(found))
+    show_seeds(found, seeds)
     if fractions:
         from clearbench.display.curves import show_curves
 

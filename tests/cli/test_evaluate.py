@@ -1,5 +1,6 @@
 """What an evaluation says of itself."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -79,3 +80,15 @@ def test_a_board_says_how_patients_were_split(
     del store
     assert evaluate(split, "--draws", 0) == 0
     assert words in capsys.readouterr().out
+
+
+def test_heads_that_all_seeds_make_alike_are_trained_once_and_it_is_told(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heads = ["--head", "mean-logreg", "--head", "knn"]
+    assert evaluate('column = "side"', "--draws", 0, "--seeds", 4, *heads) == 0
+    said = capsys.readouterr().err
+    assert "mean-logreg: 1 head trained" in said
+    assert "note: mean-logreg, knn: one head per fold, since all seeds give the same" in said
+    facts = [json.loads(path.read_text()) for path in store.results.rglob("*.json")]
+    assert [each["seeds"] for each in facts] == [1, 1]
