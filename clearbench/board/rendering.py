@@ -134,5 +134,8 @@ def as_csv(found: Leaderboard) -> str:
 
 
 def as_json(found: Leaderboard) -> str:
-    """Render a leaderboard as JSON: boards, and overall (null where nothing is to be said)."""
+    """Render a leaderboard as JSON: boards, and overall (null where nothing is to be said).
+
+    Boards hold each comparison of two encoders too, which the other formats sum up as tiers.
+    """
     return json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clearbench.board.overall import Contest, Overall, one_preset, rank_overall
 from clearbench.board.results import Result, published_results, read_results
-from clearbench.board.standings import Standings, stand
+from clearbench.board.standings import Comparison, Standings, stand
 from clearbench.errors import UnknownName
 from clearbench.evaluation.statistics.tiers import Standing
 
@@ -56,7 +56,8 @@ class Row:
 class Board:
     """One task's rows by one metric, best value first, floors and missing scores where they fall.
 
-    Tiers, ranks and what is claimed are those of the task's own metric, and of no other.
+    Tiers, ranks, comparisons and what is claimed are those of the task's own metric, and of no
+    other.
     """
 
     task: str
@@ -65,6 +66,7 @@ class Board:
     protocol: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    comparisons: tuple[Comparison, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def _board(contest: Contest, published: str, metric: str) -> Board:
             *not_scored,
             *excluded,
         ),
+        comparisons=standings.comparisons if standings else (),
     )
 
 

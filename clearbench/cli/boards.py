@@ -201,7 +201,14 @@ def leaderboard(
     task: Annotated[
         str, typer.Option("--task", "-t", help="Only this task.", show_default=False)
     ] = "",
-    fmt: Annotated[str, typer.Option("--format", help="table, md, csv or json.")] = "table",
+    fmt: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="table, md, csv, or json, which has each comparison of two encoders too: "
+            "difference, interval, p, and p adjusted for all.",
+        ),
+    ] = "table",
     output: Output = None,
     own: Annotated[bool, typer.Option("--own", help="Leave the published results out.")] = False,
     metric: Annotated[

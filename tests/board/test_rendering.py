@@ -61,6 +61,27 @@ def test_csv_holds_every_row_and_the_average_ranks(found: Leaderboard) -> None:
     assert last["licence"] == ""
 
 
+def test_json_tells_how_every_two_encoders_compare(make_result: Make) -> None:
+    """The difference, its interval, p, and p among all pairs: what a paper's table needs."""
+    some = [make_result("strong", 3.0), make_result("twin", 3.0, 1), make_result("weak", 1.0, 2)]
+    made = make_leaderboard([*some, make_result("floor", 0.0, 3, floor=True)])
+    [board] = json.loads(as_json(made), parse_constant=lambda name: pytest.fail(name))["boards"]
+    met = {(m["family"], m["one"][:-9], m["other"][:-9]): m for m in board["comparisons"]}
+    assert list(met) == [
+        ("encoders", "strong", "twin"),
+        ("encoders", "strong", "weak"),
+        ("encoders", "twin", "weak"),
+        ("floor", "strong", "floor"),
+        ("floor", "twin", "floor"),
+        ("floor", "weak", "floor"),
+    ]
+    told = met["encoders", "strong", "weak"]
+    assert told["separable"]
+    assert 0 < told["low"] < told["difference"] < told["high"]
+    assert told["p"] < told["adjusted_p"] < 0.05
+    assert not met["encoders", "strong", "twin"]["separable"]
+
+
 def test_json_holds_the_same(found: Leaderboard) -> None:
     facts = json.loads(as_json(found))
     assert [row["encoder"] for row in facts["boards"][0]["rows"]] == ["b", "a", "c"]
