@@ -76,6 +76,27 @@ def new(
         str,
         typer.Option("--split", help="A column with train and test, instead of repeated folds."),
     ] = "",
+    group: Annotated[
+        str,
+        typer.Option(
+            "--group", help="A column, such as site, of which one value is left out in turn."
+        ),
+    ] = "",
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--test",
+            help="Another cohort of the store to test on, trained on all of --cohort; may be "
+            "repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    head: Annotated[
+        str,
+        typer.Option(
+            "--head", help="The head that ranks encoders, declared before scores are seen."
+        ),
+    ] = "abmil",
     store: Store = None,
     output: Annotated[
         Path | None,
@@ -89,18 +110,21 @@ def new(
 ) -> None:
     """Write a task card for a cohort of your own; target and classes are read off its labels."""
     from clearbench.display.console import say, show_list, warn
-    from clearbench.evaluation.new_task import write_task
+    from clearbench.evaluation.new_task import NewTask, write_task
     from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
 
-    found = load_cohort(open_store(store_path(store)), cohort)
-    written = write_task(
-        found,
-        words(labels),
-        output or Path("tasks", f"{name.replace('/', ' ')}.toml"),
+    folder = open_store(store_path(store))
+    asked = NewTask(
+        cohort=load_cohort(folder, cohort),
+        labels=tuple(words(labels)),
         unit=unit,
-        split_column=split,
+        head=head,
+        column=split,
+        group=group,
+        tested=tuple(load_cohort(folder, other) for other in words(test)),
     )
+    written = write_task(asked, output or Path("tasks", f"{name.replace('/', ' ')}.toml"))
     say(f"{written.path}: {written.summary}")
     show_list(written.too_rare, "too rare to be scored yet")
     if written.problem:
