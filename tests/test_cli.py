@@ -353,4 +353,5 @@ def test_a_tasks_name_is_no_path(
     embedded(store, tmp_path, monkeypatch)
     arguments = ["tasks", "new", name, "--cohort", "own", "--labels", "path"]
     assert run(*arguments, monkeypatch=monkeypatch) == 2
-    assert "letters, digits, dots, dashes and underscores" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f'"{name}" is no name of a task: letters, digits, dots, dashes and under' in said

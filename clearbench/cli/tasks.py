@@ -110,10 +110,11 @@ def new(
 ) -> None:
     """Write a task card for a cohort of your own; target and classes are read off its labels."""
     from clearbench.display.console import say, show_list, warn
-    from clearbench.evaluation.new_task import NewTask, write_task
+    from clearbench.evaluation.new_task import NewTask, checked_name, write_task
     from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
 
+    place = output or Path("tasks", f"{checked_name(name)}.toml")
     folder = open_store(store_path(store))
     asked = NewTask(
         cohort=load_cohort(folder, cohort),
@@ -124,7 +125,7 @@ def new(
         group=group,
         tested=tuple(load_cohort(folder, other) for other in words(test)),
     )
-    written = write_task(asked, output or Path("tasks", f"{name.replace('/', ' ')}.toml"))
+    written = write_task(asked, place)
     say(f"{written.path}: {written.summary}")
     show_list(written.too_rare, "too rare to be scored yet")
     if written.problem:

@@ -63,8 +63,7 @@ def write_task(new: NewTask, path: Path) -> WrittenTask:
     Raises UnknownName for a column the cohort lacks, BadTask for a label that is no class, BadCard
     for a unit, head or split that can't be, BadRequest if a card stands there already.
     """
-    if not NAME.fullmatch(path.stem):
-        raise BadRequest(f"{path.stem}: letters, digits, dots, dashes and underscores make a name")
+    checked_name(path.stem)
     if path.exists():
         raise BadRequest(f"{path} exists; choose another name, or edit it")
     for column in filter(None, (new.column, new.group)):
@@ -90,6 +89,16 @@ def write_task(new: NewTask, path: Path) -> WrittenTask:
         return WrittenTask(path, summary, _too_rare(find_task(str(path)), new))
     except BadTask as error:
         return WrittenTask(path, summary, problem=str(error))
+
+
+def checked_name(name: str) -> str:
+    """Return a task's name; raises BadRequest for what can be none."""
+    if not NAME.fullmatch(name):
+        raise BadRequest(
+            f'"{name}" is no name of a task: letters, digits, dots, dashes and underscores make '
+            "one, a letter or digit first; -o says where its card goes"
+        )
+    return name
 
 
 def _values(cohort: Cohort, label: str) -> list[str]:
