@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from clearbench.cards import Card
+from clearbench.cards import Card, told_faults
 from clearbench.errors import BadTask
 from clearbench.evaluation.splits import Fold, split_sha256
 from clearbench.evaluation.tasks import Split, Task
@@ -85,9 +85,11 @@ def read_split(path: Path, task: Task) -> FrozenSplit:
     """
     try:
         split = FrozenSplit.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise BadTask(f"{path}: not a frozen split ({first}); {_again(task)}") from error
+    except ValidationError as error:
+        why = told_faults(error, FrozenSplit)
+        raise BadTask(f"{path}: not a frozen split ({why}); {_again(task)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadTask(f"{path}: not a frozen split ({error}); {_again(task)}") from error
     fault = _twice(split) or _misfit(split, task)
     if fault:
         raise BadTask(f"{path}: {fault}; {_again(task)}")

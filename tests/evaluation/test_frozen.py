@@ -83,7 +83,7 @@ def moved(facts: dict[str, Any]) -> None:
         (moved, "changed since it was frozen"),
         (lambda facts: facts.update(cohort="d"), "patients of cohort d, the card says c"),
         (lambda facts: facts["split"].update(folds=4), r"made for another \[split\]"),
-        (lambda facts: facts.pop("folds"), "not a frozen split"),
+        (lambda facts: facts.pop("folds"), r"not a frozen split \(folds is missing\)"),
     ],
 )
 def test_a_file_that_contradicts_itself_or_its_card_is_refused(
