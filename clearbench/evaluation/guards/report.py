@@ -18,6 +18,8 @@ from clearbench.scans.thumbnail import Sketch
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord, seen_path
 
+CHANCE_AUROC = 0.5
+
 Sketches = Mapping[tuple[str, str], Sketch]  # by cohort and scan id
 
 
@@ -53,7 +55,8 @@ def guard_copies(units: Units, sketches: Sketches) -> Finding:
 def guard_sides(folds: Sequence[Fold]) -> Finding:
     """Refuse folds with a patient on two sides; raises BadTask."""
     check_sides(folds)
-    return Finding("sides", False, f"no patient is on two sides of any of {len(folds)} folds")
+    of = f"a fold, in {len(folds)} folds" if len(folds) > 1 else "the split"
+    return Finding("sides", False, f"no patient is on two sides of {of}")
 
 
 def guard_contamination(record: EncoderRecord, store: StoreFolder, prepared: Prepared) -> Finding:
@@ -88,13 +91,21 @@ def guard_shortcuts(lows: Mapping[str, float | None], card: TaskCard) -> list[Fi
     told = {"floor-tags": tags_alarm, "floor-person": person_alarm}
     judged = card.primary.startswith("auroc")
     return [
-        _shortcut(name, told[name](low) if judged else "", low, card.primary)
+        _shortcut(name, told[name](low) if judged else "", _hint(low, card.primary))
         for name, low in lows.items()
         if name in told
     ]
 
 
-def _shortcut(name: str, alarm: str, low: float | None, metric: str) -> Finding:
+def _hint(low: float | None, metric: str) -> str:
+    """Say what a floor's score tells where it is no alarm; a bound at chance or below, nothing."""
+    if low is None:
+        return "not scored"
+    if metric.startswith("auroc") and low <= CHANCE_AUROC:
+        return "no hint that they predict the label: their AUROC may be that of chance"
+    return f"{metric} at least {low:.2f}"
+
+
+def _shortcut(name: str, alarm: str, hint: str) -> Finding:
     """Write one of them down."""
-    says = alarm or ("not scored" if low is None else f"{metric} at least {low:.2f}")
-    return Finding(name.removeprefix("floor-"), bool(alarm), says)
+    return Finding(name.removeprefix("floor-"), bool(alarm), alarm or hint)
