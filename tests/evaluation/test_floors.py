@@ -132,6 +132,10 @@ def test_a_copy_under_another_patient_is_an_alarm(material: Material) -> None:
     found = guard_copies(material.units, known)
     assert found.alarm
     assert "s4 and s9" in found.says or "s9 and s4" in found.says
+    cohorts = ("d" if scans == ("s9",) else "c" for scans in material.units.scans)
+    known["d", "s9"] = known["c", "s9"]
+    found = guard_copies(replace(material.units, cohorts=tuple(cohorts)), known)
+    assert "(1 of cohorts c and d): c/s4 and d/s9 (1.000)" in found.says
 
 
 def test_clean_sides_are_said_of_one_split_or_of_all_folds() -> None:

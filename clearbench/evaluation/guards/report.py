@@ -35,7 +35,7 @@ class Finding:
 def guard_copies(units: Units, sketches: Sketches) -> Finding:
     """Look for scans that lie under two patients' ids."""
     rows = [
-        (scan, patient, sketches[cohort, scan])
+        (scan, cohort, patient, sketches[cohort, scan])
         for cohort, patient, scans in zip(units.cohorts, units.patients, units.scans, strict=True)
         for scan in scans
         if (cohort, scan) in sketches
@@ -45,10 +45,9 @@ def guard_copies(units: Units, sketches: Sketches) -> Finding:
         return Finding(
             "copies", False, f"not searched: {len(rows)} of {every} scans have a thumbnail"
         )
-    found = find_duplicates(
-        np.stack([sketch.thumbnail for _, _, sketch in rows]), [patient for _, patient, _ in rows]
-    )
-    alarm = duplicates_alarm(found, [scan for scan, _, _ in rows])
+    scans, cohorts, patients, known = zip(*rows, strict=True)
+    found = find_duplicates(np.stack([sketch.thumbnail for sketch in known]), patients)
+    alarm = duplicates_alarm(found, scans, cohorts)
     return Finding("copies", bool(alarm), alarm or f"none among {len(rows)} of {every} scans")
 
 
