@@ -159,18 +159,20 @@ def check(
     store: Store = None,
     tasks: TaskFolders = None,
 ) -> None:
-    """Check a task against its cohort: units, labels, folds."""
+    """Check a task against its cohort: units, labels, folds, and what features there are."""
     from clearbench.display.console import say, show_list
-    from clearbench.evaluation.prepared import prepare_task
+    from clearbench.evaluation.bags import lacking_features
+    from clearbench.evaluation.prepared import prepare_from_store
     from clearbench.evaluation.tasks import find_task
-    from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
 
-    task = find_task(name, tasks or ())
-    prepared = prepare_task(task, load_cohort(open_store(store_path(store)), task.card.cohort))
-    patients = len(set(prepared.units.patients))
-    say(
-        f"{task.name}: {len(prepared.units.ids)} {task.card.unit} units of {patients} patients, "
-        f"{len(prepared.folds)} folds"
-    )
-    show_list([*prepared.units.excluded, *prepared.skipped], "note")
+    task, folder = find_task(name, tasks or ()), open_store(store_path(store))
+    for prepared in prepare_from_store(task, folder):
+        units, folds = prepared.units, len(prepared.folds)
+        tested = f", tested on {prepared.test_cohort}" if prepared.test_cohort else ""
+        say(
+            f"{task.name}: {len(units.ids)} {task.card.unit} units of {len(set(units.patients))} "
+            f"patients, {folds} {'fold' if folds == 1 else 'folds'}{tested}"
+        )
+        lacking = lacking_features(units, task.card.cohort, folder)
+        show_list([*units.excluded, *prepared.skipped, *lacking], "note")

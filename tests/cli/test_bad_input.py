@@ -115,6 +115,23 @@ def test_patients_without_features_are_named_with_the_command(
     assert words in capsys.readouterr().err
 
 
+def test_a_task_without_features_is_checked_and_the_command_named(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(store, HALF)
+    assert run("tasks", "check", "t") == 0
+    said = capsys.readouterr()
+    assert "t: 30 patient units of 30 patients, 5 folds" in said.out
+    words = "no encoder has features of cohort own; make them: clearbench embed own --model NAME"
+    assert words in said.err
+    embed(store, scans=range(2, 30))
+    assert run("tasks", "check", "t") == 0
+    assert "2 without features of enc@abababab: p00, p01" in capsys.readouterr().err
+    embed(store)
+    assert run("tasks", "check", "t") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_two_sets_of_features_of_one_encoder_are_never_mixed(
     store: StoreFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -169,6 +169,9 @@ def test_a_new_task_may_be_tested_on_another_cohort(
     assert run(*new, "--test", "other") == 0
     assert find_task("outside").card.split.test == ("other",)
     assert capsys.readouterr().err == ""
+    assert run("tasks", "check", "outside") == 0
+    said = "outside: 60 patient units of 60 patients, 1 fold, tested on other"
+    assert said in capsys.readouterr().out
 
 
 def test_a_head_that_is_none_is_refused(
