@@ -71,7 +71,7 @@ def overall_cells(overall: Overall) -> list[tuple[str, ...]]:
 
 def as_markdown(found: Leaderboard) -> str:
     """Render a leaderboard as Markdown tables."""
-    parts = [*map(_board, found.boards), TIER_NOTE]
+    parts = [*map(_board, found.boards), *((TIER_NOTE,) if found.tiered else ())]
     if found.overall is not None:
         parts += _overall(found.overall)
     return "\n\n".join(parts) + "\n"

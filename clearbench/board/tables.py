@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearbench.board.overall import Contest, Overall, one_preset, rank_overall
-from clearbench.board.results import Result, published_results, read_results
+from clearbench.board.results import Result, find_results, published_results
 from clearbench.board.standings import Comparison, Standings, stand
 from clearbench.errors import UnknownName
 from clearbench.evaluation.statistics.tiers import Standing
@@ -71,10 +71,19 @@ class Board:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Every task's board, and the average rank over tasks; None where nothing is to be said."""
+    """Every task's board, and the average rank over tasks; None where nothing is to be said.
+
+    `unreadable` says which files are no results, and why.
+    """
 
     boards: tuple[Board, ...]
     overall: Overall | None = None
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def tiered(self) -> bool:
+        """Tell whether any board has tiers."""
+        return any(row.tier is not None for board in self.boards for row in board.rows)
 
 
 def leaderboard(
@@ -82,19 +91,21 @@ def leaderboard(
 ) -> Leaderboard:
     """Return the boards of the results below some folders, beside the published ones.
 
-    `metric` is another than the tasks' own: of tasks that have it, without tiers or ranks. Raises
-    UnknownName for a task without results or a metric that none has, BadRequest for a file that is
-    no result.
+    `metric` is another than the tasks' own: of tasks that have it, without tiers or ranks. A file
+    that is no result is told and stops no other. Raises UnknownName for a task without results or
+    a metric that none has, BadRequest for predictions of another clearbench.
     """
     shipped = published_results()
     own = [Path(folder) for folder in folders]
-    results = read_results([*own, shipped] if published else own)
-    known = {result.task for result in results}
+    found = find_results([*own, shipped] if published else own)
+    known = {result.task for result in found.results}
     if task and task not in known:
-        hint = f"; make some: clearbench evaluate --task {task}"
+        lost = "".join(f"; {fault}" for fault in found.unreadable[:1])
+        hint = f"; make some: clearbench evaluate --task {task}{lost}"
         raise UnknownName.among("task with results", task, known, hint)
-    kept = [result for result in results if task in ("", result.task)]
-    return make_leaderboard(kept, str(shipped) if published else "", metric)
+    kept = [result for result in found.results if task in ("", result.task)]
+    made = make_leaderboard(kept, str(shipped) if published else "", metric)
+    return replace(made, unreadable=found.unreadable)
 
 
 def make_leaderboard(

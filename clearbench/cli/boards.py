@@ -225,7 +225,7 @@ def leaderboard(
     from clearbench.board.rendering import as_csv, as_json, as_markdown
     from clearbench.board.tables import leaderboard as make
     from clearbench.display.boards import show_leaderboard
-    from clearbench.display.console import out, save_text
+    from clearbench.display.console import out, save_text, show_list
     from clearbench.errors import BadRequest
 
     if fmt not in FORMATS:
@@ -234,6 +234,8 @@ def leaderboard(
     found = make(source, task, published=not own, metric=metric)
     if fmt == "table" and output is None:
         show_leaderboard(found)
-        return
-    text = {"md": as_markdown, "csv": as_csv, "json": as_json}.get(fmt, as_markdown)(found)
-    save_text(text, output) if output else out.out(text, end="")
+    else:
+        text = {"md": as_markdown, "csv": as_csv, "json": as_json}.get(fmt, as_markdown)(found)
+        save_text(text, output) if output else out.out(text, end="")
+    show_list(found.unreadable, "left out, since they can't be read")
+    raise typer.Exit(1 if found.unreadable else 0)

@@ -25,9 +25,9 @@ def show_leaderboard(found: Leaderboard) -> None:
     """Print one table per task, floors and missing scores marked, then all tasks together."""
     for board in found.boards:
         _show_board(board)
-    if found.boards:
+    if found.tiered:
         out.print(f"\n{TIER_NOTE}", style="dim")
-    else:
+    elif not found.boards:
         say("no results yet; make some: clearbench evaluate --task NAME")
     if found.overall is not None:
         _show_overall(found.overall)

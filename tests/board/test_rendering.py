@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clearbench.board.overall import Overall
-from clearbench.board.rendering import as_csv, as_json, as_markdown
+from clearbench.board.rendering import TIER_NOTE, as_csv, as_json, as_markdown
 from clearbench.board.results import Result
 from clearbench.board.tables import Leaderboard, make_leaderboard
 from clearbench.evaluation.statistics.average_rank import AverageRank
@@ -38,6 +38,12 @@ def test_markdown_marks_floors_and_tells_exclusions(with_value: Make) -> None:
     text = as_markdown(make_leaderboard([floor]))
     assert "| floor | random | abmil |" in text
     assert "2 of 40 without a label" in text
+
+
+def test_tiers_are_explained_where_there_are_any(make_result: Make) -> None:
+    strong, floor = make_result("a", 3.0), make_result("f", 0.0, 3, floor=True)
+    assert TIER_NOTE in as_markdown(make_leaderboard([strong, floor]))
+    assert "one tier" not in as_markdown(make_leaderboard([strong]))
 
 
 def test_without_ranks_the_reasons_are_told_and_no_table(found: Leaderboard) -> None:

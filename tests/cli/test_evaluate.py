@@ -92,3 +92,19 @@ def test_heads_that_all_seeds_make_alike_are_trained_once_and_it_is_told(
     assert "note: mean-logreg, knn: one head per fold, since all seeds give the same" in said
     facts = [json.loads(path.read_text()) for path in store.results.rglob("*.json")]
     assert [each["seeds"] for each in facts] == [1, 1]
+
+
+@pytest.mark.parametrize("fmt", ["table", "json"])
+def test_a_damaged_result_is_named_beside_the_boards_of_the_others(
+    store: StoreFolder, fmt: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate("folds = 2\nrepeats = 1") == 0
+    assert "Encoders of one tier" not in capsys.readouterr().out, "no floor, so no tiers"
+    assert run("leaderboard", "--own", "--format", fmt) == 0
+    (store.results / "t" / "bad.json").write_text("{")
+    capsys.readouterr()
+    assert run("leaderboard", "--own", "--format", fmt) == 1
+    said = capsys.readouterr()
+    assert "enc" in said.out
+    assert "left out, since they can't be read:\n  " in said.err
+    assert "bad.json: not a result of this clearbench" in said.err
