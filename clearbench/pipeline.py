@@ -25,6 +25,7 @@ from clearbench.evaluation.guards.report import (
     Sketches,
     guard_contamination,
     guard_copies,
+    guard_labels,
     guard_shortcuts,
     guard_sides,
 )
@@ -180,6 +181,7 @@ def evaluate(  # noqa: PLR0913  options of a command
             jury = _Jury(task, folder, target, preset, seeds, draws, sizes, on_step, kept)
             sketches = read_sketches(prepared.units, records[0], folder)
             shared = [guard_sides(prepared.folds), guard_copies(prepared.units, sketches)]
+            shared += guard_labels(prepared)
             for record in records:
                 material = load_material(
                     prepared, record, folder, device=device, precision=precision

@@ -162,6 +162,7 @@ def check(
     """Check a task against its cohort: units, labels, folds, and what features there are."""
     from clearbench.display.console import say, show_list
     from clearbench.evaluation.bags import lacking_features
+    from clearbench.evaluation.guards.report import guard_labels
     from clearbench.evaluation.prepared import prepare_from_store
     from clearbench.evaluation.tasks import find_task
     from clearbench.store.folder import open_store
@@ -175,4 +176,5 @@ def check(
             f"patients, {folds} {'fold' if folds == 1 else 'folds'}{tested}"
         )
         lacking = lacking_features(units, task.card.cohort, folder)
-        show_list([*units.excluded, *prepared.skipped, *lacking], "note")
+        changed = [f"labels: {found.says}" for found in guard_labels(prepared) if found.alarm]
+        show_list([*units.excluded, *prepared.skipped, *lacking, *changed], "note")

@@ -108,3 +108,24 @@ def test_a_damaged_result_is_named_beside_the_boards_of_the_others(
     assert "enc" in said.out
     assert "left out, since they can't be read:\n  " in said.err
     assert "bad.json: not a result of this clearbench" in said.err
+
+
+def test_labels_that_changed_since_the_split_was_frozen_are_an_alarm(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del store
+    split = "folds = 2\nrepeats = 1"
+    assert evaluate(split) == 0
+    assert run("tasks", "freeze", "t") == 0
+    assert evaluate(split) == 0
+    assert "ALARM" not in capsys.readouterr().err
+    Path("news.csv").write_text("patient_id,ill\np0,1\n")
+    assert run("cohort", "add", "news.csv") == 0
+    words = "labels: not those that the split was frozen with"
+    assert run("tasks", "check", "t") == 0
+    assert words in capsys.readouterr().err
+    assert evaluate(split) == 0
+    assert f"ALARM: {words}" in capsys.readouterr().err
+    assert run("tasks", "freeze", "t", "--replace") == 0
+    assert evaluate(split) == 0
+    assert "ALARM" not in capsys.readouterr().err

@@ -181,3 +181,20 @@ def test_a_head_that_is_none_is_refused(
     assert run("tasks", "new", "x", "--cohort", "own", "--labels", "ill", "--head", "mil") == 2
     assert "head: input should be 'abmil'" in capsys.readouterr().err
     assert not Path("tasks/x.toml").exists()
+
+
+def test_other_labels_are_frozen_only_when_asked(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("tasks/t.toml").write_text(CARD.replace("folds = 2\nrepeats = 2", 'column = "side"'))
+    table = store.root.parent / "own.csv"
+    rows = [f"s{i},p{i:02},a,{i % 2},{('train', 'tune', 'test')[i % 3]}" for i in range(60)]
+    table.write_text("\n".join(["scan_id,patient_id,path,ill,side", *rows]))
+    save_cohort(read_cohort(table), store)
+    assert freeze() == freeze() == 0
+    rows[0] = "s0,p00,a,1,train"
+    table.write_text("\n".join(["scan_id,patient_id,path,ill,side", *rows]))
+    save_cohort(read_cohort(table), store)
+    assert freeze() == 2
+    assert "t.split.json: other labels are frozen there; --replace" in capsys.readouterr().err
+    assert freeze("--replace") == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clearbench.evaluation.frozen import labels_check, read_split
 from clearbench.evaluation.guards.contamination import contamination, read_seen
 from clearbench.evaluation.guards.duplicates import duplicates_alarm, find_duplicates
 from clearbench.evaluation.guards.sides import check_sides
@@ -49,6 +50,22 @@ def guard_copies(units: Units, sketches: Sketches) -> Finding:
     found = find_duplicates(np.stack([sketch.thumbnail for sketch in known]), patients)
     alarm = duplicates_alarm(found, scans, cohorts)
     return Finding("copies", bool(alarm), alarm or f"none among {len(rows)} of {every} scans")
+
+
+def guard_labels(prepared: Prepared) -> list[Finding]:
+    """Say whether labels are those that a split was frozen with; nothing where none are known."""
+    task = prepared.task
+    checks = read_split(task.split_file, task).labels_check if task.split_file else {}
+    if prepared.test_cohort not in checks:
+        return []
+    if checks[prepared.test_cohort] == labels_check(prepared.units):
+        return [Finding("labels", False, "as they were when the split was frozen")]
+    says = (
+        "not those that the split was frozen with (some changed, or have gone): results from "
+        f"before and after don't compare; freeze anew: clearbench tasks freeze {task.name} "
+        "--replace, and raise the card's version"
+    )
+    return [Finding("labels", True, says)]
 
 
 def guard_sides(folds: Sequence[Fold]) -> Finding:
