@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from clearbench.errors import BadCard, UnknownName, suggestion
 from clearbench.plugins import plugin_folders
 
+SHOWN = 5
+
 
 class Card(BaseModel):
     """A frozen record whose unknown keys are refused."""
@@ -70,8 +72,14 @@ def check_card(facts: dict[str, Any], kind: type[AnyCard], where: str) -> AnyCar
     try:
         return kind.model_validate(facts)
     except ValidationError as error:
-        faults = "; ".join(_fault(item, kind) for item in error.errors())
-        raise BadCard(f"{where}: {faults}") from error
+        raise BadCard(f"{where}: {told_faults(error, kind)}") from error
+
+
+def told_faults(error: ValidationError, kind: type[Card]) -> str:
+    """Say in our words what a record breaks: a few faults, and how many more."""
+    faults = [_fault(item, kind) for item in error.errors()]
+    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    return "; ".join(faults[:SHOWN]) + more
 
 
 def _fault(item: Any, kind: type[Card]) -> str:
@@ -83,6 +91,10 @@ def _fault(item: Any, kind: type[Card]) -> str:
         )
     if item["type"] == "missing":
         return f"{place} is missing"
+    if item["type"] == "model_type" and item["loc"]:
+        return f"{place} must be a table of keys and values"
+    if item["type"] in ("json_invalid", "model_type"):
+        return "cut off or changed, it is no JSON record any more"
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{place}: {message[:1].lower()}{message[1:]}"
 

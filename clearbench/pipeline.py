@@ -18,13 +18,14 @@ from clearbench.engines.local import EmbedJob, default_batch_size, run
 from clearbench.engines.plan import gather, keep, read_tasks
 from clearbench.errors import BadRequest
 from clearbench.evaluation.bundles import write_bundle
-from clearbench.evaluation.efficiency import learning_curve, read_sizes
+from clearbench.evaluation.efficiency import check_sizes, learning_curve, read_sizes
 from clearbench.evaluation.floors import make_floors, read_sketches
 from clearbench.evaluation.guards.report import (
     Finding,
     Sketches,
     guard_contamination,
     guard_copies,
+    guard_labels,
     guard_shortcuts,
     guard_sides,
 )
@@ -172,7 +173,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     found: list[Result] = []
     chosen = [find_task(name, task_folders) for name in tasks]
     for task in chosen if sizes else ():
-        _check_curve(task, heads)
+        _check_curve(task, heads, sizes, folder)
     for task in chosen:
         for prepared in prepare_from_store(task, folder):
             records = find_records(folder, models, task.card.cohort)
@@ -180,6 +181,7 @@ def evaluate(  # noqa: PLR0913  options of a command
             jury = _Jury(task, folder, target, preset, seeds, draws, sizes, on_step, kept)
             sketches = read_sketches(prepared.units, records[0], folder)
             shared = [guard_sides(prepared.folds), guard_copies(prepared.units, sketches)]
+            shared += guard_labels(prepared)
             for record in records:
                 material = load_material(
                     prepared, record, folder, device=device, precision=precision
@@ -252,13 +254,17 @@ def _floors(
     return results, guard_shortcuts({r.encoder: r.score()["low"] for r in results}, jury.task.card)
 
 
-def _check_curve(task: Task, heads: Sequence[str]) -> None:
-    """Refuse a curve of which nothing would be seen: it is the declared head's."""
+def _check_curve(
+    task: Task, heads: Sequence[str], sizes: Sequence[int], store: StoreFolder
+) -> None:
+    """Refuse a curve of which nothing would be seen, or not all: it is the declared head's."""
     if task.card.head not in _heads(task, heads):
         raise BadRequest(
             f"--fractions: {task.name} declares the head {task.card.head}; add --head "
             f"{task.card.head}, or leave --head out"
         )
+    for prepared in prepare_from_store(task, store):
+        check_sizes(sizes, prepared.folds, task.name)
 
 
 def _heads(task: Task, heads: Sequence[str]) -> list[str]:

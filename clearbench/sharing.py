@@ -13,7 +13,13 @@ from clearbench.engines.plan import gather
 from clearbench.errors import BadRequest
 from clearbench.evaluation.applying import Applied, apply_bundle, find_features
 from clearbench.evaluation.bundles import read_bundle
-from clearbench.evaluation.frozen import FrozenSplit, freeze_split, read_split, write_split
+from clearbench.evaluation.frozen import (
+    FrozenSplit,
+    freeze_split,
+    labels_check,
+    read_split,
+    write_split,
+)
 from clearbench.evaluation.prepared import prepare_from_store
 from clearbench.evaluation.protocol import OnFold
 from clearbench.evaluation.tasks import find_task, split_path, task_file
@@ -57,17 +63,26 @@ def freeze(
     """Write a task's folds to <task>.split.json beside its card, for every later evaluation.
 
     Folds that were frozen before stay, unless `replace`. Raises UnknownName, BadTask, and
-    BadRequest if other folds are frozen there.
+    BadRequest if other folds are frozen there, or the same of other labels.
     """
     task = find_task(name, task_folders)
     drawn = task.model_copy(update={"split_file": None})
     found = prepare_from_store(drawn, open_store(store or default_store()))
-    split = freeze_split(task, {one.test_cohort: one.folds for one in found})
-    there = task.split_file
-    if there is not None and not replace and read_split(there, task).folds != split.folds:
-        raise BadRequest(f"{there}: other folds are frozen there; --replace freezes these instead")
+    checks = {one.test_cohort: labels_check(one.units) for one in found}
+    split = freeze_split(task, {one.test_cohort: one.folds for one in found}, checks)
+    if task.split_file is not None and not replace:
+        _refuse_other(task.split_file, read_split(task.split_file, task), split)
     write_split(split, split_path(name, task_folders))
     return split
+
+
+def _refuse_other(path: Path, there: FrozenSplit, split: FrozenSplit) -> None:
+    """Refuse to freeze other folds, or the same folds of other labels, than those in a file."""
+    other = "folds" if there.folds != split.folds else ""
+    if not other and there.labels_check not in ({}, split.labels_check):
+        other = "labels"
+    if other:
+        raise BadRequest(f"{path}: other {other} are frozen there; --replace freezes these instead")
 
 
 def pack(

@@ -64,6 +64,7 @@ def test_a_card_is_a_frozen_record(tmp_path: Path) -> None:
         ),
         ('title = "A"\nsize = 0', "size: must be positive"),
         ('title = "A"\nsize = "many"', "size: input should be a valid integer"),
+        ('title = "A"\nweights = "00"', "weights must be a table of keys and values"),
         ("title = ", "not a TOML file"),
         ('title = "A"\nzzz = 1', "unknown key zzz$"),
     ],

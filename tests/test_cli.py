@@ -188,8 +188,10 @@ def test_the_journey_of_ones_own_data(
             for line in (tmp_path / "mine.csv").read_text().splitlines()[1:]
         )
     )
-    add = ["cohort", "add", tmp_path / "later.csv", "--name", "mine"]
-    assert run(*add, monkeypatch=monkeypatch) == 0
+    add = ["cohort", "add", tmp_path / "later.csv"]
+    assert run(*add, monkeypatch=monkeypatch) == 2, "the folder was embedded too, as cohort own"
+    assert "scan_id occurs in cohorts mine, own" in capsys.readouterr().err
+    assert run(*add, "--name", "mine", monkeypatch=monkeypatch) == 0
     assert run("query", sql, "--format", "csv", monkeypatch=monkeypatch) == 0
     assert '"grade","II",2' in capsys.readouterr().out
     new = ["tasks", "new", "nodule", "--cohort", "mine", "--labels", "nodule"]
@@ -351,4 +353,5 @@ def test_a_tasks_name_is_no_path(
     embedded(store, tmp_path, monkeypatch)
     arguments = ["tasks", "new", name, "--cohort", "own", "--labels", "path"]
     assert run(*arguments, monkeypatch=monkeypatch) == 2
-    assert "letters, digits, dots, dashes and underscores" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f'"{name}" is no name of a task: letters, digits, dots, dashes and under' in said

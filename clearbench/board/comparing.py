@@ -6,12 +6,13 @@ elsewhere; heads of drawn training patients give that over training sets.
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.board.contenders import Contender
-from clearbench.board.predictions import Run, Spoken
+from clearbench.board.predictions import Spoken
 from clearbench.errors import BadTask
 from clearbench.evaluation.statistics.bootstrap import compare_draws
 from clearbench.evaluation.statistics.comparison import Difference
@@ -48,13 +49,14 @@ def told_method(contenders: Sequence[Contender]) -> str:
 
 
 def compare(one: Contender, other: Contender) -> Difference:
-    """Return how much `one` scores above `other`, on the units and runs that both have.
+    """Return how much `one` scores above `other`, on the units and folds that both have.
+
+    Heads of one fold count as their mean, however many seeds either has.
 
     Raises BadTask where they have nothing in common, or one of them has no value there.
     """
     common = one.units & other.units
-    runs = sorted(set(one.spoken) & set(other.spoken))
-    if not common or not runs:
+    if not common or not set(one.by_fold) & set(other.by_fold):
         raise BadTask(f"{one.name} and {other.name} were tested on nothing in common")
     ways = {FOLDS: _by_folds, AREAS: _by_areas, DRAWS: _by_draws}
     return ways[method_of(one)](one, other, common)
@@ -62,21 +64,16 @@ def compare(one: Contender, other: Contender) -> Difference:
 
 def _by_folds(one: Contender, other: Contender, common: frozenset[str]) -> Difference:
     """Compare fold by fold, heads of one fold averaged."""
-    runs = sorted(set(one.spoken) & set(other.spoken))
-    folds = sorted({(run.repeat, run.fold) for run in runs})
-    mine, its = (
-        np.array([_fold_value(of, fold, runs, common) for fold in folds]) for of in (one, other)
-    )
+    folds = sorted(set(one.by_fold) & set(other.by_fold))
+    mine, its = (np.array([_fold_value(of, fold, common) for fold in folds]) for of in (one, other))
     rows = one.result.fold_scores
     shares = [row["test"] / (row["train"] + row["tune"]) for row in rows]
     return compare_folds(mine, its, float(np.mean(shares)))
 
 
-def _fold_value(
-    of: Contender, fold: tuple[int, int], runs: Sequence[Run], common: frozenset[str]
-) -> float:
+def _fold_value(of: Contender, fold: tuple[int, int], common: frozenset[str]) -> float:
     """Return the metric on one fold, the mean over its heads."""
-    heads = [of.spoken[run].among(common) for run in runs if (run.repeat, run.fold) == fold]
+    heads = [each.among(common) for each in of.by_fold[fold]]
     found = [float(of.measure(each, np.ones((1, len(each.units))))[0]) for each in heads]
     return float(np.mean(found))
 
@@ -87,8 +84,7 @@ def _by_areas(one: Contender, other: Contender, common: frozenset[str]) -> Diffe
     def areas(heads: Sequence[tuple[Spoken, Spoken]]) -> list[Areas]:
         return [_areas(mine.among(common), its.among(common)) for mine, its in heads]
 
-    runs = sorted(set(one.spoken) & set(other.spoken))
-    whole = mean_areas(areas([(one.spoken[run], other.spoken[run]) for run in runs]))
+    whole = mean_areas(areas(_beside(list(one.spoken.values()), list(other.spoken.values()))))
     found = compare_areas(whole, 0, 1)
     again = areas([(one.redrawn[draw], other.redrawn[draw]) for draw in _draws(one, other)])
     if not again:
@@ -100,6 +96,11 @@ def _by_areas(one: Contender, other: Contender, common: frozenset[str]) -> Diffe
         together=compare_areas(mean_areas(again), 0, 1).se ** 2,
     )
     return compare_trained(found.value, found.se**2, spread)
+
+
+def _beside(mine: Sequence[Spoken], its: Sequence[Spoken]) -> list[tuple[Spoken, Spoken]]:
+    """Pair the heads of both so that each is there equally often."""
+    return list(zip(mine, its, strict=True) if len(mine) == len(its) else product(mine, its))
 
 
 def _areas(mine: Spoken, its: Spoken) -> Areas:

@@ -35,6 +35,14 @@ class Contender:
         return {run: each for run, each in self.said.items() if not run.draw}
 
     @cached_property
+    def by_fold(self) -> dict[tuple[int, int], list[Spoken]]:
+        """Return the heads of each repeat and fold, in the order of their seeds."""
+        found: dict[tuple[int, int], list[Spoken]] = {}
+        for run, each in sorted(self.spoken.items()):
+            found.setdefault((run.repeat, run.fold), []).append(each)
+        return found
+
+    @cached_property
     def redrawn(self) -> dict[int, Spoken]:
         """Return what heads of drawn training patients said, by draw."""
         return {run.draw: each for run, each in self.said.items() if run.draw}

@@ -69,7 +69,7 @@ def make_result(
             _named(name, task.card): _numbers(asdict(score))
             for name, score in (evaluation.scores | evaluation.attention_scores).items()
         },
-        fold_scores=[_fold_row(answer) for answer in evaluation.answers],
+        fold_scores=[_fold_row(answer, task.card) for answer in evaluation.answers],
         guards=[asdict(finding) for finding in guards],
         curve=[_point_row(point) for point in curve],
         floor=record.floor,
@@ -94,9 +94,10 @@ def _numbers(score: dict[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else round(value, 6) for name, value in score.items()}
 
 
-def _fold_row(answer: FoldAnswer) -> dict[str, Any]:
-    """Tell one fold: which head, how many patients."""
+def _fold_row(answer: FoldAnswer, card: TaskCard) -> dict[str, Any]:
+    """Tell one fold: which head, how many patients, and what was left out in turn, if anything."""
     fold = answer.fold
+    left_out = {"left_out": card.split.group} if card.split.group else {}
     return {
         "repeat": fold.repeat,
         "fold": fold.number,
@@ -104,6 +105,7 @@ def _fold_row(answer: FoldAnswer) -> dict[str, Any]:
         "train": len(fold.train),
         "tune": len(fold.tune),
         "test": len(fold.test),
+        **left_out,
         **answer.settings,
     }
 

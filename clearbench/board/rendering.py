@@ -71,7 +71,7 @@ def overall_cells(overall: Overall) -> list[tuple[str, ...]]:
 
 def as_markdown(found: Leaderboard) -> str:
     """Render a leaderboard as Markdown tables."""
-    parts = [*map(_board, found.boards), TIER_NOTE]
+    parts = [*map(_board, found.boards), *((TIER_NOTE,) if found.tiered else ())]
     if found.overall is not None:
         parts += _overall(found.overall)
     return "\n\n".join(parts) + "\n"
@@ -134,5 +134,8 @@ def as_csv(found: Leaderboard) -> str:
 
 
 def as_json(found: Leaderboard) -> str:
-    """Render a leaderboard as JSON: boards, and overall (null where nothing is to be said)."""
+    """Render a leaderboard as JSON: boards, and overall (null where nothing is to be said).
+
+    Boards hold each comparison of two encoders too, which the other formats sum up as tiers.
+    """
     return json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n"

@@ -70,18 +70,40 @@ class Result:
         return self.scores.get(metric or self.metric, {"value": None, "low": None, "high": None})
 
 
-def read_results(folders: Iterable[Path]) -> list[Result]:
+@dataclass(frozen=True)
+class FoundResults:
+    """The results below some folders, and why other files there are none."""
+
+    results: tuple[Result, ...]
+    unreadable: tuple[str, ...]
+
+
+def find_results(folders: Iterable[Path]) -> FoundResults:
     """Read every result below some folders; of two with one name, the first folder's counts.
 
-    Raises BadRequest naming a file that is no result.
+    A file that is no result stops no other.
     """
     found: dict[tuple[str, str], Result] = {}
+    unreadable: list[str] = []
     for folder in folders:
         for path in sorted(folder.rglob("*.json")) if folder.is_dir() else ():
-            if not path.name.startswith("."):
+            if path.name.startswith("."):
+                continue
+            try:
                 result = read_result(path)
+            except BadRequest as error:
+                unreadable.append(str(error))
+            else:
                 found.setdefault((result.task, result.stem), result)
-    return list(found.values())
+    return FoundResults(tuple(found.values()), tuple(unreadable))
+
+
+def read_results(folders: Iterable[Path]) -> list[Result]:
+    """Read every result below some folders; raises BadRequest naming a file that is none."""
+    found = find_results(folders)
+    if found.unreadable:
+        raise BadRequest(found.unreadable[0])
+    return list(found.results)
 
 
 def read_result(path: Path) -> Result:

@@ -25,6 +25,7 @@ class Standings:
     signal: whether any encoder beats the best floor; None where nothing was compared with one.
     `encoders` is how many were compared, `places` are empty without a signal. detectable: the
     smallest difference that the task would show; None where fewer than two can be compared.
+    against_floor: each encoder against the best floor.
     """
 
     method: str
@@ -34,7 +35,49 @@ class Standings:
     signal: bool | None
     detectable: float | None
     encoders: int
+    against_floor: tuple[Pair, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def comparisons(self) -> tuple["Comparison", ...]:
+        """Return every comparison that was made, as a table has it."""
+        families = {"encoders": self.pairs, "floor": self.against_floor}
+        return tuple(_comparison(name, pair) for name, pairs in families.items() for pair in pairs)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison: how much `one` scores above `other`, with its interval at 95 %.
+
+    adjusted_p is Holm's over its family: all pairs of encoders, or all encoders against the best
+    floor. separable: whether the two can be told apart by it.
+    """
+
+    family: str
+    one: str
+    other: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    adjusted_p: float
+    separable: bool
+
+
+def _comparison(family: str, pair: Pair) -> Comparison:
+    """Lay one comparison flat."""
+    found = pair.difference
+    return Comparison(
+        family=family,
+        one=pair.one,
+        other=pair.other,
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        adjusted_p=pair.adjusted_p,
+        separable=pair.separable,
+    )
 
 
 def stand(results: Sequence[Result]) -> Standings:
@@ -53,7 +96,8 @@ def stand(results: Sequence[Result]) -> Standings:
         [each.name for each in encoders], lambda i, j: compare(encoders[i], encoders[j])
     )
     best_floor = max(floors, key=_value, default=None)
-    signal = _signal(encoders, best_floor) if best_floor and encoders else None
+    against = _against(encoders, best_floor) if best_floor else ()
+    signal = any(pair.winner == pair.one for pair in against) if against else None
     values = {each.name: _value(each) for each in encoders}
     return Standings(
         method=told_method(encoders) if encoders else "",
@@ -63,6 +107,7 @@ def stand(results: Sequence[Result]) -> Standings:
         signal=signal,
         detectable=_detectable(pairs),
         encoders=len(encoders),
+        against_floor=against,
         notes=(*_left_out(encoders), *(_without(result) for result in lost)),
     )
 
@@ -72,11 +117,10 @@ def _value(of: Contender) -> float:
     return float(of.result.score()["value"] or 0.0)
 
 
-def _signal(encoders: Sequence[Contender], floor: Contender) -> bool:
-    """Tell whether any encoder beats the floor, Holm over encoders."""
+def _against(encoders: Sequence[Contender], floor: Contender) -> tuple[Pair, ...]:
+    """Compare every encoder with the floor, Holm over encoders."""
     names = [(each.name, floor.name) for each in encoders]
-    family = adjust(names, [compare(each, floor) for each in encoders])
-    return any(pair.winner == pair.one for pair in family)
+    return adjust(names, [compare(each, floor) for each in encoders])
 
 
 def _detectable(pairs: Sequence[Pair]) -> float | None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearbench.board.overall import Contest, Overall, one_preset, rank_overall
-from clearbench.board.results import Result, published_results, read_results
-from clearbench.board.standings import Standings, stand
+from clearbench.board.results import Result, find_results, published_results
+from clearbench.board.standings import Comparison, Standings, stand
 from clearbench.errors import UnknownName
 from clearbench.evaluation.statistics.tiers import Standing
 
@@ -56,7 +56,8 @@ class Row:
 class Board:
     """One task's rows by one metric, best value first, floors and missing scores where they fall.
 
-    Tiers, ranks and what is claimed are those of the task's own metric, and of no other.
+    Tiers, ranks, comparisons and what is claimed are those of the task's own metric, and of no
+    other.
     """
 
     task: str
@@ -65,14 +66,24 @@ class Board:
     protocol: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    comparisons: tuple[Comparison, ...] = ()
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Every task's board, and the average rank over tasks; None where nothing is to be said."""
+    """Every task's board, and the average rank over tasks; None where nothing is to be said.
+
+    `unreadable` says which files are no results, and why.
+    """
 
     boards: tuple[Board, ...]
     overall: Overall | None = None
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def tiered(self) -> bool:
+        """Tell whether any board has tiers."""
+        return any(row.tier is not None for board in self.boards for row in board.rows)
 
 
 def leaderboard(
@@ -80,19 +91,21 @@ def leaderboard(
 ) -> Leaderboard:
     """Return the boards of the results below some folders, beside the published ones.
 
-    `metric` is another than the tasks' own: of tasks that have it, without tiers or ranks. Raises
-    UnknownName for a task without results or a metric that none has, BadRequest for a file that is
-    no result.
+    `metric` is another than the tasks' own: of tasks that have it, without tiers or ranks. A file
+    that is no result is told and stops no other. Raises UnknownName for a task without results or
+    a metric that none has, BadRequest for predictions of another clearbench.
     """
     shipped = published_results()
     own = [Path(folder) for folder in folders]
-    results = read_results([*own, shipped] if published else own)
-    known = {result.task for result in results}
+    found = find_results([*own, shipped] if published else own)
+    known = {result.task for result in found.results}
     if task and task not in known:
-        hint = f"; make some: clearbench evaluate --task {task}"
+        lost = "".join(f"; {fault}" for fault in found.unreadable[:1])
+        hint = f"; make some: clearbench evaluate --task {task}{lost}"
         raise UnknownName.among("task with results", task, known, hint)
-    kept = [result for result in results if task in ("", result.task)]
-    return make_leaderboard(kept, str(shipped) if published else "", metric)
+    kept = [result for result in found.results if task in ("", result.task)]
+    made = make_leaderboard(kept, str(shipped) if published else "", metric)
+    return replace(made, unreadable=found.unreadable)
 
 
 def make_leaderboard(
@@ -142,13 +155,12 @@ def _board(contest: Contest, published: str, metric: str) -> Board:
     excluded = dict.fromkeys(f"{r.encoder}: {text}" for r in group for text in r.excluded)
     not_scored = dict.fromkeys(f"not scored: {text}" for r in group for text in r.not_scored)
     rows = _told_apart(rows)
-    protocol = f"{first.repeats} × {first.folds} folds" if first.crossed else "fixed test set"
     other = () if shown == first.metric else (_no_claims(shown, first.metric),)
     return Board(
         task=first.task,
         title=first.task_title,
         metric=shown,
-        protocol=f"{protocol}, {first.test_patients} test patients",
+        protocol=f"{_protocol(first)}, {first.test_patients} test patients",
         rows=tuple(rows),
         notes=(
             *_alarms(group),
@@ -158,7 +170,18 @@ def _board(contest: Contest, published: str, metric: str) -> Board:
             *not_scored,
             *excluded,
         ),
+        comparisons=standings.comparisons if standings else (),
     )
+
+
+def _protocol(result: Result) -> str:
+    """Say how patients were split."""
+    if not result.crossed:
+        return "fixed test set"
+    left_out = {row["left_out"] for row in result.fold_scores if "left_out" in row}
+    if left_out:
+        return f"one {left_out.pop()} of {result.folds} left out in turn"
+    return f"{result.repeats} × {result.folds} folds"
 
 
 def _intervals(group: Sequence[Result], metric: str) -> tuple[str, ...]:

@@ -35,7 +35,10 @@ Preset = Annotated[
 Seeds = Annotated[
     int | None,
     typer.Option(
-        "--seeds", help="Heads per fold. [default: 1, for a fixed split 3]", show_default=False
+        "--seeds",
+        help="Heads per fold; one of mean-logreg and knn, which all seeds make alike. [default: 1; "
+        "for a fixed split, or groups left out in turn, 3]",
+        show_default=False,
     ),
 ]
 Draws = Annotated[
@@ -134,7 +137,7 @@ def evaluate(
     """Train heads on stored features with honest splits, and score them with intervals."""
     from clearbench import pipeline
     from clearbench.board.tables import make_leaderboard
-    from clearbench.display.boards import EvaluationProgress, show_leaderboard
+    from clearbench.display.boards import EvaluationProgress, show_leaderboard, show_seeds
     from clearbench.errors import BadRequest
 
     if all_models and model:
@@ -162,6 +165,7 @@ def evaluate(
             ),
         )
     show_leaderboard(make_leaderboard(found))
+    show_seeds(found, seeds)
     if fractions:
         from clearbench.display.curves import show_curves
 
@@ -197,7 +201,14 @@ def leaderboard(
     task: Annotated[
         str, typer.Option("--task", "-t", help="Only this task.", show_default=False)
     ] = "",
-    fmt: Annotated[str, typer.Option("--format", help="table, md, csv or json.")] = "table",
+    fmt: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="table, md, csv, or json, which has each comparison of two encoders too: "
+            "difference, interval, p, and p adjusted for all.",
+        ),
+    ] = "table",
     output: Output = None,
     own: Annotated[bool, typer.Option("--own", help="Leave the published results out.")] = False,
     metric: Annotated[
@@ -214,7 +225,7 @@ def leaderboard(
     from clearbench.board.rendering import as_csv, as_json, as_markdown
     from clearbench.board.tables import leaderboard as make
     from clearbench.display.boards import show_leaderboard
-    from clearbench.display.console import out, save_text
+    from clearbench.display.console import out, save_text, show_list
     from clearbench.errors import BadRequest
 
     if fmt not in FORMATS:
@@ -223,6 +234,8 @@ def leaderboard(
     found = make(source, task, published=not own, metric=metric)
     if fmt == "table" and output is None:
         show_leaderboard(found)
-        return
-    text = {"md": as_markdown, "csv": as_csv, "json": as_json}.get(fmt, as_markdown)(found)
-    save_text(text, output) if output else out.out(text, end="")
+    else:
+        text = {"md": as_markdown, "csv": as_csv, "json": as_json}.get(fmt, as_markdown)(found)
+        save_text(text, output) if output else out.out(text, end="")
+    show_list(found.unreadable, "left out, since they can't be read")
+    raise typer.Exit(1 if found.unreadable else 0)

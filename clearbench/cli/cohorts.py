@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import CohortName, Json, KeepIds, Output, Store, store_path
+from clearbench.cli.options import Json, KeepIds, Output, Store, store_path
 
 cohort_app = typer.Typer(
     help="Tables of scans, patients and labels.", no_args_is_help=True, rich_markup_mode=None
@@ -172,27 +172,30 @@ def add(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A cohort table, or labels for a cohort that the store knows.", show_default=False
+            help="A cohort table; or labels, without a column path, for a cohort that the store "
+            "knows.",
+            show_default=False,
         ),
     ],
-    name: CohortName = "",
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            help="The cohort's name. [default: its cohort column, else the file's name, else the "
+            "cohort whose ids the labels name]",
+            show_default=False,
+        ),
+    ] = "",
     store: Store = None,
 ) -> None:
     """Add a cohort to the store, or bring new or changed labels, without embedding again."""
     from clearbench.cohort.files import read_table
-    from clearbench.cohort.labels import update_labels
-    from clearbench.cohort.table import check_cohort
     from clearbench.display.scans import show_cohort
-    from clearbench.store.cohorts import cohort_names, load_cohort, merge_cohort, save_cohort
+    from clearbench.store.cohorts import save_cohort, with_table
     from clearbench.store.folder import open_store
 
     folder = open_store(store_path(store), create=True)
-    table = read_table(file)
-    known = name or ("" if "path" in table.column_names else file.stem)
-    if "path" not in table.column_names and known in cohort_names(folder):
-        cohort = update_labels(load_cohort(folder, known), table, file)
-    else:
-        cohort = merge_cohort(check_cohort(table, name, file), folder)
+    cohort = with_table(read_table(file), name, file, folder)
     save_cohort(cohort, folder)
     show_cohort(cohort)
 

@@ -76,6 +76,27 @@ def new(
         str,
         typer.Option("--split", help="A column with train and test, instead of repeated folds."),
     ] = "",
+    group: Annotated[
+        str,
+        typer.Option(
+            "--group", help="A column, such as site, of which one value is left out in turn."
+        ),
+    ] = "",
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--test",
+            help="Another cohort of the store to test on, trained on all of --cohort; may be "
+            "repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    head: Annotated[
+        str,
+        typer.Option(
+            "--head", help="The head that ranks encoders, declared before scores are seen."
+        ),
+    ] = "abmil",
     store: Store = None,
     output: Annotated[
         Path | None,
@@ -89,18 +110,22 @@ def new(
 ) -> None:
     """Write a task card for a cohort of your own; target and classes are read off its labels."""
     from clearbench.display.console import say, show_list, warn
-    from clearbench.evaluation.new_task import write_task
+    from clearbench.evaluation.new_task import NewTask, checked_name, write_task
     from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
 
-    found = load_cohort(open_store(store_path(store)), cohort)
-    written = write_task(
-        found,
-        words(labels),
-        output or Path("tasks", f"{name.replace('/', ' ')}.toml"),
+    place = output or Path("tasks", f"{checked_name(name)}.toml")
+    folder = open_store(store_path(store))
+    asked = NewTask(
+        cohort=load_cohort(folder, cohort),
+        labels=tuple(words(labels)),
         unit=unit,
-        split_column=split,
+        head=head,
+        column=split,
+        group=group,
+        tested=tuple(load_cohort(folder, other) for other in words(test)),
     )
+    written = write_task(asked, place)
     say(f"{written.path}: {written.summary}")
     show_list(written.too_rare, "too rare to be scored yet")
     if written.problem:
@@ -134,18 +159,22 @@ def check(
     store: Store = None,
     tasks: TaskFolders = None,
 ) -> None:
-    """Check a task against its cohort: units, labels, folds."""
+    """Check a task against its cohort: units, labels, folds, and what features there are."""
     from clearbench.display.console import say, show_list
-    from clearbench.evaluation.prepared import prepare_task
+    from clearbench.evaluation.bags import lacking_features
+    from clearbench.evaluation.guards.report import guard_labels
+    from clearbench.evaluation.prepared import prepare_from_store
     from clearbench.evaluation.tasks import find_task
-    from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
 
-    task = find_task(name, tasks or ())
-    prepared = prepare_task(task, load_cohort(open_store(store_path(store)), task.card.cohort))
-    patients = len(set(prepared.units.patients))
-    say(
-        f"{task.name}: {len(prepared.units.ids)} {task.card.unit} units of {patients} patients, "
-        f"{len(prepared.folds)} folds"
-    )
-    show_list([*prepared.units.excluded, *prepared.skipped], "note")
+    task, folder = find_task(name, tasks or ()), open_store(store_path(store))
+    for prepared in prepare_from_store(task, folder):
+        units, folds = prepared.units, len(prepared.folds)
+        tested = f", tested on {prepared.test_cohort}" if prepared.test_cohort else ""
+        say(
+            f"{task.name}: {len(units.ids)} {task.card.unit} units of {len(set(units.patients))} "
+            f"patients, {folds} {'fold' if folds == 1 else 'folds'}{tested}"
+        )
+        lacking = lacking_features(units, task.card.cohort, folder)
+        changed = [f"labels: {found.says}" for found in guard_labels(prepared) if found.alarm]
+        show_list([*units.excluded, *prepared.skipped, *lacking, *changed], "note")

@@ -19,11 +19,7 @@ def update_labels(cohort: Cohort, news: pa.Table, source: Path) -> Cohort:
     paths stay as they were. Raises BadCohort if a row matches no scan, or two rows contradict
     each other.
     """
-    key = next((name for name in ("scan_id", "patient_id") if name in news.column_names), None)
-    if key is None:
-        names = news.column_names
-        hint = suggestion("patient_id", names) or suggestion("scan_id", names)
-        raise BadCohort(f"{source}: no column scan_id or patient_id{hint}")
+    key = label_key(news, source)
     columns = [name for name in news.column_names if name not in FIXED]
     rows = _rows_by_key(news.select([key, *columns]), key, source)
     lost = sorted(set(rows) - set(cohort.column(key)))
@@ -36,6 +32,16 @@ def update_labels(cohort: Cohort, news: pa.Table, source: Path) -> Cohort:
     for name in columns:
         table = _with_column(table, name, _updated(cohort, key, name, rows))
     return check_cohort(table, cohort.name, source)
+
+
+def label_key(news: pa.Table, source: Path) -> str:
+    """Return the column that says whose labels these are; raises BadCohort without one."""
+    key = next((name for name in ("scan_id", "patient_id") if name in news.column_names), None)
+    if key is None:
+        names = news.column_names
+        hint = suggestion("patient_id", names) or suggestion("scan_id", names)
+        raise BadCohort(f"{source}: no column scan_id or patient_id{hint}")
+    return key
 
 
 def _rows_by_key(news: pa.Table, key: str, source: Path) -> dict[str, Row]:

@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,9 @@ def read_cohort(path: Path, name: str = "") -> Cohort:
 def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
     """Check a table of scans that lies (or would lie) at `source`; see read_cohort."""
     _check_columns(table, source)
-    name = name or _cohort_name(table, source)
+    name = name or stated_name(table, source) or source.stem
     faults = [*_blank(table), *_bad_ids(table, name), *_twice(table), *_two_splits(table)]
+    faults += _infinite(table)
     if faults:
         raise BadCohort(f"{source}: " + "; ".join(faults))
     paths = [_absolute(Path(text), source.parent) for text in table.column("path").to_pylist()]
@@ -130,16 +132,19 @@ def _near_names(table: pa.Table) -> list[str]:
     return [f"column {name} is taken as a label{hint}" for name, hint in near if hint]
 
 
-def _cohort_name(table: pa.Table, source: Path) -> str:
-    """Take the name from the cohort column, else from the file's stem."""
+def stated_name(table: pa.Table, source: Path) -> str:
+    """Return the name that the column cohort states, "" where there is none.
+
+    Raises BadCohort if it states several.
+    """
     if "cohort" not in table.column_names:
-        return source.stem
+        return ""
     names = sorted({name for name in table.column("cohort").to_pylist() if name})
     if len(names) > 1:
         raise BadCohort(
             f"{source}: several cohorts in one table ({', '.join(names[:SHOWN])}); split it"
         )
-    return names[0] if names else source.stem
+    return names[0] if names else ""
 
 
 def _some(values: Sequence[str]) -> str:
@@ -197,6 +202,20 @@ def _two_splits(table: pa.Table) -> list[str]:
         if len(found) > 1
     ]
     return [f"a patient in two splits: {_some(both)}"] if both else []
+
+
+def _infinite(table: pa.Table) -> list[str]:
+    """Find infinite values, such as 1e400, among labels that are numbers throughout."""
+    faults = []
+    scans = table.column("scan_id").to_pylist()
+    for name in filter(is_label, table.column_names):
+        cells = zip(scans, table.column(name).to_pylist(), strict=True)
+        known = [(scan, text) for scan, text in cells if text is not None]
+        if all(_is_number(text) for _, text in known):
+            bad = [f"{text} (scan {scan})" for scan, text in known if isinf(float(text))]
+            told = f"label {name} holds an infinite number: {_some(bad)} (blank = unknown)"
+            faults += [told] if bad else []
+    return faults
 
 
 def _absolute(path: Path, base: Path) -> Path:

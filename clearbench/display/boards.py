@@ -15,6 +15,7 @@ from clearbench.board.rendering import (
     overall_cells,
     overall_title,
 )
+from clearbench.board.results import Result
 from clearbench.board.tables import Board, Leaderboard
 from clearbench.display.console import err, out, say, warn
 from clearbench.display.progress import Bar
@@ -24,12 +25,19 @@ def show_leaderboard(found: Leaderboard) -> None:
     """Print one table per task, floors and missing scores marked, then all tasks together."""
     for board in found.boards:
         _show_board(board)
-    if found.boards:
+    if found.tiered:
         out.print(f"\n{TIER_NOTE}", style="dim")
-    else:
+    elif not found.boards:
         say("no results yet; make some: clearbench evaluate --task NAME")
     if found.overall is not None:
         _show_overall(found.overall)
+
+
+def show_seeds(results: Sequence[Result], seeds: int | None) -> None:
+    """Say which heads were trained once per fold, though more were asked for."""
+    once = dict.fromkeys(r.head for r in results if r.seeds < (seeds or 1))
+    if once:
+        warn(f"note: {', '.join(once)}: one head per fold, since all seeds give the same")
 
 
 def _show_board(board: Board) -> None:

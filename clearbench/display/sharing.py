@@ -10,9 +10,10 @@ from clearbench.packs.reproduce import TOLERANCE, Reproduction
 
 def show_applied(applied: Applied) -> None:
     """Say whose heads spoke, how a decision is made, and what to beware of."""
-    facts = applied.facts
+    facts, count = applied.facts, len(applied.facts.heads)
+    heads = f"mean of {count} heads" if count > 1 else "one head"
     warn(
-        f"{facts.task} · {facts.encoder.name} · {facts.head}: mean of {len(facts.heads)} heads "
+        f"{facts.task} · {facts.encoder.name} · {facts.head}: {heads} "
         f"trained on cohort {facts.task_card.cohort}, {len(applied.units.ids)} units"
     )
     if any(cut is not None for cut in facts.thresholds):

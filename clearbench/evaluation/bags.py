@@ -11,7 +11,7 @@ from clearbench.errors import BadTask
 from clearbench.evaluation.units import Units
 from clearbench.store.features import map_features, read_facts, read_rows
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import EncoderRecord
+from clearbench.store.records import EncoderRecord, find_records
 
 SHOWN = 5
 
@@ -76,6 +76,26 @@ def present_units(units: Units, record: EncoderRecord, store: StoreFolder) -> Un
         else ()
     )
     return units.take(there, note)
+
+
+def lacking_features(units: Units, cohort: str, store: StoreFolder) -> tuple[str, ...]:
+    """Say which units lack which encoder's features, and the command that makes them.
+
+    Only encoders count that have features of the task's cohort; none at all is said too.
+    """
+    try:
+        records = find_records(store, (), cohort)
+    except BadTask as error:
+        return (str(error),)
+    return tuple(note for record in records for note in _lacking(units, record, store))
+
+
+def _lacking(units: Units, record: EncoderRecord, store: StoreFolder) -> tuple[str, ...]:
+    """Say which units lack one encoder's features."""
+    try:
+        return present_units(units, record, store).excluded[len(units.excluded) :]
+    except BadTask as error:
+        return (str(error),)
 
 
 def views_option(record: EncoderRecord) -> str:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from clearbench.cards import Card
+from clearbench.cards import Card, told_faults
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.evaluation.bagset import Moments
 from clearbench.evaluation.heads.estimator import BagEstimator
@@ -158,7 +158,7 @@ def _bad(path: Path, why: str) -> BadRequest:
     """Say that a bundle can't be read."""
     return BadRequest(
         f"{path}: not a readable bundle ({why}); "
-        "`clearbench evaluate --task NAME --save-heads DIR` makes one"
+        "put back a whole copy, or make one: clearbench evaluate --task NAME --save-heads DIR"
     )
 
 
@@ -168,8 +168,10 @@ def _read_facts(path: Path) -> BundleFacts:
         return BundleFacts.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _bad(path, str(error.strerror)) from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise _bad(path, str(error).replace("\n", " ")[:200]) from error
+    except UnicodeDecodeError as error:
+        raise _bad(path, "damaged, it is no text") from error
+    except ValidationError as error:
+        raise _bad(path, told_faults(error, BundleFacts)) from error
 
 
 def _read_arrays(path: Path, sha256: str) -> Mapping[str, NDArray[Any]]:

@@ -67,6 +67,16 @@ def read_sizes(text: str) -> tuple[int, ...]:
     return (*(size for size in sizes if size), *(size for size in sizes if not size))
 
 
+def check_sizes(sizes: Sequence[int], folds: Sequence[Fold], task: str) -> None:
+    """Refuse numbers of patients of which no fold has more to train on; raises BadRequest."""
+    most = max(len(fold.train) + len(fold.tune) for fold in folds)
+    if max(sizes) >= most:
+        raise BadRequest(
+            f"--fractions {max(sizes)}: {task} has {most} training patients"
+            f"{' in its largest fold' if len(folds) > 1 else ''}; ask for fewer, or for all"
+        )
+
+
 def learning_curve(
     material: Material,
     way: Way,

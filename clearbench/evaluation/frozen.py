@@ -1,15 +1,17 @@
 """A task's folds as a file beside its card: who is where, whatever later versions would draw."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from clearbench.cards import Card
+from clearbench.cards import Card, told_faults
 from clearbench.errors import BadTask
 from clearbench.evaluation.splits import Fold, split_sha256
 from clearbench.evaluation.tasks import Split, Task
@@ -17,6 +19,8 @@ from clearbench.evaluation.units import Units
 from clearbench.store.folder import write_whole
 
 SHOWN = 5
+CHECK_DIGITS = 4  # of 16 bits: one change in 65,536 goes unnoticed
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class FrozenFold(Card):
@@ -36,7 +40,11 @@ class FrozenFold(Card):
 
 
 class FrozenSplit(Card):
-    """All folds of a task, how the card wanted them made, and what made them."""
+    """All folds of a task, how the card wanted them made, and what made them.
+
+    `labels_check` tells, by test cohort ("" where there is none), whether labels are still those
+    that the split was frozen with.
+    """
 
     frozen: Literal[1] = 1
     task: str
@@ -44,11 +52,26 @@ class FrozenSplit(Card):
     split: Split
     made_by: str
     split_sha256: str
+    labels_check: dict[str, str] = Field(default_factory=dict)
     folds: tuple[FrozenFold, ...]
 
 
-def freeze_split(task: Task, folds: Mapping[str, Sequence[Fold]]) -> FrozenSplit:
-    """Return a task's folds as they are kept; `folds` by test cohort, "" where there is none."""
+def labels_check(units: Units) -> str:
+    """Return a check number of all units' labels: another one, most surely, where any changed.
+
+    It is short, so that nobody can find patients' labels by trying all that there may be.
+    """
+    rows = sorted(zip(units.ids, units.targets.tolist(), strict=True))
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:CHECK_DIGITS]
+
+
+def freeze_split(
+    task: Task, folds: Mapping[str, Sequence[Fold]], checks: Mapping[str, str] = EMPTY
+) -> FrozenSplit:
+    """Return a task's folds as they are kept.
+
+    `folds` and `checks` of labels by test cohort, "" where there is none.
+    """
     every = tuple(fold for some in folds.values() for fold in some)
     return FrozenSplit(
         task=task.name,
@@ -56,6 +79,7 @@ def freeze_split(task: Task, folds: Mapping[str, Sequence[Fold]]) -> FrozenSplit
         split=task.card.split,
         made_by=f"clearbench {version('clearbench')}",
         split_sha256=split_sha256(every),
+        labels_check=dict(checks),
         folds=tuple(
             FrozenFold(test_cohort=cohort, **vars(fold))
             for cohort, some in folds.items()
@@ -85,9 +109,11 @@ def read_split(path: Path, task: Task) -> FrozenSplit:
     """
     try:
         split = FrozenSplit.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise BadTask(f"{path}: not a frozen split ({first}); {_again(task)}") from error
+    except ValidationError as error:
+        why = told_faults(error, FrozenSplit)
+        raise BadTask(f"{path}: not a frozen split ({why}); {_again(task)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadTask(f"{path}: not a frozen split ({error}); {_again(task)}") from error
     fault = _twice(split) or _misfit(split, task)
     if fault:
         raise BadTask(f"{path}: {fault}; {_again(task)}")

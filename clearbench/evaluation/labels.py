@@ -57,18 +57,19 @@ def read_labels(cohort: Cohort, task: TaskCard) -> list[list[float]]:
 
 def _survival(cohort: Cohort, task: TaskCard) -> list[list[float]]:
     """Read time and event; a scan that lacks one of them has neither."""
-    times = [_time(text, task.labels[0], cohort.name) for text in cohort.label(task.labels[0])]
+    cells = zip(cohort.column("scan_id"), cohort.label(task.labels[0]), strict=True)
+    times = [_time(text, f"{task.labels[0]} of scan {scan}", cohort.name) for scan, text in cells]
     values = np.array([times, _values(cohort, task.labels[1], task)])
     values[:, np.isnan(values).any(axis=0)] = np.nan
     found: list[list[float]] = values.tolist()
     return found
 
 
-def _time(text: str | None, name: str, cohort: str) -> float:
+def _time(text: str | None, which: str, cohort: str) -> float:
     """Read a time; NaN if blank."""
     value = _number(text)
     if text is not None and not 0 <= value < math.inf:
-        raise BadTask(f"label {name} of cohort {cohort} holds {text!r}; a time is 0 or more")
+        raise BadTask(f"label {which}, cohort {cohort}, is {text!r}; a time is a number from 0 on")
     return value
 
 

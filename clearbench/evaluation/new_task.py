@@ -1,20 +1,46 @@
 """A task card for a cohort of one's own, written from its labels."""
 
+import json
 import re
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clearbench.cards import check_card
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadRequest, BadTask
 from clearbench.evaluation.labels import YES_NO
 from clearbench.evaluation.prepared import prepare_task
-from clearbench.evaluation.tasks import METRICS, TaskCard, find_task
+from clearbench.evaluation.tasks import METRICS, Task, TaskCard, find_task
 
 MOST_CLASSES = 12
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """What a new card asks of a cohort, and how patients are split.
+
+    By default in repeated folds; else by the sides in `column`, by leaving one `group` out in turn
+    (a column too), or by testing on other cohorts, `tested`.
+    """
+
+    cohort: Cohort
+    labels: tuple[str, ...]
+    unit: str = "patient"
+    head: str = "abmil"
+    column: str = ""
+    group: str = ""
+    tested: tuple[Cohort, ...] = ()
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """Return the card's [split]."""
+        names = [cohort.name for cohort in self.tested]
+        ways = {"column": self.column, "group": self.group, "test": names}
+        chosen = {key: value for key, value in ways.items() if value}
+        return chosen or {"folds": 5, "repeats": 5, "seed": 1337}
 
 
 @dataclass(frozen=True)
@@ -31,44 +57,59 @@ class WrittenTask:
     problem: str = ""
 
 
-def write_task(
-    cohort: Cohort,
-    labels: Sequence[str],
-    path: Path,
-    *,
-    unit: str = "patient",
-    split_column: str = "",
-) -> WrittenTask:
+def write_task(new: NewTask, path: Path) -> WrittenTask:
     """Write a card whose target and classes are read off the labels' values.
 
-    Raises UnknownName for a column the cohort lacks, BadTask for a label that is no class,
-    BadRequest if a card stands there already.
+    Raises UnknownName for a column the cohort lacks, BadTask for a label that is no class, BadCard
+    for a unit, head or split that can't be, BadRequest if a card stands there already.
     """
-    if not NAME.fullmatch(path.stem):
-        raise BadRequest(f"{path.stem}: letters, digits, dots, dashes and underscores make a name")
+    checked_name(path.stem)
     if path.exists():
         raise BadRequest(f"{path} exists; choose another name, or edit it")
-    values = {label: sorted({v for v in cohort.label(label) if v is not None}) for label in labels}
+    for column in filter(None, (new.column, new.group)):
+        new.cohort.label(column)
+    values = {label: _values(new.cohort, label) for label in new.labels}
     target, classes = _target(values)
-    split = (
-        f'column = "{split_column}"' if split_column else "folds   = 5\nrepeats = 5\nseed    = 1337"
-    )
-    text = (
-        f'title   = "{", ".join(labels)} ({cohort.name})"\nversion = 1\n'
-        f'cohort  = "{cohort.name}"\ntarget  = "{target}"\n'
-        f'labels  = {_quoted(labels)}\nclasses = {_quoted(classes)}\nunit    = "{unit}"\n'
-        f'metric  = "{METRICS[target][0]}"\n\n[split]\n{split}\n'
-    )
-    if split_column:
-        cohort.label(split_column)
-    _check(text, str(path))
+    facts = {
+        "title": f"{', '.join(new.labels)} ({new.cohort.name})",
+        "version": 1,
+        "cohort": new.cohort.name,
+        "target": target,
+        "labels": new.labels,
+        "classes": classes,
+        "unit": new.unit,
+        "metric": METRICS[target][0],
+        "head": new.head,
+    }
+    check_card(facts | {"split": new.split}, TaskCard, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(f"{_lines(facts)}\n[split]\n{_lines(new.split)}", encoding="utf-8")
     summary = f"{target}, {METRICS[target][0]}, classes {', '.join(classes) or 'no, yes'}"
     try:
-        return WrittenTask(path, summary, prepare_task(find_task(str(path)), cohort).skipped)
+        return WrittenTask(path, summary, _too_rare(find_task(str(path)), new))
     except BadTask as error:
         return WrittenTask(path, summary, problem=str(error))
+
+
+def checked_name(name: str) -> str:
+    """Return a task's name; raises BadRequest for what can be none."""
+    if not NAME.fullmatch(name):
+        raise BadRequest(
+            f'"{name}" is no name of a task: letters, digits, dots, dashes and underscores make '
+            "one, a letter or digit first; -o says where its card goes"
+        )
+    return name
+
+
+def _values(cohort: Cohort, label: str) -> list[str]:
+    """Return the different values of a label, in alphabetical order."""
+    return sorted({value for value in cohort.label(label) if value is not None})
+
+
+def _too_rare(task: Task, new: NewTask) -> tuple[str, ...]:
+    """Return the labels that would not be scored, on any of the cohorts tested."""
+    found = [prepare_task(task, new.cohort, other) for other in new.tested or (None,)]
+    return tuple(dict.fromkeys(note for prepared in found for note in prepared.skipped))
 
 
 def _target(values: dict[str, list[str]]) -> tuple[str, list[str]]:
@@ -99,12 +140,11 @@ def _target(values: dict[str, list[str]]) -> tuple[str, list[str]]:
     return ("binary" if len(found) == 2 else "multiclass"), found
 
 
-def _quoted(words: Sequence[str]) -> str:
-    """Write a TOML list of strings."""
-    inner = ", ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words)
-    return f"[{inner}]"
+def _lines(facts: Mapping[str, Any]) -> str:
+    """Write facts as lines of TOML, aligned."""
+    return "".join(f"{key:7} = {_written(value)}\n" for key, value in facts.items())
 
 
-def _check(text: str, where: str) -> None:
-    """Refuse to write a card that would not be read."""
-    check_card(tomllib.loads(text), TaskCard, where)
+def _written(value: Any) -> str:
+    """Write a number, a string or a list of strings as TOML; JSON writes them alike."""
+    return json.dumps(value, ensure_ascii=False)

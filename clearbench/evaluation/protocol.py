@@ -16,7 +16,7 @@ from clearbench.evaluation.faithfulness import Faithfulness, measure_faithfulnes
 from clearbench.evaluation.heads.estimator import BagEstimator, Judged
 from clearbench.evaluation.heads.kinds import BEST, check_head, make_head
 from clearbench.evaluation.heads.mil import NETS
-from clearbench.evaluation.heads.single import HeadRequest
+from clearbench.evaluation.heads.single import WITHOUT_CHANCE, HeadRequest
 from clearbench.evaluation.material import Material, rows_of
 from clearbench.evaluation.prepared import Prepared
 from clearbench.evaluation.presets import DRAWS, Preset, find_preset
@@ -26,7 +26,6 @@ from clearbench.evaluation.statistics import FoldScores, Score, score_protocol
 from clearbench.evaluation.statistics.calibrated import calibration_scores
 from clearbench.evaluation.statistics.crossed import score_crossed
 from clearbench.evaluation.targets import Floats
-from clearbench.evaluation.tasks import TaskCard
 from clearbench.evaluation.training import Lot
 from clearbench.evaluation.units import Units
 from clearbench.store.records import EncoderRecord
@@ -115,13 +114,14 @@ def evaluate_head(
 ) -> Evaluation:
     """Train and score one kind of head, fold by fold, each head anew; many heads side by side.
 
-    Raises UnknownName for a head or preset, BadRequest for seeds that can't be.
+    A head without chance is trained once per fold, whatever the seeds. Raises UnknownName for a
+    head or preset, BadRequest for seeds that can't be.
     """
     check_head(way.head)
     start = time.perf_counter()
     settings = find_preset(way.preset)
     card, units = material.prepared.task.card, material.units
-    each = _seeds(card, way.seeds)
+    each = _seeds(material, way)
     runs = list(product(material.prepared.folds, range(each)))
     jobs = [partial(_run_fold, fold, seed, material, way, settings) for fold, seed in runs]
     answers: dict[int, FoldAnswer] = {}
@@ -169,12 +169,15 @@ def _looked(material: Material, answers: Sequence[FoldAnswer]) -> Looked:
     return Looked(material.units, material.bags, found, looks)
 
 
-def _seeds(card: TaskCard, seeds: int | None) -> int:
-    """Return how many heads are trained per fold."""
-    if seeds is not None and seeds < 1:
+def _seeds(material: Material, way: Way) -> int:
+    """Return how many heads are trained per fold; one, where they would all be the same."""
+    if way.seeds is not None and way.seeds < 1:
         raise BadRequest("--seeds must be at least 1")
-    repeated = card.split.crossed and not card.split.group
-    return seeds or (1 if repeated else SEEDS_FIXED_SPLIT)
+    if way.head in WITHOUT_CHANCE and not material.shuffled:
+        return 1
+    split = material.prepared.task.card.split
+    repeated = split.crossed and not split.group
+    return way.seeds or (1 if repeated else SEEDS_FIXED_SPLIT)
 
 
 def _run_fold(fold: Fold, seed: int, of: Material, way: Way, preset: Preset) -> FoldAnswer:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
+from clearbench.cards import told_faults
 from clearbench.errors import BadRequest
 from clearbench.evaluation.tasks import Task, find_task
 from clearbench.packs.facts import FACTS_FILE, PackFacts
@@ -52,7 +53,9 @@ def _unpack(path: Path, root: Path) -> PackFacts:
                 _extract(archive, name, sha256, root)
     except OSError as error:
         raise _bad(path, error.strerror or str(error)) from error
-    except (zipfile.BadZipFile, KeyError, ValidationError, RuntimeError) as error:
+    except ValidationError as error:
+        raise _bad(path, f"{FACTS_FILE}: {told_faults(error, PackFacts)}") from error
+    except (zipfile.BadZipFile, KeyError, RuntimeError) as error:
         raise _bad(path, str(error).replace("\n", " ")[:200]) from error
     return facts
 

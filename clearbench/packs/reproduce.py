@@ -127,10 +127,15 @@ def _gap(one: float | None, other: float | None) -> float:
 
 
 def _unit_gap(before: Result, after: Result, *, renamed: bool) -> float | None:
-    """Return the largest difference between units' scores, None without those of then."""
+    """Return the largest difference between units' scores, None without those of then.
+
+    Heads without chance may have been trained once per seed then; they are trained once now.
+    """
     if not predictions_path(before).is_file():
         return None
-    return largest_gap(read_predictions(before), read_predictions(after), renamed=renamed)
+    then = read_predictions(before)
+    once = {run: each for run, each in then.items() if run.seed < after.seeds}
+    return largest_gap(once, read_predictions(after), renamed=renamed)
 
 
 def _renumbered(pack: Pack, result: Result, features: PackedFeatures) -> bool:

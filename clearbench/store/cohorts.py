@@ -5,8 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
-from clearbench.cohort.table import Cohort, check_cohort
-from clearbench.errors import BadStore, UnknownName
+from clearbench.cohort.labels import label_key, update_labels
+from clearbench.cohort.table import Cohort, check_cohort, stated_name
+from clearbench.errors import BadCohort, BadStore, UnknownName, suggestion
 from clearbench.store.folder import StoreFolder, write_whole
 
 
@@ -37,6 +38,43 @@ def load_cohort(store: StoreFolder, name: str) -> Cohort:
     except (OSError, pa.ArrowInvalid) as error:
         raise BadStore(f"{path}: damaged ({error}); add the cohort again") from error
     return check_cohort(table, name, path)
+
+
+def with_table(table: pa.Table, name: str, source: Path, store: StoreFolder) -> Cohort:
+    """Return the cohort that a table makes, or completes with its labels; it is not saved yet.
+
+    A table without paths holds labels of a cohort that the store knows: the one of that name, of
+    its cohort column or its file's name, else the only one that has its ids. Raises BadCohort,
+    UnknownName.
+    """
+    known = cohort_names(store)
+    if "path" in table.column_names or not known:
+        return merge_cohort(check_cohort(table, name, source), store)
+    meant = name or stated_name(table, source) or (source.stem if source.stem in known else "")
+    owner = load_cohort(store, meant or _owner(table, source, store))
+    return update_labels(owner, table, source)
+
+
+def _owner(labels: pa.Table, source: Path, store: StoreFolder) -> str:
+    """Return the one cohort that has the ids of these labels."""
+    key = label_key(labels, source)
+    ids = set(labels.column(key).to_pylist())
+    known = cohort_names(store)
+    owners = [name for name in known if ids & set(load_cohort(store, name).column(key))]
+    if len(owners) == 1:
+        return owners[0]
+    if owners:
+        raise BadCohort(
+            f"{source}: {key} occurs in cohorts {', '.join(owners)}; say whose labels these are: "
+            "--name COHORT"
+        )
+    hint = suggestion("path", labels.column_names)
+    raise BadCohort(
+        f"{source}: no column path{hint}"
+        if hint
+        else f"{source}: no column path, so these are labels; but no {key} is in a cohort of the "
+        f"store ({', '.join(known)})"
+    )
 
 
 def merge_cohort(cohort: Cohort, store: StoreFolder) -> Cohort:

@@ -85,6 +85,25 @@ def test_an_auroc_is_the_mean_over_seeds_as_the_board_shows_it(make_result: Make
     assert compare(one, other).value == pytest.approx(mean - 0.5)
 
 
+@pytest.mark.parametrize("facts", [FIXED, {"crossed": True}], ids=["areas", "folds"])
+def test_a_head_without_seeds_meets_the_mean_over_the_others_seeds(
+    make_result: Make, facts: dict[str, object]
+) -> None:
+    chance = np.random.default_rng(5)
+    folds = range(1 if facts is FIXED else 3)
+    said = {Run(0, f, k): head(1.0, chance.normal(size=N)) for f in folds for k in range(3)}
+    alone = {Run(0, f, 0): head(0.2, chance.normal(size=N)) for f in folds}
+    result = replace(make_result("one", 1.0, **FIXED), **facts)
+    one, other = Contender(result, said), Contender(result, alone)
+    once = np.ones((1, N))
+    mine, its = (
+        np.mean([of.measure(spoken, once)[0] for spoken in of.spoken.values()])
+        for of in (one, other)
+    )
+    assert compare(one, other).value == pytest.approx(mine - its)
+    assert compare(other, one).value == pytest.approx(its - mine)
+
+
 def test_a_metric_that_few_draws_have_is_refused_and_no_silent_nan(make_result: Make) -> None:
     """One patient of each class: over half of the draws lack one of them."""
 

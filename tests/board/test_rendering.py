@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clearbench.board.overall import Overall
-from clearbench.board.rendering import as_csv, as_json, as_markdown
+from clearbench.board.rendering import TIER_NOTE, as_csv, as_json, as_markdown
 from clearbench.board.results import Result
 from clearbench.board.tables import Leaderboard, make_leaderboard
 from clearbench.evaluation.statistics.average_rank import AverageRank
@@ -40,6 +40,12 @@ def test_markdown_marks_floors_and_tells_exclusions(with_value: Make) -> None:
     assert "2 of 40 without a label" in text
 
 
+def test_tiers_are_explained_where_there_are_any(make_result: Make) -> None:
+    strong, floor = make_result("a", 3.0), make_result("f", 0.0, 3, floor=True)
+    assert TIER_NOTE in as_markdown(make_leaderboard([strong, floor]))
+    assert "one tier" not in as_markdown(make_leaderboard([strong]))
+
+
 def test_without_ranks_the_reasons_are_told_and_no_table(found: Leaderboard) -> None:
     text = as_markdown(replace(found, overall=replace(OVERALL, ranks=())))
     _, _, overall = text.partition("## Average rank")
@@ -59,6 +65,27 @@ def test_csv_holds_every_row_and_the_average_ranks(found: Leaderboard) -> None:
     assert last["task"] == "average rank over 2 tasks"
     assert (last["value"], last["low"], last["high"]) == ("1.5", "1.0", "2.0")
     assert last["licence"] == ""
+
+
+def test_json_tells_how_every_two_encoders_compare(make_result: Make) -> None:
+    """The difference, its interval, p, and p among all pairs: what a paper's table needs."""
+    some = [make_result("strong", 3.0), make_result("twin", 3.0, 1), make_result("weak", 1.0, 2)]
+    made = make_leaderboard([*some, make_result("floor", 0.0, 3, floor=True)])
+    [board] = json.loads(as_json(made), parse_constant=lambda name: pytest.fail(name))["boards"]
+    met = {(m["family"], m["one"][:-9], m["other"][:-9]): m for m in board["comparisons"]}
+    assert list(met) == [
+        ("encoders", "strong", "twin"),
+        ("encoders", "strong", "weak"),
+        ("encoders", "twin", "weak"),
+        ("floor", "strong", "floor"),
+        ("floor", "twin", "floor"),
+        ("floor", "weak", "floor"),
+    ]
+    told = met["encoders", "strong", "weak"]
+    assert told["separable"]
+    assert 0 < told["low"] < told["difference"] < told["high"]
+    assert told["p"] < told["adjusted_p"] < 0.05
+    assert not met["encoders", "strong", "twin"]["separable"]
 
 
 def test_json_holds_the_same(found: Leaderboard) -> None:

@@ -131,6 +131,17 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
         read_results([tmp_path])
 
 
+def test_a_damaged_result_stops_no_other(tmp_path: Path, with_value: Make) -> None:
+    saved(with_value("a", 0.8), tmp_path)
+    (tmp_path / "t" / "bad.json").write_text("{")
+    found = leaderboard([tmp_path], published=False)
+    assert [row.encoder for board in found.boards for row in board.rows] == ["a"]
+    [told] = found.unreadable
+    assert told.startswith(f"{tmp_path / 't' / 'bad.json'}: not a result of this clearbench")
+    with pytest.raises(UnknownName, match=r"evaluate --task other; .*bad\.json: not a result"):
+        leaderboard([tmp_path], "other", published=False)
+
+
 def test_the_published_results_can_be_read() -> None:
     results = read_results([published_results()])
     assert {result.task for result in results} >= {"ct-ich-hemorrhage"}

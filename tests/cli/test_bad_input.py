@@ -115,6 +115,23 @@ def test_patients_without_features_are_named_with_the_command(
     assert words in capsys.readouterr().err
 
 
+def test_a_task_without_features_is_checked_and_the_command_named(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(store, HALF)
+    assert run("tasks", "check", "t") == 0
+    said = capsys.readouterr()
+    assert "t: 30 patient units of 30 patients, 5 folds" in said.out
+    words = "no encoder has features of cohort own; make them: clearbench embed own --model NAME"
+    assert words in said.err
+    embed(store, scans=range(2, 30))
+    assert run("tasks", "check", "t") == 0
+    assert "2 without features of enc@abababab: p00, p01" in capsys.readouterr().err
+    embed(store)
+    assert run("tasks", "check", "t") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_two_sets_of_features_of_one_encoder_are_never_mixed(
     store: StoreFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,6 +150,18 @@ def test_two_sets_of_features_of_one_encoder_are_never_mixed(
     assert "enc@abababab" in said
     assert "enc@cdcdcdcd" in said
     assert len(list(store.results.rglob("*.json"))) == 2
+
+
+def test_more_training_patients_than_there_are_is_refused_before_any_head_is_trained(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(store, HALF)
+    embed(store)
+    Path("tasks/t.toml").write_text(CARD.replace("[split]", 'head = "mean-logreg"\n[split]'))
+    assert evaluate("--fractions", "8,9999") == 2
+    said = capsys.readouterr().err
+    assert "--fractions 9999: t has 24 training patients in its largest fold; ask for" in said
+    assert not list(store.results.rglob("*.json"))
 
 
 @pytest.mark.parametrize("command", ["embed", "cohort add"])

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from clearbench.cohort.table import read_cohort
 from clearbench.errors import BadRequest
 from clearbench.evaluation.prepared import prepare_from_store
 from clearbench.evaluation.tasks import find_task
-from clearbench.store.cohorts import save_cohort
+from clearbench.store.cohorts import load_cohort, save_cohort
 from clearbench.store.folder import StoreFolder, open_store
 
 CARD = """
@@ -135,3 +136,65 @@ def test_a_new_task_names_the_labels_that_are_too_rare(
     said = capsys.readouterr()
     assert "too rare to be scored yet:\n  rare: 4 of 30 patients are positive" in said.err
     assert "next: clearbench evaluate --task both" in said.out
+
+
+def test_a_new_task_may_leave_one_site_out_in_turn(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = store.root.parent / "own.csv"
+    rows = [f"s{i},p{i:02},a,{i % 2},{'ABC'[i % 3]}" for i in range(36)]
+    table.write_text("\n".join(["scan_id,patient_id,path,ill,site", *rows]))
+    save_cohort(read_cohort(table), store)
+    new = ["tasks", "new", "sites", "--cohort", "own", "--labels", "ill"]
+    assert run(*new, "--group", "sit") == 2
+    assert "did you mean site?" in capsys.readouterr().err
+    assert run(*new, "--group", "site", "--head", "knn") == 0
+    card = find_task("sites").card
+    assert (card.split.group, card.head) == ("site", "knn")
+    [prepared] = prepare_from_store(find_task("sites"), store)
+    assert len(prepared.folds) == 3
+    assert capsys.readouterr().err == ""
+
+
+def test_a_new_task_may_be_tested_on_another_cohort(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_cohort(replace(load_cohort(store, "own"), name="other"), store)
+    new = ["tasks", "new", "outside", "--cohort", "own", "--labels", "ill"]
+    assert run(*new, "--test", "others") == 2
+    assert "did you mean other?" in capsys.readouterr().err
+    assert run(*new, "--test", "other", "--group", "ill") == 2
+    assert "a split is made one way, not by group and test" in capsys.readouterr().err
+    assert not Path("tasks/outside.toml").exists()
+    assert run(*new, "--test", "other") == 0
+    assert find_task("outside").card.split.test == ("other",)
+    assert capsys.readouterr().err == ""
+    assert run("tasks", "check", "outside") == 0
+    said = "outside: 60 patient units of 60 patients, 1 fold, tested on other"
+    assert said in capsys.readouterr().out
+
+
+def test_a_head_that_is_none_is_refused(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del store
+    assert run("tasks", "new", "x", "--cohort", "own", "--labels", "ill", "--head", "mil") == 2
+    assert "head: input should be 'abmil'" in capsys.readouterr().err
+    assert not Path("tasks/x.toml").exists()
+
+
+def test_other_labels_are_frozen_only_when_asked(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("tasks/t.toml").write_text(CARD.replace("folds = 2\nrepeats = 2", 'column = "side"'))
+    table = store.root.parent / "own.csv"
+    rows = [f"s{i},p{i:02},a,{i % 2},{('train', 'tune', 'test')[i % 3]}" for i in range(60)]
+    table.write_text("\n".join(["scan_id,patient_id,path,ill,side", *rows]))
+    save_cohort(read_cohort(table), store)
+    assert freeze() == freeze() == 0
+    rows[0] = "s0,p00,a,1,train"
+    table.write_text("\n".join(["scan_id,patient_id,path,ill,side", *rows]))
+    save_cohort(read_cohort(table), store)
+    assert freeze() == 2
+    assert "t.split.json: other labels are frozen there; --replace" in capsys.readouterr().err
+    assert freeze("--replace") == 0

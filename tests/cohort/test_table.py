@@ -121,6 +121,15 @@ def test_parquet_and_many_faults(tmp_path: Path) -> None:
         check_cohort(table, "it", tmp_path / "t.parquet")
 
 
+def test_an_infinite_label_is_refused_with_its_scan(tmp_path: Path) -> None:
+    head = "scan_id,patient_id,path,days\n"
+    for text in ("1e400", "-1e999", "inf"):
+        with pytest.raises(BadCohort, match=rf"days holds an infinite number: {text} \(scan b\) "):
+            cohort(tmp_path, f"{head}a,1,.,5\nb,2,.,{text}\nc,3,.,\n")
+    words = cohort(tmp_path, f"{head}a,1,.,sup\nb,2,.,inf\nc,3,.,4e5678\n")
+    assert words.labels == ("days",), "where others are words, these are too"
+
+
 def test_a_column_that_may_name_people_is_told(tmp_path: Path) -> None:
     rows = "\n".join(f"s{n},p{n},.,Person {'abcdefghijkl'[n]},{n % 3},{n}" for n in range(12))
     table = tmp_path / "mine.csv"

@@ -1,6 +1,7 @@
 """Heads on disk: what comes back judges as what was written."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,28 @@ def test_a_missing_or_foreign_bundle_is_refused(written: Path, tmp_path: Path) -
     (written / "bundle.json").write_text('{"model": "of another"}')
     with pytest.raises(BadRequest, match=r"not a readable bundle .*--save-heads"):
         read_bundle(written)
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda text: text[: len(text) // 2], "cut off or changed, it is no JSON record any more"),
+        (lambda _: "[]", "cut off or changed, it is no JSON record any more"),
+        (lambda text: text.replace('"seed"', '"sead"'), "heads.0.seed is missing"),
+        (lambda _: "{}", "task is missing; task_sha256 is missing; .*; and 11 more"),
+    ],
+    ids=["cut off", "a list", "a letter changed", "empty"],
+)
+def test_damaged_facts_are_told_in_plain_words_with_what_to_do(
+    written: Path, harm: Callable[[str], str], words: str
+) -> None:
+    path = written / "bundle.json"
+    path.write_text(harm(path.read_text()))
+    with pytest.raises(BadRequest, match=words) as caught:
+        read_bundle(written)
+    assert str(caught.value).startswith(f"{path}: not a readable bundle (")
+    assert "put back a whole copy, or make one: clearbench evaluate" in str(caught.value)
+    assert not re.search("pydantic|validation error|BundleFacts|input_value", str(caught.value))
 
 
 def test_a_damaged_bundle_is_refused(written: Path) -> None:

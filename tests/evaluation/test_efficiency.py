@@ -7,7 +7,7 @@ import pytest
 
 import clearbench.evaluation.efficiency as module
 from clearbench.errors import BadRequest
-from clearbench.evaluation.efficiency import DRAWS, _Draw, learning_curve, read_sizes
+from clearbench.evaluation.efficiency import DRAWS, _Draw, check_sizes, learning_curve, read_sizes
 from clearbench.evaluation.material import Material, make_material
 from clearbench.evaluation.prepared import prepare_task
 from clearbench.evaluation.protocol import Way
@@ -62,7 +62,16 @@ def test_small_sets_lie_in_larger_ones_hold_both_classes_and_nobody_tested(
     assert draws[0] != draws[1]
 
 
-def test_a_size_beyond_the_cohort_is_left_out(material: Material) -> None:
+def test_a_size_that_no_fold_has_is_refused_with_how_many_there_are(material: Material) -> None:
+    folds = material.prepared.folds
+    check_sizes((8, 59, 0), folds, "t")
+    for size in (60, 9999):
+        words = f"--fractions {size}: t has 60 training patients in its largest fold; ask for fewer"
+        with pytest.raises(BadRequest, match=words):
+            check_sizes((8, size, 0), folds, "t")
+
+
+def test_a_size_that_features_are_too_few_for_is_left_out(material: Material) -> None:
     points = learning_curve(material, Way("mean-logreg"), (8, 60, 500))
     assert [point.patients for point in points] == [8]
 

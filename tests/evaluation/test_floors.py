@@ -120,6 +120,8 @@ def test_a_shortcut_is_an_alarm(material: Material) -> None:
     assert tags.alarm
     assert "technical tags alone predict this label" in tags.says
     assert (person.guard, person.alarm) == ("person", False)
+    assert person.says.startswith("no hint that they predict the label"), "not: at least 0.40"
+    assert guard_shortcuts({"floor-tags": 0.55}, card)[0].says == "auroc at least 0.55"
     assert not guard_shortcuts({"floor-tags": None}, card)[0].alarm
 
 
@@ -130,6 +132,16 @@ def test_a_copy_under_another_patient_is_an_alarm(material: Material) -> None:
     found = guard_copies(material.units, known)
     assert found.alarm
     assert "s4 and s9" in found.says or "s9 and s4" in found.says
+    cohorts = ("d" if scans == ("s9",) else "c" for scans in material.units.scans)
+    known["d", "s9"] = known["c", "s9"]
+    found = guard_copies(replace(material.units, cohorts=tuple(cohorts)), known)
+    assert "(1 of cohorts c and d): c/s4 and d/s9 (1.000)" in found.says
+
+
+def test_clean_sides_are_said_of_one_split_or_of_all_folds() -> None:
+    fold = Fold(0, 0, ("a",), ("b",), ("c",))
+    assert guard_sides([fold]).says == "no patient is on two sides of the split"
+    assert guard_sides([fold] * 25).says == "no patient is on two sides of a fold, in 25 folds"
 
 
 def test_a_patient_on_two_sides_is_refused() -> None:

@@ -12,7 +12,7 @@ import clearbench.evaluation.prepared as prepared_module
 from clearbench.cohort.table import check_cohort
 from clearbench.datasets.ct_ich import build
 from clearbench.errors import BadTask
-from clearbench.evaluation.frozen import freeze_split, write_split
+from clearbench.evaluation.frozen import freeze_split, labels_check, write_split
 from clearbench.evaluation.prepared import prepare_task
 from clearbench.evaluation.splits import split_sha256
 from clearbench.evaluation.tasks import Task, find_task
@@ -83,7 +83,7 @@ def moved(facts: dict[str, Any]) -> None:
         (moved, "changed since it was frozen"),
         (lambda facts: facts.update(cohort="d"), "patients of cohort d, the card says c"),
         (lambda facts: facts["split"].update(folds=4), r"made for another \[split\]"),
-        (lambda facts: facts.pop("folds"), "not a frozen split"),
+        (lambda facts: facts.pop("folds"), r"not a frozen split \(folds is missing\)"),
     ],
 )
 def test_a_file_that_contradicts_itself_or_its_card_is_refused(
@@ -121,3 +121,17 @@ def test_the_published_split_of_ct_ich_is_the_one_that_is_drawn(shared_data: Pat
     assert taken.folds == drawn.folds
     digest = "0086a0c7e1ed09f65b38fba80288b2a056bce9580b0bbf55b58cd2b23197699f"
     assert split_sha256(taken.folds) == digest
+
+
+def test_a_check_of_labels_changes_with_any_and_tells_none(make_cohort: Make, frozen: Task) -> None:
+    """Four digits: among the labels that forty patients may have, far too many share them."""
+    units = prepare_task(frozen, make_cohort(x=X)).units
+    checks = {labels_check(units)}
+    for row in range(N):
+        targets = units.targets.copy()
+        targets[row] = 1 - targets[row]
+        checks.add(labels_check(replace(units, targets=targets)))
+    assert len(checks) == N + 1
+    assert {len(check) for check in checks} == {4}
+    turned = units.take(list(reversed(range(N))))
+    assert labels_check(turned) == labels_check(units)

@@ -11,7 +11,7 @@ import clearbench.evaluation.protocol as module
 from clearbench.errors import BadRequest, BadTask, UnknownName
 from clearbench.evaluation.heads.kinds import HEADS
 from clearbench.evaluation.heads.mean_pool import MeanPoolClassifier
-from clearbench.evaluation.heads.single import SINGLE
+from clearbench.evaluation.heads.single import SINGLE, WITHOUT_CHANCE
 from clearbench.evaluation.material import load_material, rows_of
 from clearbench.evaluation.prepared import Prepared, prepare_task
 from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head
@@ -99,7 +99,7 @@ def test_each_fold_repeat_and_seed_has_its_own_chance_and_its_own_units(
         return Spy(request.target, request.classes, seed=request.seed)
 
     monkeypatch.setattr(module, "make_head", make)
-    found = evaluate_one(prepared, store, "mean-logreg", seeds=2)
+    found = evaluate_one(prepared, store, "abmil", seeds=2)
     assert len(set(seeds)) == len(seeds) == 12
     for learnt, answer in zip(rows, found.answers, strict=True):
         assert sorted([*learnt, *answer.units]) == list(range(N))
@@ -140,7 +140,7 @@ def test_another_cohort_is_tested(make_cohort: Make, make_task: Make, store: Sto
     external = make_cohort(x=X)
     prepared = prepare_task(task, make_cohort(x=X), replace(external, name="d"))
     found = evaluate_one(prepared, store, "mean-logreg")
-    assert (found.test_cohort, found.seeds, len(found.answers)) == ("d", 3, 3)
+    assert (found.test_cohort, found.seeds, len(found.answers)) == ("d", 1, 1)
     assert {found.units.cohorts[row] for row in found.answers[0].units} == {"d"}
     assert len(found.answers[0].units) == N
     assert found.scores["auroc"].value > 0.8
@@ -159,8 +159,22 @@ def test_a_fixed_split_has_three_seeds(
 ) -> None:
     side = ["train" if i < 20 else "test" for i in range(N)]
     prepared = prepare_task(make_task(split={"column": "side"}), make_cohort(x=X, side=side))
-    found = evaluate_one(prepared, store, "mean-logreg", "default")
+    found = evaluate_one(prepared, store, "max-pool", "default")
     assert (found.seeds, len(found.answers)) == (3, 3)
+
+
+@pytest.mark.parametrize("head", sorted(WITHOUT_CHANCE))
+def test_a_head_without_chance_is_trained_once_unless_labels_are_shuffled(
+    head: str, prepared: Prepared, store: StoreFolder
+) -> None:
+    one = Prepared(prepared.task, prepared.units, prepared.folds[:1], ())
+    material = load_material(one, RECORD, store, precision="float32")
+    found = evaluate_head(material, Way(head, seeds=3))
+    assert (found.seeds, len(found.answers)) == (1, 1)
+    shuffled = evaluate_head(replace(material, shuffled=True), Way(head, seeds=3))
+    scores = [answer.judged.scores for answer in shuffled.answers]
+    assert len(scores) == 3
+    assert not np.array_equal(scores[0], scores[1])
 
 
 def test_rare_labels_are_reported_and_not_scored(

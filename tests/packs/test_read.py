@@ -53,7 +53,7 @@ CARD = "tasks/planted-task.toml"
         (lambda files: files.pop(CARD), "other files than it tells"),
         (lambda files: files.update({"more.txt": b""}), "other files than it tells"),
         (lambda files: files.pop("pack.json"), "pack.json"),
-        (lambda files: files.update({"pack.json": b"{}"}), "validation error"),
+        (lambda files: files.update({"pack.json": b"{}"}), "pack.json: .* is missing"),
         (outside, "outside of the folder"),
     ],
 )

@@ -1,11 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from clearbench.cohort.table import Cohort, check_cohort
-from clearbench.errors import BadStore, UnknownName
-from clearbench.store.cohorts import cohort_names, load_cohort, merge_cohort, save_cohort
+from clearbench.errors import BadCohort, BadStore, UnknownName
+from clearbench.store.cohorts import (
+    cohort_names,
+    load_cohort,
+    merge_cohort,
+    save_cohort,
+    with_table,
+)
 from clearbench.store.folder import StoreFolder
 
 
@@ -57,3 +64,36 @@ def test_a_column_that_is_blank_throughout_changes_nothing(store: StoreFolder) -
 
 def test_a_new_cohort_is_merged_with_nothing(store: StoreFolder, cohort: Cohort) -> None:
     assert merge_cohort(cohort, store) is cohort
+
+
+def labels(**columns: list[str]) -> pa.Table:
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+
+
+def test_labels_without_a_name_find_the_cohort_that_has_their_patients(store: StoreFolder) -> None:
+    one = table(scan_id=["s1", "s2"], patient_id=["p1", "p2"])
+    save_cohort(one, store)
+    save_cohort(replace(table(scan_id=["t1"], patient_id=["q1"]), name="d"), store)
+    found = with_table(labels(patient_id=["p2"], x=["1"]), "", Path("later.csv"), store)
+    assert (found.name, found.column("x")) == ("c", [None, "1"])
+    stated = labels(patient_id=["q1"], x=["1"], cohort=["d"])
+    assert with_table(stated, "", Path("later.csv"), store).name == "d"
+
+
+def test_labels_that_may_be_of_two_cohorts_ask_for_a_name(store: StoreFolder) -> None:
+    both = table(scan_id=["s1"], patient_id=["p1"])
+    save_cohort(both, store)
+    save_cohort(replace(both, name="d"), store)
+    news = labels(patient_id=["p1"], x=["1"])
+    with pytest.raises(BadCohort, match=r"later\.csv: patient_id occurs in cohorts c, d; .*--name"):
+        with_table(news, "", Path("later.csv"), store)
+    assert with_table(news, "", Path("d.csv"), store).name == "d"
+    assert with_table(news, "c", Path("later.csv"), store).name == "c"
+
+
+def test_labels_of_nobody_are_refused(store: StoreFolder) -> None:
+    save_cohort(table(scan_id=["s1"], patient_id=["p1"]), store)
+    with pytest.raises(BadCohort, match=r"no patient_id is in a cohort of the store \(c\)"):
+        with_table(labels(patient_id=["p9"], x=["1"]), "", Path("later.csv"), store)
+    with pytest.raises(UnknownName, match='"other"'):
+        with_table(labels(patient_id=["p1"], x=["1"]), "other", Path("later.csv"), store)

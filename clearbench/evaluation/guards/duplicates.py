@@ -7,6 +7,7 @@ from Scale-Invariant Keypoints", IJCV 2004): a copy is several times nearer than
 neighbours are, a mere twin is not. What is caught: benchmarks/reports/guards.md.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -83,22 +84,40 @@ def find_duplicates(signatures: NDArray[np.uint8], patients: Sequence[str]) -> D
     )
 
 
-def duplicates_alarm(found: Duplicates, scan_ids: Sequence[str]) -> str:
+def duplicates_alarm(found: Duplicates, scan_ids: Sequence[str], cohorts: Sequence[str]) -> str:
     """Say which scans are under two patients' ids, and what to do; "" if none are.
 
-    `scan_ids` are the ids of the rows that were searched.
+    `scan_ids` and `cohorts` are those of the rows that were searched; scans of several cohorts are
+    named with theirs.
     """
     if not found.pairs:
         return ""
-    names = [
-        f"{scan_ids[pair.first]} and {scan_ids[pair.second]} ({pair.similarity:.3f})"
+    several = len(set(cohorts)) > 1
+    names = [f"{c}/{s}" if several else s for c, s in zip(cohorts, scan_ids, strict=True)]
+    told = [
+        f"{names[pair.first]} and {names[pair.second]} ({pair.similarity:.3f})"
         for pair in found.pairs
     ]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
     return (
-        f"{len(names)} × the same scan under two patients' ids, perhaps on two sides of a fold: "
-        f"{', '.join(names[:SHOWN])}{more}; give them one patient_id, or leave one of them out"
+        f"{len(told)} × the same scan under two patients' ids, perhaps on two sides of a fold"
+        f"{_across(found.pairs, cohorts)}: {', '.join(told[:SHOWN])}{more}; {_cure(found, cohorts)}"
     )
+
+
+def _across(pairs: Sequence[Pair], cohorts: Sequence[str]) -> str:
+    """Say how many pairs are of two cohorts, and of which."""
+    both = [{cohorts[pair.first], cohorts[pair.second]} for pair in pairs]
+    counts = Counter(" and ".join(sorted(two)) for two in both if len(two) > 1)
+    told = ", ".join(f"{count} of cohorts {names}" for names, count in counts.items())
+    return f" ({told})" if told else ""
+
+
+def _cure(found: Duplicates, cohorts: Sequence[str]) -> str:
+    """Say what to do; an id that two cohorts share makes no one patient of theirs."""
+    if all(cohorts[pair.first] != cohorts[pair.second] for pair in found.pairs):
+        return "leave one of them out"
+    return "give them one patient_id, or leave one of them out"
 
 
 @dataclass(frozen=True)

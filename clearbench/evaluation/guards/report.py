@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clearbench.evaluation.frozen import labels_check, read_split
 from clearbench.evaluation.guards.contamination import contamination, read_seen
 from clearbench.evaluation.guards.duplicates import duplicates_alarm, find_duplicates
 from clearbench.evaluation.guards.sides import check_sides
@@ -17,6 +18,8 @@ from clearbench.evaluation.units import Units
 from clearbench.scans.thumbnail import Sketch
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord, seen_path
+
+CHANCE_AUROC = 0.5
 
 Sketches = Mapping[tuple[str, str], Sketch]  # by cohort and scan id
 
@@ -33,7 +36,7 @@ class Finding:
 def guard_copies(units: Units, sketches: Sketches) -> Finding:
     """Look for scans that lie under two patients' ids."""
     rows = [
-        (scan, patient, sketches[cohort, scan])
+        (scan, cohort, patient, sketches[cohort, scan])
         for cohort, patient, scans in zip(units.cohorts, units.patients, units.scans, strict=True)
         for scan in scans
         if (cohort, scan) in sketches
@@ -43,17 +46,33 @@ def guard_copies(units: Units, sketches: Sketches) -> Finding:
         return Finding(
             "copies", False, f"not searched: {len(rows)} of {every} scans have a thumbnail"
         )
-    found = find_duplicates(
-        np.stack([sketch.thumbnail for _, _, sketch in rows]), [patient for _, patient, _ in rows]
-    )
-    alarm = duplicates_alarm(found, [scan for scan, _, _ in rows])
+    scans, cohorts, patients, known = zip(*rows, strict=True)
+    found = find_duplicates(np.stack([sketch.thumbnail for sketch in known]), patients)
+    alarm = duplicates_alarm(found, scans, cohorts)
     return Finding("copies", bool(alarm), alarm or f"none among {len(rows)} of {every} scans")
+
+
+def guard_labels(prepared: Prepared) -> list[Finding]:
+    """Say whether labels are those that a split was frozen with; nothing where none are known."""
+    task = prepared.task
+    checks = read_split(task.split_file, task).labels_check if task.split_file else {}
+    if prepared.test_cohort not in checks:
+        return []
+    if checks[prepared.test_cohort] == labels_check(prepared.units):
+        return [Finding("labels", False, "as they were when the split was frozen")]
+    says = (
+        "not those that the split was frozen with (some changed, or have gone): results from "
+        f"before and after don't compare; freeze anew: clearbench tasks freeze {task.name} "
+        "--replace, and raise the card's version"
+    )
+    return [Finding("labels", True, says)]
 
 
 def guard_sides(folds: Sequence[Fold]) -> Finding:
     """Refuse folds with a patient on two sides; raises BadTask."""
     check_sides(folds)
-    return Finding("sides", False, f"no patient is on two sides of any of {len(folds)} folds")
+    of = f"a fold, in {len(folds)} folds" if len(folds) > 1 else "the split"
+    return Finding("sides", False, f"no patient is on two sides of {of}")
 
 
 def guard_contamination(record: EncoderRecord, store: StoreFolder, prepared: Prepared) -> Finding:
@@ -88,13 +107,21 @@ def guard_shortcuts(lows: Mapping[str, float | None], card: TaskCard) -> list[Fi
     told = {"floor-tags": tags_alarm, "floor-person": person_alarm}
     judged = card.primary.startswith("auroc")
     return [
-        _shortcut(name, told[name](low) if judged else "", low, card.primary)
+        _shortcut(name, told[name](low) if judged else "", _hint(low, card.primary))
         for name, low in lows.items()
         if name in told
     ]
 
 
-def _shortcut(name: str, alarm: str, low: float | None, metric: str) -> Finding:
+def _hint(low: float | None, metric: str) -> str:
+    """Say what a floor's score tells where it is no alarm; a bound at chance or below, nothing."""
+    if low is None:
+        return "not scored"
+    if metric.startswith("auroc") and low <= CHANCE_AUROC:
+        return "no hint that they predict the label: their AUROC may be that of chance"
+    return f"{metric} at least {low:.2f}"
+
+
+def _shortcut(name: str, alarm: str, hint: str) -> Finding:
     """Write one of them down."""
-    says = alarm or ("not scored" if low is None else f"{metric} at least {low:.2f}")
-    return Finding(name.removeprefix("floor-"), bool(alarm), says)
+    return Finding(name.removeprefix("floor-"), bool(alarm), alarm or hint)

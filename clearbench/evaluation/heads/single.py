@@ -21,6 +21,7 @@ SINGLE = MappingProxyType(
         "knn": "k nearest neighbours of the bag's mean",
     }
 )
+WITHOUT_CHANCE = frozenset({"mean-logreg", "knn"})  # the same head whatever the seed
 
 
 class HeadRequest(NamedTuple):
