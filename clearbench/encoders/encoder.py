@@ -28,7 +28,12 @@ FAMILIES = MappingProxyType(
         "timm": "clearbench.encoders.families.timm:build",
         "open_clip": "clearbench.encoders.families.open_clip:build",
         "lecl": "clearbench.encoders.families.lecl:build",
+        "transformers": "clearbench.encoders.families.transformers:build",
+        "torchvision": "clearbench.encoders.families.torchvision:build",
     }
+)
+EXTRAS = MappingProxyType(  # packages of ours that bring a module, where it isn't always there
+    {"transformers": '"clearbench[transformers]"', "monai": '"clearbench[volume]"'}
 )
 DTYPES = MappingProxyType(
     {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -194,8 +199,9 @@ def family_builder(card: EncoderCard) -> Build:
     try:
         build: Build = getattr(importlib.import_module(module), function)
     except ImportError as error:
+        package = EXTRAS.get(error.name or "", error.name)
         raise MissingExtra(
-            f"family {card.family} needs {error.name}: pip install {error.name}"
+            f"family {card.family} needs {error.name}: pip install {package}"
         ) from error
     except AttributeError as error:
         raise BadCard(f"family {card.family}: {module} has no {function}") from error

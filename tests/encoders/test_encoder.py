@@ -190,8 +190,22 @@ def test_missing_weights_are_told_before_the_network_is_built(
 
 
 def test_an_unknown_family_offers_the_known(make_card: MakeCard) -> None:
-    with pytest.raises(UnknownName, match=r"did you mean timm\? \(known: lecl, open_clip, timm\)"):
+    known = ", ".join(sorted(module.FAMILIES))
+    with pytest.raises(UnknownName, match=rf"did you mean timm\? \(known: {known}\)"):
         family_builder(make_card(family="tim"))
+
+
+def test_a_missing_extra_is_named_with_its_pip_command(
+    make_card: MakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = "clearbench.encoders.families.transformers"
+    for name in [name for name in sys.modules if name.startswith(ours)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    words = 'family transformers needs transformers: pip install "clearbench[transformers]"'
+    with pytest.raises(MissingExtra) as refusal:
+        family_builder(make_card(family="transformers"))
+    assert str(refusal.value) == words
 
 
 class FakePlugin:
