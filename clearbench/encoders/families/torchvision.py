@@ -43,8 +43,10 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     return network.eval()
 
 
-def describe(source: str, net: str, licence: str = "unknown") -> EncoderCard:
+def describe(net: str, *, source: str = "none") -> EncoderCard:
     """Fill in the card of a network, fed as torchvision feeds its own weights of it.
+
+    `source` is where somebody's weights lie.
 
     Raises UnknownName for a network torchvision lacks.
     """
@@ -54,13 +56,13 @@ def describe(source: str, net: str, licence: str = "unknown") -> EncoderCard:
     preset: Any = models.get_model_weights(net).DEFAULT.transforms()
     size = preset.crop_size[0]
     facts = {
-        "title": net,
+        "title": f"torchvision {net}",
         "family": "torchvision",
         "source": source,
         "net": net,
         "dim": network(torch.zeros(1, 3, size, size, device="meta")).shape[-1],
         "pooling": "native",
-        "weights": {"licence": licence, "unused": (f"{last}.",)},
+        "weights": {"licence": "unknown", "unused": (f"{last}.",)},
         "input": {
             "size_px": size,
             "views": "free",

@@ -23,43 +23,48 @@ from clearbench.encoders.families.transformers_towers import (
     tower_class,
 )
 from clearbench.encoders.weights import fetch_file
-from clearbench.errors import BadCard, WeightsUnavailable
+from clearbench.errors import BadCard, BadRequest
 
+HUB = "hf-hub:"
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 DERIVED = ("stage_names", "out_features", "out_indices")
 OF_TRAINING = ("initializer", "drop", "attention_drop", "attention_probs_drop", "hidden_drop")
 
 
 def describe(
-    source: str, *, revision: str | None = None, pooling: str = "", licence: str = "unknown"
+    place: str, *, pooling: str = "", size_px: int = 0, revision: str | None = None
 ) -> EncoderCard:
     """Fill in a card of what a repository, or a folder like it, says of its network and images.
 
-    source   hf-hub:<repository>, or a folder; a hub's revision is pinned as it is now
+    place    hf-hub:<repository>, or a folder; a hub's revision is pinned as it is now
     pooling  absent: the projection of a model of images and text; else the first that the network
              has of class token, its own pooler, mean
 
-    Raises WeightsUnavailable if the files can't be had, BadCard if they say what a card can't.
+    Raises BadRequest for a place without these files, WeightsUnavailable if the hub can't be
+    reached, BadCard if they say what a card can't.
     """
-    folder = _folder(source, revision)
+    folder = _folder(place, revision)
     whole = _read(AutoConfig, folder / CONFIG)
     tower = getattr(whole, "vision_config", whole)
     sizes = _sizes(whole, tower)
-    config = configure(tower.model_type, sizes, source)
-    processor = _read(AutoImageProcessor, folder / PROCESSOR).to_dict()
+    config = configure(tower.model_type, sizes, place)
+    seen = input_facts(
+        _read(AutoImageProcessor, folder / PROCESSOR).to_dict(), channels_of(config), place
+    )
+    hub = place.startswith(HUB)
     facts = {
-        "title": source.rstrip("/").rpartition("/")[2],
+        "title": place.removeprefix(HUB).rpartition("/")[2] if hub else folder.name,
         "family": "transformers",
-        "source": source if source.startswith("hf-hub:") else f"file:{folder}",
-        "revision": folder.name if source.startswith("hf-hub:") else None,
+        "source": place if hub else f"file:{folder}",
+        "revision": folder.name if hub else None,
         "net": tower.model_type,
         "sizes": sizes,
         "dim": 1,
         "pooling": "native",
-        "weights": {"licence": licence},
-        "input": input_facts(processor, channels_of(config), source),
+        "weights": {"licence": "unknown"},
+        "input": seen | ({"size_px": size_px} if size_px else {}),
     }
-    draft = check_card(facts, EncoderCard, source)
+    draft = check_card(facts, EncoderCard, place)
     both = whole is not tower and hasattr(whole, "projection_dim")
     choice = [pooling] if pooling else ["projection"] if both else ["cls", "native", "mean"]
     card = _measured(draft, config, choice)
@@ -67,16 +72,19 @@ def describe(
     return card.model_copy(update={"weights": card.weights.model_copy(update={"unused": unused})})
 
 
-def _folder(source: str, revision: str | None) -> Path:
+def _folder(place: str, revision: str | None) -> Path:
     """Return the folder of the two files; of a hub, its name is the commit."""
-    scheme, _, repository = source.partition(":")
-    if scheme == "hf-hub":
-        config, _ = (fetch_file(repository, name, revision) for name in (CONFIG, PROCESSOR))
+    if place.startswith(HUB):
+        config, _ = (
+            fetch_file(place.removeprefix(HUB), name, revision) for name in (CONFIG, PROCESSOR)
+        )
         return config.parent
-    folder = Path(source.removeprefix("file:"))
+    folder = Path(place.removeprefix("file:")).resolve()
     lost = [name for name in (CONFIG, PROCESSOR) if not (folder / name).is_file()]
     if lost:
-        raise WeightsUnavailable(f"{folder}: holds no {' and no '.join(lost)}")
+        raise BadRequest(
+            f"{place}: no {' and no '.join(lost)} there; type {HUB}org/name or a folder"
+        )
     return folder
 
 

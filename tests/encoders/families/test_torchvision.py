@@ -128,7 +128,7 @@ def test_eight_bit_slices_are_seen_as_torchvisions_own_transform_shows_them(
 ) -> None:
     model = published("resnet18")
     path = saved(model.state_dict(), tmp_path)
-    card = describe(f"file:{path}", "resnet18")
+    card = describe("resnet18", source=f"file:{path}")
     encoder = build_encoder(
         Registered(name="r", card=card), device="cpu", precision="float32", views=["lung"]
     )
@@ -151,11 +151,11 @@ def test_eight_bit_slices_are_seen_as_torchvisions_own_transform_shows_them(
     ],
 )
 def test_a_network_describes_itself(net: str, dim: int, unused: tuple[str, ...]) -> None:
-    card = describe("file:w.pt", net, licence="MIT")
+    card = describe(net)
     assert (card.net, card.dim, card.weights.unused) == (net, dim, unused)
     assert (card.seen.size_px, card.seen.mean[0]) == (224, 0.485)
     with pytest.raises(UnknownName, match="did you mean resnet50"):
-        describe("random:0", "resnet500")
+        describe("resnet500")
 
 
 @pytest.mark.parametrize(("name", "parts"), [("resnet50", 9), ("densenet121", 1)])

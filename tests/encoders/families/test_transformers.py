@@ -14,7 +14,7 @@ from clearbench.encoders.encoder import build_encoder
 from clearbench.encoders.families.transformers import build, describe
 from clearbench.encoders.families.transformers_towers import configure, measure
 from clearbench.encoders.registry import Registered, find_encoder
-from clearbench.errors import BadCard, UnknownName, WeightsUnavailable
+from clearbench.errors import BadCard, BadRequest, UnknownName, WeightsUnavailable
 
 # isort: split
 import transformers as hf
@@ -264,7 +264,7 @@ def test_a_folder_describes_itself(
     model = made(kind, sizes)
     path = saved(model, tmp_path)
     processor_of(model, 56).save_pretrained(tmp_path)
-    card = describe(str(tmp_path), licence="MIT")
+    card = describe(str(tmp_path))
     assert (card.pooling, card.dim, card.weights.unused) == (pooling, dim, unused)
     assert (card.seen.size_px, card.seen.resample) == (56, "bicubic")
     assert card.source == f"file:{tmp_path}"
@@ -278,7 +278,8 @@ def test_a_folder_describes_itself(
 def test_a_described_pooling_may_be_chosen(tmp_path: Path) -> None:
     saved(made("CLIPModel", {}), tmp_path)
     processor_of(clip(), 56).save_pretrained(tmp_path)
-    card = describe(str(tmp_path), pooling="cls+mean")
+    card = describe(str(tmp_path), pooling="cls+mean", size_px=84)
+    assert card.seen.size_px == 84
     assert (card.dim, card.weights.unused) == (64, (*CLIP_UNUSED, "visual_projection."))
     assert build(card, tmp_path / "model.safetensors")
 
@@ -336,7 +337,9 @@ def test_a_damaged_configuration_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_a_folder_without_its_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match=r"no config\.json and no preprocessor_config\.js"):
+    with pytest.raises(
+        BadRequest, match=r"no config\.json and no preprocessor_config\.json there; t"
+    ):
         describe(str(tmp_path))
 
 
