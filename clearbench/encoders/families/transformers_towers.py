@@ -86,7 +86,7 @@ def configure(net: str, sizes: dict[str, Any], title: str) -> Any:
     try:
         return AutoConfig.for_model(net, **sizes)
     except CANT as error:
-        raise BadCard(f"{title}: transformers refuses [sizes] ({said(error)})") from error
+        raise BadCard(f"{title}: {net} refuses its [sizes] ({said(error)})") from error
 
 
 def own_sizes(config: Any) -> dict[str, Any]:
@@ -117,7 +117,8 @@ def tower_class(config: Any, pooling: str) -> Any:
     if pooling != "projection":
         return plain
     projecting = getattr(transformers, f"{plain.__name__}WithProjection", None)
-    if projecting is None and not getattr(config, "vision_use_head", False):
+    siglip = config.model_type.startswith("siglip")
+    if projecting is None and not getattr(config, "vision_use_head", siglip):
         raise BadCard(
             f"{config.model_type} has no projection; pooling is cls, mean, cls+mean or native"
         )
