@@ -16,6 +16,7 @@ def encoders() -> str:
         card = find_encoder(name).card
         weights = {
             "hf-hub": "model hub",
+            "hf-dataset": "model hub",
             "pypi": "comes along",
             "random": "none, seeded",
             "none": "yours to train",

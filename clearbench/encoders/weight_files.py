@@ -17,6 +17,9 @@ USUAL_FILES = (
     "pytorch_model.bin",
     "open_clip_pytorch_model.bin",
 )
+HUBS = MappingProxyType(  # schemes of a card's source → what the hub calls such a repository
+    {"hf-hub": "model", "hf-dataset": "dataset"}
+)
 CONFIGS = MappingProxyType(  # without which a family can't build its network
     {"open_clip": "open_clip_config.json"}
 )
@@ -55,14 +58,25 @@ def in_cache(card: EncoderCard, repository: str) -> Path | None:
     """
     for name in (card.weights.file,) if card.weights.file else USUAL_FILES:
         try:
-            found = try_to_load_from_cache(repository, name, revision=card.revision)
+            found = cached(repository, name, card.revision, kind_of(card))
         except HFValidationError as error:
             raise WeightsUnavailable(
                 f'{card.title}: "{repository}" is no name of a repository: owner/name'
             ) from error
-        if isinstance(found, str):
-            return Path(found)
+        if found is not None:
+            return found
     return None
+
+
+def cached(repository: str, name: str, revision: str | None, kind: str = "model") -> Path | None:
+    """Find one file of a repository in the local cache."""
+    found = try_to_load_from_cache(repository, name, revision=revision, repo_type=kind)
+    return Path(found) if isinstance(found, str) else None
+
+
+def kind_of(card: EncoderCard) -> str:
+    """Return what the hub calls the repository of a card's source: model or dataset."""
+    return HUBS.get(card.source.partition(":")[0], "model")
 
 
 def config_in_cache(card: EncoderCard, repository: str) -> bool:

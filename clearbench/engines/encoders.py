@@ -7,6 +7,7 @@ from clearbench.encoders.device import Precision, choose_device, choose_precisio
 from clearbench.encoders.encoder import Encoder, build_encoder
 from clearbench.encoders.registry import Registered
 from clearbench.encoders.views import choose_views
+from clearbench.encoders.weight_files import HUBS
 from clearbench.engines.local import encoder_record
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import keep_seen, list_encoders, pin_weights
@@ -34,7 +35,7 @@ def encoder_for(  # noqa: PLR0913  options of a command
     if (
         weights is None
         and card.card.weights.sha256 is None
-        and card.card.source.startswith("hf-hub:")
+        and card.card.source.partition(":")[0] in HUBS
     ):
         pin_weights(store, card.name, encoder.weights_sha256)
     return encoder

@@ -91,7 +91,7 @@ def test_a_hash_comes_with_a_revision(name: str) -> None:
     """What a hub's branch holds may change; a file that is hashed must be pinned."""
     card = find_encoder(name).card
     if card.source.startswith("hf-hub:"):
-        assert (card.weights.sha256 is None) == (card.revision is None)
+        assert card.weights.sha256 is None or card.revision is not None
 
 
 @each_task

@@ -22,6 +22,7 @@ import clearbench.encoders.weights as module
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weights import (
     HUB_ERROR,
+    fetch_file,
     file_sha256,
     find_weights,
     load_strictly,
@@ -153,14 +154,18 @@ def test_the_cache_needs_no_network(
 ) -> None:
     asked = []
 
-    def cached(repository: str, name: str, revision: str | None) -> str | None:
-        asked.append((repository, name, revision))
+    def cached(repository: str, name: str, revision: str | None, repo_type: str) -> str | None:
+        asked.append((repository, name, revision, repo_type))
         return str(tmp_path / name) if name == "pytorch_model.bin" else None
 
     monkeypatch.setattr(weight_files, "try_to_load_from_cache", cached)
     found = find_weights(make_card(source=HUB, revision="abc"))
     assert found == tmp_path / "pytorch_model.bin"
-    assert asked[0] == ("someone/something", "model.safetensors", "abc")
+    assert asked[0] == ("someone/something", "model.safetensors", "abc", "model")
+    card = make_card(source="hf-dataset:a/b", weights={"file": "models/pytorch_model.bin"})
+    with pytest.raises(WeightsUnavailable, match="source: a/b"):
+        find_weights(card)
+    assert asked[-1] == ("a/b", "models/pytorch_model.bin", None, "dataset")
 
 
 def test_a_gated_repository_names_its_page_and_the_token(
@@ -171,6 +176,31 @@ def test_a_gated_repository_names_its_page_and_the_token(
         find_weights(make_card(source=HUB, title="Secret"))
     page = "https://huggingface.co/someone/something"
     assert f"Secret is gated: accept its licence at {page}, then set HF_TOKEN" in str(refusal.value)
+
+
+def test_a_small_file_comes_out_of_the_cache_or_the_hub(
+    answering: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answering(str(tmp_path / "fetched.json"))
+    assert fetch_file("a/b", "config.json") == tmp_path / "fetched.json"
+    cached = str(tmp_path / "cached.json")
+    monkeypatch.setattr(weight_files, "try_to_load_from_cache", lambda *_, **__: cached)
+    assert fetch_file("a/b", "config.json", "abc") == Path(cached)
+
+
+def test_a_small_file_that_cant_be_had_says_what_to_do(answering: Callable[[Any], None]) -> None:
+    answering(hub_error(GatedRepoError, 403))
+    with pytest.raises(WeightsUnavailable, match="a/b is gated: accept its licence at https://hug"):
+        fetch_file("a/b", "config.json")
+    answering(hub_error(RepositoryNotFoundError, 404))
+    with pytest.raises(WeightsUnavailable, match=r"the hub has no a/b \(revision abc\)"):
+        fetch_file("a/b", "config.json", "abc")
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_small_file_needs_a_network_or_a_folder() -> None:
+    with pytest.raises(WeightsUnavailable, match=r"a/b: the model hub can't .*name its folder"):
+        fetch_file("a/b", "config.json")
 
 
 def test_a_repository_that_is_none_is_named(

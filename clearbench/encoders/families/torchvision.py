@@ -1,0 +1,141 @@
+"""torchvision's own networks, from plain state dicts: RadImageNet's ResNet-50 and DenseNet-121."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clearbench.encoders import torchvision_cure  # noqa: F401  before torchvision
+
+# isort: split
+from torchvision import models
+from torchvision.models import DenseNet, EfficientNet, GoogLeNet, Inception3, RegNet, ResNet
+
+from clearbench.cards import check_card
+from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.weights import load_strictly, read_weights, without_unused
+from clearbench.errors import BadCard, UnknownName, suggestion
+
+AVERAGED = (DenseNet, EfficientNet, GoogLeNet, Inception3, RegNet, ResNet)
+
+
+def build(card: EncoderCard, weights: Path | None) -> nn.Module:
+    """Build a network without its last layer; `weights` None means random ones, seeded.
+
+    [sizes] prefix is cut off the keys of the file, whose parts may be numbered in the network's
+    order. Raises UnknownName for a network torchvision lacks, BadCard for a pooling or sizes it
+    doesn't have, WeightsUnavailable for another's weights.
+    """
+    prefix = _prefix(card)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(card.seed if weights is None else 0)
+        network = _create(card.net)
+    poolings = ("mean", "native") if isinstance(network, AVERAGED) else ("native",)
+    if card.pooling not in poolings:
+        raise BadCard(f"{card.title}: pooling of torchvision's {card.net}: {' or '.join(poolings)}")
+    if len(card.seen.mean) != 3:
+        raise BadCard(f"{card.title}: {len(card.seen.mean)} channels, and {card.net} sees 3")
+    _check_fit(card)
+    if weights is not None:
+        state = without_unused(read_weights(weights), card)
+        load_strictly(network, _named(network, state, prefix), weights)
+    return network.eval()
+
+
+def describe(net: str, *, source: str = "none") -> EncoderCard:
+    """Fill in the card of a network, fed as torchvision feeds its own weights of it.
+
+    `source` is where somebody's weights lie.
+
+    Raises UnknownName for a network torchvision lacks.
+    """
+    with torch.device("meta"):
+        last = _last_layer(_whole(net))
+        network = _create(net).eval()
+    preset: Any = models.get_model_weights(net).DEFAULT.transforms()
+    size = preset.crop_size[0]
+    facts = {
+        "title": f"torchvision {net}",
+        "family": "torchvision",
+        "source": source,
+        "net": net,
+        "dim": network(torch.zeros(1, 3, size, size, device="meta")).shape[-1],
+        "pooling": "native",
+        "weights": {"licence": "unknown", "unused": (f"{last}.",)},
+        "input": {
+            "size_px": size,
+            "views": "free",
+            "default_views": ("lung", "mediastinum"),
+            "resample": preset.interpolation.value,
+            "mean": tuple(preset.mean),
+            "std": tuple(preset.std),
+        },
+        "facts": {"parameters_m": round(sum(p.numel() for p in network.parameters()) / 1e6, 2)},
+    }
+    return check_card(facts, EncoderCard, net)
+
+
+def _whole(net: str) -> nn.Module:
+    """Make a network, classifier and all."""
+    known = models.list_models(module=models)
+    if net not in known:
+        raise UnknownName.among("torchvision model", net, known)
+    more = {"init_weights": True} if net in ("googlenet", "inception_v3") else {}
+    network: nn.Module = models.get_model(net, weights=None, **more)
+    return network
+
+
+def _create(net: str) -> nn.Module:
+    """Make a network that answers what its last linear layer would be given."""
+    network = _whole(net)
+    last = _last_layer(network)
+    if not last:
+        raise BadCard(f"torchvision's {net} has no linear layer at its end; it gives no features")
+    network.set_submodule(last, nn.Identity())
+    return network
+
+
+def _check_fit(card: EncoderCard) -> None:
+    """Run the network on an image without numbers; refuse a size or dim that isn't its own."""
+    size = card.seen.size_px
+    try:
+        with torch.device("meta"), torch.inference_mode():
+            dim = _create(card.net).eval()(torch.zeros(1, 3, size, size)).shape[-1]
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise BadCard(f"{card.title}: {card.net} can't take {size} px ({error})") from error
+    if dim != card.dim:
+        raise BadCard(f"{card.title}: the card says dim = {card.dim}, and {card.net} answers {dim}")
+
+
+def _last_layer(network: nn.Module) -> str:
+    """Name the last linear layer; "" if there is none."""
+    linear = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)]
+    return linear[-1] if linear else ""
+
+
+def _prefix(card: EncoderCard) -> str:
+    """Read the one size that a card may say here."""
+    for key in card.sizes:
+        if key != "prefix":
+            more = suggestion(key, ["prefix"])
+            raise BadCard(f"{card.title}: [sizes] {key} is no size of torchvision's{more}")
+    return str(card.sizes.get("prefix", ""))
+
+
+def _named(network: nn.Module, state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Cut the prefix off the keys, and give the network's names to parts that are numbered.
+
+    Many files come of nn.Sequential(*network.children()), whose keys begin with 0., 1., ….
+    """
+    cut = {key.removeprefix(prefix): value for key, value in state.items()}
+    names = [name for name, _ in network.named_children()]
+    if not all(key.partition(".")[0].isdecimal() for key in cut):
+        return cut
+    return {_name(key, names): value for key, value in cut.items()}
+
+
+def _name(key: str, names: list[str]) -> str:
+    """Name the part of a numbered key, if there are as many."""
+    number, _, rest = key.partition(".")
+    return f"{names[int(number)]}.{rest}" if int(number) < len(names) else key

@@ -1,0 +1,105 @@
+"""transformers' vision models (extra `transformers`): RAD-DINO, MedSigLIP, PubMedCLIP, their like.
+
+A card names the vision tower by its model type, and in [sizes] what differs from the defaults of
+its configuration. The library fits published keys to its networks, whose parts it has renamed over
+the years; what it would pass over with a warning, or in silence, is refused here. Code of a
+repository is never run.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.families.transformers_cards import describe as describe
+from clearbench.encoders.families.transformers_towers import (
+    CANT,
+    Pooled,
+    configure,
+    create,
+    measure,
+    pooler_options,
+    quiet,
+    said,
+    tower_class,
+)
+from clearbench.encoders.weights import read_weights, without_unused
+from clearbench.errors import BadCard, WeightsUnavailable
+
+SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
+
+
+def build(card: EncoderCard, weights: Path | None) -> nn.Module:
+    """Build a vision tower; `weights` None means random ones, seeded by `source = "random:<seed>"`.
+
+    Raises UnknownName for a model type the library lacks, BadCard for sizes or a pooling it
+    doesn't have, WeightsUnavailable for another network's weights.
+    """
+    if card.weights.remote_code:
+        raise BadCard(
+            f"{card.title}: its network is code out of its repository (remote_code = true), which "
+            "clearbench doesn't run; bring it as a plug-in, or name the model type it is made of"
+        )
+    config = configure(card.net, card.sizes, card.title)
+    dim = measure(card, config).dim
+    if dim != card.dim:
+        raise BadCard(f"{card.title}: the card says dim = {card.dim}, and {card.net} answers {dim}")
+    if weights is None:
+        with torch.random.fork_rng(devices=[]), quiet():
+            torch.manual_seed(card.seed)
+            tower = create(config, card.pooling)
+    else:
+        tower = _loaded(card, config, weights)
+    return Pooled(tower, card.pooling, card.seen.size_px).eval()
+
+
+def _loaded(card: EncoderCard, config: Any, weights: Path) -> Any:
+    """Make a tower of a published file: all its weights are there, and nothing else is."""
+    if SHARD.search(weights.name):
+        raise WeightsUnavailable(
+            f"{weights}: one part of several; join them first "
+            "(save_pretrained with a large max_shard_size)"
+        )
+    state = without_unused(read_weights(weights), card)
+    lost = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    if lost or not state:
+        raise WeightsUnavailable(f"{weights}: holds no state dict ({', '.join(lost[:1])})")
+    plain = {
+        key: value.float() if value.is_floating_point() else value for key, value in state.items()
+    }
+    try:
+        with quiet():
+            tower, report = tower_class(config, card.pooling).from_pretrained(
+                None,
+                config=config,
+                state_dict=plain,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are in the report
+                **pooler_options(config, card.pooling),
+            )
+    except CANT as error:
+        raise WeightsUnavailable(
+            f"{weights}: weights of another network ({said(error)})"
+        ) from error
+    _check_report(report, weights)
+    return tower
+
+
+def _check_report(report: dict[str, Any], weights: Path) -> None:
+    """Refuse what the library only reports: left-over, missing and misshapen keys."""
+    words = {
+        "unexpected_keys": "left over",
+        "missing_keys": "missing",
+        "mismatched_keys": "of another shape",
+        "error_msgs": "not loaded",
+    }
+    parts = []
+    for kind, word in words.items():
+        keys = sorted(key if isinstance(key, str) else key[0] for key in report.get(kind) or ())
+        if keys:
+            parts.append(f"{len(keys)} {word} (e.g. {keys[0]})")
+    if parts:
+        raise WeightsUnavailable(f"{weights}: weights of another network: keys {', '.join(parts)}")
