@@ -64,7 +64,9 @@ def test_a_card_is_found_by_name_and_by_path(folder: Path) -> None:
 
 
 def test_an_unknown_name_offers_the_nearest() -> None:
-    with pytest.raises(UnknownName, match=r'"biomedclp"; did you mean biomedclip\? \(`clearbench'):
+    with pytest.raises(
+        UnknownName, match=r'"biomedclp"; did you mean biomedclip or pubmedclip\? \(`clear'
+    ):
         find_encoder("biomedclp")
 
 
