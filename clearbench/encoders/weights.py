@@ -97,7 +97,7 @@ def _from_hub(card: EncoderCard, repository: str) -> Path:
         if isinstance(found, str):
             return Path(found)
     offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
-    if _is_offline() or not _hub_answers():
+    if not hub_answers():
         raise WeightsUnavailable(_no_network(card, offline))
     return _downloaded(card, repository, offline)
 
@@ -135,8 +135,13 @@ def _is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "true", "yes")
 
 
-def _hub_answers() -> bool:
-    """Tell at once that the hub's name can't be resolved; the hub's client would retry for long."""
+def hub_answers() -> bool:
+    """Tell at once whether the hub may be asked; its client would retry for long.
+
+    Not if HF_HUB_OFFLINE is set, or if its name can't be resolved.
+    """
+    if _is_offline():
+        return False
     if any(
         os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
     ):
@@ -217,6 +222,11 @@ def read_weights(path: Path) -> dict[str, Any]:
     if not isinstance(inner, dict):
         raise WeightsUnavailable(f"{path}: holds no state dict")
     return inner
+
+
+def without(state: dict[str, Any], unused: tuple[str, ...]) -> dict[str, Any]:
+    """Leave out the keys that begin with one of a card's `unused` prefixes."""
+    return {key: value for key, value in state.items() if not key.startswith(unused)}
 
 
 def _shape(value: Any) -> Any:
