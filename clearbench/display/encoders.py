@@ -1,6 +1,7 @@
 """Checks and additions to the registry, as a person sees them."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from clearbench.display.console import say, warn
@@ -22,8 +23,27 @@ def show_adopted(name: str, adopted: Any) -> None:
     """Say what was written of a checkpoint, and what was left out: an Adopted."""
     sizes = ", ".join(f"{key} {value}" for key, value in adopted.sizes.model_dump().items())
     say(f"written: {adopted.card} and {adopted.weights.name} ({sizes})")
-    heads = Counter(key.partition(".")[0] for key in adopted.dropped)
+    _warn_of_dropped(adopted.dropped)
+    say(f"next: clearbench embed SCANS --model {name} --registry {adopted.card.parent}")
+
+
+def show_added(added: Any) -> None:
+    """Say what was written, where each fact comes from, what is unknown, what is next: an Added."""
+    files = f"{added.path} and {added.weights.name}" if added.weights else str(added.path)
+    say(f"written: {files}")
+    for line in added.filled:
+        say(f"  {line}")
+    _warn_of_dropped(added.dropped)
+    if added.unknown:
+        warn(f"still unknown: {'; '.join(added.unknown)}")
+    own = added.path.parent.resolve() == (Path.cwd() / "registry").resolve()
+    where = "" if own else f" --registry {added.path.parent}"
+    say(f"next: clearbench models check {added.name}{where}")
+
+
+def _warn_of_dropped(keys: tuple[str, ...]) -> None:
+    """Count what of a checkpoint was left out, by the first word of its keys."""
+    heads = Counter(key.partition(".")[0] for key in keys)
     if heads:
         said = ", ".join(f"{count} of {head}" for head, count in sorted(heads.items()))
         warn(f"left out: {said}")
-    say(f"next: clearbench embed SCANS --model {name} --registry {adopted.card.parent}")
