@@ -123,7 +123,7 @@ def _check_pooling(pooling: str) -> None:
 def _described(way: Way, changes: Changes) -> EncoderCard:
     """Let a family's library fill in a card."""
     options = {"pooling": changes.pooling, "size_px": changes.size_px}
-    own = options if way.family == "timm" else {}
+    own = {} if way.family == "open_clip" else options
     card: EncoderCard = _family(way.family).describe(way.place, **own)
     return card
 
@@ -133,8 +133,9 @@ def _family(name: str) -> Any:
     try:
         return importlib.import_module(f"clearbench.encoders.families.{name}")
     except ImportError as error:
+        package = f'"clearbench[{name}]"' if error.name == name else error.name
         raise MissingExtra(
-            f"--{name.replace('_', '-')} needs {error.name}: pip install {error.name}"
+            f"--{name.replace('_', '-')} needs {error.name}: pip install {package}"
         ) from error
 
 
@@ -145,14 +146,9 @@ def _changed(card: EncoderCard, changes: Changes, way: Way) -> EncoderCard:
     facts = card.model_dump(exclude_none=True, exclude_defaults=True)
     if changes.licence:
         facts["weights"]["licence"] = changes.licence
-    if changes.views or changes.size_px:
+    if changes.views:
         seen = card.seen.model_dump(exclude_none=True)
-        views = {"views": "free", "default_views": changes.views} if changes.views else {}
-        facts["input"] = seen | views | ({"size_px": changes.size_px} if changes.size_px else {})
-    if changes.pooling and changes.pooling != card.pooling:
-        facts["pooling"] = changes.pooling
-        halves = {"cls+mean": 2}
-        facts["dim"] = card.dim * halves.get(changes.pooling, 1) // halves.get(card.pooling, 1)
+        facts["input"] = seen | {"views": "free", "default_views": changes.views}
     changed = check_card(facts, EncoderCard, way.place)
     if changed.scope == "slice":
         choose_views(changed)

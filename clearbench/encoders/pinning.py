@@ -7,7 +7,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights import HUB_ERROR, USUAL_FILES, hub_answers
+from clearbench.encoders.weights import HUB_ERROR, USUAL_FILES, hub_reachable
 from clearbench.errors import WeightsUnavailable
 
 
@@ -18,7 +18,7 @@ def pin(card: EncoderCard) -> EncoderCard:
     has no such repository, or no weights in it.
     """
     repository = card.source.partition(":")[2]
-    if not card.source.startswith("hf-hub:") or not hub_answers():
+    if not card.source.startswith("hf-hub:") or not hub_reachable():
         return card
     try:
         api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))

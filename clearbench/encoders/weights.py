@@ -97,7 +97,7 @@ def _from_hub(card: EncoderCard, repository: str) -> Path:
         if isinstance(found, str):
             return Path(found)
     offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
-    if not hub_answers():
+    if _is_offline() or not _hub_answers():
         raise WeightsUnavailable(_no_network(card, offline))
     return _downloaded(card, repository, offline)
 
@@ -135,13 +135,8 @@ def _is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "true", "yes")
 
 
-def hub_answers() -> bool:
-    """Tell at once whether the hub may be asked; its client would retry for long.
-
-    Not if HF_HUB_OFFLINE is set, or if its name can't be resolved.
-    """
-    if _is_offline():
-        return False
+def _hub_answers() -> bool:
+    """Tell at once that the hub's name can't be resolved; the hub's client would retry for long."""
     if any(
         os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
     ):
@@ -152,6 +147,11 @@ def hub_answers() -> bool:
     except OSError:
         return False
     return True
+
+
+def hub_reachable() -> bool:
+    """Tell at once whether a hub may be asked, and is there."""
+    return not _is_offline() and _hub_answers()
 
 
 def _no_network(card: EncoderCard, offline: str) -> str:
@@ -224,9 +224,9 @@ def read_weights(path: Path) -> dict[str, Any]:
     return inner
 
 
-def without(state: dict[str, Any], unused: tuple[str, ...]) -> dict[str, Any]:
-    """Leave out the keys that begin with one of a card's `unused` prefixes."""
-    return {key: value for key, value in state.items() if not key.startswith(unused)}
+def without_unused(state: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
+    """Leave out the keys of which the card says that they are no part of the encoder."""
+    return {key: value for key, value in state.items() if not key.startswith(card.weights.unused)}
 
 
 def _shape(value: Any) -> Any:

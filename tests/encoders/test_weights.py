@@ -79,7 +79,7 @@ def answering(offline: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any],
                 raise what
             return what
 
-        monkeypatch.setattr(module, "hub_answers", lambda: True)
+        monkeypatch.setattr(module, "_hub_answers", lambda: True)
         monkeypatch.setattr(module, "list_repo_files", lambda *_, **__: ["a.md", "w.safetensors"])
         monkeypatch.setattr(module, "hf_hub_download", reply)
 

@@ -23,7 +23,13 @@ from open_clip.transform import PreprocessCfg
 
 from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights import HUB_ERROR, hub_answers, load_strictly, read_weights, without
+from clearbench.encoders.weights import (
+    HUB_ERROR,
+    hub_reachable,
+    load_strictly,
+    read_weights,
+    without_unused,
+)
 from clearbench.errors import BadCard, BadRequest, UnknownName, WeightsUnavailable, suggestion
 
 CONFIG_FILE = "open_clip_config.json"
@@ -73,7 +79,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
             torch.manual_seed(card.seed)
             return _tower(sizes, card.title)
     tower = _tower(sizes, card.title)
-    state = without(read_weights(weights), card.weights.unused)
+    state = without_unused(read_weights(weights), card)
     alone = not any(key.startswith(PREFIX) for key in state)
     load_strictly(tower, {PREFIX * alone + key: v for key, v in state.items()}, weights)
     return tower
@@ -123,7 +129,7 @@ def _config_file(place: str) -> Path:
     if isinstance(cached, str):
         return Path(cached)
     advice = "get a connection, or fetch the repository elsewhere and type its folder"
-    if not hub_answers():
+    if not hub_reachable():
         raise WeightsUnavailable(f"{repository}: the model hub can't be reached; {advice}")
     try:
         return Path(hf_hub_download(repository, CONFIG_FILE))

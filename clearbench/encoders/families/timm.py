@@ -22,7 +22,7 @@ from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.families.timm_keys import fit_keys
 from clearbench.encoders.families.timm_pooled import Pooled, is_trained
-from clearbench.encoders.weights import load_strictly, read_weights, without
+from clearbench.encoders.weights import load_strictly, read_weights, without_unused
 from clearbench.errors import BadCard, BadRequest, UnknownName, WeightsUnavailable
 
 HUB = "https://huggingface.co/"
@@ -54,7 +54,7 @@ def load(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Module:
     _check(card)
     trunk = _create(card)
     try:
-        used = without(state, card.weights.unused)
+        used = without_unused(state, card)
         fitted = fit_keys(trunk, used, card.source.startswith("pypi:"))
     except REFUSED as error:
         raise WeightsUnavailable(f"{where}: weights of another network than {card.net}") from error
