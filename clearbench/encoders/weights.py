@@ -149,11 +149,6 @@ def _hub_answers() -> bool:
     return True
 
 
-def hub_reachable() -> bool:
-    """Tell at once whether a hub may be asked, and is there."""
-    return not _is_offline() and _hub_answers()
-
-
 def _no_network(card: EncoderCard, offline: str) -> str:
     """Say that the hub can't be reached, and why that may be."""
     if _is_offline():
@@ -175,6 +170,11 @@ def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:
             f"{path}: sha256 {found[:12]}… is not the card's {card.weights.sha256[:12]}…; "
             "remove the file and fetch it again"
         )
+
+
+def hub_reachable() -> bool:
+    """Tell at once whether a hub may be asked, and is there."""
+    return not _is_offline() and _hub_answers()
 
 
 def file_sha256(path: Path) -> str:
