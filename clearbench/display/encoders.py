@@ -24,7 +24,7 @@ def show_adopted(name: str, adopted: Any) -> None:
     sizes = ", ".join(f"{key} {value}" for key, value in adopted.sizes.model_dump().items())
     say(f"written: {adopted.card} and {adopted.weights.name} ({sizes})")
     _warn_of_dropped(adopted.dropped)
-    say(f"next: clearbench embed SCANS --model {name} --registry {adopted.card.parent}")
+    _say_next(name, adopted.card.parent)
 
 
 def show_added(added: Any) -> None:
@@ -36,9 +36,13 @@ def show_added(added: Any) -> None:
     _warn_of_dropped(added.dropped)
     if added.unknown:
         warn(f"still unknown: {'; '.join(added.unknown)}")
-    own = added.path.parent.resolve() == (Path.cwd() / "registry").resolve()
-    where = "" if own else f" --registry {added.path.parent}"
-    say(f"next: clearbench models check {added.name}{where}")
+    _say_next(added.name, added.path.parent)
+
+
+def _say_next(name: str, folder: Path) -> None:
+    """Say how the new encoder is checked; ./registry is found without being typed."""
+    found = folder.resolve() == (Path.cwd() / "registry").resolve()
+    say(f"next: clearbench models check {name}{'' if found else f' --registry {folder}'}")
 
 
 def _warn_of_dropped(keys: tuple[str, ...]) -> None:

@@ -109,8 +109,8 @@ def add_encoder(
     card = _hashed(described) if described.source.startswith("file:") else pin(described)
     path = folder / f"{name}.toml"
     write_card(card, path)
-    said = (f"{_facts(card)}: from {way.family}'s configuration of {way.place}", _pins(card))
-    return Added(name, card, path, None, said, _unknown(card))
+    said = (f"{_facts(card, typed)}: as {way.family} describes {way.place}", _pins(card))
+    return Added(name, card, path, None, (*_typed(typed), *said), _unknown(card))
 
 
 def _check_pooling(pooling: str) -> None:
@@ -189,8 +189,9 @@ def _with_own_weights(
     card = check_card(whole, EncoderCard, name)
     write_card(card, path)
     said = (
-        f"{_facts(card)}: from timm's configuration of {described.net}; change what your "
-        "training did otherwise",
+        *_typed(changes),
+        f"{_facts(card, changes)}: as timm describes {described.net}; change what your training "
+        "did otherwise",
         f"{len(trunk)} tensors, loaded strictly: from {checkpoint}",
     )
     return Added(
@@ -198,12 +199,27 @@ def _with_own_weights(
     )
 
 
-def _facts(card: EncoderCard) -> str:
-    """Name the facts that a library knew."""
-    seen = card.input
-    size = f"{seen.size_px} px, mean and std, {seen.resample}, " if seen is not None else ""
-    known = [] if card.weights.licence == UNKNOWN else [f"licence {card.weights.licence}"]
-    return ", ".join([f"{size}pooling {card.pooling}, dim {card.dim}", *known])
+def _typed(changes: Changes) -> tuple[str, ...]:
+    """Name the facts that the user typed."""
+    size = f"{changes.size_px} px" if changes.size_px else ""
+    views = f"views {', '.join(changes.views)}" if changes.views else ""
+    pooling = f"pooling {changes.pooling}" if changes.pooling else ""
+    licence = f"licence {changes.licence}" if changes.licence else ""
+    typed = [fact for fact in (size, views, pooling, licence) if fact]
+    return (f"{', '.join(typed)}: as typed",) if typed else ()
+
+
+def _facts(card: EncoderCard, changes: Changes) -> str:
+    """Name the facts that a library knew, less those that were typed."""
+    seen, licence = card.input, card.weights.licence
+    facts = {
+        f"{seen.size_px} px" if seen else "": not changes.size_px,
+        f"mean and std, {seen.resample}" if seen else "": True,
+        f"pooling {card.pooling}": not changes.pooling,
+        f"dim {card.dim}": True,
+        f"licence {licence}": not changes.licence and licence != UNKNOWN,
+    }
+    return ", ".join(fact for fact, told in facts.items() if fact and told)
 
 
 def _pins(card: EncoderCard) -> str:

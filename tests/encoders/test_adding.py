@@ -98,7 +98,7 @@ def test_a_timm_model_is_added_without_a_network(
     said = capsys.readouterr()
     assert "written: registry/mine.toml" in said.out
     assert "160 px, mean and std, bilinear, pooling mean, dim 96, licence Apache-2.0" in said.out
-    assert f"from timm's configuration of {NET}" in said.out
+    assert f": as timm describes {NET}\n" in said.out
     assert "the hub can't be reached: no revision, no sha256" in said.out
     assert "next: clearbench models check mine\n" in said.out
     assert "still unknown: revision" in said.err
@@ -121,11 +121,16 @@ def test_a_card_in_another_folder_is_found_there(
     assert run("models", "show", "mine") == 2
 
 
-def test_what_is_typed_wins_over_what_the_library_says(run: Run) -> None:
+def test_what_is_typed_wins_over_what_the_library_says(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ("--views", "brain,soft=-100:200", "--size-px", 96, "--licence", "mine alone")
-    assert (
-        run("models", "add", "mine", "--timm", "test_vit", *options, "--pooling", "cls+mean") == 0
-    )
+    add = ("models", "add", "mine", "--timm", "test_vit", "--pooling", "cls+mean", *options)
+    assert run(*add) == 0
+    said = capsys.readouterr().out
+    typed = "96 px, views brain, soft=-100:200, pooling cls+mean, licence mine alone: as typed"
+    assert typed in said
+    assert "  mean and std, bicubic, dim 128: as timm describes test_vit\n" in said
     card = find_encoder("mine").card
     assert card.seen.default_views == ("brain", "soft=-100:200")
     assert (card.seen.size_px, card.weights.licence) == (96, "mine alone")
