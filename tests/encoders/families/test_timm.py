@@ -96,6 +96,14 @@ def test_tokens_are_pooled_as_the_card_says() -> None:
         torch.testing.assert_close(run(Pooled(trunk, pooling), images(32)), answer)
 
 
+def test_a_mean_of_tokens_is_normed_where_the_classifier_norms_it() -> None:
+    trunk: Any = published("vit_tiny_patch16_224", img_size=32, num_classes=0, global_pool="avg")
+    mean = features(trunk, images(32))[:, 1:].mean(dim=1)
+    found = run(Pooled(trunk, "mean"), images(32))
+    torch.testing.assert_close(found, run(trunk, images(32)))
+    assert not torch.allclose(found, mean, atol=0.1)
+
+
 def test_mambaouts_mean_is_normed(tmp_path: Path, make_card: MakeCard) -> None:
     model: Any = published(MAMBAOUT["net"])
     network = build(make_card(**MAMBAOUT), saved(model, tmp_path))
