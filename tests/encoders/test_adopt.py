@@ -472,7 +472,7 @@ def test_the_command_adds_an_encoder_that_embeds(
     add = ["models", "add", "mine", "--checkpoint", path, "--net", net, "--registry", folder]
     assert run(*add, "--branch", branch, "--licence", "MIT") == 0
     said = capsys.readouterr()
-    assert f"--model mine --registry {folder}" in said.out
+    assert f"next: clearbench models check mine --registry {folder}\n" in said.out
     assert f"of {branch}_encoder" in said.err
     assert agrees(folder / "mine.toml", both[branch], net)
     assert run("models", "show", "mine", "--registry", folder) == 0
