@@ -68,41 +68,74 @@ def show(
 @models_app.command()
 def add(
     name: Annotated[str, typer.Argument(help="The new encoder's name.", show_default=False)],
+    timm: Annotated[str, typer.Option("--timm", help="A model of timm, as resnet50.a1_in1k.")] = "",
+    open_clip: Annotated[
+        str, typer.Option("--open-clip", help="hf-hub:org/name, or a folder shaped like it.")
+    ] = "",
+    transformers: Annotated[
+        str, typer.Option("--transformers", help="hf-hub:org/name, or a folder shaped like it.")
+    ] = "",
     checkpoint: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--checkpoint",
-            help="A MoCo checkpoint of CLEAR's code, a VMamba or MambaOut file, or one of "
-            "`clearbench pretrain`.",
+            help="Weights of your own: with --timm of that architecture; with --net a MoCo "
+            "checkpoint of CLEAR's code, a VMamba or MambaOut file, or one of `pretrain`.",
             show_default=False,
         ),
-    ],
-    net: Net,
+    ] = None,
+    net: Net = "",
     branch: Annotated[
         str, typer.Option("--branch", help="Of a MoCo checkpoint: base or momentum.")
     ] = "base",
     num_heads: Annotated[
         int | None,
-        typer.Option("--num-heads", help="Of a ViT. [default: one per 64 channels]"),
+        typer.Option("--num-heads", help="Of a ViT by --net. [default: one per 64 channels]"),
     ] = None,
-    licence: Annotated[
-        str, typer.Option("--licence", help="What the weights' makers allow.")
-    ] = "unknown",
+    views: Annotated[
+        list[str] | None,
+        typer.Option("--views", help="Windows if none are asked for. [default: lung,mediastinum]"),
+    ] = None,
+    size_px: Annotated[
+        int, typer.Option("--size-px", help="The image's size. [default: the model's own]", min=0)
+    ] = 0,
+    pooling: Annotated[
+        str, typer.Option("--pooling", help="cls, mean, cls+mean or native. [default: the model's]")
+    ] = "",
+    licence: Annotated[str, typer.Option("--licence", help="What the weights' makers allow.")] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of an encoder of this name.")
+    ] = False,
     folder: NewCards = Path("registry"),
 ) -> None:
-    """Make an encoder of a checkpoint: its weights as safetensors, and a card."""
-    from clearbench.display.encoders import show_adopted
+    """Add an encoder: a model of timm, open_clip or transformers, or a checkpoint of one's own."""
+    from clearbench.cli.options import words
+    from clearbench.display.encoders import show_added, show_adopted
+    from clearbench.encoders.adding import Changes, add_encoder, choose_way
     from clearbench.encoders.adopt import adopt_checkpoint
+    from clearbench.errors import BadRequest
 
-    show_adopted(
-        name,
-        adopt_checkpoint(
-            name,
-            checkpoint,
-            net,
-            folder,
-            branch=branch,  # type: ignore[arg-type]  # checked there
-            num_heads=num_heads,
-            licence=licence,
-        ),
+    way = choose_way(
+        timm=timm, open_clip=open_clip, transformers=transformers, checkpoint=checkpoint, net=net
     )
+    shown = tuple(words(views))
+    if way.family != "lecl" or way.checkpoint is None:
+        if num_heads is not None or branch != "base":
+            raise BadRequest("--branch and --num-heads belong to --checkpoint FILE --net NET")
+        changes = Changes(shown, size_px, pooling, licence)
+        show_added(add_encoder(name, way, folder, changes, replace=replace))
+        return
+    if size_px or pooling:
+        raise BadRequest("--net: the checkpoint tells size and pooling; leave both out")
+    adopted = adopt_checkpoint(
+        name,
+        way.checkpoint,
+        net,
+        folder,
+        branch=branch,  # type: ignore[arg-type]  # checked there
+        num_heads=num_heads,
+        licence=licence or "unknown",
+        views=shown,
+        replace=replace,
+    )
+    show_adopted(name, adopted)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from clearbench.cards import write_card
 from clearbench.encoders.card import EncoderCard, WeightFacts
+from clearbench.encoders.names import check_new_name
 from clearbench.encoders.nets.build import build_net, our_keys
 from clearbench.encoders.nets.sizes import (
     NETS,
@@ -27,6 +28,7 @@ from clearbench.encoders.nets.sizes import (
     pooling_of,
 )
 from clearbench.encoders.registry import find_encoder
+from clearbench.encoders.views import choose_views
 from clearbench.encoders.weights import file_sha256, load_strictly, read_checkpoint
 from clearbench.errors import BadRequest, UnknownName, WeightsUnavailable
 
@@ -40,7 +42,6 @@ NESTED = ("state_dict", "model", "moco", "model_state_dict")
 BRANCHES: Mapping[Branch, tuple[str, ...]] = MappingProxyType(
     {"base": ("base_encoder.", "base.0."), "momentum": ("momentum_encoder.", "momentum.0.")}
 )
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ def adopt_checkpoint(  # noqa: PLR0913  options of a command
     branch: Branch = "base",
     num_heads: int | None = None,
     licence: str = "unknown",
+    views: tuple[str, ...] = (),
+    replace: bool = False,
 ) -> Adopted:
     """Write the encoder of a checkpoint as `folder`/`name`.safetensors and its card.
 
@@ -71,24 +74,22 @@ def adopt_checkpoint(  # noqa: PLR0913  options of a command
     BadRequest, UnknownName or WeightsUnavailable if keys are left over or missing, and then writes
     nothing.
     """
-    if not NAME.fullmatch(name):
-        raise BadRequest(f"{name}: letters, digits, dots, dashes and underscores make a name")
+    check_new_name(name, folder, replace=replace)
     path, weights = folder / f"{name}.toml", folder / f"{name}.safetensors"
-    if path.exists() or weights.exists():
-        raise BadRequest(f"{path} exists; choose another name, or remove it and its weights")
     if net not in NETS:
         raise UnknownName.among("LeCL network", net, NETS, f" ({', '.join(NETS)})")
     if branch not in BRANCHES:
         raise BadRequest(f"--branch {branch}: base or momentum")
+    usual = _with_views(find_encoder(USUAL[net]).card, views)
     saved = read_checkpoint(checkpoint)
-    everything = _unwrapped(saved)
+    everything = unwrapped(saved)
     kept = without_heads(chosen_branch(everything, branch, checkpoint), net)
     sizes, size_px = _told_sizes(saved, net) or read_sizes(kept, net, checkpoint, num_heads)
     network = build_net(sizes, size_px, seed=0)
     load_strictly(network, our_keys(kept, sizes), checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, weights)
-    write_card(_card(name, net, sizes, size_px, weights, licence), path)
+    write_card(_card(name, usual, sizes, size_px, weights, licence), path)
     return Adopted(path, weights, sizes, _left_out(everything, kept, branch))
 
 
@@ -109,13 +110,12 @@ def _left_out(everything: State, kept: State, branch: Branch) -> tuple[str, ...]
 
 
 def _card(
-    name: str, net: str, sizes: Sizes, size_px: int, weights: Path, licence: str
+    name: str, usual: EncoderCard, sizes: Sizes, size_px: int, weights: Path, licence: str
 ) -> EncoderCard:
     """Describe the new encoder: the usual card of its network, in its own sizes."""
-    usual = find_encoder(USUAL[net]).card
     return usual.model_copy(
         update={
-            "title": f"{name} (LeCL {net}, from a checkpoint)",
+            "title": f"{name} (LeCL {usual.net}, from a checkpoint)",
             "source": f"file:{weights.name}",
             "sizes": sizes.model_dump(),
             "dim": features_dim(sizes),
@@ -127,12 +127,22 @@ def _card(
     )
 
 
-def _unwrapped(state: State) -> State:
-    """Go down to the tensors, and take the wrappers off their names."""
+def _with_views(card: EncoderCard, views: tuple[str, ...]) -> EncoderCard:
+    """Put the views that were typed in the place of the usual ones."""
+    if not views:
+        return card
+    seen = card.seen.model_copy(update={"views": "free", "default_views": views})
+    changed = card.model_copy(update={"input": seen})
+    choose_views(changed)
+    return changed
+
+
+def unwrapped(state: State) -> State:
+    """Go down to the tensors, and take the wrapper (`module.`) off their names."""
     for key in NESTED:
         inner = state.get(key)
         if isinstance(inner, dict):
-            return _unwrapped(inner)
+            return unwrapped(inner)
     return {str(key).removeprefix("module."): value for key, value in state.items()}
 
 

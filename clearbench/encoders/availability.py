@@ -12,7 +12,6 @@ from clearbench.encoders.registry import Registered
 from clearbench.encoders.weight_files import (
     HUBS,
     beside_card,
-    config_in_cache,
     has_token,
     in_cache,
     in_package,
@@ -103,7 +102,7 @@ def _weights(card: EncoderCard, folder: Path | None) -> Availability:
 
 def _hub(card: EncoderCard, repository: str) -> Availability:
     """Say whether a hub's weights are in the cache, or what fetching them takes."""
-    if in_cache(card, repository) is not None and config_in_cache(card, repository):
+    if in_cache(card, repository) is not None:
         return Availability("ready", "cache")
     if not card.weights.gated:
         return Availability("download", todo="fetched from the model hub when first used")

@@ -20,9 +20,6 @@ USUAL_FILES = (
 HUBS = MappingProxyType(  # schemes of a card's source → what the hub calls such a repository
     {"hf-hub": "model", "hf-dataset": "dataset"}
 )
-CONFIGS = MappingProxyType(  # without which a family can't build its network
-    {"open_clip": "open_clip_config.json"}
-)
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
 
 
@@ -77,14 +74,6 @@ def cached(repository: str, name: str, revision: str | None, kind: str = "model"
 def kind_of(card: EncoderCard) -> str:
     """Return what the hub calls the repository of a card's source: model or dataset."""
     return HUBS.get(card.source.partition(":")[0], "model")
-
-
-def config_in_cache(card: EncoderCard, repository: str) -> bool:
-    """Tell whether what the card's family reads besides weights is in the local cache too."""
-    name = CONFIGS.get(card.family)
-    return name is None or isinstance(
-        try_to_load_from_cache(repository, name, revision=card.revision), str
-    )
 
 
 def beside_card(card: EncoderCard, folder: Path | None) -> Path:

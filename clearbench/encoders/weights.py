@@ -176,6 +176,11 @@ def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:
         )
 
 
+def hub_reachable() -> bool:
+    """Tell at once whether a hub may be asked, and is there."""
+    return not _is_offline() and _hub_answers()
+
+
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file."""
     with path.open("rb") as file:

@@ -376,7 +376,7 @@ def test_a_name_that_exists_is_refused(
     path = saved(published(network("vssm"), "vssm"), tmp_path)
     folder.mkdir()
     (folder / taken).write_text("what was there")
-    with pytest.raises(BadRequest, match="exists; choose another name, or remove it"):
+    with pytest.raises(BadRequest, match="exists; choose another name, or type --replace"):
         adopt_checkpoint("mine", path, "vssm", folder)
     add = ("models", "add", "mine", "--checkpoint", path, "--net", "vssm", "--registry", folder)
     assert run(*add) == 2
@@ -385,11 +385,22 @@ def test_a_name_that_exists_is_refused(
     assert (folder / taken).read_text() == "what was there"
 
 
-@pytest.mark.parametrize("name", ["", "../mine", "a/b", ".hidden", "mine one", "-mine", "m" * 101])
-def test_a_name_is_a_plain_word(tmp_path: Path, folder: Path, name: str) -> None:
+def test_a_name_that_exists_is_replaced_if_typed(tmp_path: Path, folder: Path, run: Run) -> None:
+    path = saved(published(network("vssm"), "vssm"), tmp_path)
+    folder.mkdir()
+    (folder / "mine.toml").write_text("what was there")
+    add = ("models", "add", "mine", "--checkpoint", path, "--net", "vssm", "--registry", folder)
+    assert run(*add, "--views", "brain,bone", "--replace") == 0
+    card = find_encoder("mine", [folder]).card
+    assert (card.net, card.seen.default_views) == ("vssm", ("brain", "bone"))
+
+
+def test_a_name_is_a_plain_word(tmp_path: Path, folder: Path) -> None:
     path = saved(published(network("vssm"), "vssm"), tmp_path)
     with pytest.raises(BadRequest, match="letters, digits, dots, dashes and underscores"):
-        adopt_checkpoint(name, path, "vssm", folder)
+        adopt_checkpoint("../mine", path, "vssm", folder)
+    with pytest.raises(UnknownName, match=r'no window is called "lungg"; did you mean lung\?'):
+        adopt_checkpoint("mine", path, "vssm", folder, views=("lungg",))
     assert not folder.exists()
 
 
@@ -461,7 +472,7 @@ def test_the_command_adds_an_encoder_that_embeds(
     add = ["models", "add", "mine", "--checkpoint", path, "--net", net, "--registry", folder]
     assert run(*add, "--branch", branch, "--licence", "MIT") == 0
     said = capsys.readouterr()
-    assert f"--model mine --registry {folder}" in said.out
+    assert f"next: clearbench models check mine --registry {folder}\n" in said.out
     assert f"of {branch}_encoder" in said.err
     assert agrees(folder / "mine.toml", both[branch], net)
     assert run("models", "show", "mine", "--registry", folder) == 0

