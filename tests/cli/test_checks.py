@@ -203,8 +203,8 @@ def test_a_card_that_cannot_be_loaded_is_refused_in_one_sentence(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["check", "min"], "did you mean mine?"),
-        (["freeze", "min"], "did you mean mine?"),
+        (["check", "min"], "did you mean mine"),
+        (["freeze", "min"], "did you mean mine"),
         (["check", "mine", "--random-weights", "--weights", "x"], "exclude each other"),
         (["check", "mine", "--golden", "x", "--random-weights"], "--golden brings weights; leave"),
         (["check", "mine", "--golden", "x"], "x: not a readable safetensors file"),

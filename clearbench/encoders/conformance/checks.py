@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from clearbench.encoders.conformance.findings import Finding, Status
-from clearbench.encoders.conformance.subject import Features, Subject
+from clearbench.encoders.conformance.subject import Features, Subject, embed_scan
 
 LEAST_COSINE = 0.999
 APART = 1e-3
@@ -67,7 +67,7 @@ def check_frozen(subject: Subject) -> Finding:
     """The network is in eval mode, has no gradients, and embedding leaves no trace in it."""
     network = subject.encoder.network
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    subject.encoder.embed(subject.slices[:1])
+    subject.embed(subject.slices)
     faults = [
         f"{name or type(module).__name__} is in training mode"
         for name, module in network.named_modules()
@@ -101,7 +101,7 @@ def check_repeat(subject: Subject) -> Finding:
 def check_fresh(subject: Subject) -> Finding:
     """The encoder loaded again gives the same bytes under the same fingerprint."""
     fresh = subject.load(subject.encoder.precision)
-    found = fresh.embed(subject.slices)
+    found = embed_scan(fresh, subject.slices)
     distance = farthest(found, subject.features)
     if fresh.fingerprint != subject.encoder.fingerprint:
         sentence = "loaded again it has another fingerprint: its weights are made without a seed"
@@ -115,7 +115,7 @@ def check_fresh(subject: Subject) -> Finding:
 
 def check_alone(subject: Subject) -> Finding:
     """A slice alone has the features that it has in a batch."""
-    alone = np.concatenate([subject.encoder.embed(one[None]) for one in subject.slices])
+    alone = np.concatenate([subject.embed(one[None]) for one in subject.slices])
     return near(
         "alone",
         subject,
@@ -127,7 +127,7 @@ def check_alone(subject: Subject) -> Finding:
 
 def check_order(subject: Subject) -> Finding:
     """The order of a batch doesn't matter."""
-    turned = subject.encoder.embed(subject.slices[::-1])[::-1]
+    turned = subject.embed(subject.slices[::-1])[::-1]
     return near(
         "order",
         subject,
@@ -158,9 +158,7 @@ def check_apart(subject: Subject) -> Finding:
 def check_shift(subject: Subject) -> Finding:
     """Features move a little when the windows' bounds do; how much is reported."""
     moved = [
-        relative_distances(
-            subject.encoder.embed(subject.slices + np.int16(shift)), subject.features
-        )
+        relative_distances(subject.embed(subject.slices + np.int16(shift)), subject.features)
         for shift in (-SHIFT_HU, SHIFT_HU)
     ]
     mean = float(np.mean(moved))
@@ -175,8 +173,8 @@ def check_half(subject: Subject) -> Finding:
     """bfloat16 keeps the direction of features, or the card keeps auto to float32."""
     exact = subject.features
     if subject.encoder.precision != "float32":
-        exact = subject.load("float32").embed(subject.slices)
-    cosine = least_cosine(subject.load("bfloat16").embed(subject.slices), exact)
+        exact = embed_scan(subject.load("float32"), subject.slices)
+    cosine = least_cosine(embed_scan(subject.load("bfloat16"), subject.slices), exact)
     kept, promised = cosine >= LEAST_COSINE, subject.encoder.card.precision == "bfloat16"
     limit = f"≥ {LEAST_COSINE}" if promised else ""
     if not promised:

@@ -51,6 +51,8 @@ def _as_the_card_says(hu: NDArray[np.int16], view: View, card: EncoderCard) -> N
     channels = [hu.clip(*(card.seen.clip_hu or (None, None))).astype(float)]
     if view.windows_hu:
         channels = [((hu - low) / (high - low)).clip(0, 1) for low, high in view.windows_hu]
+    if card.seen.z_score:
+        channels = [(one - one.mean()) / one.std(ddof=1) for one in channels]
     return np.asarray((np.stack(channels) - mean) / std, np.float64)
 
 

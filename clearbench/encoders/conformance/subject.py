@@ -16,6 +16,8 @@ from clearbench.errors import ClearbenchError
 
 SIDE_PX = 96
 BLOCK_PX = 8
+SPACING_MM = (1.0, 1.0, 1.0)
+LEAST_DEPTH = 16  # slices of an example volume
 Features = NDArray[np.float32]
 # what networks raise over inputs that they can't take
 FAULTS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
@@ -57,6 +59,10 @@ class Subject:
             raise ValueError(f"{self.encoder.name} has no features of slices: {self.trouble}")
         return self.first.features
 
+    def embed(self, slices: NDArray[np.int16]) -> Features:
+        """Embed slices [n, y, x]; see embed_scan."""
+        return embed_scan(self.encoder, slices)
+
     @property
     def rounding(self) -> float:
         """The relative distance that other batches and orders may make on this device."""
@@ -73,11 +79,16 @@ def example_slices(count: int, side: int = SIDE_PX) -> NDArray[np.int16]:
     return (coarse + rng.normal(0, 30, coarse.shape)).astype(np.int16)
 
 
+def embed_scan(encoder: Encoder, slices: NDArray[Any]) -> Features:
+    """Embed slices [n, y, x] in HU; a volume encoder takes them as one scan of 1 mm."""
+    return encoder.embed(slices, SPACING_MM if encoder.card.scope == "volume" else None)
+
+
 def run_over(encoder: Encoder, slices: NDArray[Any]) -> Pass:
     """Embed slices, and measure what it takes."""
     forget_peak(encoder.device)
     start = time.perf_counter()
-    features = encoder.embed(slices)
+    features = embed_scan(encoder, slices)
     if encoder.device.type == "cuda":
         torch.cuda.synchronize(encoder.device)
     return Pass(features, time.perf_counter() - start, peak_mb(encoder.device))

@@ -13,6 +13,7 @@ from clearbench.encoders.conformance.environment import device_name, library_ver
 from clearbench.encoders.conformance.findings import Conformance, Finding
 from clearbench.encoders.conformance.subject import (
     FAULTS,
+    LEAST_DEPTH,
     Subject,
     example_slices,
     run_over,
@@ -29,9 +30,9 @@ from clearbench.errors import ClearbenchError, UnknownName, WeightsUnavailable
 class Check:
     """One check, and what it needs.
 
-    slices    it embeds slices, which volume encoders don't take
+    slices    it looks at what the encoder makes of slices, not at the card alone
     features  it compares with features of slices, which must be numbers
-    alone     it takes slices to be embedded each by itself, without neighbours as channels
+    alone     it takes slices to be embedded each by itself, without neighbours; not as a volume
     twice     it looks at the second of two runs
     """
 
@@ -94,7 +95,7 @@ def check_encoder(  # noqa: PLR0913  each is an option of its own
     subject = Subject(
         found=found,
         encoder=load(precision),
-        slices=example_slices(count),
+        slices=example_slices(max(count, LEAST_DEPTH) if found.card.volume else count),
         load=load,
         random_weights=strange,
         own_weights=weights is not None,
@@ -126,8 +127,6 @@ def run_checks(subject: Subject, chosen: Sequence[Check] = CHECKS) -> tuple[Find
 
 def _embedded(subject: Subject, twice: bool) -> Subject:
     """Return the subject with features of its slices, or with the reason why there are none."""
-    if subject.found.card.scope == "volume":
-        return subject
     try:
         first = run_over(subject.encoder, subject.slices)
         second = run_over(subject.encoder, subject.slices) if twice else None
@@ -152,8 +151,8 @@ def _finding(check: Check, subject: Subject) -> Finding:
 def _why_not(check: Check, subject: Subject) -> str:
     """Say why a check doesn't apply; nothing if it does."""
     card = subject.found.card
-    if check.slices and card.scope == "volume":
-        return "embeds whole volumes, and this check is of slices"
+    if check.alone and card.scope == "volume":
+        return "embeds whole scans, one by one"
     if check.alone and card.slicing.context:
         return "sees the neighbours of a slice as channels"
     if check.name == "features" or not check.slices:

@@ -19,7 +19,13 @@ from clearbench.cards import digest
 from clearbench.encoders.conformance.checks import farthest, least_cosine
 from clearbench.encoders.conformance.environment import library_versions
 from clearbench.encoders.conformance.findings import Finding
-from clearbench.encoders.conformance.subject import Features, Subject, example_slices
+from clearbench.encoders.conformance.subject import (
+    LEAST_DEPTH,
+    Features,
+    Subject,
+    embed_scan,
+    example_slices,
+)
 from clearbench.encoders.encoder import Encoder, load_encoder
 from clearbench.encoders.fingerprint import fingerprint
 from clearbench.encoders.registry import Registered, find_encoder
@@ -107,8 +113,8 @@ def _usual_place(found: Registered) -> Path:
 
 def _vectors(encoder: Encoder, card: str) -> GoldenVectors:
     """Embed a few slices, and note what made the features."""
-    slices = example_slices(SLICES)
-    features = encoder.embed(slices)
+    slices = example_slices(SLICES if encoder.card.volume is None else LEAST_DEPTH)
+    features = embed_scan(encoder, slices)
     if not np.isfinite(features).all():
         raise BadCard(
             f"{encoder.name}: features are not all numbers; see `clearbench models check`"
@@ -186,9 +192,9 @@ def check_vectors(subject: Subject) -> Finding:
     other = _other_encoder(subject, golden)
     if other is not None:
         return other
-    found = subject.encoder.embed(golden.slices)
+    found = subject.embed(golden.slices)
     if subject.encoder.precision != "float32":
-        found = subject.load("float32").embed(golden.slices)
+        found = embed_scan(subject.load("float32"), golden.slices)
     on_cpu = subject.encoder.device.type == "cpu"
     return _drift(found, golden, FARTHEST if on_cpu else FARTHEST_ON_GPU)
 

@@ -43,12 +43,14 @@ def test_a_slice_that_is_not_seen_pixel_for_pixel_is_found(
     monkeypatch: pytest.MonkeyPatch,
     spoil: str,
 ) -> None:
-    def other(pixels: Tensor, windows: Any, views: Any, facts: InputFacts) -> Tensor:
+    def other(
+        pixels: Tensor, windows: Any, views: Any, facts: InputFacts, around: None = None
+    ) -> Tensor:
         if spoil == "another mean":
             facts = facts.model_copy(update={"mean": (0.5, 0.5, 0.4)})
         if spoil == "turned":
             pixels = pixels.transpose(-1, -2)
-        seen = prepare(pixels, windows, views, facts)
+        seen = prepare(pixels, windows, views, facts, around)
         return (seen + seen.roll(1, -1)) / 2 if spoil == "resampled" else seen
 
     monkeypatch.setattr(encoder_module, "prepare", other)

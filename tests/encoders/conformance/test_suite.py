@@ -8,15 +8,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from clearbench.cards import check_card, write_card
+from clearbench.cards import write_card
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.conformance.findings import Conformance
-from clearbench.encoders.conformance.subject import Subject, example_slices
-from clearbench.encoders.conformance.suite import CHECKS, check_encoder, run_checks
-from clearbench.encoders.encoder import Encoder
+from clearbench.encoders.conformance.subject import example_slices
+from clearbench.encoders.conformance.suite import CHECKS, check_encoder
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import check_sizes
-from clearbench.encoders.registry import Registered
 from clearbench.encoders.weights import file_sha256
 from clearbench.errors import UnknownName, WeightsUnavailable
 
@@ -124,19 +122,28 @@ def test_neighbours_as_channels_are_not_checked_slice_by_slice(
     assert "neighbours of a slice as channels" in found.findings[0].sentence
 
 
-def test_a_volume_encoder_skips_what_needs_slices(
-    make_card: MakeCard, honest: type[nn.Module]
-) -> None:
-    plain = make_card().model_dump(exclude={"input"})
-    volume = {"scope": "volume", "volume": {"clip_hu": [-1000, 1000]}}
-    card = check_card(plain | volume, EncoderCard, "card")
-    encoder = Encoder(
-        "whole", card, (), "float32", torch.device("cpu"), "ab" * 32, "cd" * 32, "float32", honest()
-    )
-    subject = Subject(
-        Registered(name="whole", card=card), encoder, example_slices(2), lambda _: encoder
-    )
-    found = run_checks(subject)
-    skipped = [one for one in found if one.sentence.startswith("embeds whole volumes")]
-    assert {one.status for one in skipped} == {"skip"}
-    assert {one.check for one in found if one not in skipped} == {"parameters", "weights"}
+VOLUME = str(Path(__file__).parents[2] / "cards" / "tiny-volume.toml")
+
+
+def test_a_volume_encoder_keeps_every_promise_but_those_of_single_slices() -> None:
+    found = {one.check: one for one in check_encoder(VOLUME, device="cpu").findings}
+    assert {name for name, one in found.items() if one.status == "fail"} == set()
+    skipped = {
+        name for name, one in found.items() if one.sentence == "embeds whole scans, one by one"
+    }
+    assert skipped == {"alone", "order", "padding", "input size"}
+    assert found["features"].sentence.startswith("1 × 1 × 16")
+    assert found["bfloat16"].measured is not None
+    assert found["bfloat16"].measured > 0.99
+    assert {"repeat", "fresh load", "window shift"} <= {
+        name for name, one in found.items() if one.status == "pass"
+    }
+
+
+def test_a_volume_encoder_with_noise_in_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from clearbench.encoders.families import monai
+
+    whole = monai.LastMap.forward
+    monkeypatch.setattr(monai.LastMap, "forward", lambda self, x: whole(self, x) + torch.rand(1))
+    found = check_encoder(VOLUME, device="cpu", only=("repeat", "fresh load"))
+    assert [one.status for one in found.findings] == ["fail", "fail"]
