@@ -25,6 +25,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/memory.py -o benchmarks/reports/memory.md
 	$(BIN)/python benchmarks/networks.py -o benchmarks/reports/networks.md
 	$(BIN)/python benchmarks/heads.py -o benchmarks/reports/heads.md
+	$(BIN)/python benchmarks/families.py -o benchmarks/reports/families.md
 
 # What is too long for CI; its reports are committed.
 nightly: $(READY)
