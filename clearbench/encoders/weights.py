@@ -204,7 +204,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises WeightsUnavailable for a damaged file, or one that wants to run code.
     """
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix == ".safetensors" or _is_safetensors(path):
             return dict(load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
@@ -217,6 +217,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise WeightsUnavailable(f"{path}: holds no state dict")
     return state
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Tell a safetensors file by its beginning: eight bytes of length, then JSON."""
+    with path.open("rb") as file:
+        start = file.read(10)
+    length = int.from_bytes(start[:8], "little")
+    return start[8:] == b'{"' and length + 8 <= path.stat().st_size
 
 
 def read_weights(path: Path) -> dict[str, Any]:

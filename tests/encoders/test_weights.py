@@ -27,6 +27,7 @@ from clearbench.encoders.weights import (
     find_weights,
     load_strictly,
     module_sha256,
+    read_checkpoint,
     read_weights,
 )
 from clearbench.errors import WeightsUnavailable
@@ -302,3 +303,11 @@ def test_the_hash_of_a_module_is_that_of_its_tensors() -> None:
     assert module_sha256(first) != module_sha256(second)
     second.load_state_dict(first.state_dict())
     assert module_sha256(first) == module_sha256(second)
+
+
+def test_safetensors_are_known_by_their_content(tmp_path: Path) -> None:
+    """Some are published as .pt."""
+    save_file({"a": torch.ones(2)}, tmp_path / "named-otherwise.pt")
+    assert read_checkpoint(tmp_path / "named-otherwise.pt")["a"].tolist() == [1, 1]
+    torch.save({"a": torch.zeros(2)}, tmp_path / "pickle.pt")
+    assert read_checkpoint(tmp_path / "pickle.pt")["a"].tolist() == [0, 0]

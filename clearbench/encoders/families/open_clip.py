@@ -17,20 +17,18 @@ from clearbench.encoders import torchvision_cure  # noqa: F401  before open_clip
 
 # isort: split
 import open_clip
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from open_clip.transform import PreprocessCfg
 
 from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weights import (
-    HUB_ERROR,
-    hub_reachable,
+    fetch_file,
     load_strictly,
     read_weights,
     without_unused,
 )
-from clearbench.errors import BadCard, BadRequest, UnknownName, WeightsUnavailable, suggestion
+from clearbench.errors import BadCard, BadRequest, UnknownName, suggestion
 
 CONFIG_FILE = "open_clip_config.json"
 PREFIX = "visual."
@@ -125,18 +123,7 @@ def _config_file(place: str) -> Path:
         if not path.is_file():
             raise BadRequest(f"{place}: no {CONFIG_FILE} there; type hf-hub:org/name or a folder")
         return path
-    cached = try_to_load_from_cache(repository, CONFIG_FILE)
-    if isinstance(cached, str):
-        return Path(cached)
-    advice = "get a connection, or fetch the repository elsewhere and type its folder"
-    if not hub_reachable():
-        raise WeightsUnavailable(f"{repository}: the model hub can't be reached; {advice}")
-    try:
-        return Path(hf_hub_download(repository, CONFIG_FILE))
-    except (HUB_ERROR, OSError, ValueError) as error:
-        raise WeightsUnavailable(
-            f"{repository}: its {CONFIG_FILE} can't be fetched ({type(error).__name__}); {advice}"
-        ) from error
+    return fetch_file(repository, CONFIG_FILE)
 
 
 def _told(vision: dict[str, Any]) -> dict[str, Any]:
