@@ -90,7 +90,7 @@ def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
         return found
     offline = f"or fetch the repository elsewhere and name its folder (source: {repository})"
     if _is_offline() or not _hub_answers():
-        raise WeightsUnavailable(_no_network(repository, offline))
+        raise WeightsUnavailable(_no_network(repository, offline, name))
     page = f"https://huggingface.co/{repository}"
     with _refusals(repository, repository, revision, page, offline):
         return Path(hf_hub_download(repository, name, revision=revision))
@@ -153,14 +153,13 @@ def _hub_answers() -> bool:
     return True
 
 
-def _no_network(title: str, offline: str) -> str:
+def _no_network(title: str, offline: str, name: str = "") -> str:
     """Say that the hub can't be reached, and why that may be."""
+    lacking = f"its {name} is" if name else "its weights are"
     if _is_offline():
-        why = "its weights are not in the cache and HF_HUB_OFFLINE is set; unset it"
+        why = f"{lacking} not in the cache and HF_HUB_OFFLINE is set; unset it"
     else:
-        why = (
-            "the model hub can't be reached and the weights are not in the cache; get a connection"
-        )
+        why = f"the model hub can't be reached and {lacking} not in the cache; get a connection"
     return f"{title}: {why}, {offline}"
 
 

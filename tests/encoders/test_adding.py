@@ -151,7 +151,7 @@ def test_what_is_typed_wins_over_what_the_library_says(
         ),
         (("--timm", NET, "--branch", "momentum"), "belong to --checkpoint FILE --net"),
         (("--checkpoint", "f", "--net", "vit", "--size-px", 32), "tells size and pooling"),
-        (("--open-clip", "hf-hub:a/b"), "a/b: the model hub can't be reached"),
+        (("--open-clip", "hf-hub:a/b"), "a/b: its open_clip_config.json is not in the cache"),
         (("--open-clip", "clip", "--pooling", "cls"), "their own size and pooling"),
     ],
 )
