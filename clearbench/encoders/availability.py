@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.plugins import FAMILIES, find_faults
+from clearbench.encoders.plugins import FAMILIES, authors_code, find_faults
 from clearbench.encoders.registry import Registered
 from clearbench.encoders.weight_files import (
     HUBS,
@@ -68,6 +68,8 @@ def _family(card: EncoderCard) -> Availability | None:
             return Availability("family", todo=fault.reason)
     if any(plugin.family == card.family for plugin in find_plugins()):
         return None
+    if card.facts.code:
+        return Availability("family", todo=authors_code(card))
     return Availability("family", todo=f"install the package that brings family {card.family}")
 
 

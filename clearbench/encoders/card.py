@@ -110,10 +110,14 @@ def _rising(bounds: Hu) -> bool:
 
 
 class Facts(Card):
-    """What a reader of the leaderboard wants to know."""
+    """What a reader of the leaderboard wants to know.
+
+    `code` is where the network's code lies, if it is its authors' own and no family of ours.
+    """
 
     parameters_m: float | None = None
     paper: str = ""
+    code: str = ""
     pretraining: tuple[str, ...] = ()
 
 

@@ -77,6 +77,8 @@ def family_builder(card: EncoderCard, folder: Path | None = None) -> Build:
     plugins = find_plugins()
     mine = [plugin for plugin in plugins if plugin.family == card.family]
     if card.family not in FAMILIES:
+        if not mine and card.facts.code:
+            raise MissingExtra(f"{card.title}: {authors_code(card)}")
         if not mine:
             known = {*FAMILIES, *(plugin.family for plugin in plugins)}
             more = f" (known: {', '.join(sorted(known))})"
@@ -86,6 +88,14 @@ def family_builder(card: EncoderCard, folder: Path | None = None) -> Build:
         if folder is not None and folder.parent in package_folders(plugin.package):
             raise BadCard(_refusal(plugin, plugins))
     return _load(FAMILIES[card.family], f"family {card.family}")
+
+
+def authors_code(card: EncoderCard) -> str:
+    """Say what to do about a network whose code is its authors' own."""
+    return (
+        f"its network is its authors' code ({card.facts.code}); it runs here once a plug-in brings "
+        f"the family {card.family}: docs/encoders/plugin.md shows a whole one"
+    )
 
 
 def _refusal(plugin: PlugIn, plugins: Sequence[PlugIn]) -> str:

@@ -297,3 +297,11 @@ def test_a_missing_extra_is_named_with_its_pip_command(
     with pytest.raises(MissingExtra) as refusal:
         family_builder(make_card(family=family))
     assert str(refusal.value) == f"family {family} needs {module}: {words}"
+
+
+def test_a_network_of_its_authors_says_where_its_code_is(
+    make_card: Callable[..., EncoderCard],
+) -> None:
+    card = make_card(family="voxels", facts={"code": "https://github.com/a/b"})
+    with pytest.raises(MissingExtra, match=r"code \(https://github.com/a/b\).* the family voxels"):
+        family_builder(card)
