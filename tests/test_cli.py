@@ -242,6 +242,11 @@ def test_without_a_terminal_embed_logs_a_line_a_scan(
     assert "3 scans, 6 slices written" in said.out
 
 
+def listen() -> None:
+    """Hear Ctrl-C, which shells switch off for what they start in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
     folder = small(tmp_path / "own", 12, slices=60)  # seconds of work after the first
     process = subprocess.Popen(
@@ -266,6 +271,7 @@ def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         text=True,
         cwd=ROOT,
+        preexec_fn=listen,
     )
     assert process.stderr is not None
     while "written" not in process.stderr.readline():
