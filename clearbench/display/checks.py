@@ -64,7 +64,8 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def _counts(findings: Sequence[Finding]) -> str:
     """Count the findings by how they ended."""
     ends = [finding.status for finding in findings]
-    named = {"pass": "passed", "fail": "failed", "warn": "warnings", "skip": "skipped"}
+    warnings = "warning" if ends.count("warn") == 1 else "warnings"
+    named = {"pass": "passed", "fail": "failed", "warn": warnings, "skip": "skipped"}
     return ", ".join(f"{ends.count(end)} {word}" for end, word in named.items() if end in ends)
 
 

@@ -61,13 +61,13 @@ def check_parameters(subject: Subject) -> Finding:
     count = sum(parameter.numel() for parameter in subject.encoder.network.parameters()) / 1e6
     said = subject.encoder.card.facts.parameters_m
     if said is None:
-        sentence = f"the card has no facts.parameters_m; the network has {count:.2f} million"
+        sentence = f"the card has no facts.parameters_m; the network has {count:.3g} million"
         return Finding("parameters", "warn", sentence, count)
     off = abs(count - said)
     limit = f"{said:g} ± {OTHER_COUNT:.0%}"
     if off <= max(SAME_COUNT * said, 0.05):
         return Finding("parameters", "pass", "millions of parameters, as on the card", count, limit)
-    sentence = f"the card says {said:g} million parameters, and the network has {count:.2f}"
+    sentence = f"the card says {said:g} million parameters, and the network has {count:.4g}"
     return Finding(
         "parameters", "warn" if off <= OTHER_COUNT * said else "fail", sentence, count, limit
     )
