@@ -35,8 +35,13 @@ def load_bags(
     """Load each unit's bag; units whose features are incomplete are left out, by name.
 
     Where units have key slices, a bag holds only those. Raises BadTask with the command that makes
-    them if no unit has features.
+    them if no unit has features, or if key slices are wanted of whole volumes.
     """
+    if units.key_slices and record.card.get("scope") == "volume":
+        raise BadTask(
+            f"{record.name} embeds whole scans and has no slices; "
+            'the task takes key slices alone (slices = "key")'
+        )
     kept = present_units(units, record, store)
     every: list[Sequence[Sequence[int] | None]] = [(None,) * len(scans) for scans in kept.scans]
     files = _files(kept, record, store)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,16 @@ def test_of_marked_slices_alone_a_bag_is_made_where_the_task_says_so(
     _, [bag] = load_bags(units, RECORD, store)
     np.testing.assert_array_equal(bag.features, features[[1, 3]].reshape(-1, 4))
     assert bag.slice_index.tolist() == [11, 11, 13, 13]
+
+
+def test_a_volume_encoder_has_no_marked_slices(
+    store: StoreFolder, make_cohort: Make, make_task: Make
+) -> None:
+    write(store, "s0", 1)
+    cohort = make_cohort(x=["1", "0"], key_slices=["11", "12"])
+    units = make_units(cohort, make_task(slices="key").card)
+    whole = replace(RECORD, card={"scope": "volume"})
+    with pytest.raises(
+        BadTask, match=r"e embeds whole scans and has no slices; .*slices = \"key\""
+    ):
+        load_bags(units, whole, store)
