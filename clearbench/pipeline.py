@@ -4,14 +4,14 @@ embed:     scans → slices in HU → frozen encoder → one feature file per sc
 evaluate:  features + labels → bags per patient → attention-MIL heads → honest scores → results
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from clearbench.board.keep import make_result, write_result
 from clearbench.board.results import Result
-from clearbench.encoders.registry import find_encoder
+from clearbench.encoders.registry import check_trusted, find_encoder
 from clearbench.engines.encoders import encoder_for, keep_seen_patients
 from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.engines.local import EmbedJob, default_batch_size, run
@@ -66,23 +66,35 @@ def embed(  # noqa: PLR0913  options of a command
     replace: bool = False,
     dry_run: bool = False,
     registry: Iterable[Path] = (),
+    trust_remote_code: Collection[str] = (),
     on_event: OnEvent = _unheard,
 ) -> EmbedReport:
     """Embed every scan that the store does not hold yet, with each of `models`.
 
     `scans` is a cohort table, a cohort of the store, a folder, or one file. A scan that can't be
     read is reported and costs nothing else; a rerun goes on where a killed run stopped.
+    `trust_remote_code` names those of `models` whose repository's code may run.
     Raises UnknownName, BadRequest, BadCohort, BadStore, WeightsUnavailable, StorageFull.
     """
     _check(models, weights, store_dtype, batch_size, workers)
+    check_trusted(trust_remote_code, models)
     cards = [find_encoder(model, registry) for model in models]
     folder = open_store(store or default_store(), create=True)
     readers = default_workers() if workers is None else workers
     found = gather(scans, folder, name=name, keep_ids=keep_ids, workers=readers)
     cohort = found.cohort if dry_run else keep(found.cohort, folder)
     runs = []
-    for card in cards:
-        encoder = encoder_for(card, folder, views, device, precision, weights, store_dtype)
+    for model, card in zip(models, cards, strict=True):
+        encoder = encoder_for(
+            card,
+            folder,
+            views,
+            device,
+            precision,
+            weights,
+            store_dtype,
+            model in trust_remote_code,
+        )
         tasks = read_tasks(
             found.cohort, encoder, folder, shard=shard, resample=resample, replace=replace
         )

@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from clearbench.cli.encoders import models_app
-from clearbench.cli.options import Device, EncoderName, Json, Precision, Registry, Weights
+from clearbench.cli.options import (
+    Device,
+    EncoderName,
+    Json,
+    Precision,
+    Registry,
+    Trusted,
+    Weights,
+    words,
+)
 
 Golden = Annotated[
     Path | None,
@@ -48,6 +57,7 @@ def check(
     precision: Precision = "float32",
     golden: Golden = None,
     registry: Registry = None,
+    trust_remote_code: Trusted = None,
     as_json: Json = False,
 ) -> None:
     """Check what an encoder promises, on slices made for it; exit code 1 if a check fails."""
@@ -72,10 +82,19 @@ def check(
         device=device,
         precision=precision,
         registry=registry or (),
+        trust_remote_code=_is_trusted(name, trust_remote_code),
     )
     dump(asdict(found) | {"passed": found.passed}) if as_json else show_conformance(found)
     if not found.passed:
         raise typer.Exit(1)
+
+
+def _is_trusted(name: str, trusted: list[str] | None) -> bool:
+    """Tell whether the encoder's own code may run; raises BadRequest for another's name."""
+    from clearbench.encoders.registry import check_trusted
+
+    check_trusted(words(trusted), [name])
+    return bool(trusted)
 
 
 def _check_published(name: str, golden: Path, registry: list[Path] | None, as_json: bool) -> None:
@@ -109,6 +128,7 @@ def freeze(
     device: Device = "auto",
     replace: Replace = False,
     registry: Registry = None,
+    trust_remote_code: Trusted = None,
 ) -> None:
     """Write an encoder's golden vectors: a few slices and their features, for later checks."""
     from clearbench.display.checks import show_frozen
@@ -121,6 +141,7 @@ def freeze(
             weights=weights,
             device=device,
             registry=registry or (),
+            trust_remote_code=_is_trusted(name, trust_remote_code),
             replace=replace,
         )
     )

@@ -12,6 +12,7 @@ from clearbench.cli.options import (
     Precision,
     Registry,
     Store,
+    Trusted,
     Weights,
     store_path,
     words,
@@ -72,6 +73,7 @@ def embed(
     shard: Shard = "",
     weights: Weights = None,
     registry: Registry = None,
+    trust_remote_code: Trusted = None,
     resample: Resample = False,
     replace: Replace = False,
     keep_ids: KeepIds = False,
@@ -103,6 +105,7 @@ def embed(
             replace=replace,
             dry_run=dry_run,
             registry=registry or (),
+            trust_remote_code=words(trust_remote_code),
             on_event=progress,
         )
     show_report(report, dry_run=dry_run)

@@ -50,6 +50,15 @@ Precision = Annotated[str, typer.Option("--precision", help="auto, float32, bflo
 Weights = Annotated[
     Path | None, typer.Option("--weights", help="A file or offline folder of weights.")
 ]
+Trusted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-remote-code",
+        metavar="NAME",
+        help="Run the code of this encoder's repository; read it first.",
+        show_default=False,
+    ),
+]
 NewCards = Annotated[
     Path, typer.Option("--registry", help="The folder for the new card and its weights.")
 ]

@@ -12,6 +12,7 @@ WAITS = {
     "missing": "lack their weights",
     "extra": "lack a library",
     "family": "lack their family",
+    "trust": "run their repository's code, if you trust it",
 }
 
 

@@ -19,7 +19,7 @@ from clearbench.encoders.weight_files import (
 from clearbench.errors import WeightsUnavailable
 from clearbench.plugins import find_plugins
 
-State = Literal["ready", "download", "gated", "pretrain", "missing", "extra", "family"]
+State = Literal["ready", "download", "gated", "pretrain", "missing", "extra", "family", "trust"]
 
 LIBRARIES = MappingProxyType(  # what a family needs beyond clearbench's own dependencies
     {
@@ -41,7 +41,7 @@ class Availability:
 
     state  ready; or it waits for: download (of weights), gated (a licence to be accepted first),
            pretrain (nobody published weights), missing (a file or package of weights), extra (a
-           library), family (a plug-in)
+           library), family (a plug-in), trust (of its repository's code)
     place  where the weights lie: random, package, cache, file; "" if they don't
     todo   what the user does about it; "" if ready
     """
@@ -56,7 +56,11 @@ def availability(found: Registered) -> Availability:
     if found.build is not None:
         return Availability("ready", "builder")
     lacking = _family(found.card) or _library(found.card)
-    return lacking or _weights(found.card, found.folder)
+    state = lacking or _weights(found.card, found.folder)
+    if found.card.weights.remote_code and state.state == "ready":
+        todo = f"read the code, then type --trust-remote-code {found.name}"
+        return Availability("trust", state.place, todo)
+    return state
 
 
 def _family(card: EncoderCard) -> Availability | None:

@@ -1,5 +1,6 @@
 """Encoder cards: everything that makes an encoder's features what they are, as checked facts."""
 
+import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -8,6 +9,7 @@ from clearbench.cards import Card
 from clearbench.encoders.nets.sizes import check_sizes, features_dim, pooling_of, why_no_size
 from clearbench.errors import BadRequest, ClearbenchError
 
+COMMIT = re.compile(r"[0-9a-f]{40}")
 AXES = {"R": 2, "L": 2, "A": 1, "P": 1, "S": 0, "I": 0}  # letter → axis of a scan [z, y, x]
 
 Hu = tuple[float, float]
@@ -18,6 +20,7 @@ class WeightFacts(Card):
     """Where weights may be used, the hash they must have, and which of their keys are not used.
 
     `unused` lists prefixes of keys that belong to no part of the encoder (a text tower, a decoder).
+    `remote_code` says that the network is code out of its repository, run only if it is trusted.
     """
 
     licence: str
@@ -161,6 +164,17 @@ class EncoderCard(Card):
         scheme, _, seed = self.source.partition(":")
         if scheme == "random" and not seed.isdecimal():
             raise ValueError(f'source "{self.source}": write random:<seed>, a whole number')
+        return self
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Self:
+        """Code of a repository is that of one commit, and a network of transformers."""
+        if not self.weights.remote_code:
+            return self
+        if self.family != "transformers":
+            raise ValueError('remote_code belongs to family = "transformers"')
+        if self.source.startswith("hf-") and not COMMIT.fullmatch(self.revision or ""):
+            raise ValueError("remote_code needs a revision of 40 hex digits: code can change")
         return self
 
     @model_validator(mode="after")

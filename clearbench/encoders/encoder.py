@@ -150,9 +150,11 @@ def load_encoder(  # noqa: PLR0913  each is an option of its own
     weights: Path | str | None = None,
     store_dtype: str = "float32",
     registry: Iterable[Path] = (),
+    trust_remote_code: bool = False,
 ) -> Encoder:
     """Load an encoder by its name (or its card's path), frozen and in eval mode.
 
+    `trust_remote_code` runs the code of its repository, where the card says that it has some.
     Raises UnknownName, BadCard, BadRequest for views it can't have, WeightsUnavailable.
     """
     found = find_encoder(name, registry)
@@ -163,10 +165,11 @@ def load_encoder(  # noqa: PLR0913  each is an option of its own
         views=views,
         weights=weights,
         store_dtype=store_dtype,
+        trust_remote_code=trust_remote_code,
     )
 
 
-def build_encoder(
+def build_encoder(  # noqa: PLR0913  each is an option of its own
     found: Registered,
     *,
     device: str = "auto",
@@ -174,6 +177,7 @@ def build_encoder(
     views: Sequence[str] = (),
     weights: Path | str | None = None,
     store_dtype: str = "float32",
+    trust_remote_code: bool = False,
 ) -> Encoder:
     """Build a found encoder; see load_encoder."""
     card = found.card
@@ -183,7 +187,8 @@ def build_encoder(
     own = Path(weights) if weights is not None else None
     bring = found.build is None or own is not None
     file = find_weights(card, own, found.folder) if bring else None
-    network = (found.build or family_builder(card, found.folder))(card, file)
+    build = found.build or family_builder(card, found.folder, trust_remote_code=trust_remote_code)
+    network = build(card, file)
     network.eval().requires_grad_(False)
     digest = file_sha256(file) if file is not None else module_sha256(network)
     network.to(place, DTYPES[exact])

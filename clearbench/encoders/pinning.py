@@ -7,8 +7,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
 from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.hub import HUB_ERROR, hub_reachable
 from clearbench.encoders.weight_files import USUAL_FILES
-from clearbench.encoders.weights import HUB_ERROR, hub_reachable
 from clearbench.errors import WeightsUnavailable
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.registry import Build
-from clearbench.errors import BadCard, ClearbenchError, MissingExtra, UnknownName
+from clearbench.errors import BadCard, BadRequest, ClearbenchError, MissingExtra, UnknownName
 from clearbench.plugins import GROUP, PlugIn, find_plugins, package_folders
 
 FAMILIES = MappingProxyType(
@@ -68,12 +68,21 @@ def try_plugins() -> tuple[PlugInFault, ...]:
     return tuple(faults)
 
 
-def family_builder(card: EncoderCard, folder: Path | None = None) -> Build:
+def family_builder(
+    card: EncoderCard, folder: Path | None = None, *, trust_remote_code: bool = False
+) -> Build:
     """Return the builder of a card's family: one of ours, or a plug-in's.
 
     `folder` is where the card lies. Raises UnknownName for a family that nobody brings, BadCard
-    for one that a plug-in can't bring, MissingExtra with the pip command for a missing package.
+    for one that a plug-in can't bring, MissingExtra with the pip command for a missing package,
+    BadRequest for code of a repository that isn't trusted.
     """
+    if card.weights.remote_code and not trust_remote_code:
+        raise BadRequest(
+            f"{card.title}: its network is code out of its repository ({card.source}, revision "
+            f"{card.revision or 'none'}), which could do anything here; read it, and if you trust "
+            "it type --trust-remote-code and the encoder's name"
+        )
     plugins = find_plugins()
     mine = [plugin for plugin in plugins if plugin.family == card.family]
     if card.family not in FAMILIES:

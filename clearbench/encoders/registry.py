@@ -1,7 +1,7 @@
 """Which encoders there are: cards by name, and those that were registered at run time."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +98,13 @@ def find_encoder(name: str, extra: Iterable[Path] = ()) -> Registered:
             raise
         raise UnknownName.among("encoder", name, encoder_names(extra)) from None
     return _read(file)
+
+
+def check_trusted(trusted: Iterable[str], meant: Sequence[str]) -> None:
+    """Refuse trust in an encoder that isn't meant; raises UnknownName with the nearest name."""
+    for name in trusted:
+        if name not in meant:
+            raise UnknownName.among("encoder to be trusted", name, meant)
 
 
 def _only(found: Registered, extra: Iterable[Path]) -> Registered:

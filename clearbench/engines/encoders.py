@@ -21,6 +21,7 @@ def encoder_for(  # noqa: PLR0913  options of a command
     precision: str,
     weights: Path | str | None,
     store_dtype: str,
+    trust_remote_code: bool,
 ) -> Encoder:
     """Build an encoder; auto precision follows what the store holds for it."""
     names = tuple(view.name for view in choose_views(card.card, views))
@@ -30,7 +31,13 @@ def encoder_for(  # noqa: PLR0913  options of a command
             stored = choose_precision(record.precision, choose_device(device))
     exact = choose_precision(precision, choose_device(device), stored, card.card.precision)
     encoder = build_encoder(
-        card, device=device, precision=exact, views=views, weights=weights, store_dtype=store_dtype
+        card,
+        device=device,
+        precision=exact,
+        views=views,
+        weights=weights,
+        store_dtype=store_dtype,
+        trust_remote_code=trust_remote_code,
     )
     if (
         weights is None

@@ -73,6 +73,15 @@ def test_a_file_is_looked_for_beside_the_card(make_card: MakeCard, tmp_path: Pat
     assert of(card, tmp_path) == ("ready", "file", "")
 
 
+def test_code_of_a_repository_waits_for_trust(make_card: MakeCard, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    facts = {"family": "transformers", "weights": {"remote_code": True}}
+    (tmp_path / "w.safetensors").write_bytes(b"x")
+    found = of(make_card(source="file:w.safetensors", **facts), tmp_path)
+    assert found[:2] == ("trust", "file")
+    assert "read the code, then type --trust-remote-code" in found[2]
+
+
 def test_what_pretrain_makes_is_said(make_card: MakeCard) -> None:
     card = make_card(source="none", net="vit")
     assert of(card) == ("pretrain", "", "clearbench pretrain --net vit …")

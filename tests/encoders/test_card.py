@@ -73,3 +73,21 @@ def test_random_weights_keep_everything_but_the_weights(make_card: MakeCard) -> 
     random = card.with_random_weights(3)
     assert (random.seed, random.weights.sha256, random.weights.gated) == (3, None, False)
     assert (random.input, random.net, random.dim) == (card.input, card.net, card.dim)
+
+
+@pytest.mark.parametrize(
+    ("facts", "fault"),
+    [
+        ({"source": "file:own"}, 'remote_code belongs to family = "transformers"'),
+        ({"family": "transformers", "source": "hf-hub:a/b"}, "needs a revision of 40 hex digits"),
+        (
+            {"family": "transformers", "source": "hf-hub:a/b", "revision": "main"},
+            "needs a revision of 40 hex digits",
+        ),
+    ],
+)
+def test_code_that_can_change_is_refused(
+    make_card: MakeCard, facts: dict[str, str], fault: str
+) -> None:
+    with pytest.raises(BadCard, match=fault):
+        make_card(weights={"remote_code": True}, **facts)

@@ -11,7 +11,7 @@ CARD = Path(__file__).parents[1] / "cards" / "tiny.toml"
 
 
 def tiny(store: StoreFolder, precision: str, view: str = "lung", dtype: str = "float32") -> Encoder:
-    return encoder_for(find_encoder(str(CARD)), store, [view], "cpu", precision, None, dtype)
+    return encoder_for(find_encoder(str(CARD)), store, [view], "cpu", precision, None, dtype, False)
 
 
 def test_auto_precision_goes_on_with_the_features_that_are_there(tmp_path: Path) -> None:

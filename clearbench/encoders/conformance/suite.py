@@ -73,6 +73,7 @@ def check_encoder(  # noqa: PLR0913  each is an option of its own
     device: str = "auto",
     precision: str = "float32",
     registry: Iterable[Path] = (),
+    trust_remote_code: bool = False,
     count: int = 4,
     only: Sequence[str] = (),
 ) -> Conformance:
@@ -91,7 +92,7 @@ def check_encoder(  # noqa: PLR0913  each is an option of its own
         found = found.model_copy(update={"card": found.card.with_random_weights()})
     elif found.build is None:
         _want_weights(found, weights)
-    load = partial(_load, found, device, weights)
+    load = partial(_load, found, device, weights, trust_remote_code)
     subject = Subject(
         found=found,
         encoder=load(precision),
@@ -104,9 +105,13 @@ def check_encoder(  # noqa: PLR0913  each is an option of its own
     return _report(subject, run_checks(subject, chosen))
 
 
-def _load(found: Registered, device: str, weights: Path | str | None, precision: str) -> Encoder:
+def _load(
+    found: Registered, device: str, weights: Path | str | None, trusted: bool, precision: str
+) -> Encoder:
     """Load an encoder in the precision named."""
-    return build_encoder(found, device=device, precision=precision, weights=weights)
+    return build_encoder(
+        found, device=device, precision=precision, weights=weights, trust_remote_code=trusted
+    )
 
 
 def _want_weights(found: Registered, weights: Path | str | None) -> None:

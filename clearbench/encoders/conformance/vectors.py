@@ -75,13 +75,14 @@ def vector_places(found: Registered) -> list[Path]:
     return [found.folder.parent / "tests" / "golden" / name, found.folder / "golden" / name]
 
 
-def freeze_vectors(
+def freeze_vectors(  # noqa: PLR0913  each is an option of its own
     name: str,
     target: Path | None = None,
     *,
     weights: Path | str | None = None,
     device: str = "auto",
     registry: Iterable[Path] = (),
+    trust_remote_code: bool = False,
     replace: bool = False,
 ) -> FrozenVectors:
     """Write an encoder's golden vectors, to `target` or beside its card.
@@ -96,7 +97,12 @@ def freeze_vectors(
             f"{path}: golden vectors are frozen there; --replace freezes these instead"
         )
     encoder = load_encoder(
-        name, device=device, precision="float32", weights=weights, registry=registry
+        name,
+        device=device,
+        precision="float32",
+        weights=weights,
+        registry=registry,
+        trust_remote_code=trust_remote_code,
     )
     vectors = _vectors(encoder, card_sha256(found))
     _write(vectors, path)

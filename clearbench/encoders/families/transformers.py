@@ -2,8 +2,7 @@
 
 A card names the vision tower by its model type, and in [sizes] what differs from the defaults of
 its configuration. The library fits published keys to its networks, whose parts it has renamed over
-the years; what it would pass over with a warning, or in silence, is refused here. Code of a
-repository is never run.
+the years; what it would pass over with a warning, or in silence, is refused here.
 """
 
 import re
@@ -39,10 +38,9 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     doesn't have, WeightsUnavailable for another network's weights.
     """
     if card.weights.remote_code:
-        raise BadCard(
-            f"{card.title}: its network is code out of its repository (remote_code = true), which "
-            "clearbench doesn't run; bring it as a plug-in, or name the model type it is made of"
-        )
+        from clearbench.encoders.families import transformers_code
+
+        return transformers_code.build(card, weights)
     config = configure(card.net, card.sizes, card.title)
     dim = measure(card, config).dim
     if dim != card.dim:

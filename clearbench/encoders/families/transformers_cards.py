@@ -26,7 +26,7 @@ from clearbench.encoders.families.transformers_towers import (
     said,
     tower_class,
 )
-from clearbench.encoders.weights import fetch_file
+from clearbench.encoders.hub import fetch_file
 from clearbench.errors import BadCard, BadRequest
 
 HUB = "hf-hub:"
@@ -100,7 +100,8 @@ def _read(kind: Any, path: Path) -> Any:
     try:
         if "auto_map" in json.loads(path.read_text(encoding="utf-8")):
             raise BadCard(
-                f"{path} names code of its repository, which is not run; write the card by hand"
+                f"{path} names code of its repository, which is not run here; "
+                "write the card by hand: docs/encoders/transformers.md"
             )
         with quiet():
             return kind.from_pretrained(

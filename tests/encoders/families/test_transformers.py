@@ -13,6 +13,7 @@ from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.encoder import build_encoder
 from clearbench.encoders.families.transformers import build, describe
 from clearbench.encoders.families.transformers_towers import configure, measure
+from clearbench.encoders.plugins import family_builder
 from clearbench.encoders.registry import Registered, find_encoder
 from clearbench.errors import BadCard, BadRequest, UnknownName, WeightsUnavailable
 
@@ -356,8 +357,8 @@ def test_code_of_a_repository_is_not_run(tmp_path: Path, card_of: MakeCard) -> N
     saved(made("Dinov2Model", PATCHED), tmp_path)
     with pytest.raises(BadCard, match=r"preprocessor_config\.json names code of its repository"):
         describe(str(tmp_path))
-    with pytest.raises(BadCard, match="code out of its repository"):
-        build(card_of("dinov2", PATCHED, "cls", 32, weights={"remote_code": True}), None)
+    with pytest.raises(BadRequest, match="code out of its repository"):
+        family_builder(card_of("dinov2", PATCHED, "cls", 32, weights={"remote_code": True}))
     assert not (tmp_path / "ran").exists()
 
 
