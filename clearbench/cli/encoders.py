@@ -79,11 +79,16 @@ def add(
         Path | None,
         typer.Option(
             "--checkpoint",
-            help="Weights of your own: with --timm of that architecture; with --net a MoCo "
-            "checkpoint of CLEAR's code, a VMamba or MambaOut file, or one of `pretrain`.",
+            help="Weights of your own: with --timm or --torchvision of that architecture; with "
+            "--net a MoCo checkpoint of CLEAR's code, a VMamba or MambaOut file, or one of "
+            "`pretrain`.",
             show_default=False,
         ),
     ] = None,
+    torchvision: Annotated[
+        str,
+        typer.Option("--torchvision", help="Beside --checkpoint: its architecture, as resnet50."),
+    ] = "",
     net: Net = "",
     branch: Annotated[
         str, typer.Option("--branch", help="Of a MoCo checkpoint: base or momentum.")
@@ -116,7 +121,12 @@ def add(
     from clearbench.errors import BadRequest
 
     way = choose_way(
-        timm=timm, open_clip=open_clip, transformers=transformers, checkpoint=checkpoint, net=net
+        timm=timm,
+        open_clip=open_clip,
+        transformers=transformers,
+        checkpoint=checkpoint,
+        net=net,
+        torchvision=torchvision,
     )
     shown = tuple(words(views))
     if way.family != "lecl" or way.checkpoint is None:

@@ -1,10 +1,9 @@
 """A new encoder in the registry: its card filled in by its library, pinned, and written."""
 
-import importlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from safetensors.torch import save_file
 
@@ -13,10 +12,10 @@ from clearbench.encoders.adopt import unwrapped
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.names import check_new_name
 from clearbench.encoders.pinning import is_pinned, pin
-from clearbench.encoders.plugins import family_builder
+from clearbench.encoders.plugins import family_builder, family_module
 from clearbench.encoders.views import choose_views
 from clearbench.encoders.weights import file_sha256, find_weights, read_checkpoint
-from clearbench.errors import BadRequest, MissingExtra, UnknownName
+from clearbench.errors import BadRequest, UnknownName
 
 WAYS = {
     ("timm",): "timm",
@@ -24,10 +23,11 @@ WAYS = {
     ("transformers",): "transformers",
     ("checkpoint", "net"): "lecl",
     ("checkpoint", "timm"): "timm",
+    ("checkpoint", "torchvision"): "torchvision",
 }
 TYPED = (
-    "--timm NAME, --open-clip PLACE, --transformers PLACE, --checkpoint FILE --net NET, "
-    "or --checkpoint FILE --timm NAME"
+    "--timm NAME, --open-clip PLACE, --transformers PLACE, or --checkpoint FILE beside "
+    "--net NET, --timm NAME or --torchvision NAME"
 )
 UNKNOWN = "unknown"
 
@@ -71,6 +71,7 @@ def choose_way(
     transformers: str = "",
     checkpoint: Path | None = None,
     net: str = "",
+    torchvision: str = "",
 ) -> Way:
     """Return the one way that was typed; raises BadRequest for none, or for several."""
     values = {
@@ -78,19 +79,20 @@ def choose_way(
         "net": net,
         "open_clip": open_clip,
         "timm": timm,
+        "torchvision": torchvision,
         "transformers": transformers,
     }
     typed = tuple(key for key, value in values.items() if value)
     if typed not in WAYS:
         options = ", ".join(f"--{key.replace('_', '-')}" for key in typed) or "none of them"
         raise BadRequest(f"an encoder comes in one way: {TYPED}; typed: {options}")
-    return Way(WAYS[typed], net or timm or open_clip or transformers, checkpoint)
+    return Way(WAYS[typed], net or timm or open_clip or transformers or torchvision, checkpoint)
 
 
 def add_encoder(
     name: str, way: Way, folder: Path, changes: Changes | None = None, *, replace: bool = False
 ) -> Added:
-    """Write the card of a model of timm, open_clip or transformers to `folder`/`name`.toml.
+    """Write the card of a library's model to `folder`/`name`.toml.
 
     The library fills it in; the hub, if it can be reached, pins revision and sha256. Weights on
     this machine are loaded strictly before anything is written. Raises BadRequest for a name that
@@ -124,19 +126,8 @@ def _described(way: Way, changes: Changes) -> EncoderCard:
     """Let a family's library fill in a card."""
     options = {"pooling": changes.pooling, "size_px": changes.size_px}
     own = {} if way.family == "open_clip" else options
-    card: EncoderCard = _family(way.family).describe(way.place, **own)
+    card: EncoderCard = family_module(way.family).describe(way.place, **own)
     return card
-
-
-def _family(name: str) -> Any:
-    """Import a family's module, and with it the library that it knows."""
-    try:
-        return importlib.import_module(f"clearbench.encoders.families.{name}")
-    except ImportError as error:
-        package = f'"clearbench[{name}]"' if error.name == name else error.name
-        raise MissingExtra(
-            f"--{name.replace('_', '-')} needs {error.name}: pip install {package}"
-        ) from error
 
 
 def _changed(card: EncoderCard, changes: Changes, way: Way) -> EncoderCard:
@@ -168,9 +159,9 @@ def _hashed(card: EncoderCard) -> EncoderCard:
 def _with_own_weights(
     name: str, described: EncoderCard, checkpoint: Path, folder: Path, changes: Changes
 ) -> Added:
-    """Write somebody's own weights of a timm architecture, and their card."""
-    state = unwrapped(read_checkpoint(checkpoint))
-    trunk = _family("timm").load(described, state, checkpoint).trunk.state_dict()
+    """Write somebody's own weights of a library's architecture, and their card."""
+    family, state = described.family, unwrapped(read_checkpoint(checkpoint))
+    trunk = family_module(family).load_trunk(described, state, checkpoint).state_dict()
     weights, path = folder / f"{name}.safetensors", folder / f"{name}.toml"
     folder.mkdir(parents=True, exist_ok=True)
     draft = weights.with_name(f".{weights.name}.{os.getpid()}.tmp")
@@ -181,7 +172,7 @@ def _with_own_weights(
         draft.unlink(missing_ok=True)
     facts = {"licence": changes.licence or UNKNOWN, "sha256": file_sha256(weights)}
     whole = described.model_dump(exclude_none=True, exclude_defaults=True) | {
-        "title": f"{name} (timm {described.net}, from a checkpoint)",
+        "title": f"{name} ({family} {described.net}, from a checkpoint)",
         "source": f"file:{weights.name}",
         "weights": facts,
         "facts": {"parameters_m": described.facts.parameters_m},
@@ -190,8 +181,8 @@ def _with_own_weights(
     write_card(card, path)
     said = (
         *_typed(changes),
-        f"{_facts(card, changes)}: as timm describes {described.net}; change what your training "
-        "did otherwise",
+        f"{_facts(card, changes)}: as {family} describes {described.net}; change what your "
+        "training did otherwise",
         f"{len(trunk)} tensors, loaded strictly: from {checkpoint}",
     )
     return Added(

@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.registry import Build
@@ -152,11 +153,27 @@ def _load_plugin(plugin: PlugIn, plugins: Sequence[PlugIn]) -> Build:
         ) from error
 
 
+def family_module(family: str) -> Any:
+    """Import the module of a family of ours, and with it the library that it knows.
+
+    Raises MissingExtra with the pip command for a missing package.
+    """
+    return _imported(FAMILIES[family].partition(":")[0], f"family {family}")
+
+
 def _load(value: str, named: str, package: str = "clearbench") -> Build:
     """Import "module:function" of a package."""
     place, _, function = value.partition(":")
+    build: Build | None = getattr(_imported(place, named, package), function, None)
+    if not callable(build):
+        raise BadCard(f"{named}: {place} has no function {function}")
+    return build
+
+
+def _imported(place: str, named: str, package: str = "clearbench") -> ModuleType:
+    """Import a module of a package; a package that is missing is named, with its pip command."""
     try:
-        module = importlib.import_module(place)
+        return importlib.import_module(place)
     except MissingExtra:
         raise
     except ImportError as error:
@@ -164,10 +181,6 @@ def _load(value: str, named: str, package: str = "clearbench") -> Build:
         if lost in ("", package):
             raise BadCard(f"{named}: importing {place} fails ({error})") from error
         raise MissingExtra(f"{named} {_need(lost, error)}") from error
-    build: Build | None = getattr(module, function, None)
-    if not callable(build):
-        raise BadCard(f"{named}: {place} has no function {function}")
-    return build
 
 
 def _need(lost: str, error: ImportError) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 
 from clearbench.cli import main
@@ -68,6 +69,10 @@ def clip_folder(folder: Path) -> Any:
         ({"transformers": "folder"}, Way("transformers", "folder")),
         ({"checkpoint": Path("f"), "net": "vit"}, Way("lecl", "vit", Path("f"))),
         ({"checkpoint": Path("f"), "timm": "resnet18"}, Way("timm", "resnet18", Path("f"))),
+        (
+            {"checkpoint": Path("f"), "torchvision": "resnet18"},
+            Way("torchvision", "resnet18", Path("f")),
+        ),
     ],
 )
 def test_an_encoder_comes_in_one_way(typed: dict[str, Any], way: Way) -> None:
@@ -84,6 +89,7 @@ def test_an_encoder_comes_in_one_way(typed: dict[str, Any], way: Way) -> None:
         ({"timm": "resnet18", "net": "vit"}, "--net, --timm"),
         ({"checkpoint": Path("f"), "net": "vit", "timm": "a"}, "--checkpoint, --net, --timm"),
         ({"checkpoint": Path("f"), "open_clip": "a"}, "--checkpoint, --open-clip"),
+        ({"torchvision": "resnet18"}, "--torchvision"),
     ],
 )
 def test_no_way_or_two_are_refused(typed: dict[str, Any], words: str) -> None:
@@ -254,13 +260,32 @@ def test_weights_of_another_architecture_are_refused_and_nothing_is_written(
     assert not (tmp_path / "registry").exists()
 
 
+def test_torchvisions_architectures_take_weights_of_ones_own(tmp_path: Path, run: Run) -> None:
+    """As many groups keep them: a ResNet with a classifier of two, in a DataParallel's file."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = torchvision.models.resnet18(num_classes=2).eval()
+    state = {f"module.{key}": value for key, value in model.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "mine.pth")
+    add = ("models", "add", "mine", "--checkpoint", tmp_path / "mine.pth")
+    assert run(*add, "--torchvision", "resnet34") == 2
+    assert not (tmp_path / "registry" / "mine.toml").exists()
+    assert run(*add, "--torchvision", "resnet18", "--size-px", 64, "--pooling", "mean") == 0
+    encoder = load_encoder("mine", device="cpu", precision="float32")
+    assert encoder.card.seen.size_px == 64
+    model.fc = torch.nn.Identity()
+    batch = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(encoder.forward(batch).clone(), model(batch))
+
+
 def test_a_library_that_is_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [n for n in sys.modules if n.startswith("clearbench.encoders.families.transf")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(MissingExtra, match=r"--transformers needs .*: pip install"):
+    with pytest.raises(MissingExtra, match=r"family transformers needs .*: pip install"):
         add_encoder("mine", Way("transformers", "hf-hub:a/b"), tmp_path)
 
 

@@ -40,27 +40,27 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     Raises UnknownName for an architecture timm lacks, WeightsUnavailable for another's weights.
     """
     if weights is not None:
-        return load(card, read_weights(weights), weights)
+        return Pooled(load_trunk(card, read_weights(weights), weights), card.pooling)
     _check(card)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(card.seed)
         return Pooled(_create(card), card.pooling)
 
 
-def load(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Module:
-    """Build a timm encoder with the weights of a state dict; `where` it was read is for errors.
+def load_trunk(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Module:
+    """Build a timm network with the weights of a state dict; `where` it was read is for errors.
 
     Raises UnknownName for an architecture timm lacks, WeightsUnavailable for another's weights.
     """
     _check(card)
-    trunk = _create(card)
+    trunk: nn.Module = _create(card)
     try:
         used = without_unused(state, card)
         fitted = fit_keys(trunk, used, card.source.startswith("pypi:"))
     except REFUSED as error:
         raise WeightsUnavailable(f"{where}: weights of another network than {card.net}") from error
     load_strictly(trunk, fitted, where)
-    return Pooled(trunk, card.pooling)
+    return trunk
 
 
 def describe(net: str, *, pooling: str = "", size_px: int = 0) -> EncoderCard:

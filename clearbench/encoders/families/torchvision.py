@@ -27,41 +27,46 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     order. Raises UnknownName for a network torchvision lacks, BadCard for a pooling or sizes it
     doesn't have, WeightsUnavailable for another's weights.
     """
-    prefix = _prefix(card)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(card.seed if weights is None else 0)
-        network = _create(card.net)
-    poolings = ("mean", "native") if isinstance(network, AVERAGED) else ("native",)
-    if card.pooling not in poolings:
-        raise BadCard(f"{card.title}: pooling of torchvision's {card.net}: {' or '.join(poolings)}")
-    if len(card.seen.mean) != 3:
-        raise BadCard(f"{card.title}: {len(card.seen.mean)} channels, and {card.net} sees 3")
-    _check_fit(card)
     if weights is not None:
-        state = without_unused(read_weights(weights), card)
-        load_strictly(network, _named(network, state, prefix), weights)
-    return network.eval()
+        return load_trunk(card, read_weights(weights), weights).eval()
+    _check(card)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(card.seed)
+        return _create(card.net).eval()
 
 
-def describe(net: str, *, source: str = "none") -> EncoderCard:
+def load_trunk(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Module:
+    """Build a network with the weights of a state dict; `where` it was read is for errors.
+
+    Raises what build raises.
+    """
+    _check(card)
+    with torch.random.fork_rng(devices=[]):
+        network = _create(card.net)
+    load_strictly(network, _named(network, without_unused(state, card), _prefix(card)), where)
+    return network
+
+
+def describe(net: str, *, pooling: str = "", size_px: int = 0, source: str = "none") -> EncoderCard:
     """Fill in the card of a network, fed as torchvision feeds its own weights of it.
 
     `source` is where somebody's weights lie.
 
-    Raises UnknownName for a network torchvision lacks.
+    Raises UnknownName for a network torchvision lacks, BadCard for a size or pooling that doesn't
+    fit.
     """
     with torch.device("meta"):
         last = _last_layer(_whole(net))
-        network = _create(net).eval()
     preset: Any = models.get_model_weights(net).DEFAULT.transforms()
-    size = preset.crop_size[0]
+    size = size_px or preset.crop_size[0]
+    network = _without_numbers(net)
     facts = {
         "title": f"torchvision {net}",
         "family": "torchvision",
         "source": source,
         "net": net,
-        "dim": network(torch.zeros(1, 3, size, size, device="meta")).shape[-1],
-        "pooling": "native",
+        "dim": _dim(network, net, size),
+        "pooling": pooling or "native",
         "weights": {"licence": "unknown", "unused": (f"{last}.",)},
         "input": {
             "size_px": size,
@@ -73,7 +78,9 @@ def describe(net: str, *, source: str = "none") -> EncoderCard:
         },
         "facts": {"parameters_m": round(sum(p.numel() for p in network.parameters()) / 1e6, 2)},
     }
-    return check_card(facts, EncoderCard, net)
+    card = check_card(facts, EncoderCard, net)
+    _check(card)
+    return card
 
 
 def _whole(net: str) -> nn.Module:
@@ -96,16 +103,33 @@ def _create(net: str) -> nn.Module:
     return network
 
 
-def _check_fit(card: EncoderCard) -> None:
-    """Run the network on an image without numbers; refuse a size or dim that isn't its own."""
-    size = card.seen.size_px
-    try:
-        with torch.device("meta"), torch.inference_mode():
-            dim = _create(card.net).eval()(torch.zeros(1, 3, size, size)).shape[-1]
-    except (AssertionError, RuntimeError, ValueError) as error:
-        raise BadCard(f"{card.title}: {card.net} can't take {size} px ({error})") from error
+def _check(card: EncoderCard) -> None:
+    """Refuse a card whose sizes, pooling, channels or dim aren't its network's own."""
+    _prefix(card)
+    network = _without_numbers(card.net)
+    poolings = ("mean", "native") if isinstance(network, AVERAGED) else ("native",)
+    if card.pooling not in poolings:
+        raise BadCard(f"{card.title}: pooling of torchvision's {card.net}: {' or '.join(poolings)}")
+    if len(card.seen.mean) != 3:
+        raise BadCard(f"{card.title}: {len(card.seen.mean)} channels, and {card.net} sees 3")
+    dim = _dim(network, card.net, card.seen.size_px)
     if dim != card.dim:
         raise BadCard(f"{card.title}: the card says dim = {card.dim}, and {card.net} answers {dim}")
+
+
+def _without_numbers(net: str) -> nn.Module:
+    """Make a network that takes no memory."""
+    with torch.device("meta"):
+        return _create(net).eval()
+
+
+def _dim(network: nn.Module, net: str, size: int) -> int:
+    """Run a network on an image, both without numbers; returns how long its features are."""
+    try:
+        with torch.inference_mode():
+            return int(network(torch.zeros(1, 3, size, size, device="meta")).shape[-1])
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise BadCard(f"torchvision's {net} can't take {size} px ({error})") from error
 
 
 def _last_layer(network: nn.Module) -> str:
