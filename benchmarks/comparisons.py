@@ -35,12 +35,13 @@ from clearbench.evaluation.statistics.comparison import Difference, Pair
 from clearbench.evaluation.statistics.delong import area_interval, compare_areas, delong_areas
 from clearbench.evaluation.statistics.detectable import detectable_difference
 from clearbench.evaluation.statistics.families import ALPHA, compare_all
-from clearbench.evaluation.statistics.resampled import compare_folds, cv_interval
+from clearbench.evaluation.statistics.resampled import Design, compare_folds, cv_interval
 
 Floats = NDArray[np.float64]
 
 PATIENTS, POSITIVES = 120, 40
 FOLDS, REPEATS = 5, 5
+DESIGN = Design(1 / (FOLDS - 1), tuple(np.repeat(range(REPEATS), FOLDS)), PATIENTS)
 ENCODERS = 6
 QUALITY = 1.2  # an AUROC of 0.80
 LESS = 0.9  # and of 0.74
@@ -132,7 +133,7 @@ def by_delong(scores: Floats) -> Callable[[int, int], Difference]:
 def by_folds(crossed: Crossed) -> Callable[[int, int], Difference]:
     """Compare encoders by the corrected resampled t-test."""
     found = [crossed.per_fold(encoder) for encoder in range(len(crossed.scores))]
-    return lambda one, other: compare_folds(found[one], found[other], 1 / (FOLDS - 1))
+    return lambda one, other: compare_folds(found[one], found[other], DESIGN)
 
 
 def false_alarm(pairs: Sequence[Pair]) -> bool:
@@ -229,8 +230,8 @@ def _crossed_hits(rng: np.random.Generator) -> dict[str, bool]:
     wobble = WOBBLES[1]
     crossed = draw_crossed(rng, [QUALITY, LESS], wobble)
     found = [crossed.per_fold(encoder) for encoder in (0, 1)]
-    one = cv_interval(found[0], 1 / (FOLDS - 1))
-    two = compare_folds(found[0], found[1], 1 / (FOLDS - 1))
+    one = cv_interval(found[0], DESIGN, (0.0, 1.0))
+    two = compare_folds(found[0], found[1], DESIGN)
     gap = area_of(QUALITY, wobble) - area_of(LESS, wobble)
     return {
         f"corrected resampled t, one score, wobble {wobble}": holds(

@@ -17,8 +17,8 @@ from clearbench.errors import BadTask
 from clearbench.evaluation.statistics.bootstrap import compare_draws
 from clearbench.evaluation.statistics.comparison import Difference
 from clearbench.evaluation.statistics.delong import Areas, compare_areas, delong_areas, mean_areas
-from clearbench.evaluation.statistics.resampled import compare_folds
-from clearbench.evaluation.statistics.training import Spread, compare_trained
+from clearbench.evaluation.statistics.resampled import Design, compare_folds
+from clearbench.evaluation.statistics.training import Sampled, Spread, compare_trained
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +68,14 @@ def _by_folds(one: Contender, other: Contender, common: frozenset[str]) -> Diffe
     mine, its = (np.array([_fold_value(of, fold, common) for fold in folds]) for of in (one, other))
     rows = one.result.fold_scores
     shares = [row["test"] / (row["train"] + row["tune"]) for row in rows]
-    return compare_folds(mine, its, float(np.mean(shares)))
+    repeats = tuple(repeat for repeat, _ in folds)
+    return compare_folds(mine, its, Design(float(np.mean(shares)), repeats, _people(one, common)))
+
+
+def _people(of: Contender, units: frozenset[str]) -> int:
+    """Return how many patients some units are of."""
+    heads = (each.among(units) for each in of.spoken.values())
+    return len({patient for head in heads for patient in head.patients})
 
 
 def _fold_value(of: Contender, fold: tuple[int, int], common: frozenset[str]) -> float:
@@ -95,7 +102,7 @@ def _by_areas(one: Contender, other: Contender, common: frozenset[str]) -> Diffe
         tested=np.array([difference.se**2 for difference in each]),
         together=compare_areas(mean_areas(again), 0, 1).se ** 2,
     )
-    return compare_trained(found.value, found.se**2, spread)
+    return compare_trained(found.value, Sampled(found.se**2, _people(one, common)), spread)
 
 
 def _beside(mine: Sequence[Spoken], its: Sequence[Spoken]) -> list[tuple[Spoken, Spoken]]:
@@ -126,4 +133,5 @@ def _by_draws(one: Contender, other: Contender, common: frozenset[str]) -> Diffe
     rows = [np.searchsorted(sorted(of.redrawn), both) for of in (one, other)]
     values = mine["redrawn"].values[rows[0]] - its["redrawn"].values[rows[1]]
     draws = mine["redrawn"].draws[rows[0]] - its["redrawn"].draws[rows[1]]
-    return compare_trained(found.value, found.se**2, Spread.of(values, draws))
+    tested = Sampled(found.se**2, _people(one, common))
+    return compare_trained(found.value, tested, Spread.of(values, draws))

@@ -20,7 +20,7 @@ from clearbench.evaluation.side_by_side import run_side_by_side
 from clearbench.evaluation.splits import Fold
 from clearbench.evaluation.statistics import Score
 from clearbench.evaluation.statistics.bootstrap import Measure, Resampled, Resampling, bootstrap
-from clearbench.evaluation.statistics.training import Spread, widen
+from clearbench.evaluation.statistics.training import Sampled, Spread, widen
 from clearbench.evaluation.targets import Floats
 from clearbench.evaluation.training import Lot
 
@@ -65,16 +65,17 @@ def _widened(evaluation: Evaluation, redrawn: Sequence[Redrawn]) -> dict[str, Sc
 
     measures: list[Measure] = [whole, *(partial(measured, head.scores) for head in redrawn)]
     drawn = bootstrap(measures, Resampling(first.patients, draws=RESAMPLES, seed=card.split.seed))
-    scores = evaluation.scores
-    return scores | {name: _widen(name, scores[name], drawn[name]) for name in drawn}
+    scores, patients = evaluation.scores, len(set(first.patients))
+    return scores | {name: _widen(name, scores[name], drawn[name], patients) for name in drawn}
 
 
-def _widen(metric: str, score: Score, drawn: Resampled) -> Score:
+def _widen(metric: str, score: Score, drawn: Resampled, patients: int) -> Score:
     """Widen one metric's interval; the first row of draws is the whole training side's."""
     if np.isnan([score.value, score.low]).any():
         return score
     spread = Spread.of(drawn.values[1:], drawn.draws[1:])
-    return widen(score, float(np.nanvar(drawn.draws[0], ddof=1)), spread, bounds_of(metric))
+    tested = Sampled(float(np.nanvar(drawn.draws[0], ddof=1)), patients)
+    return widen(score, tested, spread, bounds_of(metric))
 
 
 def _compared(material: Material, head: str) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clearbench.evaluation.metrics import bounds_of, score_outputs
 from clearbench.evaluation.metrics.weighted import mean_known
 from clearbench.evaluation.statistics.intervals import FoldScores, Score, by_repeat
-from clearbench.evaluation.statistics.resampled import cv_interval
+from clearbench.evaluation.statistics.resampled import Design, cv_interval
 
 Floats = NDArray[np.float64]
 
@@ -40,8 +40,13 @@ def score_crossed(
         for name, [value] in found.items():
             of_fold = values.setdefault(name, {}).setdefault((fold.repeat, fold.fold), [])
             of_fold.append(float(value))
+    patients = len({patient for fold in folds for patient in fold.patients})
     scores = {
-        name: _interval(name, _means(list(each.values())), test_per_train)
+        name: _interval(
+            name,
+            _means(list(each.values())),
+            Design(test_per_train, tuple(repeat for repeat, _ in each), patients),
+        )
         for name, each in values.items()
         if not name.startswith(POOLED)
     }
@@ -72,11 +77,11 @@ def _means(heads: Sequence[Sequence[float]]) -> Floats:
     return np.array([float(mean_known(np.array(each)[:, None])[0]) for each in heads])
 
 
-def _interval(metric: str, scores: Floats, test_per_train: float) -> Score:
+def _interval(metric: str, scores: Floats, design: Design) -> Score:
     """Return a metric's mean over folds [folds], with its interval where there is one."""
     known = scores[~np.isnan(scores)]
     if len(known) < 2:
         return Score(
             float(known.mean()) if len(known) else float("nan"), float("nan"), float("nan")
         )
-    return cv_interval(scores, test_per_train, bounds_of(metric))
+    return cv_interval(scores, design, bounds_of(metric))

@@ -11,23 +11,29 @@ test variance already.
 SHARE of the rest is added. Of a score that depends on the training set linearly the bootstrap shows
 the variance as it is. Where heads scatter around an optimum the dependence is quadratic, and it
 shows three times the variance: with δ and its draw δ* alike and normal, Var(|δ + δ*|² | δ) is
-3 Var|δ|² on average. A few draws can't tell which; one half lies between.
+3 Var|δ|² on average. A few draws can't tell which; two thirds lie midway between 1 and 1 / 3.
+
+Degrees of freedom after Satterthwaite, "An approximate distribution of estimates of variance
+components", Biometrics Bulletin 2, 1946: as many as draws less one for the variance over training
+sets, as patients less one for that over test patients.
 """
 
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from clearbench.errors import BadTask
 from clearbench.evaluation.statistics.comparison import Difference
-from clearbench.evaluation.statistics.intervals import Score
+from clearbench.evaluation.statistics.intervals import LEVEL, Score
 from clearbench.evaluation.statistics.student import student
 
 Floats = NDArray[np.float64]
 
-SHARE = 0.5
+SHARE = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -61,27 +67,40 @@ class Spread:
         return SHARE * max(0.0, float(self.values.var(ddof=1)) - max(0.0, few))
 
 
-def widen(score: Score, tested: float, spread: Spread, bounds: tuple[float, float]) -> Score:
+@dataclass(frozen=True)
+class Sampled:
+    """The variance of a score or difference over test patients, and how many they are."""
+
+    variance: float
+    patients: int
+
+    def beside(self, spread: Spread) -> tuple[float, float]:
+        """Return the variance over test and training patients together, and its df."""
+        trained = spread.variance
+        total = self.variance + trained
+        parts = trained**2 / (len(spread.values) - 1) + self.variance**2 / max(1, self.patients - 1)
+        return total, total**2 / parts
+
+
+def widen(score: Score, tested: Sampled, spread: Spread, bounds: tuple[float, float]) -> Score:
     """Widen one encoder's interval, that of test patients alone, by the variance of training.
 
-    `spread` is here that of the score itself, `tested` its variance over test patients. Both ends
-    move away from the value in proportion, and stay within bounds.
+    Both ends move away from the value in proportion, and stay within bounds.
     """
-    if not tested > 0 or np.isnan([*spread.values, score.low]).any():
+    if not tested.variance > 0 or np.isnan([*spread.values, score.low]).any():
         return score
-    factor = sqrt(1 + spread.variance / tested)
+    total, df = tested.beside(spread)
+    quantile = (1 + LEVEL) / 2
+    tails = float(student_t.ppf(quantile, df) / norm.ppf(quantile))
+    factor = sqrt(total / tested.variance) * tails
     low = score.value - factor * (score.value - score.low)
     high = score.value + factor * (score.high - score.value)
     return Score(score.value, max(low, bounds[0]), min(high, bounds[1]))
 
 
-def compare_trained(value: float, tested: float, spread: Spread) -> Difference:
-    """Test a difference against 0, `tested` its variance over test patients.
-
-    Degrees of freedom after Satterthwaite, "An approximate distribution of estimates of variance
-    components", Biometrics Bulletin 2, 1946.
-    """
-    trained = spread.variance
-    total = tested + trained
-    df = total**2 / trained**2 * (len(spread.values) - 1) if trained else inf
+def compare_trained(value: float, tested: Sampled, spread: Spread) -> Difference:
+    """Test a difference against 0, over test and training patients."""
+    if not tested.variance + spread.variance > 0:
+        return student(value, 0.0)
+    total, df = tested.beside(spread)
     return student(value, sqrt(total), df)

@@ -4,7 +4,7 @@ import pytest
 from clearbench.evaluation.metrics import auroc
 from clearbench.evaluation.statistics import FoldScores
 from clearbench.evaluation.statistics.crossed import score_crossed
-from clearbench.evaluation.statistics.resampled import cv_interval
+from clearbench.evaluation.statistics.resampled import Design, cv_interval
 
 SHARE = 1 / 4
 
@@ -29,7 +29,7 @@ def test_a_score_is_the_mean_over_folds_with_the_corrected_interval() -> None:
     one = np.ones((1, 20))
     values = np.array([auroc(f.truth[:, 0], f.scores[:, 0], one)[0] for f in each])
     found = score_crossed("binary", each, SHARE)["auroc"]
-    assert found == cv_interval(values, SHARE, (0, 1))
+    assert found == cv_interval(values, Design(SHARE, (0,) * 5 + (1,) * 5, 100), (0, 1))
     assert found.low < found.value < found.high
 
 

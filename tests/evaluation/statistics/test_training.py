@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from clearbench.errors import BadTask
 from clearbench.evaluation.statistics import Score
-from clearbench.evaluation.statistics.training import SHARE, Spread, compare_trained, widen
+from clearbench.evaluation.statistics.training import SHARE, Sampled, Spread, compare_trained, widen
+
+MANY = 10**9  # test patients
 
 
 def spread(values: list[float], tested: float = 0.0, together: float = 0.0) -> Spread:
@@ -13,7 +16,7 @@ def spread(values: list[float], tested: float = 0.0, together: float = 0.0) -> S
 
 def test_the_variance_over_draws_is_added_by_its_share() -> None:
     values = [0.01, 0.05, 0.03, 0.07]
-    found = compare_trained(0.04, 0.0009, spread(values))
+    found = compare_trained(0.04, Sampled(0.0009, MANY), spread(values))
     assert found.se**2 == pytest.approx(0.0009 + SHARE * np.var(values, ddof=1))
     assert found.df < 100
     assert found.low == pytest.approx(0.08 - found.high)
@@ -26,15 +29,19 @@ def test_what_comes_of_few_test_patients_is_taken_off() -> None:
     assert chance.variance == 0
 
 
-def test_heads_that_agree_leave_the_normal_test() -> None:
-    found = compare_trained(0.05, 0.02**2, spread([0.05, 0.05, 0.05]))
-    assert found.p == pytest.approx(2 * norm.sf(2.5))
-    assert found.df > 1e6
+def test_heads_that_agree_leave_the_test_of_the_patients() -> None:
+    alike = spread([0.05, 0.05, 0.05])
+    many, few = (compare_trained(0.05, Sampled(0.02**2, n), alike) for n in (MANY, 21))
+    assert many.p == pytest.approx(2 * norm.sf(2.5))
+    assert few.df == pytest.approx(20)
+    assert few.p == pytest.approx(2 * student_t.sf(2.5, 20))
+    nothing = compare_trained(0.0, Sampled(0.0, 21), spread([0.0, 0.0]))
+    assert (nothing.p, nothing.se) == (1.0, 0.0)
 
 
 def test_one_draw_has_no_spread() -> None:
     with pytest.raises(BadTask, match="1 draws of training patients have no spread"):
-        compare_trained(0.0, 1.0, spread([0.1]))
+        compare_trained(0.0, Sampled(1.0, 50), spread([0.1]))
 
 
 def test_a_quadratic_score_is_shown_three_times_as_variable_by_the_bootstrap() -> None:
@@ -47,10 +54,13 @@ def test_a_quadratic_score_is_shown_three_times_as_variable_by_the_bootstrap() -
 
 
 def test_an_interval_is_widened_in_proportion_and_within_bounds() -> None:
-    values = spread([0.01, 0.05, 0.03, 0.07])
-    tested = SHARE * float(np.var(values.values, ddof=1)) / 3  # a quarter of the whole variance
+    """By √(total / tested) = 2, and by Student's tails: 9 · (4 / 3)² degrees of freedom are 16."""
+    values = spread([0.01, 0.02, 0.04, 0.05, 0.07, 0.03, 0.06, 0.08, 0.03, 0.01])
+    trained = SHARE * float(np.var(values.values, ddof=1))
+    tested = Sampled(trained / 3, MANY)
     found = widen(Score(0.8, 0.7, 0.85), tested, values, (0, 1))
-    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.6, 0.9))
+    wider = 2 * student_t.ppf(0.975, 16) / norm.ppf(0.975)
+    assert (found.low, found.high) == pytest.approx((0.8 - 0.1 * wider, 0.8 + 0.05 * wider))
     assert widen(Score(0.8, 0.7, 0.95), tested, values, (0, 1)).high == 1
     unmoved = Score(0.8, 0.7, 0.85)
-    assert widen(unmoved, 0.0, values, (0, 1)) == unmoved
+    assert widen(unmoved, Sampled(0.0, MANY), values, (0, 1)) == unmoved
