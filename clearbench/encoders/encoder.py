@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.fingerprint import fingerprint
+from clearbench.encoders.hub import fetch_code
 from clearbench.encoders.plugins import family_builder
 from clearbench.encoders.preprocess import neighbourhood, prepare
 from clearbench.encoders.registry import Registered, find_encoder
 from clearbench.encoders.views import View, choose_views
 from clearbench.encoders.volumes import prepare_volume
-from clearbench.encoders.weights import file_sha256, find_weights, module_sha256
+from clearbench.encoders.weights import code_sha256, file_sha256, find_weights, module_sha256
 from clearbench.errors import BadCard, BadRequest, UnreadableScan
 
 DTYPES = MappingProxyType(
@@ -191,6 +192,7 @@ def build_encoder(  # noqa: PLR0913  each is an option of its own
     network = build(card, file)
     network.eval().requires_grad_(False)
     digest = file_sha256(file) if file is not None else module_sha256(network)
+    code = code_sha256(fetch_code(card, file)) if card.weights.remote_code and file else ""
     network.to(place, DTYPES[exact])
     network.to(memory_format=_layout(card))  # type: ignore[call-overload]
     return Encoder(
@@ -200,7 +202,7 @@ def build_encoder(  # noqa: PLR0913  each is an option of its own
         precision=exact,
         device=place,
         weights_sha256=digest,
-        fingerprint=fingerprint(card, chosen, digest, exact, store_dtype),
+        fingerprint=fingerprint(card, chosen, digest, exact, store_dtype, code),
         store_dtype=store_dtype,
         network=network,
     )

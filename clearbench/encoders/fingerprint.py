@@ -17,11 +17,12 @@ def fingerprint(
     weights_sha256: str,
     precision: Precision,
     store_dtype: str = "float32",
+    code_sha256: str = "",
 ) -> str:
     """Return 64 hex digits over input, slicing, pooling, views, weights, precision and store dtype.
 
-    Library versions, device and batch size are not in it: they must not change features beyond
-    rounding.
+    `code_sha256` is that of code which comes with the weights, if any does. Library versions,
+    device and batch size are not in it: they must not change features beyond rounding.
     """
     facts = {
         "family": card.family,
@@ -38,6 +39,8 @@ def fingerprint(
         facts["input"] = _input(card.input)
     if card.volume is not None:
         facts["volume"] = card.volume.model_dump(mode="json")
+    if code_sha256:
+        facts["code_sha256"] = code_sha256
     if card.sizes:
         facts["sizes"] = card.sizes
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -64,6 +64,14 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def code_sha256(folder: Path) -> str:
+    """Return the sha256 of all Python files of a folder, and of their names."""
+    total = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        total.update(f"{file.relative_to(folder).as_posix()} {file_sha256(file)}\n".encode())
+    return total.hexdigest()
+
+
 def module_sha256(module: torch.nn.Module) -> str:
     """Return the sha256 of a module's tensors, for weights that lie in no file."""
     total = hashlib.sha256()

@@ -148,6 +148,17 @@ def test_code_runs_only_for_a_card_that_is_trusted(
     assert encoder.embed(torch.zeros(2, 32, 32).numpy()).shape == (2, 1, 6)
 
 
+def test_other_code_has_another_fingerprint(
+    make_repository: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_repository()
+    (tmp_path / "own.toml").write_text(CARD.format(folder=folder))
+    name = str(tmp_path / "own.toml")
+    first, again = (load_encoder(name, trust_remote_code=True).fingerprint for _ in range(2))
+    (folder / "network.py").write_text(NETWORK.replace("{answer}", "tokens.amin(1)"))
+    assert first == again != load_encoder(name, trust_remote_code=True).fingerprint
+
+
 def test_weights_of_another_network_are_refused(
     make_repository: Callable[..., Path], make_card: MakeCard
 ) -> None:
