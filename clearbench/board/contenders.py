@@ -1,13 +1,15 @@
 """One result as it meets others: its predictions, and its metric under weights of its units."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.board.predictions import Run, Spoken
+from clearbench.board.predictions import Run, Spoken, predictions_path, read_predictions
 from clearbench.board.results import Result
+from clearbench.errors import BadRequest
 from clearbench.evaluation.metrics import score_outputs
 from clearbench.evaluation.statistics.bootstrap import Resampled, Resampling, bootstrap
 
@@ -94,3 +96,18 @@ class Contender:
             few = Resampling(patients, draws=REDRAWN_RESAMPLES)
             found["redrawn"] = bootstrap(measures, few)["metric"]
         return found
+
+
+def contend(results: Sequence[Result]) -> tuple[list[Contender], tuple[str, ...]]:
+    """Read the predictions beside results; a result whose own can't be read is named, and why."""
+    found, lost = [], []
+    for result in results:
+        named = f"{result.encoder}, {result.head}"
+        if not predictions_path(result).is_file():
+            lost.append(f"{named}: no predictions beside the result, so not compared")
+            continue
+        try:
+            found.append(Contender(result, read_predictions(result)))
+        except BadRequest as error:
+            lost.append(f"{named}: not compared; {error}")
+    return found, tuple(lost)

@@ -12,8 +12,8 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.board.contenders import Contender
-from clearbench.board.predictions import Spoken, predictions_path, read_predictions
+from clearbench.board.contenders import Contender, contend
+from clearbench.board.predictions import Spoken
 from clearbench.board.results import Result
 from clearbench.board.standings import Standings
 from clearbench.errors import BadTask
@@ -46,16 +46,15 @@ class Contest:
         return f"{self.first.task} (tested on {tested})" if tested else self.first.task
 
     @cached_property
+    def contenders(self) -> list[Contender]:
+        """Return the encoders to rank: results of the declared head, with their predictions."""
+        ours = [r for r in one_preset(self.results) if not r.floor and r.head == r.declared_head]
+        return contend([r for r in ours if r.score()["value"] is not None])[0]
+
+    @property
     def entrants(self) -> list[Result]:
-        """Return the encoders' results to rank: the declared head's, with predictions."""
-        return [
-            r
-            for r in one_preset(self.results)
-            if not r.floor
-            and r.head == r.declared_head
-            and r.score()["value"] is not None
-            and predictions_path(r).is_file()
-        ]
+        """Return the results to rank."""
+        return [each.result for each in self.contenders]
 
 
 @dataclass(frozen=True)
@@ -79,10 +78,7 @@ def one_preset(results: Sequence[Result]) -> list[Result]:
 
 
 def rank_overall(contests: Sequence[Contest], draws: int = DRAWS) -> Overall | None:
-    """Rank encoders over all tasks with a signal; None unless two tasks have results to rank.
-
-    Raises BadRequest for predictions of another clearbench.
-    """
+    """Rank encoders over all tasks with a signal; None unless two tasks have results to rank."""
     there = _latest(contest for contest in contests if contest.entrants)
     if len(there) < FEWEST:
         return None
@@ -155,11 +151,11 @@ def _lacking(name: str, entry: Entry, contests: Sequence[Contest], preset: str) 
 
 def _tasks(contests: Sequence[Contest], entries: dict[str, Entry]) -> list[RankedTask]:
     """Return every task as it is ranked, the encoders in the order of their entries."""
-    columns = zip(*entries.values(), strict=True)
-    return [
-        _ranked(contest, [Contender(r, read_predictions(r)) for r in results if r is not None])
-        for contest, results in zip(contests, columns, strict=True)
-    ]
+    tasks = []
+    for contest, results in zip(contests, zip(*entries.values(), strict=True), strict=True):
+        by_path = {each.result.path: each for each in contest.contenders}
+        tasks.append(_ranked(contest, [by_path[r.path] for r in results if r is not None]))
+    return tasks
 
 
 def _ranked(contest: Contest, encoders: Sequence[Contender]) -> RankedTask:

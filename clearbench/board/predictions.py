@@ -66,8 +66,13 @@ def read_predictions(result: Result) -> dict[Run, Spoken]:
     try:
         table = pyarrow.parquet.read_table(path)
         columns = {name: table.column(name).to_numpy() for name in _WANTED}
-    except (OSError, KeyError, pa.ArrowException) as error:
+        return _by_run(columns, result)
+    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
         raise BadRequest(f"{path}: no predictions of this clearbench ({error})") from error
+
+
+def _by_run(columns: dict[str, NDArray[np.generic]], result: Result) -> dict[Run, Spoken]:
+    """Gather rows by head."""
     runs = np.stack([columns[name] for name in Run._fields], axis=1)
     found = {}
     for run in np.unique(runs, axis=0):

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clearbench.board.comparing import compare, told_method
-from clearbench.board.contenders import Contender
-from clearbench.board.predictions import predictions_path, read_predictions
+from clearbench.board.contenders import Contender, contend
 from clearbench.board.results import Result
 from clearbench.errors import BadTask
 from clearbench.evaluation.statistics.comparison import Pair
@@ -83,13 +82,11 @@ def _comparison(family: str, pair: Pair) -> Comparison:
 def stand(results: Sequence[Result]) -> Standings:
     """Compare the declared head's results of one task, split and preset.
 
-    A result without predictions beside it is not compared, and named. Raises BadRequest for
-    predictions of another clearbench.
+    A result without readable predictions beside it is not compared, and named.
     """
     chosen = [r for r in results if r.floor or r.head == r.declared_head]
     chosen = [r for r in chosen if r.score()["value"] is not None]
-    lost = [result for result in chosen if not predictions_path(result).is_file()]
-    everyone = [Contender(r, read_predictions(r)) for r in chosen if r not in lost]
+    everyone, lost = contend(chosen)
     encoders = [each for each in everyone if not each.result.floor]
     floors = [each for each in everyone if each.result.floor]
     pairs = compare_all(
@@ -108,7 +105,7 @@ def stand(results: Sequence[Result]) -> Standings:
         detectable=_detectable(pairs),
         encoders=len(encoders),
         against_floor=against,
-        notes=(*_left_out(encoders), *(_without(result) for result in lost)),
+        notes=(*_left_out(encoders), *lost),
     )
 
 
@@ -129,11 +126,6 @@ def _detectable(pairs: Sequence[Pair]) -> float | None:
         return detectable_difference([pair.difference for pair in pairs])
     except BadTask:
         return None
-
-
-def _without(result: Result) -> str:
-    """Tell which result can't be compared."""
-    return f"{result.encoder}, {result.head}: no predictions beside the result, so not compared"
 
 
 def _left_out(encoders: Sequence[Contender]) -> tuple[str, ...]:

@@ -53,6 +53,25 @@ def test_who_is_better_on_every_task_is_first(first: list[Result], second: list[
     assert (found.ranks[0].value, found.ranks[0].low, found.ranks[0].high) == (1.0, 1.0, 1.0)
 
 
+def test_the_order_of_results_changes_no_rank(first: list[Result], second: list[Result]) -> None:
+    """One task's results were read weak first: the ranks are told by name all the same."""
+    assert ranked(contest(*first), contest(*second[::-1])) == ranked(
+        contest(*first), contest(*second)
+    )
+
+
+def test_damaged_predictions_leave_one_encoder_out(
+    first: list[Result], task: Callable[..., list[Result]]
+) -> None:
+    second = task("second", 1, strong=3.0, weak=0.7, broken=1.0)
+    predictions_path(second[-1]).write_bytes(b"PAR1")
+    third = task("third", 2, strong=3.0, weak=0.7, broken=1.0)
+    found = ranked(contest(*first), contest(*second), contest(*third))
+    assert [rank.encoder for rank in found.ranks] == ["strong", "weak"]
+    [note] = found.notes
+    assert note.startswith("broken is left out, without a result of the declared head on first, se")
+
+
 def test_encoders_that_are_nearly_equal_have_wide_intervals(
     task: Callable[..., list[Result]],
 ) -> None:

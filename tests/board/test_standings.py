@@ -11,7 +11,6 @@ from clearbench.board.comparing import FOLDS
 from clearbench.board.predictions import Run, read_predictions
 from clearbench.board.results import Result
 from clearbench.board.standings import stand
-from clearbench.errors import BadRequest
 
 Make = Callable[..., Result]
 
@@ -104,9 +103,20 @@ def test_a_result_without_predictions_is_named_and_not_compared(
     found = stand([one, other, make_result("floor", 0.0, seed=3, floor=True)])
     assert [place.encoder for place in found.places] == [name("b")]
     assert found.notes == ("a, abmil: no predictions beside the result, so not compared",)
-    pyarrow.parquet.write_table(pa.table({"x": [1]}), tmp_path / "a.predictions.parquet")
-    with pytest.raises(BadRequest, match=r"a\.predictions\.parquet: no predictions"):
-        stand([one, other])
+
+
+@pytest.mark.parametrize("damage", ["other columns", "cut short"])
+def test_damaged_predictions_stop_no_other(make_result: Make, tmp_path: Path, damage: str) -> None:
+    one, other = make_result("a", 1.0), make_result("b", 2.0)
+    path = tmp_path / "a.predictions.parquet"
+    if damage == "cut short":
+        path.write_bytes(path.read_bytes()[:-20])
+    else:
+        pyarrow.parquet.write_table(pa.table({"x": [1]}), path)
+    found = stand([one, other, make_result("floor", 0.0, seed=3, floor=True)])
+    assert [place.encoder for place in found.places] == [name("b")]
+    [note] = found.notes
+    assert note.startswith(f"a, abmil: not compared; {path}: no predictions of this clearbench")
 
 
 def test_where_only_predictions_are_missing_it_is_told(make_result: Make, tmp_path: Path) -> None:
