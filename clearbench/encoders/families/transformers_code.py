@@ -70,7 +70,10 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
             f"{card.title}: the code in {folder} fails ({type(error).__name__}: {said(error)})"
         ) from error
     load_strictly(network, without_unused(read_weights(weights), card), weights)
-    return Pooled(Answering(network), card.pooling, card.seen.size_px).eval()
+    size_px = (
+        card.input.size_px if card.input is not None else 0
+    )  # volumes have no patches to count
+    return Pooled(Answering(network), card.pooling, size_px).eval()
 
 
 def _create(classes: Mapping[str, str], folder: Path) -> Any:

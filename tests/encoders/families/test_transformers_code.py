@@ -135,6 +135,22 @@ def test_a_repositorys_code_gives_its_own_features(
     assert ran(folder)
 
 
+def test_a_volume_network_of_a_repository_serves_too(
+    make_repository: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_repository()
+    code = NETWORK.replace("{answer}", ANSWERS["tensor"]).replace("Conv2d(3", "Conv3d(1")
+    (folder / "network.py").write_text(code)
+    state = {"patches.weight": torch.randn(6, 1, 4, 4, 4), "patches.bias": torch.randn(6)}
+    save_file(state, folder / "model.safetensors")
+    seen = "[volume]\nsize_zyx = [8, 16, 16]\nclip_hu = [-1000.0, 1000.0]\n"
+    card = CARD.format(folder=folder).partition("[input]")[0] + seen
+    (tmp_path / "own.toml").write_text(card.replace("dim = 6", 'dim = 6\nscope = "volume"'))
+    pytest.importorskip("monai")
+    encoder = load_encoder(str(tmp_path / "own.toml"), trust_remote_code=True)
+    assert encoder.embed(torch.zeros(6, 20, 20).numpy(), (2.0, 1.0, 1.0)).shape == (1, 1, 6)
+
+
 def test_code_runs_only_for_a_card_that_is_trusted(
     make_repository: Callable[..., Path], tmp_path: Path
 ) -> None:
