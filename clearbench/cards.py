@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,16 +12,19 @@ from typing import Any, Generic, TypeVar
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from clearbench.errors import BadCard, UnknownName, suggestion
+from clearbench.errors import BadCard, BadRequest, UnknownName, suggestion
 from clearbench.plugins import plugin_folders
 
 SHOWN = 5
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Card(BaseModel):
     """A frozen record whose unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=False, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 AnyCard = TypeVar("AnyCard", bound=Card)
@@ -93,8 +97,10 @@ def _fault(item: Any, kind: type[Card]) -> str:
         return f"{place} is missing"
     if item["type"] == "model_type" and item["loc"]:
         return f"{place} must be a table of keys and values"
-    if item["type"] in ("json_invalid", "model_type"):
+    if item["type"] == "json_invalid":
         return "cut off or changed, it is no JSON record any more"
+    if item["type"] == "model_type":
+        return "not a table of keys and values"
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{place}: {message[:1].lower()}{message[1:]}"
 
@@ -133,6 +139,22 @@ def card_folders(folder: str, extra: Iterable[Path] = ()) -> dict[Path, str]:
         found.pop(path.resolve(), None)
         found[path.resolve()] = ""
     return {path: origin for path, origin in found.items() if path.is_dir()}
+
+
+def check_folders(option: str, folders: Iterable[Path]) -> None:
+    """Refuse a folder of cards that isn't there; raises BadRequest naming the option."""
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise BadRequest(f"{option} {folder}: no such folder")
+
+
+def check_name(card: CardFile) -> None:
+    """Refuse a file whose stem is no name; raises BadCard."""
+    if not NAME.fullmatch(card.name):
+        raise BadCard(
+            f"{card.path}: its stem is the name, of letters, digits, dots, dashes and underscores; "
+            "rename the file"
+        )
 
 
 def list_cards(folder: str, extra: Iterable[Path] = ()) -> dict[str, CardFile]:

@@ -29,6 +29,7 @@ from clearbench.evaluation.guards.report import (
     guard_shortcuts,
     guard_sides,
 )
+from clearbench.evaluation.heads.kinds import check_head
 from clearbench.evaluation.heads.single import SINGLE
 from clearbench.evaluation.material import Material, load_material
 from clearbench.evaluation.prepared import prepare_from_store
@@ -184,8 +185,8 @@ def evaluate(  # noqa: PLR0913  options of a command
     sizes = read_sizes(fractions) if fractions else ()
     found: list[Result] = []
     chosen = [find_task(name, task_folders) for name in tasks]
-    for task in chosen if sizes else ():
-        _check_curve(task, heads, sizes, folder)
+    for task in chosen:
+        _check_heads(task, heads, sizes, folder)
     for task in chosen:
         for prepared in prepare_from_store(task, folder):
             records = find_records(folder, models, task.card.cohort)
@@ -266,10 +267,14 @@ def _floors(
     return results, guard_shortcuts({r.encoder: r.score()["low"] for r in results}, jury.task.card)
 
 
-def _check_curve(
+def _check_heads(
     task: Task, heads: Sequence[str], sizes: Sequence[int], store: StoreFolder
 ) -> None:
-    """Refuse a curve of which nothing would be seen, or not all: it is the declared head's."""
+    """Refuse heads that aren't there, and a curve of which nothing would be seen, or not all."""
+    for head in _heads(task, heads):
+        check_head(head)
+    if not sizes:
+        return
     if task.card.head not in _heads(task, heads):
         raise BadRequest(
             f"--fractions: {task.name} declares the head {task.card.head}; add --head "

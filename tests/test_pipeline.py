@@ -433,6 +433,14 @@ def test_a_curve_without_the_declared_head_is_refused(tmp_path: Path) -> None:
         pipeline.evaluate([str(card)], heads=["knn"], fractions="16", store=store)
 
 
+def test_a_head_that_is_none_is_refused_before_floors_are_trained(tmp_path: Path) -> None:
+    store, card = planted(tmp_path), tmp_path / "planted-task.toml"
+    card.write_text(CARD)
+    with pytest.raises(UnknownName, match="did you mean mean-logreg"):
+        pipeline.evaluate([str(card)], heads=["meanlogreg"], store=store, results=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_task_without_features_names_the_command(cohort: Path, tmp_path: Path) -> None:
     from clearbench.errors import BadTask
 

@@ -1,11 +1,10 @@
 """A new encoder in the registry: its card filled in by its library, pinned, and written."""
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import get_args
-
-from safetensors.torch import save_file
+from typing import Any, get_args
 
 from clearbench.cards import check_card, write_card
 from clearbench.encoders.adopt import unwrapped
@@ -14,8 +13,8 @@ from clearbench.encoders.names import check_new_name
 from clearbench.encoders.pinning import is_pinned, pin
 from clearbench.encoders.plugins import family_builder, family_module
 from clearbench.encoders.views import choose_views
-from clearbench.encoders.weights import file_sha256, find_weights, read_checkpoint
-from clearbench.errors import BadRequest, UnknownName
+from clearbench.encoders.weights import file_sha256, find_weights, read_checkpoint, write_weights
+from clearbench.errors import BadRequest, UnknownName, WeightsUnavailable
 
 WAYS = {
     ("timm",): "timm",
@@ -161,15 +160,17 @@ def _with_own_weights(
 ) -> Added:
     """Write somebody's own weights of a library's architecture, and their card."""
     family, state = described.family, unwrapped(read_checkpoint(checkpoint))
-    trunk = family_module(family).load_trunk(described, state, checkpoint).state_dict()
+    load = partial(family_module(family).load_trunk, described, where=checkpoint)
+    try:
+        trunk = load(state).state_dict()
+    except WeightsUnavailable:
+        inner = _within_one_part(state)
+        if inner is None:
+            raise
+        state, trunk = inner, load(inner).state_dict()
     weights, path = folder / f"{name}.safetensors", folder / f"{name}.toml"
     folder.mkdir(parents=True, exist_ok=True)
-    draft = weights.with_name(f".{weights.name}.{os.getpid()}.tmp")
-    try:
-        save_file({key: value.clone().contiguous() for key, value in trunk.items()}, draft)
-        draft.replace(weights)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_weights(trunk, weights)
     facts = {"licence": changes.licence or UNKNOWN, "sha256": file_sha256(weights)}
     whole = described.model_dump(exclude_none=True, exclude_defaults=True) | {
         "title": f"{name} ({family} {described.net}, from a checkpoint)",
@@ -188,6 +189,14 @@ def _with_own_weights(
     return Added(
         name, card, path, weights, said, _unknown(card), tuple(sorted({*state} - {*trunk}))
     )
+
+
+def _within_one_part(state: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Take off the name of the one part that holds every tensor, as of a wrapper; None if none."""
+    parts = {key.partition(".")[0] for key in state}
+    if len(parts) != 1 or not all("." in key for key in state):
+        return None
+    return {key.partition(".")[2]: value for key, value in state.items()}
 
 
 def _typed(changes: Changes) -> tuple[str, ...]:

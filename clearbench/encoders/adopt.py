@@ -12,7 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from clearbench.cards import write_card
@@ -29,7 +28,7 @@ from clearbench.encoders.nets.sizes import (
 )
 from clearbench.encoders.registry import find_encoder
 from clearbench.encoders.views import choose_views
-from clearbench.encoders.weights import file_sha256, load_strictly, read_checkpoint
+from clearbench.encoders.weights import file_sha256, load_strictly, read_checkpoint, write_weights
 from clearbench.errors import BadRequest, UnknownName, WeightsUnavailable
 
 Branch = Literal["base", "momentum"]
@@ -38,7 +37,7 @@ State = dict[str, Any]
 USUAL = MappingProxyType(
     {"vit": "lecl-vit-base", "vssm": "lecl-vssm-tiny", "gated-cnn": "lecl-gated-cnn-tiny"}
 )
-NESTED = ("state_dict", "model", "moco", "model_state_dict")
+NESTED = ("state_dict", "model", "moco", "model_state_dict", "encoder", "backbone")
 BRANCHES: Mapping[Branch, tuple[str, ...]] = MappingProxyType(
     {"base": ("base_encoder.", "base.0."), "momentum": ("momentum_encoder.", "momentum.0.")}
 )
@@ -88,7 +87,7 @@ def adopt_checkpoint(  # noqa: PLR0913  options of a command
     network = build_net(sizes, size_px, seed=0)
     load_strictly(network, our_keys(kept, sizes), checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, weights)
+    write_weights(network.state_dict(), weights)
     write_card(_card(name, usual, sizes, size_px, weights, licence), path)
     return Adopted(path, weights, sizes, _left_out(everything, kept, branch))
 

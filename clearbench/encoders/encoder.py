@@ -15,13 +15,13 @@ from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.fingerprint import fingerprint
 from clearbench.encoders.hub import fetch_code
-from clearbench.encoders.plugins import family_builder
+from clearbench.encoders.plugins import FAMILIES, family_builder
 from clearbench.encoders.preprocess import neighbourhood, prepare
-from clearbench.encoders.registry import Registered, find_encoder
+from clearbench.encoders.registry import Build, Registered, find_encoder
 from clearbench.encoders.views import View, choose_views
 from clearbench.encoders.volumes import prepare_volume
 from clearbench.encoders.weights import code_sha256, file_sha256, find_weights, module_sha256
-from clearbench.errors import BadCard, BadRequest, UnreadableScan
+from clearbench.errors import BadCard, BadRequest, ClearbenchError, UnreadableScan
 
 DTYPES = MappingProxyType(
     {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -53,8 +53,26 @@ class Encoder:
 
         Each slice alone, or with the neighbours that its card names: order of batches doesn't
         matter. A volume encoder takes the slices as one scan, with `spacing_mm` (z, y, x), and
-        answers [1, 1, dim]. Raises BadRequest for another shape, or a volume without spacing.
+        answers [1, 1, dim]. Raises BadRequest for another shape, a volume without spacing, or
+        features that are not all numbers.
         """
+        features = self.answer(slices_hu, spacing_mm, batch_size=batch_size)
+        lost = int((~np.isfinite(features)).any(axis=(1, 2)).sum())
+        if lost:
+            raise BadRequest(
+                f"{self.name}: features of {lost} of {len(features)} slices are NaN or infinite; "
+                f"look at the slices' HU and at `clearbench models check {self.name}`"
+            )
+        return features
+
+    def answer(
+        self,
+        slices_hu: NDArray[Any],
+        spacing_mm: Sequence[float] | None = None,
+        *,
+        batch_size: int = 16,
+    ) -> NDArray[np.float32]:
+        """Embed as `embed` does, whatever comes out."""
         if slices_hu.ndim != 3 or slices_hu.shape[0] == 0:
             raise BadRequest(
                 f"embed takes slices [n, y, x] in HU, not an array of shape {slices_hu.shape}"
@@ -102,11 +120,21 @@ class Encoder:
     def forward(self, images: Tensor) -> Tensor:
         """Run the network on prepared images or volumes [b, c, …] → [b, dim] float32.
 
-        Raises BadCard if the network's features are not as long as the card says.
+        Raises BadCard if the network stops, or its features are not as long as the card says.
         """
-        with torch.inference_mode():
-            batch = images.to(DTYPES[self.precision], memory_format=_layout(self.card))
-            features: Tensor = self.network(batch).float()
+        batch = images.to(DTYPES[self.precision], memory_format=_layout(self.card))
+        try:
+            with torch.inference_mode():
+                features: Tensor = self.network(batch).float()
+        except ClearbenchError:
+            raise
+        except torch.OutOfMemoryError as error:
+            raise BadRequest(
+                f"{self.name}: {len(images)} images are too many for the memory of {self.device}; "
+                "type a smaller --batch-size"
+            ) from error
+        except (Exception, SystemExit) as error:  # a stranger's code may raise anything
+            raise BadCard(f"{self.name}: the network stops with {_first_line(error)}") from error
         if features.shape != (len(images), self.card.dim):
             raise BadCard(
                 f"{self.name}: the card says dim = {self.card.dim}, and the network answers "
@@ -187,9 +215,9 @@ def build_encoder(  # noqa: PLR0913  each is an option of its own
     exact = choose_precision(precision, place, coarsest=card.precision)
     own = Path(weights) if weights is not None else None
     bring = found.build is None or own is not None
-    file = find_weights(card, own, found.folder) if bring else None
     build = found.build or family_builder(card, found.folder, trust_remote_code=trust_remote_code)
-    network = build(card, file)
+    file = find_weights(card, own, found.folder) if bring else None
+    network = _built(found, build, file)
     network.eval().requires_grad_(False)
     digest = file_sha256(file) if file is not None else module_sha256(network)
     code = code_sha256(fetch_code(card, file)) if card.weights.remote_code and file else ""
@@ -206,3 +234,27 @@ def build_encoder(  # noqa: PLR0913  each is an option of its own
         store_dtype=store_dtype,
         network=network,
     )
+
+
+def _built(found: Registered, build: Build, file: Path | None) -> nn.Module:
+    """Build a network; what a stranger's code raises, or answers instead, becomes one sentence."""
+    ours = found.build is None and found.card.family in FAMILIES
+    try:
+        network: Any = build(found.card, file)
+    except ClearbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        if ours:
+            raise
+        raise BadCard(f"{found.name}: its builder stops with {_first_line(error)}") from error
+    if not isinstance(network, nn.Module):
+        raise BadCard(
+            f"{found.name}: its builder answers a {type(network).__name__}, not a torch module"
+        )
+    return network
+
+
+def _first_line(error: BaseException) -> str:
+    """Say an error of a stranger's code in one line."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {lines[0]}"

@@ -34,7 +34,10 @@ def fetch_weights(card: EncoderCard, repository: str) -> Path:
         return found
     offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
     if _is_offline() or not _hub_answers():
-        raise WeightsUnavailable(_no_network(card.title, offline))
+        gate = ""
+        if card.weights.gated:
+            gate = f" (gated: its licence is to be accepted at {_page(card, repository)})"
+        raise WeightsUnavailable(_no_network(f"{card.title}{gate}", offline))
     return _downloaded(card, repository, offline)
 
 
@@ -68,16 +71,20 @@ def fetch_code(card: EncoderCard, weights: Path) -> Path:
         if any(weights.parent.glob("*.py")):
             return weights.parent
         raise WeightsUnavailable(_no_network(card.title, offline, "code"))
-    page = card.weights.licence_url or f"https://huggingface.co/{repository}"
-    with _refusals(card.title, repository, card.revision, page, offline):
+    with _refusals(card.title, repository, card.revision, _page(card, repository), offline):
         return Path(
             snapshot_download(repository, revision=card.revision, allow_patterns=list(CODE))
         )
 
 
+def _page(card: EncoderCard, repository: str) -> str:
+    """Return where a card's licence is read."""
+    return card.weights.licence_url or f"https://huggingface.co/{repository}"
+
+
 def _downloaded(card: EncoderCard, repository: str, offline: str) -> Path:
     """Fetch the weights file."""
-    page = card.weights.licence_url or f"https://huggingface.co/{repository}"
+    page = _page(card, repository)
     kind = kind_of(card)
     with _refusals(card.title, repository, card.revision, page, offline):
         names = (

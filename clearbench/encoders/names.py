@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from clearbench.encoders.registry import NAME, encoder_files, encoder_names
+from clearbench.cards import NAME
+from clearbench.encoders.registry import encoder_files, encoder_names
 from clearbench.errors import BadRequest
 
 

@@ -1,15 +1,19 @@
 """Which encoders there are: cards by name, and those that were registered at run time."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clearbench.cards import (
+    NAME,
     Card,
     CardFile,
     Readable,
     check_card,
+    check_folders,
+    check_name,
     find_card,
     list_cards,
     read_all,
@@ -23,7 +27,6 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = "registry"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 Build = Callable[[EncoderCard, "Path | None"], "torch.nn.Module"]
 
@@ -47,12 +50,18 @@ def register_encoder(card: EncoderCard | dict[str, Any], build: Build, *, name: 
     `build(card, weights)` returns a torch module: [b, c, size, size] → [b, dim]; `weights` is the
     file that the user names (--weights), else None, and finding them is the builder's. Registered
     again (a notebook's cell is run twice), the later one counts. Without `name` the title makes it.
-    Raises BadCard if the card breaks its rules, BadRequest if a card has the name already.
+    Raises BadCard if the card breaks its rules, BadRequest if a card has the name already, or
+    `build` is no function.
     """
+    if not callable(build) or hasattr(build, "state_dict"):
+        raise BadRequest(
+            f"register_encoder: build is a {type(build).__name__}; it takes a function of card and "
+            "weights that returns a torch module"
+        )
     checked = (
         card if isinstance(card, EncoderCard) else check_card(card, EncoderCard, "register_encoder")
     )
-    key = name or re.sub(r"[^a-z0-9]+", "-", checked.title.lower()).strip("-")
+    key = name or re.sub(r"[^a-z0-9]+", "-", _plain(checked.title)).strip("-")
     if not NAME.fullmatch(key):
         raise BadRequest(f'register_encoder: name "{key}": letters, digits, dots, dashes and _')
     taken = list_cards(FOLDER).get(key)
@@ -62,6 +71,11 @@ def register_encoder(card: EncoderCard | dict[str, Any], build: Build, *, name: 
         )
     _registered[key] = Registered(name=key, card=checked, build=build)
     return key
+
+
+def _plain(title: str) -> str:
+    """Write a title in small letters without accents."""
+    return unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode()
 
 
 def encoder_names(extra: Iterable[Path] = ()) -> list[str]:
@@ -76,6 +90,8 @@ def encoder_files(extra: Iterable[Path] = ()) -> dict[str, CardFile]:
 
 def list_encoders(extra: Iterable[Path] = ()) -> Readable[Registered]:
     """Read every card, and say why others are left out; then those registered at run time."""
+    extra = tuple(extra)
+    check_folders("--registry", extra)
     files = encoder_files(extra)
     cards = read_all(files, lambda name: _read(files[name]))
     ours = (one for name, one in _registered.items() if name not in files)
@@ -89,6 +105,8 @@ def find_encoder(name: str, extra: Iterable[Path] = ()) -> Registered:
     Raises UnknownName with the nearest names, BadCard if the card breaks its rules, or if not one
     card alone has this name.
     """
+    extra = tuple(extra)
+    check_folders("--registry", extra)
     if name in _registered:
         return _only(_registered[name], extra)
     try:
@@ -121,5 +139,6 @@ def _only(found: Registered, extra: Iterable[Path]) -> Registered:
 def _read(file: CardFile) -> Registered:
     """Read a card that no other card rivals."""
     refuse_rivals("encoder", FOLDER, file)
+    check_name(file)
     card = read_card(file.path, EncoderCard)
     return Registered(name=file.name, card=card, folder=file.path.parent, origin=file.origin)

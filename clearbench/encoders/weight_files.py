@@ -78,7 +78,8 @@ def kind_of(card: EncoderCard) -> str:
 
 def beside_card(card: EncoderCard, folder: Path | None) -> Path:
     """Find the file that a card names, from its folder on; raises WeightsUnavailable."""
-    return in_folder((folder or Path()) / card.source.removeprefix("file:"))
+    place = (folder or Path()) / card.source.removeprefix("file:")
+    return in_folder(Path(os.path.normpath(place)))
 
 
 def hub_cache() -> Path:

@@ -1,13 +1,16 @@
 """A card's source → a file of weights on this machine, checked; and reading it safely."""
 
 import hashlib
+import os
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.hub import fetch_weights
@@ -52,9 +55,11 @@ def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:
         return
     found = file_sha256(path)
     if found != card.weights.sha256:
+        todo = "remove the file and fetch it again"
+        if card.source.partition(":")[0] not in HUBS:
+            todo = "the card is of another file; put that one there, or correct weights.sha256"
         raise WeightsUnavailable(
-            f"{path}: sha256 {found[:12]}… is not the card's {card.weights.sha256[:12]}…; "
-            "remove the file and fetch it again"
+            f"{path}: sha256 {found[:12]}… is not the card's {card.weights.sha256[:12]}…; {todo}"
         )
 
 
@@ -88,16 +93,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises WeightsUnavailable for a damaged file, or one that wants to run code.
     """
+    if not path.is_file():
+        raise WeightsUnavailable(f"{path}: no such file")
     try:
         if path.suffix == ".safetensors" or _is_safetensors(path):
             return dict(load_file(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, on pickles of other days
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsUnavailable(
-            f"{path}: this pickle holds more than tensors and is not opened; ask for safetensors"
+            f"{path}: this pickle holds more than tensors and is not opened. Ask for safetensors; "
+            "if it is your own, keep its tensors alone: torch.save(torch.load(FILE, "
+            'weights_only=False)["state_dict"], "plain.pth")'
         ) from error
     except DAMAGED as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
+        said = str(error).partition("\n")[0]
+        said = said if any(map(str.isalpha, said)) else type(error).__name__
         raise WeightsUnavailable(f"{path}: not a readable file of weights ({said})") from error
     if not isinstance(state, dict):
         raise WeightsUnavailable(f"{path}: holds no state dict")
@@ -131,8 +143,19 @@ def _shape(value: Any) -> Any:
     return getattr(value, "shape", None)
 
 
+def write_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write a state dict as safetensors, whole or not at all, with the permissions of any file."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    plain = {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
+    try:
+        draft.write_bytes(save(plain))  # save_file would let nobody else read it
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def load_strictly(module: torch.nn.Module, state: dict[str, Any], where: Path | str) -> None:
-    """Load a state dict, refusing left-over, missing and misshapen keys."""
+    """Load a state dict, refusing left-over, missing and misshapen keys, and NaN."""
     have = module.state_dict()
     extra, missing = sorted(set(state) - set(have)), sorted(set(have) - set(state))
     other = [k for k in state if k in have and _shape(state[k]) != have[k].shape]
@@ -147,4 +170,10 @@ def load_strictly(module: torch.nn.Module, state: dict[str, Any], where: Path | 
             if keys
         ]
         raise WeightsUnavailable(f"{where}: weights of another network: keys {', '.join(parts)}")
+    spoilt = [key for key, value in state.items() if bool(torch.isnan(value).any())]
+    if spoilt:
+        raise WeightsUnavailable(
+            f"{where}: {len(spoilt)} of {len(state)} tensors hold NaN (e.g. {spoilt[0]}); "
+            "that training went wrong"
+        )
     module.load_state_dict(state, strict=True)

@@ -7,7 +7,16 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from clearbench.cards import Card, digest, find_card, list_cards, read_card
+from clearbench.cards import (
+    Card,
+    CardFile,
+    check_folders,
+    check_name,
+    digest,
+    find_card,
+    list_cards,
+    read_card,
+)
 
 FOLDER = "tasks"
 METRICS = MappingProxyType(
@@ -137,6 +146,8 @@ class Task(Card):
 
 def task_names(extra: Iterable[Path] = ()) -> list[str]:
     """Return the name of every task."""
+    extra = tuple(extra)
+    check_folders("--tasks", extra)
     return list(list_cards(FOLDER, extra))
 
 
@@ -145,7 +156,10 @@ def find_task(name: str, extra: Iterable[Path] = ()) -> Task:
 
     Raises UnknownName with the nearest names, BadCard if the card breaks its rules.
     """
+    extra = tuple(extra)
+    check_folders("--tasks", extra)
     path = task_file(name, extra)
+    check_name(CardFile(path.stem, path))
     frozen = split_path(name, extra)
     return Task(
         name=path.stem,

@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import matplotlib
-from safetensors.torch import save
 from torch import nn
 
 from clearbench.cards import write_card
 from clearbench.cohort.pseudonyms import patient_hash
 from clearbench.datasets.slice_sets import SliceSet
 from clearbench.encoders.card import EncoderCard, Training
-from clearbench.encoders.weights import file_sha256
+from clearbench.encoders.weights import file_sha256, write_weights
 from clearbench.pretraining.settings import EpochFacts, PretrainSettings
 from clearbench.store.folder import write_whole
 
@@ -73,8 +72,8 @@ def write_encoder(
     """
     folder, name = target.parent, target.name
     weights = folder / f"{name}.safetensors"
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    write_whole(weights, lambda draft: draft.write_bytes(save(state)))  # with the usual rights
+    folder.mkdir(parents=True, exist_ok=True)
+    write_weights(network.state_dict(), weights)
     hashes = "".join(f"{line}\n" for line in sorted(map(patient_hash, patients)))
     listed = folder / training.patients_file
     write_whole(listed, lambda draft: draft.write_text(hashes, encoding="utf-8"))

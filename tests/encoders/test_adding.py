@@ -260,12 +260,15 @@ def test_weights_of_another_architecture_are_refused_and_nothing_is_written(
     assert not (tmp_path / "registry").exists()
 
 
-def test_torchvisions_architectures_take_weights_of_ones_own(tmp_path: Path, run: Run) -> None:
-    """As many groups keep them: a ResNet with a classifier of two, in a DataParallel's file."""
+@pytest.mark.parametrize("wrapper", ["module", "net"])
+def test_torchvisions_architectures_take_weights_of_ones_own(
+    tmp_path: Path, run: Run, wrapper: str
+) -> None:
+    """As many groups keep them: a ResNet with a classifier of two, inside a wrapper."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = torchvision.models.resnet18(num_classes=2).eval()
-    state = {f"module.{key}": value for key, value in model.state_dict().items()}
+    state = {f"{wrapper}.{key}": value for key, value in model.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "mine.pth")
     add = ("models", "add", "mine", "--checkpoint", tmp_path / "mine.pth")
     assert run(*add, "--torchvision", "resnet34") == 2

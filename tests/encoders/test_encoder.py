@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,72 @@ def test_another_shape_is_refused(build: Callable[..., Encoder], shape: tuple[in
 def test_a_wrong_dim_on_the_card_is_found(build: Callable[..., Encoder], slices: Any) -> None:
     with pytest.raises(BadCard, match=r"means: the card says dim = 7.*answers \(10, 6\)"):
         build(card={"dim": 7}).embed(slices)
+
+
+class Answers(torch.nn.Module):
+    """A stranger's network of 16 features, which may spoil them."""
+
+    def __init__(self, spoil: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.spoil = spoil
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.spoil(images.flatten(1)[:, :16])
+
+
+def strange(make_card: MakeCard, build: Callable[..., Any]) -> Encoder:
+    return build_encoder(
+        Registered(name="strange", card=make_card(dim=16, pooling="native"), build=build),
+        device="cpu",
+        precision="float32",
+    )
+
+
+def leave(_: torch.Tensor) -> torch.Tensor:
+    sys.exit(0)
+
+
+def fail(_: torch.Tensor) -> torch.Tensor:
+    raise RuntimeError("boom\nand a long trace")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (fail, r"strange: the network stops with RuntimeError: boom$"),
+        (leave, r"strange: the network stops with SystemExit: 0$"),
+    ],
+)
+def test_a_network_that_stops_is_named(
+    make_card: MakeCard, slices: Any, spoil: Callable[..., Any], words: str
+) -> None:
+    """A program that ends by itself with 0 looks like success."""
+    encoder = strange(make_card, lambda *_: Answers(spoil))
+    with pytest.raises(BadCard, match=words):
+        encoder.embed(slices)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda *_: 1 // 0, "strange: its builder stops with ZeroDivisionError: "),
+        (lambda *_: leave(torch.zeros(1)), "strange: its builder stops with SystemExit: 0"),
+        (lambda *_: 3, "strange: its builder answers a int, not a torch module"),
+    ],
+)
+def test_a_builder_that_fails_is_named(
+    make_card: MakeCard, build: Callable[..., Any], words: str
+) -> None:
+    with pytest.raises(BadCard, match=words):
+        strange(make_card, build)
+
+
+def test_features_that_are_no_numbers_are_never_silent(make_card: MakeCard, slices: Any) -> None:
+    spoilt = slices.astype(np.float32)
+    spoilt[0] = np.nan
+    encoder = strange(make_card, lambda *_: Answers(lambda features: features))
+    with pytest.raises(BadRequest, match=r"strange: features of 1 of \d+ slices are NaN"):
+        encoder.embed(spoilt)
 
 
 def test_windowed_images_must_hold_the_views(build: Callable[..., Encoder]) -> None:

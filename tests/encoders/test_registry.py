@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import clearbench.encoders.registry as registry
 from clearbench.encoders.card import EncoderCard
@@ -122,6 +123,39 @@ def test_a_faulty_card_is_not_registered() -> None:
     with pytest.raises(BadCard, match="title is missing"):
         register_encoder({}, lambda *_: None)  # type: ignore[arg-type,return-value]
     assert registry._registered == {}
+
+
+@pytest.mark.usefixtures("clean")
+def test_what_builds_nothing_is_not_registered(make_card: Callable[..., EncoderCard]) -> None:
+    with pytest.raises(BadRequest, match="build is a Linear; it takes a function"):
+        register_encoder(make_card(), torch.nn.Linear(2, 2))
+    with pytest.raises(BadCard, match="register_encoder: not a table of keys and values"):
+        register_encoder("x.toml", lambda *_: None)  # type: ignore[arg-type]
+    assert register_encoder(make_card(title="Kanten Größe é"), print) == "kanten-grosse-e"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for place in (tmp_path / "nowhere", Path(__file__)):
+        with pytest.raises(BadRequest, match=r"--registry .*: no such folder"):
+            find_encoder("random-vit-tiny", [place])
+        with pytest.raises(BadRequest, match=r"--registry .*: no such folder"):
+            list_encoders([place])
+
+
+def test_a_file_whose_stem_is_no_name_is_left_out(folder: Path) -> None:
+    (folder / "my card.toml").write_bytes((folder / "small.toml").read_bytes())
+    [fault] = list_encoders([folder]).broken
+    assert "my card.toml: its stem is the name, of letters" in fault
+    with pytest.raises(BadCard, match="rename the file"):
+        find_encoder("my card", [folder])
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_refused(
+    make_card: Callable[..., EncoderCard], number: float
+) -> None:
+    with pytest.raises(BadCard, match=r"input\.mean\.0: input should be a finite number"):
+        make_card(input={"mean": [number, 0.5, 0.5]})
 
 
 def test_a_card_is_frozen(make_card: Callable[..., EncoderCard]) -> None:

@@ -18,6 +18,7 @@ from clearbench.encoders.weights import (
     module_sha256,
     read_checkpoint,
     read_weights,
+    write_weights,
 )
 from clearbench.errors import WeightsUnavailable
 
@@ -146,6 +147,28 @@ def test_loading_is_strict(
     assert torch.equal(linear.weight, before)
     load_strictly(linear, state, "here")
     assert torch.equal(linear.weight, state["weight"])
+
+
+def test_weights_that_are_no_numbers_are_refused(state: dict[str, torch.Tensor]) -> None:
+    spoilt = state | {"bias": torch.tensor([0.0, torch.nan])}
+    with pytest.raises(WeightsUnavailable, match=r"1 of 2 tensors hold NaN \(e\.g\. bias\)"):
+        load_strictly(nn.Linear(3, 2), spoilt, "here")
+
+
+def test_written_weights_are_as_readable_as_any_file(
+    state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    """Colleagues share a registry."""
+    write_weights(state, tmp_path / "w.safetensors")
+    (tmp_path / "usual").write_text("")
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+    assert read_weights(tmp_path / "w.safetensors").keys() == state.keys()
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailable, match=r"lost\.pth: no such file"):
+        read_checkpoint(tmp_path / "lost.pth")
 
 
 def test_the_hash_of_a_module_is_that_of_its_tensors() -> None:

@@ -81,7 +81,7 @@ def example_slices(count: int, side: int = SIDE_PX) -> NDArray[np.int16]:
 
 def embed_scan(encoder: Encoder, slices: NDArray[Any]) -> Features:
     """Embed slices [n, y, x] in HU; a volume encoder takes them as one scan of 1 mm."""
-    return encoder.embed(slices, SPACING_MM if encoder.card.scope == "volume" else None)
+    return encoder.answer(slices, SPACING_MM if encoder.card.scope == "volume" else None)
 
 
 def run_over(encoder: Encoder, slices: NDArray[Any]) -> Pass:

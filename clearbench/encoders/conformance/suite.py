@@ -21,6 +21,7 @@ from clearbench.encoders.conformance.subject import (
 )
 from clearbench.encoders.conformance.vectors import card_sha256, check_vectors
 from clearbench.encoders.encoder import Encoder, build_encoder
+from clearbench.encoders.plugins import family_builder
 from clearbench.encoders.registry import Registered, find_encoder
 from clearbench.encoders.weights import find_weights
 from clearbench.errors import ClearbenchError, UnknownName, WeightsUnavailable
@@ -91,6 +92,7 @@ def check_encoder(  # noqa: PLR0913  each is an option of its own
     if strange:
         found = found.model_copy(update={"card": found.card.with_random_weights()})
     elif found.build is None:
+        family_builder(found.card, found.folder, trust_remote_code=trust_remote_code)
         _want_weights(found, weights)
     load = partial(_load, found, device, weights, trust_remote_code)
     subject = Subject(

@@ -25,6 +25,7 @@ from transformers import AutoConfig
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 CONFIG = "config.json"
+KNOWN = ("pooler_output", "last_hidden_state", "image_embeds")
 CLASS = re.compile(r"\w+(\.\w+)+")
 
 
@@ -40,7 +41,13 @@ class Answering(nn.Module):
         """Answer as transformers' models do: [b, dim] is pooled, [b, tokens, dim] is not."""
         found = self.network(pixel_values)
         if not isinstance(found, Tensor):
-            return found
+            if any(isinstance(getattr(found, name, None), Tensor) for name in KNOWN):
+                return found
+            raise BadCard(
+                f"the code of {type(self.network).__name__} answers a {type(found).__name__}; "
+                f"it takes a tensor [b, dim], or what transformers' models answer "
+                f"({', '.join(KNOWN)})"
+            )
         kind = "pooler_output" if found.ndim == 2 else "last_hidden_state"
         return SimpleNamespace(**{kind: found})
 
@@ -65,7 +72,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     try:
         with torch.random.fork_rng(devices=[]), quiet():
             network = _create(classes, folder).float()
-    except Exception as error:  # a stranger's code may raise anything
+    except (Exception, SystemExit) as error:  # a stranger's code may raise anything
         raise BadCard(
             f"{card.title}: the code in {folder} fails ({type(error).__name__}: {said(error)})"
         ) from error

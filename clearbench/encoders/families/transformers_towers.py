@@ -213,7 +213,7 @@ def _pool(tokens: Tensor, before: int, pooling: str) -> Tensor:
     return first if pooling == "cls" else torch.cat([first, mean], dim=1)
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """Return the last line of what a library said: strict configurations put the reason there."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

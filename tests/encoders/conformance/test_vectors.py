@@ -184,7 +184,7 @@ def test_a_file_without_golden_vectors_is_a_failed_finding(write: Write, damage:
 def test_features_that_are_no_numbers_are_not_frozen(write: Write) -> None:
     folder = write()
     network = build_net(check_sizes("gated-cnn", SIZES, "test"), 32, seed=5)
-    state = {key: value * torch.nan for key, value in network.state_dict().items()}
+    state = {key: torch.full_like(value, torch.inf) for key, value in network.state_dict().items()}
     save_file(state, folder / "mine.safetensors")
     with pytest.raises(BadCard, match="not all numbers"):
         freeze(folder)
