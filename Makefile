@@ -26,6 +26,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/networks.py -o benchmarks/reports/networks.md
 	$(BIN)/python benchmarks/heads.py -o benchmarks/reports/heads.md
 	$(BIN)/python benchmarks/families.py -o benchmarks/reports/families.md
+	$(BIN)/python benchmarks/newcomer.py -o benchmarks/reports/newcomer.md
 
 # What is too long for CI; its reports are committed.
 nightly: $(READY)
