@@ -74,8 +74,10 @@ def _by_folds(one: Contender, other: Contender, common: frozenset[str]) -> Diffe
 
 def _people(of: Contender, units: frozenset[str]) -> int:
     """Return how many patients some units are of."""
-    heads = (each.among(units) for each in of.spoken.values())
-    return len({patient for head in heads for patient in head.patients})
+    asked = {
+        pair for each in of.spoken.values() for pair in zip(each.units, each.patients, strict=True)
+    }
+    return len({patient for unit, patient in asked if unit in units})
 
 
 def _fold_value(of: Contender, fold: tuple[int, int], common: frozenset[str]) -> float:

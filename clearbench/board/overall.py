@@ -79,6 +79,8 @@ def one_preset(results: Sequence[Result]) -> list[Result]:
 
 def rank_overall(contests: Sequence[Contest], draws: int = DRAWS) -> Overall | None:
     """Rank encoders over all tasks with a signal; None unless two tasks have results to rank."""
+    if len(contests) < FEWEST:  # before predictions are read once more
+        return None
     there = _latest(contest for contest in contests if contest.entrants)
     if len(there) < FEWEST:
         return None

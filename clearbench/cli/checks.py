@@ -90,7 +90,7 @@ def check(
 
 
 def _is_trusted(name: str, trusted: list[str] | None) -> bool:
-    """Tell whether the encoder's own code may run; raises BadRequest for another's name."""
+    """Tell whether the encoder's own code may run; raises UnknownName for another's."""
     from clearbench.encoders.registry import check_trusted
 
     check_trusted(words(trusted), [name])

@@ -1,13 +1,12 @@
 """A task card for a cohort of one's own, written from its labels."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearbench.cards import check_card
+from clearbench.cards import NAME, check_card
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadRequest, BadTask
 from clearbench.evaluation.labels import YES_NO
@@ -15,7 +14,6 @@ from clearbench.evaluation.prepared import prepare_task
 from clearbench.evaluation.tasks import METRICS, Task, TaskCard, find_task
 
 MOST_CLASSES = 12
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """pretrain() as one readable story: slices → views → MoCo v3 with the lesion loss → an encoder."""
 
-import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import torch
 
-from clearbench.cards import list_cards
+from clearbench.cards import NAME, list_cards
 from clearbench.datasets.slice_sets import SliceSet, because, thinned
 from clearbench.encoders.adopt import USUAL
 from clearbench.encoders.card import EncoderCard
@@ -34,7 +33,6 @@ from clearbench.pretraining.views import ViewMaker, find_augmentation
 from clearbench.store.folder import disk_refuses
 
 WORKERS_GPU = 8
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def _silent(_event: Any) -> None:

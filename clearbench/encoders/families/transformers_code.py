@@ -77,9 +77,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
             f"{card.title}: the code in {folder} fails ({type(error).__name__}: {said(error)})"
         ) from error
     load_strictly(network, without_unused(read_weights(weights), card), weights)
-    size_px = (
-        card.input.size_px if card.input is not None else 0
-    )  # volumes have no patches to count
+    size_px = card.input.size_px if card.input is not None else 0  # of volumes none are counted
     return Pooled(Answering(network), card.pooling, size_px).eval()
 
 
