@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from clearbench import pipeline
-from clearbench.board.results import Result, read_results
 from clearbench.cohort.files import write_table
-from clearbench.datasets.published import build_published
+from clearbench.datasets.public.published import build_published
 from clearbench.evaluation.heads.mil import NETS
+from clearbench.results.record import Result, read_results
 
 CT_ICH = Path(__file__).parents[1].parent / "shared" / "data" / "ct-ich"
 TASK = "ct-ich-hemorrhage"

@@ -23,19 +23,19 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from clearbench.evaluation.metrics import auroc
-from clearbench.evaluation.statistics.bootstrap import (
+from clearbench.metrics import auroc
+from clearbench.statistics.bootstrap import (
     Resampled,
     Resampling,
     bootstrap,
-    compare_draws,
+    compare_resampled,
     percentile_interval,
 )
-from clearbench.evaluation.statistics.comparison import Difference, Pair
-from clearbench.evaluation.statistics.delong import area_interval, compare_areas, delong_areas
-from clearbench.evaluation.statistics.detectable import detectable_difference
-from clearbench.evaluation.statistics.families import ALPHA, compare_all
-from clearbench.evaluation.statistics.resampled import Design, compare_folds, cv_interval
+from clearbench.statistics.comparison import Difference, Pair
+from clearbench.statistics.delong import area_interval, compare_areas, delong_areas
+from clearbench.statistics.detectable import detectable_difference
+from clearbench.statistics.families import ALPHA, compare_all
+from clearbench.statistics.resampled import Design, compare_folds, cv_interval
 
 Floats = NDArray[np.float64]
 
@@ -153,7 +153,7 @@ def test_set_rows(trials: int, rng: np.random.Generator) -> list[Row]:
         scores = draw_test(rng, [QUALITY] * ENCODERS)
         delong = by_delong(scores)
         alarms["delong"].append(delong(0, 1).p < ALPHA)
-        alarms["boot"].append(compare_draws(_resampled(scores[:, :2], rng), 0, 1).p < ALPHA)
+        alarms["boot"].append(compare_resampled(_resampled(scores[:, :2], rng), 0, 1).p < ALPHA)
         alarms["holm"].append(false_alarm(compare_all("abcdef", delong)))
         every = combinations(range(ENCODERS), 2)
         alarms["raw"].append(any(delong(*pair).p < ALPHA for pair in every))
@@ -175,7 +175,7 @@ def _resampled(scores: Floats, rng: np.random.Generator) -> Resampled:
     measures = [lambda w, s=column: {"auroc": auroc(TRUTH, s, w)} for column in scores.T]
     patients = tuple(map(str, range(PATIENTS)))
     seed = int(rng.integers(2**31))
-    return bootstrap(measures, Resampling(patients, draws=DRAWS, seed=seed))["auroc"]
+    return bootstrap(measures, Resampling(patients, resamples=DRAWS, seed=seed))["auroc"]
 
 
 def crossed_rows(trials: int, rng: np.random.Generator) -> list[Row]:
@@ -216,12 +216,18 @@ def _test_set_hits(rng: np.random.Generator) -> dict[str, bool]:
     }
     paired = {
         "DeLong": compare_areas(areas, 0, 1),
-        "percentile bootstrap": compare_draws(drawn, 0, 1),
+        "percentile bootstrap": compare_resampled(drawn, 0, 1),
     }
     one, gap = area_of(QUALITY), area_of(QUALITY) - area_of(LESS)
     return {
-        **{f"{way}, one AUROC": holds(each.low, each.high, one) for way, each in alone.items()},
-        **{f"{way}, difference": holds(each.low, each.high, gap) for way, each in paired.items()},
+        **{
+            f"{config}, one AUROC": holds(each.low, each.high, one)
+            for config, each in alone.items()
+        },
+        **{
+            f"{config}, difference": holds(each.low, each.high, gap)
+            for config, each in paired.items()
+        },
     }
 
 

@@ -27,13 +27,13 @@ from torch import nn
 from torch.nn import functional
 
 from clearbench.encoders.device import has_bfloat16
-from clearbench.evaluation.bagset import BagSet
-from clearbench.evaluation.heads.attention import AttentionMIL
-from clearbench.evaluation.metrics import auroc
-from clearbench.evaluation.presets import PRESETS
-from clearbench.evaluation.side_by_side import choose_crew, run_side_by_side
-from clearbench.evaluation.targets import make_targets, probabilities
-from clearbench.evaluation.training import Lot, Settings, answer, train_net
+from clearbench.evaluation.bags.bagset import BagSet
+from clearbench.evaluation.heads.nets.attention import AttentionMIL
+from clearbench.evaluation.heads.presets import PRESETS
+from clearbench.evaluation.heads.targets import make_targets, probabilities
+from clearbench.evaluation.heads.training import LabelledBags, Settings, answer, train_net
+from clearbench.evaluation.protocol.parallel import choose_parallelism, run_parallel
+from clearbench.metrics import auroc
 
 BAGS, INSTANCES, DIM, LABELS, FOLDS = 400, 128, 768, 8, 5
 EPOCHS, BATCH, HIDDEN = 32, 16, 256
@@ -45,12 +45,12 @@ Scores = dict[tuple[int, int], Floats]  # by fold and seed
 
 def some_bags() -> tuple[list[NDArray[np.float32]], Floats]:
     """Draw bags and labels; a tenth of a bag's instances shows its labels, faintly."""
-    chance = np.random.default_rng(0)
-    truth = chance.integers(0, 2, (BAGS, LABELS)).astype(float)
-    ways = chance.normal(size=(LABELS, DIM)) / np.sqrt(DIM)
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, (BAGS, LABELS)).astype(float)
+    ways = rng.normal(size=(LABELS, DIM)) / np.sqrt(DIM)
     bags = []
     for row in truth:
-        bag = chance.normal(size=(INSTANCES, DIM))
+        bag = rng.normal(size=(INSTANCES, DIM))
         bag[: INSTANCES // 10] += 1.5 * (row @ ways)
         bags.append(bag.astype(np.float32))
     return bags, truth
@@ -114,7 +114,7 @@ def one_head(features: torch.Tensor, labels: torch.Tensor, test: torch.Tensor, s
         return net(features[test]).sigmoid().double().cpu().numpy()
 
 
-def side_by_side(
+def parallel(
     bags: list[NDArray[np.float32]],
     truth: Floats,
     seeds: int,
@@ -131,13 +131,13 @@ def side_by_side(
     def job(fold: int, seed: int) -> Floats:
         test = np.arange(BAGS) % FOLDS == fold
         parts = [np.flatnonzero(side) for side in (~test, test)]
-        lot = Lot(instances.take(parts[0]), targets.take(parts[0]))
+        lot = LabelledBags(instances.take(parts[0]), targets.take(parts[0]))
         trained = train_net(AttentionMIL, lot, None, preset, SETTINGS, 1000 * fold + seed)
         return probabilities(answer(trained, instances.take(parts[1])).logits, "labels")
 
     runs = list(product(range(FOLDS), range(seeds)))
     jobs = [partial(job, *run) for run in runs]
-    done = dict(run_side_by_side(jobs, choose_crew(len(jobs), device)))
+    done = dict(run_parallel(jobs, choose_parallelism(len(jobs), device)))
     return {run: done[number] for number, run in enumerate(runs)}
 
 
@@ -202,12 +202,10 @@ def measure(seeds: int, device: torch.device, command: str) -> str:
     rates = f"float32 {multiply_rate(torch.float32, device):.0f}"
     if has_bfloat16(device):
         rates += f", bfloat16 {multiply_rate(torch.bfloat16, device):.0f}"
-        ways["(b) side by side, bfloat16"] = lambda: side_by_side(
+        ways["(b) side by side, bfloat16"] = lambda: parallel(
             bags, truth, seeds, device, torch.bfloat16
         )
-    ways["(c) side by side, float32"] = lambda: side_by_side(
-        bags, truth, seeds, device, torch.float32
-    )
+    ways["(c) side by side, float32"] = lambda: parallel(bags, truth, seeds, device, torch.float32)
     rows, first = [], 0.0
     for name, work in ways.items():
         seconds, scores = timed(work)

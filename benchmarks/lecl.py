@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from clearbench import pipeline
 from clearbench.cards import write_card
 from clearbench.cohort.files import write_table
-from clearbench.datasets.published import build_published
+from clearbench.datasets.public.published import build_published
 from clearbench.datasets.synthetic import write_cohort
 from clearbench.encoders.registry import find_encoder
-from clearbench.evaluation.metrics import auroc
+from clearbench.metrics import auroc
 from clearbench.pretraining import DataRequest, PretrainSettings, pretrain
 from clearbench.store.feature_store import FeatureStore
 

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clearbench.datasets.slice_sets import SliceRow, SliceSet, slice_set
+from clearbench.datasets.lesions.slice_sets import SliceRow, SliceSet, slice_set
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import has_bfloat16
 from clearbench.encoders.nets import scan, vssm

@@ -17,7 +17,7 @@ from embedding import CARD
 
 from clearbench import pipeline
 from clearbench.cohort.files import write_table
-from clearbench.datasets.published import build_published
+from clearbench.datasets.public.published import build_published
 from clearbench.datasets.synthetic.cohort import plan_scans
 from clearbench.datasets.synthetic.scan import draw_scan
 from clearbench.encoders.encoder import load_encoder

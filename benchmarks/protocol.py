@@ -28,17 +28,18 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from clearbench.board.keep import make_result, write_result
-from clearbench.board.standings import stand
+from clearbench.board.standings import make_standings
 from clearbench.cohort.table import Cohort
-from clearbench.evaluation.bags import Bag
-from clearbench.evaluation.material import make_material
-from clearbench.evaluation.metrics import auroc
-from clearbench.evaluation.prepared import Prepared, prepare_task
-from clearbench.evaluation.protocol import Evaluation, Way, evaluate_head
-from clearbench.evaluation.redrawn import with_redrawn
-from clearbench.evaluation.statistics.families import ALPHA
-from clearbench.evaluation.tasks import Split, Task, TaskCard
+from clearbench.evaluation.bags.load import Bag
+from clearbench.evaluation.protocol.encoder_data import make_encoder_data
+from clearbench.evaluation.protocol.evaluate import Evaluation, evaluate_head
+from clearbench.evaluation.protocol.one_head import HeadConfig
+from clearbench.evaluation.protocol.retrained import with_retrained
+from clearbench.evaluation.task.card import Split, Task, TaskCard
+from clearbench.evaluation.task.prepared import PreparedTask, prepare_task
+from clearbench.metrics import auroc
+from clearbench.results.write import make_result, write_result
+from clearbench.statistics.families import ALPHA
 from clearbench.store.records import EncoderRecord
 
 Floats = NDArray[np.float32]
@@ -79,25 +80,25 @@ class People:
     features: tuple[Floats, ...]
 
 
-def draw_people(scene: Scene, count: int, chance: np.random.Generator) -> People:
+def draw_people(scene: Scene, count: int, rng: np.random.Generator) -> People:
     """Draw patients as every encoder sees them."""
-    ill = (chance.permutation(count) < round(SHARE_ILL * count)) * 1.0
-    shared, content = chance.normal(size=count), chance.normal(size=(count, CONTENT))
+    ill = (rng.permutation(count) < round(SHARE_ILL * count)) * 1.0
+    shared, content = rng.normal(size=count), rng.normal(size=(count, CONTENT))
     features = []
     for ways in directions(scene):
-        own = chance.normal(size=count)
+        own = rng.normal(size=count)
         seen = scene.strength * ill + sqrt(SHARED) * shared + sqrt(1 - SHARED) * own
         patient = seen[:, None] * ways[0] + content @ ways[1:]
-        noise = SLICE_NOISE * chance.normal(size=(count, SLICES, scene.dim))
+        noise = SLICE_NOISE * rng.normal(size=(count, SLICES, scene.dim))
         features.append((patient[:, None] + noise).astype(np.float32))
     return People(ill, tuple(features))
 
 
 def directions(scene: Scene) -> list[NDArray[np.float64]]:
     """Return each encoder's directions [1 + CONTENT, dim], at right angles and of length 1."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     shape = (scene.dim, 1 + CONTENT)
-    return [np.linalg.qr(chance.normal(size=shape))[0].T for _ in range(scene.encoders)]
+    return [np.linalg.qr(rng.normal(size=shape))[0].T for _ in range(scene.encoders)]
 
 
 def cohort_of(people: People, name: str) -> Cohort:
@@ -118,7 +119,9 @@ def task_of(scene: Scene, seed: int, test: Sequence[str] = ()) -> Task:
     return Task(name="external" if test else "folds", card=card, sha256="0" * 64)
 
 
-def evaluate(scene: Scene, prepared: Prepared, people: dict[str, People]) -> Iterator[Evaluation]:
+def evaluate(
+    scene: Scene, prepared: PreparedTask, people: dict[str, People]
+) -> Iterator[Evaluation]:
     """Train and score every encoder."""
     for number in range(scene.encoders):
         bags = []
@@ -128,23 +131,23 @@ def evaluate(scene: Scene, prepared: Prepared, people: dict[str, People]) -> Ite
         record = EncoderRecord(
             f"e{number}", f"{number}" * 64, scene.dim, ("v",), "float32", "float32", "w"
         )
-        material = make_material(prepared, record, prepared.units, tuple(bags), precision="float32")
-        way = Way(scene.head, seeds=1, keep_heads=True)
-        yield with_redrawn(evaluate_head(material, way), material, way)
+        data = make_encoder_data(prepared, record, prepared.units, tuple(bags), precision="float32")
+        config = HeadConfig(scene.head, seeds=1, keep_heads=True)
+        yield with_retrained(evaluate_head(data, config), data, config)
 
 
 def run_trial(scene: Scene, seed: int) -> dict[str, object]:
     """Simulate once; returns p of every pair, whether any pair is told apart, and intervals."""
-    chance = np.random.default_rng([scene.dim, seed])
-    people = {name: draw_people(scene, scene.patients, chance) for name in ("own", "other")}
-    unseen = draw_people(scene, UNSEEN, chance)
+    rng = np.random.default_rng([scene.dim, seed])
+    people = {name: draw_people(scene, scene.patients, rng) for name in ("own", "other")}
+    unseen = draw_people(scene, UNSEEN, rng)
     own, other = (cohort_of(each, name) for name, each in people.items())
     found: dict[str, object] = {"seed": seed}
-    for way in ("folds", "external"):
-        task = task_of(scene, seed, ("other",) if way == "external" else ())
-        prepared = prepare_task(task, own, other if way == "external" else None)
+    for config in ("folds", "external"):
+        task = task_of(scene, seed, ("other",) if config == "external" else ())
+        prepared = prepare_task(task, own, other if config == "external" else None)
         evaluations = list(evaluate(scene, prepared, people))
-        found[way] = told(evaluations) | {
+        found[config] = told(evaluations) | {
             "truth": [true_auroc(each, unseen, n) for n, each in enumerate(evaluations)]
         }
     return found
@@ -158,7 +161,7 @@ def told(evaluations: Sequence[Evaluation]) -> dict[str, object]:
             plain = make_result(evaluation, None)
             path = write_result(plain, evaluation, Path(folder))
             results.append(replace(plain, path=str(path)))
-        standings = stand(results)
+        standings = make_standings(results)
     assert standings is not None  # noqa: S101  every result has a score and predictions
     scores = [result.score() for result in results]
     return {
@@ -174,7 +177,7 @@ def told(evaluations: Sequence[Evaluation]) -> dict[str, object]:
 def true_auroc(evaluation: Evaluation, unseen: People, number: int) -> float:
     """Return the mean AUROC of an evaluation's heads on unseen patients."""
     bags, once = list(unseen.features[number]), np.ones((1, UNSEEN))
-    heads = [answer.head for answer in evaluation.answers if answer.head is not None]
+    heads = [answer.head for answer in evaluation.fold_results if answer.head is not None]
     return float(np.mean([auroc(unseen.ill, h.scores(bags)[:, 0], once)[0] for h in heads]))
 
 
@@ -187,8 +190,8 @@ def share(hits: Sequence[Sequence[bool]]) -> str:
 def rows_of(scene: Scene, trials: Sequence[dict]) -> list[str]:
     """Write a scene's lines of the report, one per kind of test."""
     lines = []
-    for way, title in (("folds", f"5 × {scene.repeats} folds"), ("external", "external test")):
-        each = [trial[way] for trial in trials]
+    for config, title in (("folds", f"5 × {scene.repeats} folds"), ("external", "external test")):
+        each = [trial[config] for trial in trials]
         truth = float(np.mean([t["truth"] for t in each]))
         ends = [zip(t["low"], t["high"], strict=True) for t in each]
         shares = (

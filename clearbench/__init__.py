@@ -1,37 +1,59 @@
 """clearbench: a feature store and benchmark for radiology slice encoders.
 
-Everything public is loaded when it is first used, so that `import clearbench` is light.
+Public names are loaded when they are first used, so that `import clearbench` is fast.
 """
 
-import importlib
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from clearbench.lazy import load_public
+
+if TYPE_CHECKING:
+    from clearbench.board.tables import leaderboard
+    from clearbench.encoders.encoder import Encoder, load_encoder
+    from clearbench.encoders.registry import register_encoder
+    from clearbench.engines.events import EmbedReport
+    from clearbench.pipeline import embed, evaluate
+    from clearbench.results.record import Result
+    from clearbench.sharing import apply, pack, reproduce
+    from clearbench.store.feature_store import FeatureStore
 
 _PUBLIC = MappingProxyType(
     {
         "EmbedReport": "clearbench.engines.events",
         "Encoder": "clearbench.encoders.encoder",
         "FeatureStore": "clearbench.store.feature_store",
-        "Result": "clearbench.board.results",
+        "Result": "clearbench.results.record",
         "apply": "clearbench.sharing",
         "embed": "clearbench.pipeline",
         "evaluate": "clearbench.pipeline",
         "leaderboard": "clearbench.board.tables",
-        "pack": "clearbench.sharing",
-        "reproduce": "clearbench.sharing",
         "load_encoder": "clearbench.encoders.encoder",
+        "pack": "clearbench.sharing",
         "register_encoder": "clearbench.encoders.registry",
+        "reproduce": "clearbench.sharing",
     }
 )
 
-__all__ = [*_PUBLIC]
+__all__ = [
+    "EmbedReport",
+    "Encoder",
+    "FeatureStore",
+    "Result",
+    "apply",
+    "embed",
+    "evaluate",
+    "leaderboard",
+    "load_encoder",
+    "pack",
+    "register_encoder",
+    "reproduce",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module."""
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'clearbench' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    return load_public(__name__, _PUBLIC, name)
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,6 @@
 """TOML card → frozen checked record, and the lookup of cards by name."""
 
 import hashlib
-import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clearbench.errors import BadCard, BadRequest, UnknownName, suggestion
+from clearbench.files import write_text
 from clearbench.plugins import plugin_folders
 
 SHOWN = 5
@@ -62,13 +62,7 @@ def read_card(path: Path, kind: type[AnyCard]) -> AnyCard:
 def write_card(card: Card, path: Path) -> None:
     """Write a card as TOML, whole or not at all; what is blank or the default is left out."""
     facts = card.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        draft.write_text(tomli_w.dumps(facts), encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_text(path, tomli_w.dumps(facts))
 
 
 def check_card(facts: dict[str, Any], kind: type[AnyCard], where: str) -> AnyCard:

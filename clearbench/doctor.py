@@ -14,7 +14,7 @@ from typing import Any
 from clearbench.cards import Readable, read_all
 from clearbench.encoders.plugins import FAMILIES, try_plugins
 from clearbench.encoders.registry import Registered, list_encoders
-from clearbench.evaluation.tasks import find_task, task_names
+from clearbench.evaluation.task.card import find_task, task_names
 from clearbench.plugins import find_plugins
 from clearbench.store.disk import Disk, look_at_disk
 from clearbench.store.folder import default_store
@@ -122,7 +122,7 @@ def check_up(store: Path | None = None, registry: Iterable[Path] = ()) -> Checku
         plugins=plugins,
         cards=asked.of("weights", partial(_states, found.found, plugins), ()),
         broken_cards=(*found.broken, *asked.of("task cards", _broken_tasks, ())),
-        hub_token=asked.of("token", partial(_ask, "encoders.weight_files", "has_token"), False),
+        hub_token=asked.of("token", partial(_ask, "encoders.weights.files", "has_token"), False),
         hub_cache=asked.of("hub cache", _hub_disk, None),
         store=asked.of("store", lambda: look_at_disk(store or default_store()), None),
         troubles=(*_missing(packages), *asked.troubles),
@@ -199,4 +199,4 @@ def _broken_tasks() -> tuple[str, ...]:
 
 def _hub_disk() -> Disk:
     """Look at the disk under the hub's cache."""
-    return look_at_disk(_ask("encoders.weight_files", "hub_cache"))
+    return look_at_disk(_ask("encoders.weights.files", "hub_cache"))

@@ -2,6 +2,7 @@
 
 * ClearbenchError                        exit code 2 unless a class says otherwise
   + BadRequest        (ValueError)       an option, argument or statement that can't be served
+    - BadArgument                        one argument of a call, with its value and the reason
     - BadQuery                           SQL that is not exactly one SELECT, or that DuckDB refuses
   + UnknownName       (KeyError)         a name that no catalogue holds; offers the nearest ones
   + BadCard           (ValueError)       a TOML card that breaks its own rules
@@ -33,6 +34,22 @@ class ClearbenchError(Exception):
 
 class BadRequest(ClearbenchError, ValueError):
     """An option, argument or statement can't be served."""
+
+
+class BadArgument(BadRequest):
+    """One argument can't be served; the library names it as Python does, a face may name its own.
+
+    name    the parameter of the public function
+    value   what it was given
+    reason  what is wrong, and what to do
+    """
+
+    def __init__(self, name: str, value: object, reason: str) -> None:
+        super().__init__(name, value, reason)
+        self.name, self.value, self.reason = name, value, reason
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value!r}: {self.reason}"
 
 
 class BadQuery(BadRequest):

@@ -9,19 +9,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from clearbench.board.keep import make_result, write_result
-from clearbench.board.results import Result
 from clearbench.encoders.registry import check_trusted, find_encoder
 from clearbench.engines.encoders import encoder_for, keep_seen_patients
 from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.engines.local import EmbedJob, default_batch_size, run
-from clearbench.engines.plan import gather, keep, read_tasks
-from clearbench.errors import BadRequest
-from clearbench.evaluation.bundles import write_bundle
-from clearbench.evaluation.efficiency import check_sizes, learning_curve, read_sizes
-from clearbench.evaluation.floors import make_floors, read_sketches
+from clearbench.engines.plan import read_tasks
+from clearbench.errors import BadArgument
+from clearbench.evaluation.bundles.bundle import write_bundle
 from clearbench.evaluation.guards.report import (
-    Finding,
+    GuardFinding,
     Sketches,
     guard_contamination,
     guard_copies,
@@ -29,14 +25,23 @@ from clearbench.evaluation.guards.report import (
     guard_shortcuts,
     guard_sides,
 )
-from clearbench.evaluation.heads.kinds import check_head
-from clearbench.evaluation.heads.single import SINGLE
-from clearbench.evaluation.material import Material, load_material
-from clearbench.evaluation.prepared import prepare_from_store
-from clearbench.evaluation.presets import DRAWS, check_draws
-from clearbench.evaluation.protocol import Way, evaluate_head
-from clearbench.evaluation.redrawn import with_redrawn
-from clearbench.evaluation.tasks import Task, find_task
+from clearbench.evaluation.head_registry import find_head, plain_heads
+from clearbench.evaluation.heads.presets import RETRAINED_HEADS, check_retrained
+from clearbench.evaluation.protocol.encoder_data import EncoderData, load_encoder_data
+from clearbench.evaluation.protocol.evaluate import evaluate_head
+from clearbench.evaluation.protocol.floors import make_floors, read_sketches
+from clearbench.evaluation.protocol.learning_curve import (
+    check_training_sizes,
+    learning_curve,
+    read_training_sizes,
+)
+from clearbench.evaluation.protocol.one_head import HeadConfig
+from clearbench.evaluation.protocol.retrained import with_retrained
+from clearbench.evaluation.task.card import Task, find_task
+from clearbench.evaluation.task.prepared import prepare_from_store
+from clearbench.intake import gather, keep
+from clearbench.results.record import Result
+from clearbench.results.write import make_result, write_result
 from clearbench.scans.inventory import default_workers
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import load_cohort
@@ -44,8 +49,8 @@ from clearbench.store.folder import StoreFolder, default_store, open_store
 from clearbench.store.records import find_records, measured_rate
 
 
-def _unheard(_: object) -> None:
-    """Let an event pass."""
+def _ignore(_: object) -> None:
+    """Do nothing with an event."""
 
 
 def embed(  # noqa: PLR0913  options of a command
@@ -68,7 +73,7 @@ def embed(  # noqa: PLR0913  options of a command
     dry_run: bool = False,
     registry: Iterable[Path] = (),
     trust_remote_code: Collection[str] = (),
-    on_event: OnEvent = _unheard,
+    on_event: OnEvent = _ignore,
 ) -> EmbedReport:
     """Embed every scan that the store does not hold yet, with each of `models`.
 
@@ -123,22 +128,22 @@ def _check(
     batch_size: int | None,
     workers: int | None,
 ) -> None:
-    """Refuse options that can't be served."""
+    """Refuse arguments that can't be served."""
     if not models:
-        raise BadRequest("name an encoder: --model NAME (`clearbench models list` shows them)")
+        raise BadArgument("models", "", "name an encoder (`clearbench models list` shows them)")
     if weights is not None and len(models) > 1:
-        raise BadRequest("--weights belongs to one encoder; name one --model")
+        raise BadArgument("weights", weights, "one file of weights is for one encoder; name one")
     if store_dtype not in ("float32", "float16"):
-        raise BadRequest(f"--store-dtype {store_dtype}: float32 or float16")
+        raise BadArgument("store_dtype", store_dtype, "must be float32 or float16")
     if batch_size is not None and batch_size < 1:
-        raise BadRequest("--batch-size must be at least 1")
+        raise BadArgument("batch_size", batch_size, "must be at least 1")
     if workers is not None and workers < 0:
-        raise BadRequest("--workers must be 0 (read in this process) or more")
+        raise BadArgument("workers", workers, "must be at least 0 (0: read in this process)")
 
 
 @dataclass(frozen=True)
 class EvaluationStep:
-    """How far an evaluation is: fold `done` of `total`."""
+    """How far an evaluation is: `done` of `total` heads are trained."""
 
     task: str
     encoder: str
@@ -154,7 +159,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     heads: Sequence[str] = (),
     preset: str = "default",
     seeds: int | None = None,
-    draws: int = DRAWS,
+    draws: int = RETRAINED_HEADS,
     store: Path | str | None = None,
     results: Path | str | None = None,
     device: str = "cpu",
@@ -163,135 +168,151 @@ def evaluate(  # noqa: PLR0913  options of a command
     fractions: str = "",
     task_folders: Iterable[Path] = (),
     save_heads: Path | str | None = None,
-    on_step: Callable[[EvaluationStep], None] = _unheard,
+    on_step: Callable[[EvaluationStep], None] = _ignore,
 ) -> list[Result]:
-    """Train heads on every task × encoder × head and write one result each, beside the floors.
+    """Train heads on every task × encoder × head, and write one result each, and the floors.
 
-    `heads` are the task's declared one and mean-logreg by default; "all" means each kind there is,
-    and not "best", which trains them all again to choose one per fold.
-    `models` are names, or name@fp8 where a store holds several sets of features; none means every
-    set that the task's cohort has. Heads train in bfloat16 where the processor multiplies it,
-    unless `precision` is float32. A fixed split gets `draws` heads of drawn training patients
-    besides, for its comparisons. `fractions` ("16,32,all") adds the declared head's scores with so
-    many training patients. With `save_heads` the heads of each encoder's result are written to
-    <save_heads>/<task>/<the result's stem>/, for `apply`. Raises UnknownName, BadRequest, BadTask,
-    BadStore.
+    `heads` are the task's declared one and mean-logreg by default; "all" means every head but
+    "best", which trains all others to choose one per fold. `models` are names, or name@fp8 where a
+    store holds several sets of features; by default every set of the task's cohort. Heads train in
+    bfloat16 where the processor has it, unless `precision` is float32. On a fixed split, `draws`
+    more heads are retrained on bootstrapped training patients, so that comparisons include training
+    variance; 0 turns it off. `fractions` ("16,32,all") adds scores of the declared head with fewer
+    training patients. `save_heads` is a folder for trained heads: <task>/<name of the result>/, for
+    `apply`. Raises UnknownName, BadArgument, BadTask, BadStore.
     """
     if not tasks:
-        raise BadRequest("name a task: --task NAME (`clearbench tasks list` shows them)")
-    check_draws(draws)
+        raise BadArgument("tasks", "", "name a task (`clearbench tasks list` shows them)")
+    check_retrained(draws)
     folder = open_store(store or default_store())
-    target = Path(results) if results is not None else folder.results
-    sizes = read_sizes(fractions) if fractions else ()
-    found: list[Result] = []
+    sizes = read_training_sizes(fractions) if fractions else ()
     chosen = [find_task(name, task_folders) for name in tasks]
     for task in chosen:
         _check_heads(task, heads, sizes, folder)
-    for task in chosen:
-        for prepared in prepare_from_store(task, folder):
-            records = find_records(folder, models, task.card.cohort)
-            kept = None if save_heads is None else Path(save_heads)
-            jury = _Jury(task, folder, target, preset, seeds, draws, sizes, on_step, kept)
-            sketches = read_sketches(prepared.units, records[0], folder)
-            shared = [guard_sides(prepared.folds), guard_copies(prepared.units, sketches)]
-            shared += guard_labels(prepared)
-            for record in records:
-                material = load_material(
-                    prepared, record, folder, device=device, precision=precision
-                )
-                if floors and record is records[0]:
-                    made, shortcuts = _floors(material, sketches, jury, _heads(task, heads))
-                    found += made
-                    shared += shortcuts
-                guards = [*shared, guard_contamination(record, folder, material.prepared)]
-                for head in _heads(task, heads):
-                    found.append(jury.judge(material, head, guards))
+    evaluators = [
+        _Evaluator(
+            task=task,
+            store=folder,
+            results=Path(results) if results is not None else folder.results,
+            heads=tuple(_heads(task, heads)),
+            preset=preset,
+            seeds=seeds,
+            retrained=draws,
+            sizes=sizes,
+            floors=floors,
+            on_step=on_step,
+            saved_heads=None if save_heads is None else Path(save_heads),
+        )
+        for task in chosen
+    ]
+    load = partial(load_encoder_data, store=folder, device=device, precision=precision)
+    found = [result for one in evaluators for result in one.run(models, load)]
     refresh(folder)
     return found
 
 
 @dataclass(frozen=True)
-class _Jury:
-    """How the heads of one task are trained, and where their results go."""
+class _Evaluator:
+    """One task: how its heads are trained, and where their results go."""
 
     task: Task
     store: StoreFolder
-    target: Path
+    results: Path
+    heads: tuple[str, ...]
     preset: str
     seeds: int | None
-    draws: int
+    retrained: int
     sizes: tuple[int, ...]
+    floors: bool
     on_step: Callable[[EvaluationStep], None]
-    heads: Path | None = None
+    saved_heads: Path | None
 
-    def judge(self, material: Material, head: str, guards: Sequence[Finding] = ()) -> Result:
-        """Train one kind of head, and write its result; the declared one's curve with it.
+    def run(self, models: Sequence[str], load: Callable[..., EncoderData]) -> list[Result]:
+        """Evaluate every encoder on every cohort that the task is tested on; floors come first."""
+        found: list[Result] = []
+        for prepared in prepare_from_store(self.task, self.store):
+            records = find_records(self.store, models, self.task.card.cohort)
+            sketches = read_sketches(prepared.units, records[0], self.store)
+            shared = [guard_sides(prepared.folds), guard_copies(prepared.units, sketches)]
+            shared += guard_labels(prepared)
+            for record in records:
+                data = load(prepared, record)
+                if self.floors and record is records[0]:
+                    results, shortcuts = self._run_floors(data, sketches)
+                    found += results
+                    shared += shortcuts
+                guards = [*shared, guard_contamination(record, self.store, data.prepared)]
+                found += [self._run_head(data, head, guards) for head in self.heads]
+        return found
 
-        An encoder's trained heads are written too, if they have a place; a floor's never.
+    def _run_floors(
+        self, data: EncoderData, sketches: Sketches
+    ) -> tuple[list[Result], list[GuardFinding]]:
+        """Evaluate what needs no encoder; returns the results, and what they say about shortcuts.
+
+        Shuffled labels are for the declared head, and left out if it isn't evaluated.
         """
-        kept = self.heads if material.bags else None
-        record, way = (
-            material.record,
-            Way(head, self.preset, self.seeds, kept is not None, self.draws),
+        cohorts = {name: load_cohort(self.store, name) for name in set(data.units.cohorts)}
+        results = [
+            self._run_head(floor.data, floor.head)
+            for floor in make_floors(data, cohorts, sketches)
+            if not floor.data.shuffled or floor.head in self.heads
+        ]
+        lows = {result.encoder: result.score()["low"] for result in results}
+        return results, guard_shortcuts(lows, self.task.card)
+
+    def _run_head(
+        self, data: EncoderData, head: str, guards: Sequence[GuardFinding] = ()
+    ) -> Result:
+        """Train one kind of head and write its result; the declared head gets a learning curve.
+
+        Trained heads are saved if a folder is given; a floor's never are.
+        """
+        folder = self.saved_heads if data.bags else None
+        config = HeadConfig(head, self.preset, self.seeds, folder is not None, self.retrained)
+        step = partial(_report, self.on_step, self.task.name, data.record.name)
+        evaluation = evaluate_head(data, config, partial(step, head))
+        evaluation = with_retrained(
+            evaluation, data, config, partial(step, f"{head}, retrained on bootstrapped patients")
         )
-        step = partial(_tell, self.on_step, self.task.name, record.name)
-        evaluation = evaluate_head(material, way, partial(step, head))
-        again = partial(step, f"{head}, other training patients")
-        evaluation = with_redrawn(evaluation, material, way, again)
-        declared = head == self.task.card.head and not material.shuffled
+        declared = head == self.task.card.head and not data.shuffled
         curve = (
-            learning_curve(material, way, self.sizes, partial(step, f"{head}, fewer patients"))
+            learning_curve(data, config, self.sizes, partial(step, f"{head}, fewer patients"))
             if declared and self.sizes
             else ()
         )
-        result = make_result(evaluation, measured_rate(record, self.store), guards, curve)
-        path = write_result(result, evaluation, self.target)
-        if kept is not None:
-            write_bundle(evaluation, material, kept / result.task / result.stem)
+        rate = measured_rate(data.record, self.store)
+        result = make_result(evaluation, rate, guards, curve)
+        path = write_result(result, evaluation, self.results)
+        if folder is not None:
+            write_bundle(evaluation, data, folder / result.task / result.stem)
         return replace(result, path=str(path))
-
-
-def _floors(
-    material: Material, sketches: Sketches, jury: _Jury, heads: Sequence[str]
-) -> tuple[list[Result], list[Finding]]:
-    """Judge what needs no encoder; returns the rows, and what they say of shortcuts.
-
-    Shuffled labels are for the declared head, and left out where it isn't asked for.
-    """
-    cohorts = {name: load_cohort(jury.store, name) for name in set(material.units.cohorts)}
-    results = [
-        jury.judge(floor.material, floor.head)
-        for floor in make_floors(material, cohorts, sketches)
-        if not floor.material.shuffled or floor.head in heads
-    ]
-    return results, guard_shortcuts({r.encoder: r.score()["low"] for r in results}, jury.task.card)
 
 
 def _check_heads(
     task: Task, heads: Sequence[str], sizes: Sequence[int], store: StoreFolder
 ) -> None:
-    """Refuse heads that aren't there, and a curve of which nothing would be seen, or not all."""
-    for head in _heads(task, heads):
-        check_head(head)
+    """Refuse heads that don't exist, and learning curves that can't be shown."""
+    chosen = _heads(task, heads)
+    for head in chosen:
+        find_head(head)
     if not sizes:
         return
-    if task.card.head not in _heads(task, heads):
-        raise BadRequest(
-            f"--fractions: {task.name} declares the head {task.card.head}; add --head "
-            f"{task.card.head}, or leave --head out"
-        )
+    if task.card.head not in chosen:
+        reason = f"{task.name} declares the head {task.card.head}; evaluate it too"
+        raise BadArgument("heads", ", ".join(heads), reason)
     for prepared in prepare_from_store(task, store):
-        check_sizes(sizes, prepared.folds, task.name)
+        check_training_sizes(sizes, prepared.folds, task.name)
 
 
 def _heads(task: Task, heads: Sequence[str]) -> list[str]:
     """Return the heads to train for a task; the declared one first, if none is named."""
-    kinds = SINGLE if "all" in heads else ()
+    plain = plain_heads() if "all" in heads else ()
     named = [head for head in heads if head != "all"]
-    return list(dict.fromkeys([*kinds, *named] or (task.card.head, "mean-logreg")))
+    return list(dict.fromkeys([*plain, *named] or (task.card.head, "mean-logreg")))
 
 
-def _tell(
+def _report(
     on_step: Callable[[EvaluationStep], None],
     task: str,
     encoder: str,
@@ -299,5 +320,5 @@ def _tell(
     done: int,
     total: int,
 ) -> None:
-    """Pass on how far a head is."""
+    """Report how many heads are trained."""
     on_step(EvaluationStep(task, encoder, head, done, total))

@@ -9,21 +9,21 @@ reproduce:  a pack and one of its results → the same scores, or how far off
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from clearbench.engines.plan import gather
 from clearbench.errors import BadRequest
-from clearbench.evaluation.applying import Applied, apply_bundle, find_features
-from clearbench.evaluation.bundles import read_bundle
-from clearbench.evaluation.frozen import (
+from clearbench.evaluation.bundles.apply import Applied, apply_bundle, find_features
+from clearbench.evaluation.bundles.bundle import read_bundle
+from clearbench.evaluation.protocol.evaluate import OnFold
+from clearbench.evaluation.task.card import find_task, split_path, task_file
+from clearbench.evaluation.task.prepared import prepare_from_store
+from clearbench.evaluation.task.split_file import (
     FrozenSplit,
     freeze_split,
     labels_check,
     read_split,
     write_split,
 )
-from clearbench.evaluation.prepared import prepare_from_store
-from clearbench.evaluation.protocol import OnFold
-from clearbench.evaluation.tasks import find_task, split_path, task_file
-from clearbench.evaluation.units import unlabelled_units
+from clearbench.evaluation.task.units import unlabelled_units
+from clearbench.intake import gather
 from clearbench.packs.facts import PackFacts
 from clearbench.packs.plan import PackRequest
 from clearbench.packs.read import opened_pack

@@ -1,4 +1,4 @@
-"""What tests of several wings need: the shared data, and scans written for the occasion."""
+"""What tests of several packages need: shared data, written scans, results with predictions."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pydicom
 import pytest
 from numpy.typing import NDArray
 
+from clearbench.results.record import Result
 from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
@@ -83,3 +86,74 @@ def _header(series: str = "series", study: str = "study", **facts: Any) -> Dicom
         series_description="test",
     )
     return replace(plain, **facts)
+
+
+FACTS = {
+    "task": "t", "task_title": "T", "task_version": 1, "task_sha256": "0", "cohort": "c",
+    "target": "binary", "metric": "auroc", "outputs": ("ill",), "encoder_title": "A",
+    "fingerprint": "f" * 64, "views": ("lung",), "precision": "float32", "head": "abmil",
+    "declared_head": "abmil", "head_precision": "float32", "test_cohort": "", "preset": "default",
+    "seeds": 1, "draws": 0, "folds": 5, "repeats": 5, "crossed": True, "split_sha256": "s",
+    "patients": 100, "units": 100, "test_patients": 100, "excluded": (), "not_scored": (),
+    "floor": False,
+    "licence": "MIT", "parameters_m": 1.0, "slices_per_s": 10.0, "seconds": 1.0, "versions": {},
+    "cores": 2, "created": "2026-01-01T00:00:00Z", "guards": [], "curve": [],
+}  # fmt: skip
+
+
+@pytest.fixture
+def with_value() -> Callable[..., Result]:
+    """Make a result with one score and no predictions beside it."""
+
+    def make(encoder: str, value: float | None, **more: Any) -> Result:
+        scores = {"auroc": {"value": value, "low": value, "high": value}}
+        return Result(**{**FACTS, "scores": scores, "fold_scores": [], **more, "encoder": encoder})
+
+    return make
+
+
+@pytest.fixture
+def make_result(tmp_path: Path) -> Callable[..., Result]:
+    """Make a result whose head scores 100 patients with a strength: 0 is chance."""
+
+    def make(encoder: str, strength: float, seed: int = 0, *, lost: int = 0, **more: Any) -> Result:
+        facts = FACTS | more | {"encoder": encoder}
+        place = tmp_path if facts["task"] == "t" else tmp_path / facts["task"]
+        place.mkdir(exist_ok=True)
+        rng = np.random.default_rng(seed)
+        truth = np.arange(100) % 2
+        rows: list[dict[str, Any]] = []
+        folds = []
+        for repeat in range(facts["repeats"]):
+            order = np.random.default_rng(repeat).permutation(100)
+            for fold, test in enumerate(np.array_split(order, facts["folds"])):
+                folds.append(
+                    {"repeat": repeat, "fold": fold, "seed": 0, "train": 64, "tune": 16, "test": 20}
+                )
+                noise = rng.normal(size=len(test))
+                rows += [
+                    {
+                        "repeat": repeat, "fold": fold, "seed": 0, "draw": 0, "unit": f"p{i:02}",
+                        "patient_id": f"p{i:02}", "label": "ill", "truth": float(truth[i]),
+                        "time": None, "score": float(strength * truth[i] + noise[k]),
+                    }
+                    for k, i in enumerate(test)
+                    if i >= lost
+                ]  # fmt: skip
+        value = 0.5 + min(strength, 5) / 10
+        scores = {"auroc": {"value": value, "low": value - 0.1, "high": value + 0.1}}
+        result = Result(
+            **facts, scores=scores, fold_scores=folds, path=str(place / f"{encoder}.json")
+        )
+        schema = pa.schema(
+            [("repeat", pa.int64()), ("fold", pa.int64()), ("seed", pa.int64()),
+             ("draw", pa.int64()), ("unit", pa.string()), ("patient_id", pa.string()),
+             ("label", pa.string()), ("truth", pa.float64()), ("time", pa.float64()),
+             ("score", pa.float64())]
+        )  # fmt: skip
+        pyarrow.parquet.write_table(
+            pa.Table.from_pylist(rows, schema=schema), place / f"{encoder}.predictions.parquet"
+        )
+        return result
+
+    return make

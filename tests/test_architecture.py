@@ -16,16 +16,16 @@ LIGHT = [
     "clearbench.store.feature_store",
     "clearbench.store.cohorts",
     "clearbench.store.catalogue.query",
-    "clearbench.board.results",
-    "clearbench.evaluation.statistics.tiers",
-    "clearbench.evaluation.tasks",
-    "clearbench.evaluation.prepared",
+    "clearbench.results.record",
+    "clearbench.statistics.tiers",
+    "clearbench.evaluation.task.card",
+    "clearbench.evaluation.task.prepared",
     "clearbench.plugins",
     "clearbench.doctor",
     "clearbench.encoders.availability",
     "clearbench.encoders.plugins",
     "clearbench.encoders.registry",
-    "clearbench.encoders.views",
+    "clearbench.encoders.inputs.views",
 ]
 
 

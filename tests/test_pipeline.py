@@ -12,8 +12,8 @@ import pytest
 
 from clearbench import pipeline
 from clearbench.errors import BadRequest, BadStore, UnknownName
-from clearbench.evaluation.heads.single import SINGLE
-from clearbench.evaluation.tasks import find_task
+from clearbench.evaluation.head_registry import plain_heads
+from clearbench.evaluation.task.card import find_task
 from clearbench.scans.write import write_nifti
 from clearbench.store.feature_store import FeatureStore
 
@@ -422,8 +422,8 @@ def test_floors_stand_beside_and_guards_speak(tmp_path: Path) -> None:
 def test_all_heads_are_each_kind_once_and_best_is_typed() -> None:
     task = find_task("synthetic-stage")
     assert pipeline._heads(task, []) == ["abmil", "mean-logreg"]
-    assert pipeline._heads(task, ["all"]) == list(SINGLE)
-    assert pipeline._heads(task, ["all", "knn", "best"]) == [*SINGLE, "best"]
+    assert pipeline._heads(task, ["all"]) == list(plain_heads())
+    assert pipeline._heads(task, ["all", "knn", "best"]) == [*plain_heads(), "best"]
 
 
 def test_a_curve_without_the_declared_head_is_refused(tmp_path: Path) -> None:

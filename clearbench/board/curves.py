@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from clearbench.board.results import Result
+from clearbench.results.record import Result
 
 PLOT = "label-efficiency.png"
 

@@ -12,19 +12,19 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.board.contenders import Contender, contend
-from clearbench.board.predictions import Spoken
-from clearbench.board.results import Result
+from clearbench.board.compared import ComparedResult, read_compared
 from clearbench.board.standings import Standings
 from clearbench.errors import BadTask
-from clearbench.evaluation.metrics.weighted import mean_known
-from clearbench.evaluation.statistics.average_rank import AverageRank, RankedTask, average_ranks
+from clearbench.metrics.weighted import mean_known
+from clearbench.results.predictions import StoredPredictions
+from clearbench.results.record import Result
+from clearbench.statistics.average_rank import AverageRank, RankedTask, average_ranks
 
 Floats = NDArray[np.float64]
 Entry = tuple[Result | None, ...]  # one encoder's results, task by task
 
 FEWEST = 2  # tasks, and encoders
-DRAWS = 1000  # every fold of every encoder and task is scored in each
+RANK_RESAMPLES = 1000  # every fold of every encoder and task is scored in each
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class Contest:
         return f"{self.first.task} (tested on {tested})" if tested else self.first.task
 
     @cached_property
-    def contenders(self) -> list[Contender]:
+    def compared(self) -> list[ComparedResult]:
         """Return the encoders to rank: results of the declared head, with their predictions."""
         ours = [r for r in one_preset(self.results) if not r.floor and r.head == r.declared_head]
-        return contend([r for r in ours if r.score()["value"] is not None])[0]
+        return read_compared([r for r in ours if r.score()["value"] is not None])[0]
 
     @property
     def entrants(self) -> list[Result]:
         """Return the results to rank."""
-        return [each.result for each in self.contenders]
+        return [each.result for each in self.compared]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def one_preset(results: Sequence[Result]) -> list[Result]:
     return [result for result in results if result.preset == preset]
 
 
-def rank_overall(contests: Sequence[Contest], draws: int = DRAWS) -> Overall | None:
+def rank_overall(contests: Sequence[Contest], resamples: int = RANK_RESAMPLES) -> Overall | None:
     """Rank encoders over all tasks with a signal; None unless two tasks have results to rank."""
     if len(contests) < FEWEST:  # before predictions are read once more
         return None
@@ -98,7 +98,7 @@ def rank_overall(contests: Sequence[Contest], draws: int = DRAWS) -> Overall | N
         notes.append("fewer than two encoders have a result on every task, so none is ranked")
         return Overall(preset, names, (), tuple(notes))
     try:
-        ranks = average_ranks(list(complete), _tasks(able, complete), draws=draws)
+        ranks = average_ranks(list(complete), _tasks(able, complete), resamples=resamples)
     except BadTask as error:
         return Overall(preset, names, (), (*notes, str(error)))
     return Overall(preset, names, ranks, tuple(notes))
@@ -155,16 +155,16 @@ def _tasks(contests: Sequence[Contest], entries: dict[str, Entry]) -> list[Ranke
     """Return every task as it is ranked, the encoders in the order of their entries."""
     tasks = []
     for contest, results in zip(contests, zip(*entries.values(), strict=True), strict=True):
-        by_path = {each.result.path: each for each in contest.contenders}
+        by_path = {each.result.path: each for each in contest.compared}
         tasks.append(_ranked(contest, [by_path[r.path] for r in results if r is not None]))
     return tasks
 
 
-def _ranked(contest: Contest, encoders: Sequence[Contender]) -> RankedTask:
+def _ranked(contest: Contest, encoders: Sequence[ComparedResult]) -> RankedTask:
     """Return one task's patients and metric, on the units and runs that all encoders have."""
     common = frozenset.intersection(*(each.units for each in encoders))
-    runs = sorted(set.intersection(*(set(each.spoken) for each in encoders)))
-    heads = [[each.spoken[run].among(common) for run in runs] for each in encoders]
+    runs = sorted(set.intersection(*(set(each.predictions) for each in encoders)))
+    heads = [[each.predictions[run].among(common) for run in runs] for each in encoders]
     patients = tuple(sorted({p for spoken in heads[0] for p in spoken.patients}))
     measures = [
         partial(_mean_over_folds, each, spoken, patients)
@@ -182,7 +182,10 @@ def _side_by_side(measures: Sequence[Callable[[Floats], Floats]], weights: Float
 
 
 def _mean_over_folds(
-    of: Contender, heads: Sequence[Spoken], patients: tuple[str, ...], weights: Floats
+    of: ComparedResult,
+    heads: Sequence[StoredPredictions],
+    patients: tuple[str, ...],
+    weights: Floats,
 ) -> Floats:
     """Return the mean of the metric over folds, repeats and seeds, as scores are taken → [b]."""
     place = {patient: column for column, patient in enumerate(patients)}

@@ -1,20 +1,20 @@
 """What a task's results allow one to say: who stands above whom, and who above the floors.
 
 One head, declared by the task before scores are seen, speaks for every encoder; Holm over all
-pairs (`comparing` has the tests).
+pairs (`compare` has the tests).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearbench.board.comparing import compare, told_method
-from clearbench.board.contenders import Contender, contend
-from clearbench.board.results import Result
+from clearbench.board.compare import compare, method_sentence
+from clearbench.board.compared import ComparedResult, read_compared
 from clearbench.errors import BadTask
-from clearbench.evaluation.statistics.comparison import Pair
-from clearbench.evaluation.statistics.detectable import detectable_difference
-from clearbench.evaluation.statistics.families import adjust, compare_all
-from clearbench.evaluation.statistics.tiers import Standing, rank_encoders
+from clearbench.results.record import Result
+from clearbench.statistics.comparison import Pair
+from clearbench.statistics.detectable import detectable_difference
+from clearbench.statistics.families import adjust, compare_all
+from clearbench.statistics.tiers import Standing, rank_encoders
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ def _comparison(family: str, pair: Pair) -> Comparison:
     )
 
 
-def stand(results: Sequence[Result]) -> Standings:
+def make_standings(results: Sequence[Result]) -> Standings:
     """Compare the declared head's results of one task, split and preset.
 
     A result without readable predictions beside it is not compared, and named.
     """
     chosen = [r for r in results if r.floor or r.head == r.declared_head]
     chosen = [r for r in chosen if r.score()["value"] is not None]
-    everyone, lost = contend(chosen)
+    everyone, lost = read_compared(chosen)
     encoders = [each for each in everyone if not each.result.floor]
     floors = [each for each in everyone if each.result.floor]
     pairs = compare_all(
@@ -97,7 +97,7 @@ def stand(results: Sequence[Result]) -> Standings:
     signal = any(pair.winner == pair.one for pair in against) if against else None
     values = {each.name: _value(each) for each in encoders}
     return Standings(
-        method=told_method(encoders) if encoders else "",
+        method=method_sentence(encoders) if encoders else "",
         places=rank_encoders(values, pairs) if signal else (),
         pairs=pairs,
         floor=best_floor.result.encoder if best_floor else None,
@@ -109,12 +109,12 @@ def stand(results: Sequence[Result]) -> Standings:
     )
 
 
-def _value(of: Contender) -> float:
+def _value(of: ComparedResult) -> float:
     """Return the score that ranks."""
     return float(of.result.score()["value"] or 0.0)
 
 
-def _against(encoders: Sequence[Contender], floor: Contender) -> tuple[Pair, ...]:
+def _against(encoders: Sequence[ComparedResult], floor: ComparedResult) -> tuple[Pair, ...]:
     """Compare every encoder with the floor, Holm over encoders."""
     names = [(each.name, floor.name) for each in encoders]
     return adjust(names, [compare(each, floor) for each in encoders])
@@ -128,7 +128,7 @@ def _detectable(pairs: Sequence[Pair]) -> float | None:
         return None
 
 
-def _left_out(encoders: Sequence[Contender]) -> tuple[str, ...]:
+def _left_out(encoders: Sequence[ComparedResult]) -> tuple[str, ...]:
     """Tell which encoders lack units that others have."""
     everyone = frozenset[str]().union(*(each.units for each in encoders))
     return tuple(

@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearbench.board.overall import Contest, Overall, one_preset, rank_overall
-from clearbench.board.results import Result, find_results, published_results
-from clearbench.board.standings import Comparison, Standings, stand
+from clearbench.board.standings import Comparison, Standings, make_standings
 from clearbench.errors import UnknownName
-from clearbench.evaluation.statistics.tiers import Standing
+from clearbench.metrics.registry import less_is_better
+from clearbench.results.record import Result, find_results, published_results
+from clearbench.statistics.tiers import Standing
 
 FACTS = ("seconds", "slices_per_s", "parameters_m")  # of a result as a whole, without an interval
 FEW_FOLDS = 10
-LESS_IS_BETTER = ("brier", "expected_calibration_error", "seconds", "parameters_m")
+LESS_IS_BETTER = ("seconds", "parameters_m")  # of FACTS; metrics say it in their registry
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _has(result: Result, metric: str) -> bool:
 def _contest(group: Sequence[Result], metric: str) -> Contest:
     """Compare one task's results, if they are to be shown by the task's own metric."""
     own = metric in ("", group[0].metric)
-    return Contest(tuple(group), stand(one_preset(group)) if own else None)
+    return Contest(tuple(group), make_standings(one_preset(group)) if own else None)
 
 
 def _check_metric(metric: str, results: Sequence[Result]) -> None:
@@ -219,7 +220,7 @@ def _alarms(group: Sequence[Result]) -> tuple[str, ...]:
 def _order(row: Row) -> tuple[bool, bool, float, str, str]:
     """Order rows: ranked ones, others, missing scores last; each by value, the best first."""
     value = row.value if row.value is not None else 0.0
-    less = row.metric.partition("/")[0].removesuffix("_macro") in LESS_IS_BETTER
+    less = row.metric in LESS_IS_BETTER or less_is_better(row.metric)
     better = value if less else -value
     return (row.tier is None, row.value is None, better, row.encoder, row.head)
 

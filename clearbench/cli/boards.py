@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from clearbench.cli.options import Features, Output, Results, Store, TaskFolders, store_path, words
-from clearbench.evaluation.presets import DRAWS
+from clearbench.evaluation.heads.presets import RETRAINED_HEADS
 
 FORMATS = ("table", "md", "csv", "json")
 
@@ -122,7 +122,7 @@ def evaluate(
     head: Head = None,
     preset: Preset = "default",
     seeds: Seeds = None,
-    draws: Draws = DRAWS,
+    draws: Draws = RETRAINED_HEADS,
     store: Store = None,
     results: Results = None,
     save_heads: SaveHeads = None,

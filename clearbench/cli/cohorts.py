@@ -128,7 +128,7 @@ def _build_published(
     """Write a public data set's cohort."""
     from clearbench.cohort.files import write_table
     from clearbench.cohort.table import check_cohort
-    from clearbench.datasets.published import build_published
+    from clearbench.datasets.public.published import build_published
     from clearbench.display.console import show_list
     from clearbench.display.scans import show_cohort
 
@@ -147,7 +147,7 @@ def _build_folder(
     from clearbench.cohort.files import write_table
     from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
     from clearbench.cohort.table import check_cohort
-    from clearbench.datasets.folder import build_folder
+    from clearbench.datasets.own.folder import build_folder
     from clearbench.datasets.pick import DEFAULT_PICK
     from clearbench.datasets.series import key_table
     from clearbench.display.scans import show_built, show_cohort, show_left_out

@@ -116,8 +116,8 @@ def add(
     """Add an encoder: a model of timm, open_clip or transformers, or a checkpoint of one's own."""
     from clearbench.cli.options import words
     from clearbench.display.encoders import show_added, show_adopted
-    from clearbench.encoders.adding import Changes, add_encoder, choose_way
-    from clearbench.encoders.adopt import adopt_checkpoint
+    from clearbench.encoders.adding.add import Changes, add_encoder, choose_way
+    from clearbench.encoders.adding.checkpoint import adopt_checkpoint
     from clearbench.errors import BadRequest
 
     way = choose_way(

@@ -3,7 +3,7 @@
 import typer
 
 from clearbench.encoders.registry import encoder_names, find_encoder
-from clearbench.evaluation.tasks import find_task, task_names
+from clearbench.evaluation.task.card import find_task, task_names
 
 
 def encoders() -> str:

@@ -45,9 +45,9 @@ def apply(
 ) -> None:
     """Score scans of the store by saved heads; labels are not needed."""
     from clearbench import sharing
-    from clearbench.board.applied import applied_table
     from clearbench.display.answers import show_answer
     from clearbench.display.sharing import show_applied
+    from clearbench.results.applied import applied_table
 
     found = sharing.apply(bundle, scans, store=store_path(store), name=name, keep_ids=keep_ids)
     show_answer(applied_table(found), format_of("table", output), output)

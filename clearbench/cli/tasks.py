@@ -20,7 +20,7 @@ def list_tasks(tasks: TaskFolders = None, as_json: Json = False) -> None:
     """List every task, in one line each."""
     from clearbench.cards import read_all
     from clearbench.display.console import dump, show_list, show_rows
-    from clearbench.evaluation.tasks import find_task, task_names
+    from clearbench.evaluation.task.card import find_task, task_names
 
     cards = read_all(task_names(tasks or ()), lambda name: find_task(name, tasks or ()))
     rows = [
@@ -47,7 +47,7 @@ def show(
 ) -> None:
     """Show a task's card."""
     from clearbench.display.console import dump, show_rows
-    from clearbench.evaluation.tasks import find_task
+    from clearbench.evaluation.task.card import find_task
 
     task = find_task(name, tasks or ())
     card = task.card.model_dump(mode="json")
@@ -110,7 +110,7 @@ def new(
 ) -> None:
     """Write a task card for a cohort of your own; target and classes are read off its labels."""
     from clearbench.display.console import say, show_list, warn
-    from clearbench.evaluation.new_task import NewTask, checked_name, write_task
+    from clearbench.evaluation.task.new_task import NewTask, checked_name, write_task
     from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
 
@@ -146,7 +146,7 @@ def freeze(
     """Write a task's folds to a file beside its card, which every later evaluation takes."""
     from clearbench import sharing
     from clearbench.display.console import say
-    from clearbench.evaluation.tasks import split_path
+    from clearbench.evaluation.task.card import split_path
 
     split = sharing.freeze(name, store=store_path(store), task_folders=tasks or (), replace=replace)
     say(f"{split_path(name, tasks or ())}: {len(split.folds)} folds, {split.split_sha256[:12]}…")
@@ -161,10 +161,10 @@ def check(
 ) -> None:
     """Check a task against its cohort: units, labels, folds, and what features there are."""
     from clearbench.display.console import say, show_list
-    from clearbench.evaluation.bags import lacking_features
+    from clearbench.evaluation.bags.load import lacking_features
     from clearbench.evaluation.guards.report import guard_labels
-    from clearbench.evaluation.prepared import prepare_from_store
-    from clearbench.evaluation.tasks import find_task
+    from clearbench.evaluation.task.card import find_task
+    from clearbench.evaluation.task.prepared import prepare_from_store
     from clearbench.store.folder import open_store
 
     task, folder = find_task(name, tasks or ()), open_store(store_path(store))

@@ -2,8 +2,8 @@
 
 import csv
 import io
-import os
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from clearbench.errors import BadCohort, BadRequest
+from clearbench.files import write_whole
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet"})
 DELIMITERS = ",;\t|"
@@ -100,11 +101,13 @@ def write_table(table: pa.Table, path: Path) -> Path:
     """Write CSV or Parquet, by the suffix of `path`, whole or not at all."""
     if not is_table(path):
         raise BadRequest(f"{path}: write a table as .csv or .parquet")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    if path.suffix.lower() == ".parquet":
+    write_whole(path, partial(_write_as, path.suffix.lower(), table))
+    return path
+
+
+def _write_as(suffix: str, table: pa.Table, draft: Path) -> None:
+    """Write Parquet or CSV."""
+    if suffix == ".parquet":
         pyarrow.parquet.write_table(table, draft)
     else:
         pyarrow.csv.write_csv(table, draft, pyarrow.csv.WriteOptions(quoting_style="needed"))
-    draft.replace(path)
-    return path

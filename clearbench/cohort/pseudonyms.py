@@ -7,18 +7,17 @@ neither guessed nor compared across stores. Secret and key table are readable by
 import csv
 import hashlib
 import hmac
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from clearbench.errors import BadStore
+from clearbench.files import write_first, write_whole
 
 SECRET_FILE = "secret.key"
 SECRET_BYTES = 32
 KEY_TABLE = "keys.csv"
-OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True)
@@ -51,40 +50,26 @@ def open_pseudonyms(store: Path) -> Pseudonyms:
     Raises BadStore if the secret was cut off: pseudonyms under it would be others, or guessable.
     """
     path = store / SECRET_FILE
-    store.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        _make_secret(path)
+        write_first(path, secrets.token_bytes(SECRET_BYTES), private=True)
     secret = path.read_bytes()
     if len(secret) < SECRET_BYTES:
         raise BadStore(f"{path}: the secret is damaged; put its copy back, or begin a new store")
     return Pseudonyms(secret)
 
 
-def _make_secret(path: Path) -> None:
-    """Write a new secret whole; of several processes that do so at once, the first one's stays."""
-    draft = _draft(path)
-    with os.fdopen(_create_private(draft), "wb") as file:
-        file.write(secrets.token_bytes(SECRET_BYTES))
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def remember_keys(store: Path, keys: Mapping[str, str]) -> Path:
     """Add pseudonym → identifier pairs to the store's key table, whole or not at all."""
     path = store / KEY_TABLE
     known = read_keys(store) | dict(keys)
-    draft = _draft(path)
-    with os.fdopen(_create_private(draft), "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["pseudonym", "identifier"])
-        writer.writerows(sorted(known.items()))
-    draft.replace(path)
+
+    def write(draft: Path) -> None:
+        with draft.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["pseudonym", "identifier"])
+            writer.writerows(sorted(known.items()))
+
+    write_whole(path, write, private=True)
     return path
 
 
@@ -95,13 +80,3 @@ def read_keys(store: Path) -> dict[str, str]:
         return {}
     with path.open(newline="", encoding="utf-8") as file:
         return {row["pseudonym"]: row["identifier"] for row in csv.DictReader(file)}
-
-
-def _draft(path: Path) -> Path:
-    """Return a new name beside `path`, another one in each process."""
-    return path.with_suffix(f".{secrets.token_hex(8)}.tmp")
-
-
-def _create_private(path: Path) -> int:
-    """Create a file that only its owner may read; returns its descriptor."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from clearbench import technical
 from clearbench.cohort.files import read_table
 from clearbench.errors import BadCohort, UnknownName, suggestion
 
@@ -18,8 +19,7 @@ ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REQUIRED = ("scan_id", "patient_id", "path")
 MARKS = "key_slices"  # slices that a reader marked; key_slices_<label>: for that label
 PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split", MARKS)
-TECHNICAL = ("thickness_mm", "kernel", "contrast", "manufacturer", "model", "kvp", "scanner")
-KNOWN = (*REQUIRED, *PLACES, *TECHNICAL)
+KNOWN = (*REQUIRED, *PLACES, *technical.NAMES)
 SHOWN = 5
 MANY_WORDS = 10  # from so many on, words that never repeat look like names
 
@@ -125,7 +125,7 @@ def plain_name(name: str) -> str:
 def _near_names(table: pa.Table) -> list[str]:
     """Tell label columns that look like a misspelt known column."""
     near = [
-        (name, suggestion(name, PLACES + TECHNICAL, cutoff=0.85))
+        (name, suggestion(name, PLACES + technical.NAMES, cutoff=0.85))
         for name in table.column_names
         if is_label(name)
     ]

@@ -12,6 +12,7 @@ from clearbench.cohort.table import ID_PATTERN
 from clearbench.errors import BadRequest
 from clearbench.scans.inventory import FoundScan, Inventory
 from clearbench.scans.kernels import is_soft_kernel
+from clearbench.technical import FROM_HEADER
 
 KEYS = ("PatientID", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "path")
 
@@ -94,9 +95,8 @@ def _schema(keep_ids: bool) -> pa.Schema:
         ("path", text), ("kind", text), ("orientation", text),
         ("n_slices", pa.int64()), ("rows", pa.int64()), ("columns", pa.int64()),
         ("spacing_z_mm", number), ("spacing_y_mm", number), ("spacing_x_mm", number),
-        ("thickness_mm", number), ("kernel", text), ("soft_kernel", pa.bool_()), ("contrast", text),
-        ("manufacturer", text), ("model", text), ("kvp", number), ("gantry_tilt_deg", number),
-        ("windows", text), ("problems", text), ("error", text),
+        *((column.name, number if column.number else text) for column in FROM_HEADER),
+        ("soft_kernel", pa.bool_()), ("windows", text), ("problems", text), ("error", text),
     ]  # fmt: skip
     return pa.schema(fields + [(key, text) for key in KEYS[:-1] if keep_ids])
 
@@ -112,10 +112,8 @@ def _row(item: NamedScan, keep_ids: bool) -> dict[str, object]:
         "orientation": scan.orientation,
         "n_slices": shape[0], "rows": shape[1], "columns": shape[2],
         "spacing_z_mm": spacing[0], "spacing_y_mm": spacing[1], "spacing_x_mm": spacing[2],
-        "thickness_mm": facts.thickness_mm, "kernel": facts.kernel,
-        "soft_kernel": is_soft_kernel(facts.kernel), "contrast": facts.contrast,
-        "manufacturer": facts.manufacturer, "model": facts.model, "kvp": facts.kvp,
-        "gantry_tilt_deg": facts.gantry_tilt_deg, "windows": ", ".join(scan.windows),
+        **{column.name: getattr(facts, column.name) for column in FROM_HEADER},
+        "soft_kernel": is_soft_kernel(facts.kernel), "windows": ", ".join(scan.windows),
         "problems": "; ".join(facts.problems), "error": scan.error,
     }  # fmt: skip
     return row | ({key: item.keys[key] for key in KEYS[:-1]} if keep_ids else {})

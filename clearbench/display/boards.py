@@ -15,10 +15,10 @@ from clearbench.board.rendering import (
     overall_cells,
     overall_title,
 )
-from clearbench.board.results import Result
 from clearbench.board.tables import Board, Leaderboard
 from clearbench.display.console import err, out, say, warn
 from clearbench.display.progress import Bar
+from clearbench.results.record import Result
 
 
 def show_leaderboard(found: Leaderboard) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearbench.display.console import say, warn
-from clearbench.encoders.conformance.findings import Conformance, Finding
+from clearbench.encoders.conformance.findings import CheckResult, Conformance
 
 COLUMNS = ("check", "result", "measured", "limit", "what it says")
 RANDOM = (
@@ -42,7 +42,7 @@ def _header(found: Conformance) -> list[str]:
     ]
 
 
-def _row(finding: Finding) -> tuple[str, ...]:
+def _row(finding: CheckResult) -> tuple[str, ...]:
     """Write one finding's cells."""
     measured = "" if finding.measured is None else f"{finding.measured:.6g}"
     result = finding.status.upper() if finding.status == "fail" else finding.status
@@ -61,7 +61,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _counts(findings: Sequence[Finding]) -> str:
+def _counts(findings: Sequence[CheckResult]) -> str:
     """Count the findings by how they ended."""
     ends = [finding.status for finding in findings]
     warnings = "warning" if ends.count("warn") == 1 else "warnings"

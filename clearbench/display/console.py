@@ -9,6 +9,8 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from clearbench.files import write_text
+
 SHOWN = 8
 WIDTH_IN_FILES = 240  # columns, where there is no terminal to fit
 
@@ -91,8 +93,5 @@ def show_list(lines: Sequence[str], title: str, shown: int = SHOWN) -> None:
 
 def save_text(text: str, target: Path) -> None:
     """Write text whole to a file and say where."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(target)
+    write_text(target, text)
     warn(f"written: {target}")

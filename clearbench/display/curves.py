@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.table import Table
 
 from clearbench.board.curves import PLOT, curve_tables, plot_curves
-from clearbench.board.results import Result
 from clearbench.display.console import out, say
+from clearbench.results.record import Result
 
 
 def show_curves(results: Sequence[Result], folder: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clearbench.cohort.table import Cohort
-from clearbench.datasets.folder import BuiltCohort
+from clearbench.datasets.own.folder import BuiltCohort
 from clearbench.datasets.series import NamedScan
 from clearbench.display.console import say, show_list, show_rows, warn
 from clearbench.scans.inventory import Inventory

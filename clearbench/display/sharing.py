@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from clearbench.display.console import say, show_list, show_rows, warn
-from clearbench.evaluation.applying import Applied
+from clearbench.evaluation.bundles.apply import Applied
 from clearbench.packs.facts import PackFacts
 from clearbench.packs.reproduce import TOLERANCE, Reproduction
 

@@ -9,7 +9,7 @@ from typing import Literal
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.plugins import FAMILIES, authors_code, find_faults
 from clearbench.encoders.registry import Registered
-from clearbench.encoders.weight_files import (
+from clearbench.encoders.weights.files import (
     HUBS,
     beside_card,
     has_token,

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.fingerprint import fingerprint
-from clearbench.encoders.hub import fetch_code
+from clearbench.encoders.inputs.preprocess import neighbourhood, prepare
+from clearbench.encoders.inputs.views import View, choose_views
+from clearbench.encoders.inputs.volumes import prepare_volume
 from clearbench.encoders.plugins import FAMILIES, family_builder
-from clearbench.encoders.preprocess import neighbourhood, prepare
 from clearbench.encoders.registry import Build, Registered, find_encoder
-from clearbench.encoders.views import View, choose_views
-from clearbench.encoders.volumes import prepare_volume
-from clearbench.encoders.weights import code_sha256, file_sha256, find_weights, module_sha256
+from clearbench.encoders.weights.hub import fetch_code
+from clearbench.encoders.weights.load import code_sha256, file_sha256, find_weights, module_sha256
 from clearbench.errors import BadCard, BadRequest, ClearbenchError, UnreadableScan
 
 DTYPES = MappingProxyType(
@@ -110,7 +110,7 @@ class Encoder:
     def prepare_volume(self, pixels: NDArray[Any], spacing_mm: Sequence[float]) -> Tensor:
         """Put a scan's HU [z, y, x] on the device as a volume network's input [1, 1, a, b, c].
 
-        Raises BadRequest for a slice encoder; see clearbench.encoders.volumes.
+        Raises BadRequest for a slice encoder; see clearbench.encoders.inputs.volumes.
         """
         if self.card.volume is None:
             raise BadRequest(f"{self.name} embeds slices, not volumes")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from clearbench.encoders.card import EncoderCard, InputFacts
 from clearbench.encoders.device import Precision
-from clearbench.encoders.views import View
+from clearbench.encoders.inputs.views import View
 
 FEATURES_VERSION = 1  # raised only when golden vectors change
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clearbench.encoders.nets.build import build_net, our_keys
 from clearbench.encoders.nets.sizes import NETS, Sizes, check_sizes, why_no_size
-from clearbench.encoders.weights import load_strictly
+from clearbench.encoders.weights.load import load_strictly
 from clearbench.errors import BadRequest, WeightsUnavailable
 
 TOLERANCE = 1e-4

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.encoder import Encoder, build_encoder
+from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.registry import Registered
-from clearbench.encoders.views import choose_views
-from clearbench.encoders.weight_files import HUBS
+from clearbench.encoders.weights.files import HUBS
 from clearbench.engines.local import encoder_record
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import keep_seen, list_encoders, pin_weights

@@ -18,8 +18,9 @@ from clearbench.encoders.encoder import Encoder
 from clearbench.engines.events import EmbedStarted, EncoderRun, OnEvent, ScanOutcome
 from clearbench.engines.packer import Clock, Encoded, encode
 from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
+from clearbench.files import sweep_drafts
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
-from clearbench.store.folder import StoreFolder, sweep_drafts
+from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord, RunRecord, write_encoder, write_run
 
 WRITES_AHEAD = 4

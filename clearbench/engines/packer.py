@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearbench.encoders.encoder import Encoder
-from clearbench.encoders.preprocess import neighbourhood
+from clearbench.encoders.inputs.preprocess import neighbourhood
 from clearbench.engines.reader import ReadScan
 from clearbench.errors import UnreadableScan
 from clearbench.scans.volume import Scan

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from clearbench.cohort.renaming import Names, make_names
 from clearbench.cohort.table import Cohort
-from clearbench.evaluation.prepared import Prepared
-from clearbench.evaluation.tasks import TaskCard
+from clearbench.evaluation.task.card import TaskCard
+from clearbench.evaluation.task.prepared import PreparedTask
 from clearbench.packs.facts import PackedCohort
 from clearbench.store.cohorts import load_cohort
 from clearbench.store.folder import StoreFolder
@@ -22,7 +22,7 @@ class PackRequest:
     """
 
     card_file: Path
-    prepared: tuple[Prepared, ...]
+    prepared: tuple[PreparedTask, ...]
     records: tuple[EncoderRecord, ...]
     store: StoreFolder
     results: Path

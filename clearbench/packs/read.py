@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from clearbench.cards import told_faults
 from clearbench.errors import BadRequest
-from clearbench.evaluation.tasks import Task, find_task
+from clearbench.evaluation.task.card import Task, find_task
 from clearbench.packs.facts import FACTS_FILE, PackFacts
 from clearbench.store.folder import StoreFolder, open_store
 

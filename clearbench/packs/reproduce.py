@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clearbench.board.keep import make_result, write_result
-from clearbench.board.predictions import predictions_path, read_predictions
-from clearbench.board.repeated import largest_gap
-from clearbench.board.results import Result, read_result
 from clearbench.errors import BadRequest
-from clearbench.evaluation.material import load_material
-from clearbench.evaluation.prepared import Prepared, prepare_from_store
-from clearbench.evaluation.protocol import OnFold, Way, evaluate_head
-from clearbench.evaluation.redrawn import with_redrawn
+from clearbench.evaluation.protocol.encoder_data import load_encoder_data
+from clearbench.evaluation.protocol.evaluate import OnFold, evaluate_head
+from clearbench.evaluation.protocol.one_head import HeadConfig
+from clearbench.evaluation.protocol.retrained import with_retrained
+from clearbench.evaluation.task.prepared import PreparedTask, prepare_from_store
 from clearbench.packs.facts import PackedFeatures
 from clearbench.packs.read import Pack
+from clearbench.results.predictions import largest_difference, predictions_path, read_predictions
+from clearbench.results.record import Result, read_result
+from clearbench.results.write import make_result, write_result
 from clearbench.store.records import EncoderRecord, list_encoders
 
 TOLERANCE = 1e-3
@@ -61,15 +61,15 @@ def repeat_result(
     path = _result_file(pack, result)
     before = read_result(path)
     features, record = _features(pack, before)
-    material = load_material(
+    data = load_encoder_data(
         _prepared(pack, before),
         record,
         pack.store,
         device=device,
         precision=before.head_precision,
     )
-    way = Way(before.head, before.preset, before.seeds, draws=before.draws)
-    evaluation = with_redrawn(evaluate_head(material, way, on_fold), material, way, on_fold)
+    config = HeadConfig(before.head, before.preset, before.seeds, retrained=before.draws)
+    evaluation = with_retrained(evaluate_head(data, config, on_fold), data, config, on_fold)
     plain = make_result(evaluation, None)
     after = replace(plain, path=str(write_result(plain, evaluation, pack.root / AGAIN)))
     return Reproduction(
@@ -105,7 +105,7 @@ def _features(pack: Pack, result: Result) -> tuple[PackedFeatures, EncoderRecord
     raise BadRequest(f"the result is of features {wanted}; the pack has {has}")
 
 
-def _prepared(pack: Pack, result: Result) -> Prepared:
+def _prepared(pack: Pack, result: Result) -> PreparedTask:
     """Return the pack's units and folds for the cohort that a result was tested on."""
     for prepared in prepare_from_store(pack.task, pack.store):
         if prepared.test_cohort == result.test_cohort:
@@ -135,7 +135,7 @@ def _unit_gap(before: Result, after: Result, *, renamed: bool) -> float | None:
         return None
     then = read_predictions(before)
     once = {run: each for run, each in then.items() if run.seed < after.seeds}
-    return largest_gap(once, read_predictions(after), renamed=renamed)
+    return largest_difference(once, read_predictions(after), renamed=renamed)
 
 
 def _renumbered(pack: Pack, result: Result, features: PackedFeatures) -> bool:

@@ -7,24 +7,23 @@ from typing import Any
 
 import pyarrow.parquet
 
-from clearbench.board.predictions import predictions_path
-from clearbench.board.repeated import renamed_predictions
-from clearbench.board.results import Result, read_results
 from clearbench.cohort.renaming import WITHHELD
 from clearbench.packs.plan import PackRequest, Part, Sources, as_json, patient_names, unit_names
+from clearbench.results.predictions import predictions_path, renamed_predictions
+from clearbench.results.record import Result, read_results
 
 NAMELESS = ("sides", "tags", "person")  # guards that never name a patient or a scan
 
 
 @dataclass(frozen=True)
-class FoundResults:
+class PackedResults:
     """The results to be packed, each with its predictions, and why others are not."""
 
     parts: tuple[Part, ...]
     left_out: tuple[str, ...]
 
 
-def find_results(request: PackRequest, sources: Sources) -> FoundResults:
+def find_packed_results(request: PackRequest, sources: Sources) -> PackedResults:
     """Find the results of this card and these features, and put them under the new names."""
     task, known = request.prepared[0].task, {record.fingerprint for record in request.records}
     private = any(not source.cohort.public for source in sources.values())
@@ -38,7 +37,7 @@ def find_results(request: PackRequest, sources: Sources) -> FoundResults:
             left_out.append(f"result {result.stem}: {why}")
             continue
         parts += [predictions, Part(_place(result).as_posix(), _told_result(result, private))]
-    return FoundResults(tuple(parts), tuple(left_out))
+    return PackedResults(tuple(parts), tuple(left_out))
 
 
 def _why_not(result: Result, *, ours: bool) -> str:

@@ -15,11 +15,12 @@ from pathlib import Path
 import pyarrow.parquet
 
 from clearbench.cohort.renaming import renamed_table
-from clearbench.evaluation.bags import present_units
-from clearbench.evaluation.frozen import freeze_split, split_text
-from clearbench.evaluation.marks import mark_columns
-from clearbench.evaluation.splits import Fold
-from clearbench.evaluation.tasks import TaskCard
+from clearbench.evaluation.bags.load import present_units
+from clearbench.evaluation.task.card import TaskCard
+from clearbench.evaluation.task.marks import mark_columns
+from clearbench.evaluation.task.split_file import freeze_split, split_text
+from clearbench.evaluation.task.splits import Fold
+from clearbench.files import write_whole
 from clearbench.packs.facts import FACTS_FILE, NOTICE_FILE, PackedFeatures, PackFacts, notice_of
 from clearbench.packs.plan import (
     PackRequest,
@@ -30,7 +31,7 @@ from clearbench.packs.plan import (
     find_sources,
     patient_names,
 )
-from clearbench.packs.results import FoundResults, find_results
+from clearbench.packs.results import PackedResults, find_packed_results
 from clearbench.store.features import (
     ScanFeatures,
     ScanKey,
@@ -39,7 +40,7 @@ from clearbench.store.features import (
     read_facts,
     read_rows,
 )
-from clearbench.store.folder import MARK, SCHEMA, write_whole
+from clearbench.store.folder import MARK, SCHEMA
 from clearbench.store.records import ENCODER_FILE, EncoderRecord
 
 KEPT_ABOUT = ("fingerprint", "card", "views", "precision", "weights_sha256", "versions")
@@ -64,7 +65,7 @@ def write_pack(request: PackRequest, target: Path) -> PackFacts:
     """
     sources = find_sources(request)
     chosen = tuple(_chosen(request, record) for record in request.records)
-    found = find_results(request, sources)
+    found = find_packed_results(request, sources)
     plain = _facts(request, sources, chosen, found)
     files: dict[str, str] = {}
 
@@ -89,7 +90,7 @@ def _add(archive: zipfile.ZipFile, part: Part) -> None:
 
 
 def _facts(
-    request: PackRequest, sources: Sources, chosen: Sequence[_Chosen], found: FoundResults
+    request: PackRequest, sources: Sources, chosen: Sequence[_Chosen], found: PackedResults
 ) -> PackFacts:
     """Tell a pack, but for the digests of its files."""
     task = request.prepared[0].task

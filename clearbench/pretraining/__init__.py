@@ -1,11 +1,18 @@
-"""LeCL, lesion-enhanced contrastive learning: what trains encoders of CT slices.
+"""LeCL, lesion-enhanced contrastive learning: how encoders of CT slices are trained.
 
-Loaded when first used, so that naming its settings costs nothing.
+Public names are loaded when they are first used, so that naming a setting imports no torch.
 """
 
-import importlib
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from clearbench.lazy import load_public
+
+if TYPE_CHECKING:
+    from clearbench.pretraining.loss import lecl_loss
+    from clearbench.pretraining.run import pretrain
+    from clearbench.pretraining.settings import PretrainSettings
+    from clearbench.pretraining.stacks import DataRequest
 
 _PUBLIC = MappingProxyType(
     {
@@ -16,11 +23,9 @@ _PUBLIC = MappingProxyType(
     }
 )
 
-__all__ = [*_PUBLIC]
+__all__ = ["DataRequest", "PretrainSettings", "lecl_loss", "pretrain"]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module."""
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'clearbench.pretraining' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    return load_public(__name__, _PUBLIC, name)

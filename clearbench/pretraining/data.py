@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from clearbench.datasets.slice_sets import SliceSet
+from clearbench.datasets.lesions.slice_sets import SliceSet
 from clearbench.errors import UnreadableScan
 from clearbench.pretraining.views import ViewMaker
 from clearbench.scans.images import read_hu_image

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from clearbench.encoders.encoder import DTYPES
-from clearbench.encoders.weights import read_checkpoint
+from clearbench.encoders.weights.load import read_checkpoint
 from clearbench.errors import BadRequest, TrainingDiverged
+from clearbench.files import write_whole
 from clearbench.pretraining.data import Batch, EpochOrder, Pairs, loader
 from clearbench.pretraining.distributed import Place, barrier, with_global_norms
 from clearbench.pretraining.moco import LossFacts, MoCo
@@ -29,7 +30,6 @@ from clearbench.pretraining.settings import (
     lr_at,
     momentum_at,
 )
-from clearbench.store.folder import write_whole
 
 CHECKPOINT = "checkpoint.pt"
 

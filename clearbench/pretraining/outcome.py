@@ -10,11 +10,11 @@ from torch import nn
 
 from clearbench.cards import write_card
 from clearbench.cohort.pseudonyms import patient_hash
-from clearbench.datasets.slice_sets import SliceSet
+from clearbench.datasets.lesions.slice_sets import SliceSet
 from clearbench.encoders.card import EncoderCard, Training
-from clearbench.encoders.weights import file_sha256, write_weights
+from clearbench.encoders.weights.load import file_sha256, write_weights
+from clearbench.files import write_text, write_whole
 from clearbench.pretraining.settings import EpochFacts, PretrainSettings
-from clearbench.store.folder import write_whole
 
 LOG = "log.json"
 CURVE = "loss.png"
@@ -36,7 +36,7 @@ def write_log(folder: Path, history: Sequence[EpochFacts], settings: PretrainSet
     """Write the log and the loss curve of the epochs so far."""
     facts = {"settings": _plain(settings), "epochs": [asdict(epoch) for epoch in history]}
     text = json.dumps(facts, indent=1) + "\n"
-    write_whole(folder / LOG, lambda draft: draft.write_text(text, encoding="utf-8"))
+    write_text(folder / LOG, text)
     write_whole(folder / CURVE, lambda draft: _draw(history, draft))
 
 
@@ -76,7 +76,7 @@ def write_encoder(
     write_weights(network.state_dict(), weights)
     hashes = "".join(f"{line}\n" for line in sorted(map(patient_hash, patients)))
     listed = folder / training.patients_file
-    write_whole(listed, lambda draft: draft.write_text(hashes, encoding="utf-8"))
+    write_text(listed, hashes)
     facts = card.weights.model_copy(
         update={"sha256": file_sha256(weights), "licence": "your own", "file": ""}
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clearbench.datasets.slice_sets import SliceSet
+from clearbench.datasets.lesions.slice_sets import SliceSet
 from clearbench.errors import UnreadableScan
 from clearbench.pretraining.data import read_slice
 from clearbench.pretraining.views import resized

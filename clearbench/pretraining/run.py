@@ -8,15 +8,16 @@ from typing import Any
 import torch
 
 from clearbench.cards import NAME, list_cards
-from clearbench.datasets.slice_sets import SliceSet, because, thinned
-from clearbench.encoders.adopt import USUAL
+from clearbench.datasets.lesions.slice_sets import SliceSet, because, thinned
+from clearbench.encoders.adding.checkpoint import USUAL
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import choose_device, choose_precision
+from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import NETS, check_sizes
 from clearbench.encoders.registry import FOLDER, find_encoder
-from clearbench.encoders.views import choose_views
 from clearbench.errors import BadCard, BadRequest, UnknownName
+from clearbench.files import disk_refuses
 from clearbench.pretraining import outcome
 from clearbench.pretraining.data import Pairs
 from clearbench.pretraining.distributed import Place, barrier, joined
@@ -30,7 +31,6 @@ from clearbench.pretraining.settings import (
 )
 from clearbench.pretraining.stacks import DataRequest, OnScan, find_slices
 from clearbench.pretraining.views import ViewMaker, find_augmentation
-from clearbench.store.folder import disk_refuses
 
 WORKERS_GPU = 8
 

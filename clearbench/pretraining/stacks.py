@@ -10,13 +10,13 @@ import numpy as np
 
 from clearbench.cohort.pseudonyms import open_pseudonyms
 from clearbench.cohort.table import Cohort, ScanRow, read_cohort
-from clearbench.datasets.deeplesion import TABLE, is_deeplesion, read_deeplesion
-from clearbench.datasets.lesion_table import LESIONS_FILE, Lesion, Lesions, read_lesions
-from clearbench.datasets.slice_sets import SliceRow, SliceSet, slice_set, why_no_box
+from clearbench.datasets.lesions.deeplesion import TABLE, is_deeplesion, read_deeplesion
+from clearbench.datasets.lesions.lesion_table import LESIONS_FILE, Lesion, Lesions, read_lesions
+from clearbench.datasets.lesions.slice_sets import SliceRow, SliceSet, slice_set, why_no_box
 from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
 from clearbench.errors import BadRequest, UnknownName
+from clearbench.files import write_whole
 from clearbench.scans.slices import Source, source_signature
-from clearbench.store.folder import write_whole
 
 COHORT_FILE = "cohort.csv"
 ALL = "all"

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from clearbench.store.folder import write_whole
+from clearbench.files import write_whole
 
 
 def as_csv(table: pa.Table) -> str:

@@ -8,7 +8,8 @@ import pyarrow.parquet
 from clearbench.cohort.labels import label_key, update_labels
 from clearbench.cohort.table import Cohort, check_cohort, stated_name
 from clearbench.errors import BadCohort, BadStore, UnknownName, suggestion
-from clearbench.store.folder import StoreFolder, write_whole
+from clearbench.files import write_whole
+from clearbench.store.folder import StoreFolder
 
 
 def cohort_names(store: StoreFolder) -> list[str]:

@@ -15,8 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clearbench.errors import BadStore
+from clearbench.files import write_whole
 from clearbench.scans.thumbnail import Sketch
-from clearbench.store.folder import StoreFolder, write_whole
+from clearbench.store.folder import StoreFolder
 
 FILE_SCHEMA = 2
 ORIENTATION = "SPL"

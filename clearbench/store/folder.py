@@ -1,28 +1,18 @@
-"""The store's folder: what lies where, its schema version, and writing files whole."""
+"""The store's folder: what lies where, and its schema version."""
 
-import errno
 import json
 import os
-import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearbench.errors import BadStore, StorageFull
+from clearbench.errors import BadStore
+from clearbench.files import write_text
 
 SCHEMA = 1
 MARK = "store.json"
 STORE_VARIABLE = "CLEARBENCH_STORE"
 DEFAULT_STORE = "clearbench-store"
-DISK_REFUSES = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-)
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,7 @@ def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
             )
         if folder.root.exists() and not folder.root.is_dir():
             raise BadStore(f"{folder.root} is a file, not a folder")
-        write_whole(mark, lambda draft: draft.write_text(json.dumps({"schema": SCHEMA}) + "\n"))
+        write_text(mark, json.dumps({"schema": SCHEMA}) + "\n")
         return folder
     schema = _schema(mark)
     if schema != SCHEMA:
@@ -95,62 +85,3 @@ def _schema(mark: Path) -> Any:
         raise BadStore(
             f'{mark}: damaged; if this version made the store, write {{"schema": {SCHEMA}}} into it'
         ) from error
-
-
-def draft_of(path: Path) -> Path:
-    """Return the name under which `path` is written before it is whole: host and process in it."""
-    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a draft in the same folder, flush it to the disk, and rename it.
-
-    Raises StorageFull if the disk refuses; then nothing stays behind.
-    """
-    draft = draft_of(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(draft)
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        if error.errno in DISK_REFUSES:
-            raise disk_refuses(path, str(error.strerror)) from error
-        raise
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def disk_refuses(path: Path, why: str) -> StorageFull:
-    """Say that a file can't be written, and what to do."""
-    return StorageFull(
-        f"{path.parent}: the disk refuses to be written ({why}); what was complete stays, "
-        "free some space (or allow writing) and run the same command again"
-    )
-
-
-def sweep_drafts(folder: Path, *, deep: bool = True) -> int:
-    """Remove drafts that killed processes of this host left in a folder; returns how many."""
-    host = socket.gethostname()
-    swept = 0
-    drafts = (folder.rglob if deep else folder.glob)(".*.tmp*") if folder.is_dir() else ()
-    for draft in list(drafts):
-        owner, _, process = draft.name.partition(".tmp")[0].rpartition("-")
-        if owner.endswith(f".{host}") and process.isdigit() and not _alive(int(process)):
-            draft.unlink(missing_ok=True)
-            swept += 1
-    return swept
-
-
-def _alive(process: int) -> bool:
-    """Tell whether a process of this host runs."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

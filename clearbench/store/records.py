@@ -10,7 +10,8 @@ from statistics import median
 from typing import Any
 
 from clearbench.errors import BadRequest, BadStore, BadTask, UnknownName, WeightsUnavailable
-from clearbench.store.folder import StoreFolder, write_whole
+from clearbench.files import write_text
+from clearbench.store.folder import StoreFolder
 
 ENCODER_FILE = "encoder.json"
 FLOORS = ("random", "floor")
@@ -62,7 +63,7 @@ def write_encoder(record: EncoderRecord, store: StoreFolder) -> Path:
     path = store.encoder(record.name, record.fingerprint) / ENCODER_FILE
     if not path.is_file():
         text = json.dumps(asdict(record), indent=1, sort_keys=True) + "\n"
-        write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+        write_text(path, text)
     return path
 
 
@@ -143,16 +144,14 @@ def seen_path(record: EncoderRecord, store: StoreFolder) -> Path:
 def keep_seen(listed: Path, record: EncoderRecord, store: StoreFolder) -> None:
     """Keep a copy of an encoder's list of hashed patients beside its features."""
     text = listed.read_text(encoding="utf-8")
-    write_whole(seen_path(record, store), lambda draft: draft.write_text(text, encoding="utf-8"))
+    write_text(seen_path(record, store), text)
 
 
 def write_run(run: RunRecord, record: EncoderRecord, store: StoreFolder) -> None:
     """Add one run's record."""
     name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.json"
     path = store.encoder(record.name, record.fingerprint) / "runs" / name
-    write_whole(
-        path, lambda draft: draft.write_text(json.dumps(asdict(run)) + "\n", encoding="utf-8")
-    )
+    write_text(path, json.dumps(asdict(run)) + "\n")
 
 
 def measured_rate(record: EncoderRecord, store: StoreFolder) -> float | None:
@@ -182,4 +181,4 @@ def pin_weights(store: StoreFolder, encoder: str, sha256: str) -> None:
             f"or remove the entry from {path} to accept the new one"
         )
     text = json.dumps(pins, indent=1, sort_keys=True) + "\n"
-    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+    write_text(path, text)

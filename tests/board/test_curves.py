@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from clearbench.board.curves import curve_tables, plot_curves
-from clearbench.board.results import Result
+from clearbench.results.record import Result
 
 
 def point(patients: int, value: float | None) -> dict[str, object]:

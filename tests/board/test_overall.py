@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from clearbench.board.overall import Contest, Overall, one_preset, rank_overall
-from clearbench.board.predictions import predictions_path
-from clearbench.board.results import Result
-from clearbench.board.standings import stand
+from clearbench.board.standings import make_standings
+from clearbench.results.predictions import predictions_path
+from clearbench.results.record import Result
 
 Make = Callable[..., Result]
 
 
 def contest(*results: Result) -> Contest:
-    return Contest(results, stand(one_preset(results)))
+    return Contest(results, make_standings(one_preset(results)))
 
 
 def ranked(*contests: Contest) -> Overall:
-    found = rank_overall(contests, draws=200)
+    found = rank_overall(contests, resamples=200)
     assert found is not None
     return found
 

@@ -8,9 +8,9 @@ import pytest
 
 from clearbench.board.overall import Overall
 from clearbench.board.rendering import TIER_NOTE, as_csv, as_json, as_markdown
-from clearbench.board.results import Result
 from clearbench.board.tables import Leaderboard, make_leaderboard
-from clearbench.evaluation.statistics.average_rank import AverageRank
+from clearbench.results.record import Result
+from clearbench.statistics.average_rank import AverageRank
 
 Make = Callable[..., Result]
 RANKS = (AverageRank("b", 1.5, 1.0, 2.0), AverageRank("a", 1.5, 1.0, 2.0))

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from clearbench.board.comparing import FOLDS
-from clearbench.board.predictions import Run, read_predictions
-from clearbench.board.results import Result
-from clearbench.board.standings import stand
+from clearbench.board.compare import FOLDS
+from clearbench.board.standings import make_standings
+from clearbench.results.predictions import HeadKey, read_predictions
+from clearbench.results.record import Result
 
 Make = Callable[..., Result]
 
@@ -22,7 +22,7 @@ def name(encoder: str) -> str:
 def test_what_can_be_told_apart_stands_in_tiers(make_result: Make) -> None:
     strong, twin = make_result("strong", 3.0), make_result("twin", 3.0, seed=1)
     weak, floor = make_result("weak", 1.0, seed=2), make_result("floor", 0.0, seed=3, floor=True)
-    found = stand([weak, floor, twin, strong])
+    found = make_standings([weak, floor, twin, strong])
     assert found.method == FOLDS
     assert (found.signal, found.floor) == (True, "floor")
     tiers = {place.encoder: place.tier for place in found.places}
@@ -35,28 +35,28 @@ def test_what_can_be_told_apart_stands_in_tiers(make_result: Make) -> None:
 
 
 def test_where_no_encoder_beats_the_floor_none_is_ranked(make_result: Make) -> None:
-    found = stand([make_result("a", 0.05), make_result("f", 0.0, seed=1, floor=True)])
+    found = make_standings([make_result("a", 0.05), make_result("f", 0.0, seed=1, floor=True)])
     assert found.signal is False
     assert found.places == ()
 
 
 def test_without_a_floor_nothing_is_said_of_a_signal_and_none_is_ranked(make_result: Make) -> None:
-    found = stand([make_result("a", 2.0)])
+    found = make_standings([make_result("a", 2.0)])
     assert (found.signal, found.floor, found.pairs, found.detectable) == (None, None, (), None)
     assert (found.places, found.encoders) == ((), 1)
-    assert stand([make_result("f", 1.0, floor=True)]).encoders == 0
+    assert make_standings([make_result("f", 1.0, floor=True)]).encoders == 0
 
 
 def test_only_the_declared_head_is_ranked(make_result: Make) -> None:
     other = replace(make_result("best", 4.0), head="mean-logreg")
     floor = make_result("floor", 0.0, seed=3, floor=True)
-    found = stand([make_result("a", 2.0), other, floor])
+    found = make_standings([make_result("a", 2.0), other, floor])
     assert [place.encoder for place in found.places] == [name("a")]
 
 
 def test_pairs_meet_on_the_units_that_both_have(make_result: Make) -> None:
     whole, part = make_result("whole", 2.0), make_result("part", 2.0, lost=10)
-    found = stand([whole, part])
+    found = make_standings([whole, part])
     assert found.pairs[0].difference.value == 0, "the same scores of the same units"
     assert found.notes == (
         "part lacks 10 of 100 units; pairs are compared on those that both have",
@@ -85,7 +85,7 @@ def test_truth_comes_back_as_metrics_take_it(
     ]  # fmt: skip
     result = replace(make_result("x", 1.0), target=target, outputs=outputs[target])
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "x.predictions.parquet")
-    spoken = read_predictions(result)[Run(0, 0, 0)]
+    spoken = read_predictions(result)[HeadKey(0, 0, 0)]
     assert spoken.units == ("a", "b")
     assert spoken.patients == ("pa", "pb")
     expected = {
@@ -100,9 +100,9 @@ def test_a_result_without_predictions_is_named_and_not_compared(
 ) -> None:
     one, other = make_result("a", 1.0), make_result("b", 2.0)
     (tmp_path / "a.predictions.parquet").unlink()
-    found = stand([one, other, make_result("floor", 0.0, seed=3, floor=True)])
+    found = make_standings([one, other, make_result("floor", 0.0, seed=3, floor=True)])
     assert [place.encoder for place in found.places] == [name("b")]
-    assert found.notes == ("a, abmil: no predictions beside the result, so not compared",)
+    assert found.notes == ("a, abmil: not compared; there are no predictions beside the result",)
 
 
 @pytest.mark.parametrize("damage", ["other columns", "cut short"])
@@ -113,15 +113,15 @@ def test_damaged_predictions_stop_no_other(make_result: Make, tmp_path: Path, da
         path.write_bytes(path.read_bytes()[:-20])
     else:
         pyarrow.parquet.write_table(pa.table({"x": [1]}), path)
-    found = stand([one, other, make_result("floor", 0.0, seed=3, floor=True)])
+    found = make_standings([one, other, make_result("floor", 0.0, seed=3, floor=True)])
     assert [place.encoder for place in found.places] == [name("b")]
     [note] = found.notes
-    assert note.startswith(f"a, abmil: not compared; {path}: no predictions of this clearbench")
+    assert note.startswith(f"a, abmil: not compared; {path}: not predictions of this clearbench")
 
 
 def test_where_only_predictions_are_missing_it_is_told(make_result: Make, tmp_path: Path) -> None:
     one = make_result("a", 1.0)
     (tmp_path / "a.predictions.parquet").unlink()
-    found = stand([one, make_result("floor", 0.0, floor=True)])
+    found = make_standings([one, make_result("floor", 0.0, floor=True)])
     assert (found.encoders, found.signal) == (0, None)
-    assert found.notes == ("a, abmil: no predictions beside the result, so not compared",)
+    assert found.notes == ("a, abmil: not compared; there are no predictions beside the result",)

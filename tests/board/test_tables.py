@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from clearbench.board.results import Result, published_results, read_results
 from clearbench.board.tables import leaderboard, make_leaderboard
 from clearbench.errors import BadRequest, UnknownName
+from clearbench.results.record import Result, published_results, read_results
 
 Make = Callable[..., Result]
 

@@ -55,12 +55,12 @@ def label(store: StoreFolder, labels: Sequence[object]) -> None:
 def embed(store: StoreFolder, digits: str = "ab", scans: Iterable[int] = range(30)) -> None:
     """Write noise as the features of some scans."""
     record = EncoderRecord("enc", digits * 32, 4, ("soft",), "float32", "float32", "00" * 32)
-    chance, rows = np.random.default_rng(int(digits, 16)), np.arange(3)
+    rng, rows = np.random.default_rng(int(digits, 16)), np.arange(3)
     about = {"fingerprint": record.fingerprint, "views": [{"name": "soft"}], "facts": {}}
     for number in scans:
         features = ScanFeatures(
             ScanKey("enc", record.fingerprint, "own", f"s{number:02}"), f"p{number:02}",
-            chance.normal(size=(3, 1, 4)).astype(np.float32), np.ones((3, 1), bool),
+            rng.normal(size=(3, 1, 4)).astype(np.float32), np.ones((3, 1), bool),
             rows.astype(np.float32), rows.astype(np.int32), "source", "pixels", about,
         )  # fmt: skip
         write_features(features, store)

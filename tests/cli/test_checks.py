@@ -16,7 +16,7 @@ from clearbench.encoders.families import lecl
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import check_sizes
 from clearbench.encoders.registry import find_encoder, register_encoder
-from clearbench.encoders.weights import file_sha256
+from clearbench.encoders.weights.load import file_sha256
 
 CARD = """
 title   = "Mine"

@@ -34,13 +34,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreFolder:
     (tmp_path / "tasks").mkdir()
     found = open_store(tmp_path / "store", create=True)
     record = EncoderRecord("enc", "ab" * 32, 4, ("soft",), "float32", "float32", "00" * 32)
-    chance, rows = np.random.default_rng(0), np.arange(3)
+    rng, rows = np.random.default_rng(0), np.arange(3)
     about = {"fingerprint": record.fingerprint, "views": [{"name": "soft"}], "facts": {}}
     lines = ["scan_id,patient_id,path,ill,site,side"]
     for i in range(PATIENTS):
         features = ScanFeatures(
             ScanKey("enc", record.fingerprint, "own", f"s{i}"), f"p{i}",
-            chance.normal(size=(3, 1, 4)).astype(np.float32), np.ones((3, 1), bool),
+            rng.normal(size=(3, 1, 4)).astype(np.float32), np.ones((3, 1), bool),
             rows.astype(np.float32), rows.astype(np.int32), "source", "pixels", about,
         )  # fmt: skip
         write_features(features, found)

@@ -11,8 +11,8 @@ from clearbench import sharing
 from clearbench.cli import main
 from clearbench.cohort.table import read_cohort
 from clearbench.errors import BadRequest
-from clearbench.evaluation.prepared import prepare_from_store
-from clearbench.evaluation.tasks import find_task
+from clearbench.evaluation.task.card import find_task
+from clearbench.evaluation.task.prepared import prepare_from_store
 from clearbench.store.cohorts import load_cohort, save_cohort
 from clearbench.store.folder import StoreFolder, open_store
 

@@ -13,11 +13,11 @@ from clearbench.encoders.conformance.findings import Conformance
 from clearbench.encoders.conformance.suite import check_encoder
 from clearbench.encoders.encoder import load_encoder
 from clearbench.encoders.families import timm as timm_family
+from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.plugins import FAMILIES
 from clearbench.encoders.registry import find_encoder
-from clearbench.encoders.views import choose_views
 from clearbench.errors import MissingExtra
-from clearbench.evaluation.tasks import METRICS, find_task
+from clearbench.evaluation.task.card import METRICS, find_task
 
 ROOT = Path(__file__).resolve().parents[2]
 ENCODERS = sorted(path.stem for path in (ROOT / "registry").glob("*.toml"))

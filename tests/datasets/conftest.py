@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from clearbench.datasets.ct_rate import FINDINGS
+from clearbench.datasets.public.ct_rate import FINDINGS
 from clearbench.scans.write import write_nifti
 
 Layout = Callable[[str], Path]

@@ -3,7 +3,7 @@ import pytest
 from clearbench.board.overall import Overall
 from clearbench.board.tables import Board, Leaderboard
 from clearbench.display.boards import show_leaderboard
-from clearbench.evaluation.statistics.average_rank import AverageRank
+from clearbench.statistics.average_rank import AverageRank
 
 BOARD = Board("nodule", "A nodule", "auroc", "fixed test set, 9 test patients", (), ())
 RANKS = (AverageRank("lecl", 1.25, 1.0, 1.5), AverageRank("other", 1.75, 1.5, 2.0))

@@ -8,8 +8,8 @@ import clearbench.encoders.availability as module
 from clearbench.encoders.availability import availability
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.registry import Registered, find_encoder, list_encoders
-from clearbench.encoders.weight_files import has_token
-from clearbench.encoders.weights import find_weights
+from clearbench.encoders.weights.files import has_token
+from clearbench.encoders.weights.load import find_weights
 from clearbench.errors import WeightsUnavailable
 
 MakeCard = Callable[..., EncoderCard]

@@ -13,8 +13,8 @@ import clearbench.encoders.registry as registry
 from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.encoder import Encoder, build_encoder, load_encoder
+from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.registry import Registered
-from clearbench.encoders.views import choose_views
 from clearbench.errors import (
     BadCard,
     BadRequest,

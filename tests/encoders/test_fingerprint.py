@@ -6,7 +6,7 @@ import pytest
 import clearbench.encoders.fingerprint as module
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.fingerprint import fingerprint
-from clearbench.encoders.views import choose_views
+from clearbench.encoders.inputs.views import choose_views
 
 MakeCard = Callable[..., EncoderCard]
 

@@ -11,8 +11,8 @@ import torch
 
 from clearbench.cards import check_card
 from clearbench.cohort.table import Cohort, check_cohort
-from clearbench.evaluation.bags import Bag
-from clearbench.evaluation.tasks import Task, TaskCard
+from clearbench.evaluation.bags.load import Bag
+from clearbench.evaluation.task.card import Task, TaskCard
 
 MakeCohort = Callable[..., Cohort]
 MakeTask = Callable[..., Task]

@@ -52,7 +52,7 @@ class Packed:
 def fill(root: Path, *, public: bool) -> Path:
     """Write features of 30 patients; every third has two scans, of which the later counts."""
     store = open_store(root / "store", create=True)
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     columns = "scan_id,patient_id,path,public,day,site,kernel,thickness_mm,ill,age,key_slices"
     lines = [columns]
     for number in range(PATIENTS):
@@ -62,7 +62,7 @@ def fill(root: Path, *, public: bool) -> Path:
                 f"{scan},{patient},very/secret/{scan}.nii,{int(public)},{day},Springfield,"
                 f"kernelB30f,5,{number % 2},{20 + number},{'1 3' if number % 2 else ''}"
             )
-            write_features(_features(scan, patient, number % 2, chance), store)
+            write_features(_features(scan, patient, number % 2, rng), store)
     (root / "own.csv").write_text("\n".join(lines) + "\n")
     save_cohort(read_cohort(root / "own.csv"), store)
     write_encoder(RECORD, store)
@@ -71,8 +71,8 @@ def fill(root: Path, *, public: bool) -> Path:
     return store.root
 
 
-def _features(scan: str, patient: str, ill: int, chance: np.random.Generator) -> ScanFeatures:
-    features = chance.normal(size=(5, 1, 6)).astype(np.float32)
+def _features(scan: str, patient: str, ill: int, rng: np.random.Generator) -> ScanFeatures:
+    features = rng.normal(size=(5, 1, 6)).astype(np.float32)
     features[:, 0, 0] += 2.0 * ill
     about: dict[str, Any] = {
         "fingerprint": RECORD.fingerprint,
@@ -83,13 +83,13 @@ def _features(scan: str, patient: str, ill: int, chance: np.random.Generator) ->
     return ScanFeatures(
         ScanKey(RECORD.name, RECORD.fingerprint, "own", scan), patient, features,
         np.ones((5, 1), bool), rows.astype(np.float32), rows.astype(np.int32),
-        "the-signature", "the-signature", about, _sketch(chance),
+        "the-signature", "the-signature", about, _sketch(rng),
     )  # fmt: skip
 
 
-def _sketch(chance: np.random.Generator) -> Sketch:
+def _sketch(rng: np.random.Generator) -> Sketch:
     """Take pictures of noise: no two scans are alike."""
-    pictures = chance.integers(0, 256, (8, 32, 32)).astype(np.uint8)
+    pictures = rng.integers(0, 256, (8, 32, 32)).astype(np.uint8)
     return Sketch(pictures, np.full(64, 1 / 64, np.float32), 5)
 
 

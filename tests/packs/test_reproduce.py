@@ -105,8 +105,8 @@ def test_damaged_predictions_are_refused(private: Packed, tmp_path: Path) -> Non
     result = changed(private, tmp_path)
     beside = result.with_suffix(".predictions.parquet")
     beside.write_bytes(beside.read_bytes()[:-100])
-    with pytest.raises(BadRequest, match="no predictions of this clearbench"):
+    with pytest.raises(BadRequest, match="not predictions of this clearbench"):
         sharing.reproduce(private.file, result)
     shutil.copy(private.store / "cohorts" / "own.parquet", beside)
-    with pytest.raises(BadRequest, match="no predictions of this clearbench"):
+    with pytest.raises(BadRequest, match="not predictions of this clearbench"):
         sharing.reproduce(private.file, result)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clearbench.datasets.slice_sets import SliceRow, SliceSet, slice_set
+from clearbench.datasets.lesions.slice_sets import SliceRow, SliceSet, slice_set
 from clearbench.errors import UnreadableScan
 from clearbench.pretraining.data import Batch, EpochOrder, Pairs, collate, loader, read_slice
 from clearbench.pretraining.views import ViewMaker, find_augmentation

@@ -194,8 +194,8 @@ def test_following_the_gradient_brings_both_views_together(query: Tensor, key: T
 
 def test_autocast_does_not_make_it_coarser() -> None:
     """In bfloat16 the loss would come in steps of 1/16, and its gradient be 1 % off."""
-    chance = torch.Generator().manual_seed(0)
-    query, key = (torch.randn(64, 32, generator=chance).requires_grad_() for _ in range(2))
+    rng = torch.Generator().manual_seed(0)
+    query, key = (torch.randn(64, 32, generator=rng).requires_grad_() for _ in range(2))
     lesion = torch.arange(64) % 3 == 0
 
     def found(*, coarse: bool) -> list[torch.Tensor]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from clearbench.datasets.deeplesion import read_deeplesion
+from clearbench.datasets.lesions.deeplesion import read_deeplesion
 from clearbench.encoders.encoder import load_encoder
 from clearbench.errors import BadCard, BadRequest, StorageFull, TrainingDiverged, UnknownName
 from clearbench.pretraining import DataRequest, PretrainSettings, pretrain

@@ -13,8 +13,8 @@ from PIL import Image
 
 from clearbench.cohort.files import write_table
 from clearbench.cohort.pseudonyms import open_pseudonyms
-from clearbench.datasets.folder import build_folder
-from clearbench.datasets.slice_sets import SliceSet
+from clearbench.datasets.lesions.slice_sets import SliceSet
+from clearbench.datasets.own.folder import build_folder
 from clearbench.datasets.synthetic import write_cohort
 from clearbench.errors import BadCohort, BadRequest, UnknownName
 from clearbench.pretraining.data import read_slice

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from clearbench.datasets.slice_sets import why_no_box
+from clearbench.datasets.lesions.slice_sets import why_no_box
 from clearbench.errors import UnknownName
 from clearbench.pretraining.views import (
     AUGMENTATIONS,

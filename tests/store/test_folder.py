@@ -1,33 +1,9 @@
-import errno
-import os
-import signal
-import socket
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
-from clearbench.errors import BadStore, StorageFull
-from clearbench.store.folder import (
-    StoreFolder,
-    default_store,
-    draft_of,
-    open_store,
-    sweep_drafts,
-    write_whole,
-)
-
-
-def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from clearbench.errors import BadStore
+from clearbench.store.folder import StoreFolder, default_store, open_store
 
 
 def test_a_store_is_made_once_and_opened_again(tmp_path: Path) -> None:
@@ -65,103 +41,3 @@ def test_the_default_store_is_the_environments(monkeypatch: pytest.MonkeyPatch) 
     assert default_store() == Path("clearbench-store")
     monkeypatch.setenv("CLEARBENCH_STORE", "/elsewhere")
     assert default_store() == Path("/elsewhere")
-
-
-def test_a_failed_write_leaves_nothing_and_keeps_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def fail(draft: Path) -> None:
-        draft.write_text("half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, fail)
-    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_refusing_disk_is_told_in_our_words(tmp_path: Path, number: int) -> None:
-    def fail(_draft: Path) -> None:
-        raise OSError(number, os.strerror(number))
-
-    with pytest.raises(StorageFull, match="run the same command again"):
-        write_whole(tmp_path / "file", fail)
-
-
-def test_other_faults_of_the_system_are_not_hidden(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        write_whole(tmp_path / "file", lambda _draft: (tmp_path / "none").read_text())
-
-
-def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
-    """A real write that the system cuts off."""
-    code = """
-        import resource, sys
-        from pathlib import Path
-        from clearbench.errors import StorageFull
-        from clearbench.store.folder import write_whole
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        try:
-            write_whole(Path(sys.argv[1]), lambda draft: draft.write_bytes(bytes(100_000)))
-        except StorageFull as error:
-            print(error)
-    """
-    done = run_python(code, tmp_path / "file")
-    assert "the disk refuses" in done.stdout, done.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_killed_writer_leaves_no_file_but_a_draft_that_is_swept(tmp_path: Path) -> None:
-    code = """
-        import sys, time
-        from pathlib import Path
-        from clearbench.store.folder import write_whole
-        def slow(draft):
-            draft.write_bytes(b"half")
-            print("writing", flush=True)
-            time.sleep(60)
-        write_whole(Path(sys.argv[1]), slow)
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "file")],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        assert process.stdout.readline() == "writing\n"
-        assert sweep_drafts(tmp_path) == 0, "its process lives"
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert not (tmp_path / "file").exists()
-    assert sweep_drafts(tmp_path) == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_sweeping_leaves_others_drafts_alone(tmp_path: Path) -> None:
-    host = socket.gethostname()
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    names = {
-        f".a.h5.{host}-{dead.pid}.tmp": False,
-        f".catalogue.duckdb.{host}-{dead.pid}.tmp.wal": False,
-        draft_of(tmp_path / "mine.h5").name: True,
-        f".a.h5.elsewhere-{dead.pid}.tmp": True,
-        "kept.tmp": True,
-    }
-    for name in names:
-        (tmp_path / name).write_text("")
-    assert sweep_drafts(tmp_path) == 2
-    assert {path.name for path in tmp_path.iterdir()} == {n for n, kept in names.items() if kept}
-
-
-def test_sweeping_can_stay_in_the_folder(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    deep = tmp_path / "below" / f".a.h5.{socket.gethostname()}-{dead.pid}.tmp"
-    deep.parent.mkdir()
-    deep.write_text("")
-    assert sweep_drafts(tmp_path, deep=False) == 0
-    assert sweep_drafts(tmp_path / "none") == 0
-    assert sweep_drafts(tmp_path) == 1

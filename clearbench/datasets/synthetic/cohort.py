@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from clearbench.datasets.synthetic.lesions import LesionBox
 from clearbench.datasets.synthetic.scan import DrawnScan, Seeds, draw_scan
 from clearbench.datasets.synthetic.technique import Technique, draw_technique
 from clearbench.errors import BadRequest
+from clearbench.files import write_folder
 from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series, write_nifti
 
 COHORT_FILE = "cohort.csv"
@@ -67,13 +67,7 @@ def write_cohort(
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise BadRequest(f"{root} holds something else: name an empty or a new folder")
     plan = plan_scans(patients, seed)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    draft = root.with_name(f".{root.name}.{os.getpid()}.draft")
-    try:
-        _write_draft(draft, plan, stamp, on_event)
-        draft.rename(root)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    write_folder(root, lambda draft: _write_draft(draft, plan, stamp, on_event))
     return root / COHORT_FILE
 
 
@@ -112,8 +106,6 @@ def _write_draft(
     on_event: Callable[[int, int], None] | None,
 ) -> None:
     """Write scans, tables and stamp into a fresh folder."""
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
     boxes = _write_scans(draft, plan, on_event)
     rows = (_cohort_row(scan) | _marked(boxes[scan.scan_id]) for scan in plan)
     _write_table(draft / COHORT_FILE, COHORT_COLUMNS, rows)

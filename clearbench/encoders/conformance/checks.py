@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clearbench.encoders.conformance.findings import Finding, Status
+from clearbench.encoders.conformance.findings import CheckResult, Status
 from clearbench.encoders.conformance.subject import Features, Subject, embed_scan
 
 LEAST_COSINE = 0.999
@@ -36,34 +36,34 @@ def least_cosine(found: Features, expected: Features) -> float:
     return float(cosines.min())
 
 
-def near(check: str, subject: Subject, found: Features, good: str, bad: str) -> Finding:
+def near(check: str, subject: Subject, found: Features, good: str, bad: str) -> CheckResult:
     """Find whether features are those of the first run, but for rounding."""
     distance, limit = farthest(found, subject.features), subject.rounding
     kept = distance <= limit
-    return Finding(
+    return CheckResult(
         check, "pass" if kept else "fail", good if kept else bad, distance, f"≤ {limit:g}"
     )
 
 
-def check_shape(subject: Subject) -> Finding:
+def check_shape(subject: Subject) -> CheckResult:
     """Features are [n, views, dim], as the card says."""
     if subject.trouble:
-        return Finding("features", "fail", subject.trouble)
+        return CheckResult("features", "fail", subject.trouble)
     shape = " × ".join(str(size) for size in subject.features.shape)
     sentence = f"{shape} (slices, views, dim), as the card says"
-    return Finding("features", "pass", sentence, subject.features.shape[-1])
+    return CheckResult("features", "pass", sentence, subject.features.shape[-1])
 
 
-def check_finite(subject: Subject) -> Finding:
+def check_finite(subject: Subject) -> CheckResult:
     """All features are numbers."""
     bad = int((~np.isfinite(subject.features)).sum())
     sentence = f"{bad} of {subject.features.size} features are NaN or infinite" if bad else ""
-    return Finding(
+    return CheckResult(
         "finite", "fail" if bad else "pass", sentence or "no NaN, nothing infinite", bad, "0"
     )
 
 
-def check_frozen(subject: Subject) -> Finding:
+def check_frozen(subject: Subject) -> CheckResult:
     """The network is in eval mode, has no gradients, and embedding leaves no trace in it."""
     network = subject.encoder.network
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
@@ -82,38 +82,38 @@ def check_frozen(subject: Subject) -> Finding:
         if not torch.equal(buffer, before.get(name, buffer.new_empty(0)))
     ]
     if not faults:
-        return Finding("frozen", "pass", "eval mode, no gradients, no state that moves", 0, "0")
+        return CheckResult("frozen", "pass", "eval mode, no gradients, no state that moves", 0, "0")
     more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-    return Finding("frozen", "fail", f"{faults[0]}{more}", len(faults), "0")
+    return CheckResult("frozen", "fail", f"{faults[0]}{more}", len(faults), "0")
 
 
-def check_repeat(subject: Subject) -> Finding:
+def check_repeat(subject: Subject) -> CheckResult:
     """The same slices twice give the same bytes."""
     again = subject.second.features if subject.second is not None else subject.features
     if again.tobytes() == subject.features.tobytes():
-        return Finding("repeat", "pass", "the same bytes twice", 0.0, "0")
+        return CheckResult("repeat", "pass", "the same bytes twice", 0.0, "0")
     distance = farthest(again, subject.features)
     rounds = subject.encoder.device.type != "cpu" and distance <= subject.rounding
     sentence = "the same slices give other features the second time"
-    return Finding("repeat", "warn" if rounds else "fail", sentence, distance, "0")
+    return CheckResult("repeat", "warn" if rounds else "fail", sentence, distance, "0")
 
 
-def check_fresh(subject: Subject) -> Finding:
+def check_fresh(subject: Subject) -> CheckResult:
     """The encoder loaded again gives the same bytes under the same fingerprint."""
     fresh = subject.load(subject.encoder.precision)
     found = embed_scan(fresh, subject.slices)
     distance = farthest(found, subject.features)
     if fresh.fingerprint != subject.encoder.fingerprint:
         sentence = "loaded again it has another fingerprint: its weights are made without a seed"
-        return Finding("fresh load", "fail", sentence, distance, "0")
+        return CheckResult("fresh load", "fail", sentence, distance, "0")
     if found.tobytes() == subject.features.tobytes():
-        return Finding("fresh load", "pass", "loaded again it gives the same bytes", 0.0, "0")
+        return CheckResult("fresh load", "pass", "loaded again it gives the same bytes", 0.0, "0")
     rounds = subject.encoder.device.type != "cpu" and distance <= subject.rounding
     sentence = "loaded again it gives other features"
-    return Finding("fresh load", "warn" if rounds else "fail", sentence, distance, "0")
+    return CheckResult("fresh load", "warn" if rounds else "fail", sentence, distance, "0")
 
 
-def check_alone(subject: Subject) -> Finding:
+def check_alone(subject: Subject) -> CheckResult:
     """A slice alone has the features that it has in a batch."""
     alone = np.concatenate([subject.embed(one[None]) for one in subject.slices])
     return near(
@@ -125,7 +125,7 @@ def check_alone(subject: Subject) -> Finding:
     )
 
 
-def check_order(subject: Subject) -> Finding:
+def check_order(subject: Subject) -> CheckResult:
     """The order of a batch doesn't matter."""
     turned = subject.embed(subject.slices[::-1])[::-1]
     return near(
@@ -137,25 +137,25 @@ def check_order(subject: Subject) -> Finding:
     )
 
 
-def check_apart(subject: Subject) -> Finding:
+def check_apart(subject: Subject) -> CheckResult:
     """Different slices and views have different features."""
     flat = subject.features.reshape(-1, subject.features.shape[-1]).astype(np.float64)
     distances = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
     scale = max(float(np.linalg.norm(flat, axis=-1).mean()), DEAD)
     least = float(distances[~np.eye(len(flat), dtype=bool)].min(initial=np.inf)) / scale
     if len(flat) < 2:
-        return Finding("apart", "skip", "one slice under one view has none to differ from")
+        return CheckResult("apart", "skip", "one slice under one view has none to differ from")
     if least <= DEAD:
         sentence = "different slices or views have the same features: a dead network"
-        return Finding("apart", "fail", sentence, least, f"> {DEAD:g}")
+        return CheckResult("apart", "fail", sentence, least, f"> {DEAD:g}")
     if least <= APART:
-        return Finding(
+        return CheckResult(
             "apart", "warn", "some slices or views are hardly told apart", least, f"> {APART:g}"
         )
-    return Finding("apart", "pass", "slices and views are told apart", least, f"> {APART:g}")
+    return CheckResult("apart", "pass", "slices and views are told apart", least, f"> {APART:g}")
 
 
-def check_shift(subject: Subject) -> Finding:
+def check_shift(subject: Subject) -> CheckResult:
     """Features move a little when the windows' bounds do; how much is reported."""
     moved = [
         relative_distances(subject.embed(subject.slices + np.int16(shift)), subject.features)
@@ -164,12 +164,12 @@ def check_shift(subject: Subject) -> Finding:
     mean = float(np.mean(moved))
     if mean <= DEAD:
         sentence = f"windows moved by ±{SHIFT_HU} HU change no feature: a dead network"
-        return Finding("window shift", "fail", sentence, mean, f"> {DEAD:g}")
+        return CheckResult("window shift", "fail", sentence, mean, f"> {DEAD:g}")
     sentence = f"windows moved by ±{SHIFT_HU} HU move features by {mean:.2%} of their length"
-    return Finding("window shift", "pass", sentence, mean, f"> {DEAD:g}")
+    return CheckResult("window shift", "pass", sentence, mean, f"> {DEAD:g}")
 
 
-def check_half(subject: Subject) -> Finding:
+def check_half(subject: Subject) -> CheckResult:
     """bfloat16 keeps the direction of features, or the card keeps auto to float32."""
     exact = subject.features
     if subject.encoder.precision != "float32":
@@ -186,4 +186,4 @@ def check_half(subject: Subject) -> Finding:
     status: Status = (
         "pass" if kept or not promised else "warn" if subject.random_weights else "fail"
     )
-    return Finding("bfloat16", status, sentence, cosine, limit)
+    return CheckResult("bfloat16", status, sentence, cosine, limit)

@@ -8,7 +8,7 @@ Status = Literal["pass", "fail", "warn", "skip"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One check: how it ended, the value measured, what is allowed, and a sentence about it."""
 
     check: str
@@ -37,7 +37,7 @@ class Conformance:
     device: str
     cores: int
     versions: Mapping[str, str]
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
 
     @property
     def passed(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from clearbench.encoders.conformance import checks, facts
 from clearbench.encoders.conformance.environment import device_name, library_versions, usable_cores
-from clearbench.encoders.conformance.findings import Conformance, Finding
+from clearbench.encoders.conformance.findings import CheckResult, Conformance
 from clearbench.encoders.conformance.subject import (
     FAULTS,
     LEAST_DEPTH,
@@ -23,7 +23,7 @@ from clearbench.encoders.conformance.vectors import card_sha256, check_vectors
 from clearbench.encoders.encoder import Encoder, build_encoder
 from clearbench.encoders.plugins import family_builder
 from clearbench.encoders.registry import Registered, find_encoder
-from clearbench.encoders.weights import find_weights
+from clearbench.encoders.weights.load import find_weights
 from clearbench.errors import ClearbenchError, UnknownName, WeightsUnavailable
 
 
@@ -38,7 +38,7 @@ class Check:
     """
 
     name: str
-    run: Callable[[Subject], Finding]
+    run: Callable[[Subject], CheckResult]
     slices: bool = True
     features: bool = True
     alone: bool = False
@@ -126,7 +126,7 @@ def _want_weights(found: Registered, weights: Path | str | None) -> None:
         ) from error
 
 
-def run_checks(subject: Subject, chosen: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
+def run_checks(subject: Subject, chosen: Sequence[Check] = CHECKS) -> tuple[CheckResult, ...]:
     """Run an encoder over the slices, and then every check; one that fails stops no other."""
     ready = _embedded(subject, any(check.twice for check in chosen))
     return tuple(_finding(check, ready) for check in chosen)
@@ -142,15 +142,15 @@ def _embedded(subject: Subject, twice: bool) -> Subject:
         return replace(subject, trouble=why_it_stopped(error))
 
 
-def _finding(check: Check, subject: Subject) -> Finding:
+def _finding(check: Check, subject: Subject) -> CheckResult:
     """Run one check, or say why it can't be run."""
     reason = _why_not(check, subject)
     if reason:
-        return Finding(check.name, "skip", reason)
+        return CheckResult(check.name, "skip", reason)
     try:
         finding = check.run(subject)
     except (ClearbenchError, *FAULTS) as error:
-        return Finding(check.name, "fail", why_it_stopped(error))
+        return CheckResult(check.name, "fail", why_it_stopped(error))
     number = finding.measured is None or math.isfinite(finding.measured)
     return finding if number else replace(finding, measured=None)
 
@@ -171,7 +171,7 @@ def _why_not(check: Check, subject: Subject) -> str:
     return ""
 
 
-def _report(subject: Subject, findings: tuple[Finding, ...]) -> Conformance:
+def _report(subject: Subject, findings: tuple[CheckResult, ...]) -> Conformance:
     """Put the findings beside what they hold for."""
     encoder = subject.encoder
     return Conformance(

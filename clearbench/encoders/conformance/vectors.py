@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from clearbench.cards import digest
 from clearbench.encoders.conformance.checks import farthest, least_cosine
 from clearbench.encoders.conformance.environment import library_versions
-from clearbench.encoders.conformance.findings import Finding
+from clearbench.encoders.conformance.findings import CheckResult
 from clearbench.encoders.conformance.subject import (
     LEAST_DEPTH,
     Features,
@@ -30,6 +29,7 @@ from clearbench.encoders.encoder import Encoder, load_encoder
 from clearbench.encoders.fingerprint import fingerprint
 from clearbench.encoders.registry import Registered, find_encoder
 from clearbench.errors import BadCard, BadRequest
+from clearbench.files import write_whole
 
 FACTS = ("card_sha256", "fingerprint", "weights_sha256", "views", "versions")
 LEAST_COSINE = 0.9999
@@ -143,13 +143,7 @@ def _write(vectors: GoldenVectors, path: Path) -> None:
         "features": torch.from_numpy(vectors.features),
     }
     facts = {key: json.dumps(getattr(vectors, key)) for key in FACTS} | {"precision": '"float32"'}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(tensors, draft, metadata=facts)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(path, lambda draft: draft.write_bytes(save(tensors, metadata=facts)))
 
 
 def read_vectors(path: Path) -> GoldenVectors:
@@ -185,15 +179,15 @@ def _array(tensor: Any) -> Any:
     return tensor.numpy()
 
 
-def check_vectors(subject: Subject) -> Finding:
+def check_vectors(subject: Subject) -> CheckResult:
     """Features are those that were frozen with the card, within what processors differ by."""
     path = next((place for place in vector_places(subject.found) if place.is_file()), None)
     if path is None:
-        return Finding(
+        return CheckResult(
             "golden", "skip", "no golden vectors; `clearbench models freeze` writes them"
         )
     if subject.random_weights:
-        return Finding("golden", "skip", "golden vectors are of the real weights")
+        return CheckResult("golden", "skip", "golden vectors are of the real weights")
     golden = read_vectors(path)
     other = _other_encoder(subject, golden)
     if other is not None:
@@ -205,33 +199,33 @@ def check_vectors(subject: Subject) -> Finding:
     return _drift(found, golden, FARTHEST if on_cpu else FARTHEST_ON_GPU)
 
 
-def _other_encoder(subject: Subject, golden: GoldenVectors) -> Finding | None:
+def _other_encoder(subject: Subject, golden: GoldenVectors) -> CheckResult | None:
     """Find that the card or its weights are others than those that were frozen."""
     encoder = subject.encoder
     again = fingerprint(encoder.card, encoder.views, golden.weights_sha256, "float32")
     if again != golden.fingerprint:
         sentence = "the card changed since its vectors were frozen; `models freeze --replace`"
-        return Finding("golden", "fail", sentence)
+        return CheckResult("golden", "fail", sentence)
     random = encoder.card.source.startswith("random:")  # their last bits are the processor's
     if random or encoder.weights_sha256 == golden.weights_sha256:
         return None
     sentence = f"golden vectors are of other weights ({golden.weights_sha256[:12]}…)"
-    return Finding("golden", "skip" if subject.own_weights else "fail", sentence)
+    return CheckResult("golden", "skip" if subject.own_weights else "fail", sentence)
 
 
-def _drift(found: Features, golden: GoldenVectors, limit: float) -> Finding:
+def _drift(found: Features, golden: GoldenVectors, limit: float) -> CheckResult:
     """Compare features with the frozen ones; a drift names the libraries that changed."""
     if found.shape != golden.features.shape:
         sentence = f"features are {found.shape}, and {golden.features.shape} were frozen"
-        return Finding("golden", "fail", sentence)
+        return CheckResult("golden", "fail", sentence)
     distance, cosine = farthest(found, golden.features), least_cosine(found, golden.features)
     largest = float(np.abs(found - golden.features).max())
     measured = f"cosine {cosine:.6f}, at most {largest:.2g} apart"
     if distance <= limit and cosine >= LEAST_COSINE:
         sentence = f"the features that were frozen ({measured})"
-        return Finding("golden", "pass", sentence, distance, f"≤ {limit:g}")
+        return CheckResult("golden", "pass", sentence, distance, f"≤ {limit:g}")
     sentence = f"features drifted since they were frozen ({measured}): {_changed(golden.versions)}"
-    return Finding("golden", "fail", sentence, distance, f"≤ {limit:g}")
+    return CheckResult("golden", "fail", sentence, distance, f"≤ {limit:g}")
 
 
 def _changed(then: Mapping[str, str]) -> str:

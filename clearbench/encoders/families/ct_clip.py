@@ -13,7 +13,7 @@ from clearbench.encoders import torchvision_cure  # noqa: F401  before CT-CLIP, 
 
 # isort: split
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights import load_strictly, read_weights
+from clearbench.encoders.weights.load import load_strictly, read_weights
 from clearbench.errors import BadCard, MissingExtra, WeightsUnavailable
 
 try:

@@ -7,7 +7,7 @@ from torch import nn
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.nets.build import build_net, our_keys
 from clearbench.encoders.nets.sizes import check_sizes
-from clearbench.encoders.weights import load_strictly, read_weights
+from clearbench.encoders.weights.load import load_strictly, read_weights
 
 
 def build(card: EncoderCard, weights: Path | None) -> nn.Module:

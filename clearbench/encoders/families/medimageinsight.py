@@ -17,7 +17,7 @@ from clearbench.encoders import torchvision_cure  # noqa: F401  before timm, whi
 import timm
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights import load_strictly, read_weights
+from clearbench.encoders.weights.load import load_strictly, read_weights
 from clearbench.errors import BadCard, WeightsUnavailable
 
 TOWER, PROJECTION = "image_encoder.", "image_projection"

@@ -16,7 +16,7 @@ from merlin.models.i3res import I3ResNet
 from torchvision.models import resnet152
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights import load_strictly, read_weights
+from clearbench.encoders.weights.load import load_strictly, read_weights
 from clearbench.errors import WeightsUnavailable
 
 PREFIX = "encode_image.i3_resnet."

@@ -9,7 +9,7 @@ from monai.networks.nets.segresnet_ds import SegResEncoder
 from torch import Tensor, nn
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights import load_strictly, read_weights, without_unused
+from clearbench.encoders.weights.load import load_strictly, read_weights, without_unused
 from clearbench.errors import BadCard, UnknownName
 
 

@@ -22,8 +22,8 @@ from open_clip.transform import PreprocessCfg
 
 from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.hub import fetch_file
-from clearbench.encoders.weights import (
+from clearbench.encoders.weights.hub import fetch_file
+from clearbench.encoders.weights.load import (
     load_strictly,
     read_weights,
     without_unused,

@@ -23,7 +23,7 @@ from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.families.timm_keys import fit_keys
 from clearbench.encoders.families.timm_pooled import Pooled, is_trained
-from clearbench.encoders.weights import load_strictly, read_weights, without_unused
+from clearbench.encoders.weights.load import load_strictly, read_weights, without_unused
 from clearbench.errors import BadCard, BadRequest, UnknownName, WeightsUnavailable
 
 HUB = "https://huggingface.co/"

@@ -14,7 +14,7 @@ from torchvision.models import DenseNet, EfficientNet, GoogLeNet, Inception3, Re
 
 from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights import load_strictly, read_weights, without_unused
+from clearbench.encoders.weights.load import load_strictly, read_weights, without_unused
 from clearbench.errors import BadCard, UnknownName, suggestion
 
 AVERAGED = (DenseNet, EfficientNet, GoogLeNet, Inception3, RegNet, ResNet)

@@ -25,7 +25,7 @@ from clearbench.encoders.families.transformers_towers import (
     said,
     tower_class,
 )
-from clearbench.encoders.weights import read_weights, without_unused
+from clearbench.encoders.weights.load import read_weights, without_unused
 from clearbench.errors import BadCard, WeightsUnavailable
 
 SHARD = re.compile(r"-\d{5}-of-\d{5}\.")

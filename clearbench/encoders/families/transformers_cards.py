@@ -26,7 +26,7 @@ from clearbench.encoders.families.transformers_towers import (
     said,
     tower_class,
 )
-from clearbench.encoders.hub import fetch_file
+from clearbench.encoders.weights.hub import fetch_file
 from clearbench.errors import BadCard, BadRequest
 
 HUB = "hf-hub:"

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.families.transformers_towers import Pooled, quiet, said
-from clearbench.encoders.hub import fetch_code
-from clearbench.encoders.weights import load_strictly, read_weights, without_unused
+from clearbench.encoders.weights.hub import fetch_code
+from clearbench.encoders.weights.load import load_strictly, read_weights, without_unused
 from clearbench.errors import BadCard
 
 # isort: split

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from clearbench.cohort.pseudonyms import patient_hash
-from clearbench.datasets.contains import find_data_set, plain, relation
+from clearbench.datasets.public.contains import find_data_set, plain, relation
 from clearbench.errors import BadStore
 
 Verdict = Literal["yes", "possible", "unknown", "none"]

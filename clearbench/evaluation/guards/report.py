@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from clearbench.evaluation.frozen import labels_check, read_split
 from clearbench.evaluation.guards.contamination import contamination, read_seen
 from clearbench.evaluation.guards.duplicates import duplicates_alarm, find_duplicates
 from clearbench.evaluation.guards.sides import check_sides
 from clearbench.evaluation.guards.tags import person_alarm, tags_alarm
-from clearbench.evaluation.prepared import Prepared
-from clearbench.evaluation.splits import Fold
-from clearbench.evaluation.tasks import TaskCard
-from clearbench.evaluation.units import Units
+from clearbench.evaluation.task.card import TaskCard
+from clearbench.evaluation.task.prepared import PreparedTask
+from clearbench.evaluation.task.split_file import labels_check, read_split
+from clearbench.evaluation.task.splits import Fold
+from clearbench.evaluation.task.units import Units
 from clearbench.scans.thumbnail import Sketch
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord, seen_path
@@ -25,7 +25,7 @@ Sketches = Mapping[tuple[str, str], Sketch]  # by cohort and scan id
 
 
 @dataclass(frozen=True)
-class Finding:
+class GuardFinding:
     """What one guard says; an alarm asks the reader to act."""
 
     guard: str
@@ -33,7 +33,7 @@ class Finding:
     says: str
 
 
-def guard_copies(units: Units, sketches: Sketches) -> Finding:
+def guard_copies(units: Units, sketches: Sketches) -> GuardFinding:
     """Look for scans that lie under two patients' ids."""
     rows = [
         (scan, cohort, patient, sketches[cohort, scan])
@@ -43,39 +43,41 @@ def guard_copies(units: Units, sketches: Sketches) -> Finding:
     ]
     every = sum(map(len, units.scans))
     if len(rows) < 2:
-        return Finding(
+        return GuardFinding(
             "copies", False, f"not searched: {len(rows)} of {every} scans have a thumbnail"
         )
     scans, cohorts, patients, known = zip(*rows, strict=True)
     found = find_duplicates(np.stack([sketch.thumbnail for sketch in known]), patients)
     alarm = duplicates_alarm(found, scans, cohorts)
-    return Finding("copies", bool(alarm), alarm or f"none among {len(rows)} of {every} scans")
+    return GuardFinding("copies", bool(alarm), alarm or f"none among {len(rows)} of {every} scans")
 
 
-def guard_labels(prepared: Prepared) -> list[Finding]:
+def guard_labels(prepared: PreparedTask) -> list[GuardFinding]:
     """Say whether labels are those that a split was frozen with; nothing where none are known."""
     task = prepared.task
     checks = read_split(task.split_file, task).labels_check if task.split_file else {}
     if prepared.test_cohort not in checks:
         return []
     if checks[prepared.test_cohort] == labels_check(prepared.units):
-        return [Finding("labels", False, "as they were when the split was frozen")]
+        return [GuardFinding("labels", False, "as they were when the split was frozen")]
     says = (
         "not those that the split was frozen with (some changed, or have gone): results from "
         f"before and after don't compare; freeze anew: clearbench tasks freeze {task.name} "
         "--replace, and raise the card's version"
     )
-    return [Finding("labels", True, says)]
+    return [GuardFinding("labels", True, says)]
 
 
-def guard_sides(folds: Sequence[Fold]) -> Finding:
+def guard_sides(folds: Sequence[Fold]) -> GuardFinding:
     """Refuse folds with a patient on two sides; raises BadTask."""
     check_sides(folds)
     of = f"a fold, in {len(folds)} folds" if len(folds) > 1 else "the split"
-    return Finding("sides", False, f"no patient is on two sides of {of}")
+    return GuardFinding("sides", False, f"no patient is on two sides of {of}")
 
 
-def guard_contamination(record: EncoderRecord, store: StoreFolder, prepared: Prepared) -> Finding:
+def guard_contamination(
+    record: EncoderRecord, store: StoreFolder, prepared: PreparedTask
+) -> GuardFinding:
     """Judge whether an encoder saw whom we test; "yes" and "possible" are alarms."""
     folds = prepared.folds
     tested = {_plain(patient) for fold in folds for patient in fold.test}
@@ -90,7 +92,7 @@ def guard_contamination(record: EncoderRecord, store: StoreFolder, prepared: Pre
         random_weights=str(record.card.get("source", "")).startswith(("random", "floor")),
     )
     alarm = found.verdict in ("yes", "possible")
-    return Finding("contamination", alarm, f"{found.verdict}: {found.reason}")
+    return GuardFinding("contamination", alarm, f"{found.verdict}: {found.reason}")
 
 
 def _plain(patient: str) -> str:
@@ -98,7 +100,7 @@ def _plain(patient: str) -> str:
     return Path(patient).name
 
 
-def guard_shortcuts(lows: Mapping[str, float | None], card: TaskCard) -> list[Finding]:
+def guard_shortcuts(lows: Mapping[str, float | None], card: TaskCard) -> list[GuardFinding]:
     """Say whether tags, or age and sex, alone predict the label.
 
     `lows` are the lower bounds of the floors' scores, by name; other metrics than AUROC are shown
@@ -122,6 +124,6 @@ def _hint(low: float | None, metric: str) -> str:
     return f"{metric} at least {low:.2f}"
 
 
-def _shortcut(name: str, alarm: str, hint: str) -> Finding:
+def _shortcut(name: str, alarm: str, hint: str) -> GuardFinding:
     """Write one of them down."""
-    return Finding(name.removeprefix("floor-"), bool(alarm), alarm or hint)
+    return GuardFinding(name.removeprefix("floor-"), bool(alarm), alarm or hint)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from clearbench.errors import BadTask
-from clearbench.evaluation.splits import Fold
+from clearbench.evaluation.task.splits import Fold
 
 SHOWN = 5
 

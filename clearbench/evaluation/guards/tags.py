@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from clearbench.cohort.table import Cohort
 from clearbench.errors import UnknownName
+from clearbench.technical import FLOOR_NUMBERS, FLOOR_WORDS
 
-NUMBERS = ("thickness_mm", "kvp")
-CATEGORIES = ("kernel", "contrast", "manufacturer", "model", "scanner", "site")
+CATEGORIES = (*FLOOR_WORDS, "site")
 AGE = ("age", "ageyears", "agey", "patientage", "ageatscan", "ageatdiagnosis")
 SEX = ("sex", "gender", "patientsex")
 ALARM_AUROC = 0.6
@@ -136,7 +136,7 @@ def tag_features(
     site; and the number of slices by scan id, the whole scan's (read_sketch tells it), and of scans
     in a unit. Raises UnknownName for a scan that is not in the cohort.
     """
-    numbers = {name: _per_scan(cohort, name, _number) for name in NUMBERS}
+    numbers = {name: _per_scan(cohort, name, _number) for name in FLOOR_NUMBERS}
     numbers["slices"] = {scan: float(count) for scan, count in slice_counts.items()}
     categories = {name: _per_scan(cohort, name, _word) for name in CATEGORIES}
     table = _table(units, numbers, categories, cohort)

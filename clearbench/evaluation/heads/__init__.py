@@ -1,7 +1,35 @@
-"""Heads: bags of slice features → one prediction per unit."""
+"""Heads: bags of slice features → one prediction per unit.
 
-from clearbench.evaluation.heads.attention import AttentionMIL, GatedAttentionMIL
-from clearbench.evaluation.heads.pooling import MaxPoolMIL
-from clearbench.evaluation.heads.transformer import TransformerMIL
+The networks are loaded when they are first used, so that listing heads imports no torch.
+"""
 
-__all__ = ["AttentionMIL", "GatedAttentionMIL", "MaxPoolMIL", "TransformerMIL"]
+from typing import TYPE_CHECKING, Any
+
+from clearbench.lazy import load_public
+
+if TYPE_CHECKING:
+    from clearbench.evaluation.heads.mil import MILClassifier
+    from clearbench.evaluation.heads.nets.attention import AttentionMIL, GatedAttentionMIL
+    from clearbench.evaluation.heads.nets.pooling import MaxPoolMIL
+    from clearbench.evaluation.heads.nets.transformer import TransformerMIL
+
+_PUBLIC = {
+    "AttentionMIL": "clearbench.evaluation.heads.nets.attention",
+    "GatedAttentionMIL": "clearbench.evaluation.heads.nets.attention",
+    "MILClassifier": "clearbench.evaluation.heads.mil",
+    "MaxPoolMIL": "clearbench.evaluation.heads.nets.pooling",
+    "TransformerMIL": "clearbench.evaluation.heads.nets.transformer",
+}
+
+__all__ = [
+    "AttentionMIL",
+    "GatedAttentionMIL",
+    "MILClassifier",
+    "MaxPoolMIL",
+    "TransformerMIL",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    return load_public(__name__, _PUBLIC, name)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from clearbench.errors import BadTask
-from clearbench.evaluation.bagset import BagSet
-from clearbench.evaluation.splits import stratify
-from clearbench.evaluation.targets import Floats, Targets, make_targets
-from clearbench.evaluation.training import Lot
+from clearbench.evaluation.bags.bagset import BagSet
+from clearbench.evaluation.heads.presets import Preset
+from clearbench.evaluation.heads.targets import Floats, Targets, make_targets
+from clearbench.evaluation.heads.training import LabelledBags
+from clearbench.evaluation.task.splits import stratify
 
 Bags = BagSet | Sequence[NDArray[np.floating]]
 Arrays = Mapping[str, NDArray[Any]]
@@ -20,7 +21,17 @@ Arrays = Mapping[str, NDArray[Any]]
 TUNE_PARTS = 5  # without bags to tune on, one fifth of those given tunes
 
 
-class Judged(NamedTuple):
+class HeadRequest(NamedTuple):
+    """Which head, for which target (with how many classes), under which preset and seed."""
+
+    head: str
+    target: str
+    classes: int
+    preset: Preset
+    seed: int
+
+
+class Predictions(NamedTuple):
     """What a head says of some bags: scores [bags, outputs], importance of each bag's instances."""
 
     scores: Floats
@@ -39,6 +50,11 @@ class BagEstimator(BaseEstimator):
     classes: int
     tuning_: Floats
 
+    @classmethod
+    @abstractmethod
+    def from_request(cls, request: HeadRequest) -> Self:
+        """Return a new head as it was asked for; it has learnt nothing."""
+
     def fit(self, bags: Bags, y: Any, *, tune: tuple[Bags, Any] | None = None) -> Self:
         """Learn from bags; settings are chosen on `tune`, or on a fifth of the bags, stratified.
 
@@ -50,30 +66,34 @@ class BagEstimator(BaseEstimator):
             raise BadTask(f"{len(found)} bags and {len(targets)} targets; two or more, as many")
         if tune is not None:
             other = make_targets(self.target, np.asarray(tune[1], float), self.classes)
-            return self.fit_lots(Lot(found, targets), Lot(as_set(tune[0]), other))
+            return self.fit_labelled(
+                LabelledBags(found, targets), LabelledBags(as_set(tune[0]), other)
+            )
         tuning = stratify(strata_of(targets), min(TUNE_PARTS, len(found)), 0) == 0
         parts = [np.flatnonzero(side) for side in (~tuning, tuning)]
-        return self.fit_lots(*(Lot(found.take(part), targets.take(part)) for part in parts))
+        return self.fit_labelled(
+            *(LabelledBags(found.take(part), targets.take(part)) for part in parts)
+        )
 
     @abstractmethod
-    def fit_lots(self, train: Lot, tune: Lot) -> Self:
+    def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
         """Learn from `train`, choose settings on `tune`."""
 
     @abstractmethod
-    def learnt(self) -> Arrays:
+    def state_dict(self) -> Arrays:
         """Return all that was learnt, by name: enough to judge bags as this head does."""
 
     @abstractmethod
-    def relearn(self, arrays: Arrays) -> Self:
+    def load_state_dict(self, arrays: Arrays) -> Self:
         """Take what another head of this kind had learnt; raises KeyError or RuntimeError."""
 
     @abstractmethod
-    def judge(self, bags: Bags) -> Judged:
+    def predict(self, bags: Bags) -> Predictions:
         """Return what is scored [bags, outputs], probabilities or a risk, and importances."""
 
     def scores(self, bags: Bags) -> Floats:
         """Return what is scored [bags, outputs]: probabilities, or a risk."""
-        return self.judge(bags).scores
+        return self.predict(bags).scores
 
     def predict_proba(self, bags: Bags) -> Floats:
         """Return probabilities [bags, classes], or [bags, labels] of a multilabel target.
@@ -95,7 +115,7 @@ class BagEstimator(BaseEstimator):
 
     def attention(self, bags: Bags) -> tuple[NDArray[np.float32], ...]:
         """Return the importance of each bag's instances [n], summing to 1; () without any."""
-        return self.judge(bags).attention
+        return self.predict(bags).attention
 
     @property
     def settings(self) -> dict[str, float | int | str]:

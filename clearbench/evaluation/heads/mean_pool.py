@@ -18,9 +18,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from clearbench.evaluation.heads.estimator import Arrays, BagEstimator, Bags, Judged, as_set
-from clearbench.evaluation.targets import Floats, cox_loss
-from clearbench.evaluation.training import Lot
+from clearbench.evaluation.heads.estimator import (
+    Arrays,
+    BagEstimator,
+    Bags,
+    HeadRequest,
+    Predictions,
+    as_set,
+)
+from clearbench.evaluation.heads.targets import Floats, cox_loss
+from clearbench.evaluation.heads.training import LabelledBags
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C: a large one penalises little
 ITERATIONS = 2000
@@ -82,7 +89,12 @@ class MeanPoolClassifier(BagEstimator):
         self.classes = classes
         self.seed = seed
 
-    def fit_lots(self, train: Lot, tune: Lot) -> Self:
+    @classmethod
+    def from_request(cls, request: HeadRequest) -> Self:
+        """Return a new head; it has no preset of its own."""
+        return cls(request.target, request.classes, seed=request.seed)
+
+    def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
         """Learn from `train`, choose penalties on `tune`; see the class."""
         self.models_: list[LinearModel] = []
         self.strengths_: list[float] = []
@@ -100,7 +112,7 @@ class MeanPoolClassifier(BagEstimator):
         self.tuning_ = self._scores(tuned, tune.bags.means)
         return self
 
-    def learnt(self) -> Arrays:
+    def state_dict(self) -> Arrays:
         """Return the arrays of each label's model, and the penalties."""
         models = {
             f"{number}.{name}": np.asarray(value)
@@ -109,15 +121,15 @@ class MeanPoolClassifier(BagEstimator):
         }
         return models | {"strengths": np.array(self.strengths_)}
 
-    def relearn(self, arrays: Arrays) -> Self:
+    def load_state_dict(self, arrays: Arrays) -> Self:
         """Take each label's model."""
         self.strengths_ = arrays["strengths"].tolist()
         self.models_ = [_model(arrays, number) for number in range(len(self.strengths_))]
         return self
 
-    def judge(self, bags: Bags) -> Judged:
+    def predict(self, bags: Bags) -> Predictions:
         """Return scores [bags, outputs]; a mean tells no instance from another."""
-        return Judged(self._scores(self.models_, as_set(bags).means))
+        return Predictions(self._scores(self.models_, as_set(bags).means))
 
     def _scores(self, models: Sequence[LinearModel], means: Floats) -> Floats:
         """Return the scores of one model per label, or of the one model of classes or a risk."""
@@ -170,14 +182,14 @@ class MeanPoolClassifier(BagEstimator):
 
 
 def _model(arrays: Arrays, number: int) -> LinearModel:
-    """Return one label's model, as `learnt` names its arrays."""
+    """Return one label's model, as `state_dict` names its arrays."""
     mean, scale, coef, intercept, classes = (
         arrays[f"{number}.{part.name}"] for part in fields(LinearModel)
     )
     return LinearModel(mean, scale, coef, intercept, tuple(classes.tolist()))
 
 
-def _known(lot: Lot, label: int) -> Known:
+def _known(lot: LabelledBags, label: int) -> Known:
     """Return the bags whose label is known."""
     values: NDArray[np.float64] = lot.targets.values
     column = values if lot.targets.kind == "risk" else values[:, label]

@@ -1,45 +1,40 @@
-"""The heads that are networks, as estimators: attention-MIL, gated, max-pool, transformer."""
+"""The head that trains a network over bags: one class for every network of the registry."""
 
 from itertools import product
-from types import MappingProxyType
 from typing import Self
 
 import numpy as np
 import torch
-from torch import nn
 
 from clearbench.errors import UnknownName
-from clearbench.evaluation.bagset import Moments
-from clearbench.evaluation.heads.attention import AttentionMIL, GatedAttentionMIL
-from clearbench.evaluation.heads.estimator import Arrays, BagEstimator, Bags, Judged, as_set
-from clearbench.evaluation.heads.pooling import MaxPoolMIL
-from clearbench.evaluation.heads.transformer import TransformerMIL
-from clearbench.evaluation.presets import PRESETS, Preset
-from clearbench.evaluation.targets import kind_of, probabilities
-from clearbench.evaluation.training import (
-    Lot,
+from clearbench.evaluation.bags.bagset import Moments
+from clearbench.evaluation.head_registry import HEADS, load_class
+from clearbench.evaluation.heads.estimator import (
+    Arrays,
+    BagEstimator,
+    Bags,
+    HeadRequest,
+    Predictions,
+    as_set,
+)
+from clearbench.evaluation.heads.presets import PRESETS, Preset
+from clearbench.evaluation.heads.targets import kind_of, probabilities
+from clearbench.evaluation.heads.training import (
+    LabelledBags,
     MakeNet,
     Settings,
-    Trained,
+    TrainedNet,
     answer,
     loss_of,
     train_net,
     weights_of,
 )
 
-NETS: MappingProxyType[str, type[nn.Module]] = MappingProxyType(
-    {
-        "abmil": AttentionMIL,
-        "gated-abmil": GatedAttentionMIL,
-        "transformer": TransformerMIL,
-        "max-pool": MaxPoolMIL,
-    }
-)
 NET = "net."  # before the names of a network's own arrays
 
 
 class MILClassifier(BagEstimator):
-    """A head that is a network over bags; `net` is abmil, gated-abmil, transformer or max-pool.
+    """A head that is a network over bags; `net` is a head with a network in the registry.
 
     The learning rate and weight decay with the least loss on the tuning bags are taken. Below the
     preset's `early_stop_from` bags the network is then trained anew on all bags together.
@@ -60,7 +55,13 @@ class MILClassifier(BagEstimator):
         self.preset = preset
         self.seed = seed
 
-    def fit_lots(self, train: Lot, tune: Lot) -> Self:
+    @classmethod
+    def from_request(cls, request: HeadRequest) -> Self:
+        """Return a new head whose network is the one of its name."""
+        head, target, classes, preset, seed = request
+        return cls(head, target, classes, preset=preset, seed=seed)
+
+    def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
         """Learn from `train`, choose settings on `tune`; see the class."""
         make = find_net(self.net)
         stopping = len(train.bags) + len(tune.bags) >= self.preset.early_stop_from
@@ -81,7 +82,7 @@ class MILClassifier(BagEstimator):
             )
         return self
 
-    def learnt(self) -> Arrays:
+    def state_dict(self) -> Arrays:
         """Return the network's arrays, the moments by which it standardises, and its settings."""
         net = {f"{NET}{k}": v.cpu().numpy() for k, v in self.trained_.net.state_dict().items()}
         return net | {
@@ -91,20 +92,20 @@ class MILClassifier(BagEstimator):
             "settings": np.array(self.settings_),
         }
 
-    def relearn(self, arrays: Arrays) -> Self:
+    def load_state_dict(self, arrays: Arrays) -> Self:
         """Make the network anew and give it its arrays; see the class's promise."""
         moments, [self.outputs_] = Moments(arrays["mean"], arrays["spread"]), arrays["outputs"]
         net = find_net(self.net)(len(moments.mean), int(self.outputs_))
         names = [name for name in arrays if name.startswith(NET)]
         net.load_state_dict({name.removeprefix(NET): torch.tensor(arrays[name]) for name in names})
         self.settings_ = Settings(*map(float, arrays["settings"]))
-        self.trained_ = Trained(net.eval(), moments)
+        self.trained_ = TrainedNet(net.eval(), moments)
         return self
 
-    def judge(self, bags: Bags) -> Judged:
+    def predict(self, bags: Bags) -> Predictions:
         """Return scores [bags, outputs] of whole bags, and the importance of their instances."""
         found = answer(self.trained_, as_set(bags))
-        return Judged(probabilities(found.logits, kind_of(self.target)), found.attention)
+        return Predictions(probabilities(found.logits, kind_of(self.target)), found.attention)
 
     @property
     def settings(self) -> dict[str, float | int | str]:
@@ -113,7 +114,9 @@ class MILClassifier(BagEstimator):
 
 
 def find_net(name: str) -> MakeNet:
-    """Return what makes a head's network; raises UnknownName."""
-    if name not in NETS:
-        raise UnknownName.among("head network", name, NETS, f" ({', '.join(NETS)})")
-    return NETS[name]
+    """Return the network class of a head; raises UnknownName for a head that has none."""
+    if name not in HEADS or not HEADS[name].network:
+        names = [head for head, entry in HEADS.items() if entry.network]
+        raise UnknownName.among("head network", name, names, f" ({', '.join(names)})")
+    network: MakeNet = load_class(HEADS[name].network)
+    return network

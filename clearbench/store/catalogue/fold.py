@@ -19,10 +19,12 @@ import pyarrow.parquet
 
 from clearbench.cohort.table import is_label
 from clearbench.errors import BadStore
+from clearbench.files import disk_refuses, sweep_drafts, write_whole
 from clearbench.store.catalogue.schema import CREATE, SCHEMAS
 from clearbench.store.features import FileFacts, read_facts, read_rows
-from clearbench.store.folder import StoreFolder, disk_refuses, draft_of, sweep_drafts, write_whole
+from clearbench.store.folder import StoreFolder
 from clearbench.store.records import list_encoders, measured_rate
+from clearbench.technical import FROM_HEADER
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,6 @@ class Source:
 TABLES = Source("", "tables", zlib.crc32(CREATE.encode()), 0)
 
 
-TECHNICAL = (
-    "thickness_mm",
-    "kernel",
-    "contrast",
-    "manufacturer",
-    "model",
-    "kvp",
-    "gantry_tilt_deg",
-)
-
-
 def refresh(store: StoreFolder, *, anew: bool = False) -> Path:
     """Bring the catalogue up to date with the store's files; returns its path.
 
@@ -61,11 +52,9 @@ def refresh(store: StoreFolder, *, anew: bool = False) -> Path:
         return store.catalogue
     sweep_drafts(store.root, deep=False)
     try:
-        write_whole(store.catalogue, lambda draft: _write(draft, store, now, then))
+        write_whole(store.catalogue, lambda draft: _write_draft(draft, store, now, then))
     except (duckdb.IOException, duckdb.FatalException) as error:
         raise disk_refuses(store.catalogue, str(error).splitlines()[0]) from error
-    finally:
-        draft_of(store.catalogue).with_suffix(".tmp.wal").unlink(missing_ok=True)
     return store.catalogue
 
 
@@ -114,6 +103,16 @@ def _known(catalogue: Path) -> dict[str, Source]:
         return {}
     known = {row[0]: Source(*row) for row in rows}
     return known if TABLES in known.values() else {}
+
+
+def _write_draft(
+    draft: Path, store: StoreFolder, now: dict[str, Source], then: dict[str, Source]
+) -> None:
+    """Write the new catalogue; DuckDB's own log, which outlives a failed write, is removed."""
+    try:
+        _write(draft, store, now, then)
+    finally:
+        draft.with_suffix(".tmp.wal").unlink(missing_ok=True)
 
 
 def _write(
@@ -180,7 +179,7 @@ def _file_row(number: int, path: str, facts: FileFacts) -> dict[str, Any]:
         "cohort": cohort, "scan_id": name.removesuffix(".h5"), "patient_id": facts.patient_id,
         "n_slices": facts.shape[0], "n_views": facts.shape[1], "dim": facts.shape[2],
         "spacing_z_mm": spacing[0], "spacing_y_mm": spacing[1], "spacing_x_mm": spacing[2],
-        **{name: technical.get(name) for name in TECHNICAL},
+        **{column.name: technical.get(column.name) for column in FROM_HEADER},
         "problems": "; ".join(technical.get("problems", [])),
     }  # fmt: skip
 

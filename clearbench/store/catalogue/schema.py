@@ -4,18 +4,12 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
+from clearbench.store.result_columns import ATTENTION, PREDICTIONS, RESULT_KEY, without_draw
+from clearbench.technical import FROM_HEADER
+
 _T, _I, _D, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-_TECHNICAL = [
-    ("thickness_mm", _D),
-    ("kernel", _T),
-    ("contrast", _T),
-    ("manufacturer", _T),
-    ("model", _T),
-    ("kvp", _D),
-]
+_TECHNICAL = [(column.name, _D if column.number else _T) for column in FROM_HEADER]
 _WHO = [("cohort", _T), ("scan_id", _T), ("patient_id", _T)]
-_RUN = [("task", _T), ("encoder", _T), ("fingerprint", _T), ("head", _T), ("preset", _T)]
-_PREDICTED = [*_RUN, ("repeat", _I), ("fold", _I), ("seed", _I), ("unit", _T), ("patient_id", _T)]
 
 _FILE = [
     ("file_id", _I),
@@ -32,7 +26,6 @@ _FILE = [
     ("spacing_y_mm", _D),
     ("spacing_x_mm", _D),
     *_TECHNICAL,
-    ("gantry_tilt_deg", _D),
     ("problems", _T),
 ]
 _SLICE = [
@@ -59,7 +52,7 @@ _ENCODER = [
     ("slices_per_s", _D),
 ]
 _RESULT = [
-    *_RUN,
+    *((name, _T) for name in RESULT_KEY),
     ("metric", _T),
     ("value", _D),
     ("low", _D),
@@ -67,13 +60,6 @@ _RESULT = [
     ("patients", _I),
     ("created", _T),
 ]
-_WEIGHT = [
-    ("scan_id", _T),
-    ("slice_index", pa.int32()),
-    ("view", _T),
-    ("weight", pa.float32()),
-]
-
 SCHEMAS = MappingProxyType(
     {
         "sources": pa.schema([("path", _T), ("kind", _T), ("size", _I), ("mtime_ns", _I)]),
@@ -86,10 +72,8 @@ SCHEMAS = MappingProxyType(
         "labels": pa.schema([*_WHO, ("label", _T), ("value", _T)]),
         "splits": pa.schema([*_WHO, ("split", _T)]),
         "results": pa.schema(_RESULT),
-        "predictions": pa.schema(
-            [*_PREDICTED, ("label", _T), ("truth", _D), ("time", _D), ("score", _D)]
-        ),
-        "attention": pa.schema([*_PREDICTED, *_WEIGHT]),
+        "predictions": without_draw(PREDICTIONS),
+        "attention": without_draw(ATTENTION),
     }
 )
 
@@ -110,11 +94,11 @@ CREATE = ";\n".join(
     for table, schema in SCHEMAS.items()
 )
 
-SCANS_VIEW = """
+SCANS_VIEW = f"""
 CREATE VIEW scans AS
 SELECT c.cohort, c.scan_id, c.patient_id, c.study_id, try_cast(c.day AS DOUBLE) AS day, c.site,
-       s.split, f.n_slices, f.spacing_z_mm, f.spacing_y_mm, f.spacing_x_mm, f.thickness_mm,
-       f.kernel, f.contrast, f.manufacturer, f.model, f.kvp, f.gantry_tilt_deg, f.problems,
+       s.split, f.n_slices, f.spacing_z_mm, f.spacing_y_mm, f.spacing_x_mm,
+       {", ".join(f"f.{column.name}" for column in FROM_HEADER)}, f.problems,
        coalesce(e.encoders, []) AS encoders
 FROM catalogue.cohort_scans c
 LEFT JOIN catalogue.splits s USING (cohort, scan_id)

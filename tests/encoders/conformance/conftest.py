@@ -21,8 +21,8 @@ class Honest(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        chance = torch.Generator().manual_seed(0)
-        self.mix = nn.Parameter(torch.randn(3 * 16, DIM, generator=chance))
+        rng = torch.Generator().manual_seed(0)
+        self.mix = nn.Parameter(torch.randn(3 * 16, DIM, generator=rng))
 
     def forward(self, images: Tensor) -> Tensor:
         return functional.adaptive_avg_pool2d(images, 4).flatten(1) @ self.mix

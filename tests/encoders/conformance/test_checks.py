@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clearbench.encoders.conformance.findings import Conformance, Finding
+from clearbench.encoders.conformance.findings import CheckResult, Conformance
 
 CheckNetwork = Callable[..., Conformance]
 Wrap = Callable[[Tensor], Tensor]
@@ -24,7 +24,7 @@ def planted(honest: type[nn.Module], spoil: Wrap) -> type[nn.Module]:
     return Planted
 
 
-def finding(found: Conformance, check: str) -> Finding:
+def finding(found: Conformance, check: str) -> CheckResult:
     return next(one for one in found.findings if one.check == check)
 
 
@@ -145,7 +145,7 @@ def test_a_wrong_dim_is_one_failed_finding(
     found = check_network(honest, {"dim": 7})
     assert ended(found, "fail") == {"features"}
     assert "the card says dim = 7" in finding(found, "features").sentence
-    assert finding(found, "alone") == Finding("alone", "skip", "there are no features")
+    assert finding(found, "alone") == CheckResult("alone", "skip", "there are no features")
     assert finding(found, "parameters").status == "pass"
 
 

@@ -9,13 +9,13 @@ from torch.nn import functional
 
 import clearbench.encoders.encoder as encoder_module
 from clearbench.encoders.card import InputFacts
-from clearbench.encoders.conformance.findings import Conformance, Finding
-from clearbench.encoders.preprocess import prepare
+from clearbench.encoders.conformance.findings import CheckResult, Conformance
+from clearbench.encoders.inputs.preprocess import prepare
 
 CheckNetwork = Callable[..., Conformance]
 
 
-def only(found: Conformance) -> Finding:
+def only(found: Conformance) -> CheckResult:
     [finding] = found.findings
     return finding
 
@@ -85,4 +85,6 @@ def test_where_memory_cannot_be_told_the_check_is_skipped(
 ) -> None:
     monkeypatch.setattr("clearbench.encoders.conformance.environment.PROCESS", tmp_path / "none")
     finding = only(check_network(honest, only=("memory",)))
-    assert finding == Finding("memory", "skip", "the peak of memory can't be told on this system")
+    assert finding == CheckResult(
+        "memory", "skip", "the peak of memory can't be told on this system"
+    )

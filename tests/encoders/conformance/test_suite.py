@@ -15,7 +15,7 @@ from clearbench.encoders.conformance.subject import example_slices
 from clearbench.encoders.conformance.suite import CHECKS, check_encoder
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import check_sizes
-from clearbench.encoders.weights import file_sha256
+from clearbench.encoders.weights.load import file_sha256
 from clearbench.errors import UnknownName, WeightsUnavailable
 
 MakeCard = Callable[..., EncoderCard]

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import clearbench.encoders.conformance.vectors as module
 from clearbench.cards import write_card
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.conformance.findings import Finding
+from clearbench.encoders.conformance.findings import CheckResult
 from clearbench.encoders.conformance.suite import check_encoder
 from clearbench.encoders.conformance.vectors import freeze_vectors, read_vectors
 from clearbench.encoders.encoder import load_encoder
@@ -44,7 +44,7 @@ def freeze(folder: Path, target: Path | None = None, **options: Any) -> Path:
     return freeze_vectors("mine", target, registry=[folder], device="cpu", **options).path
 
 
-def golden(folder: Path, **options: Any) -> Finding:
+def golden(folder: Path, **options: Any) -> CheckResult:
     found = check_encoder("mine", registry=[folder], device="cpu", only=("golden",), **options)
     return found.findings[0]
 

@@ -14,7 +14,7 @@ from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.encoder import build_encoder, find_encoder, find_weights
 from clearbench.encoders.families.timm import Pooled, build, describe
 from clearbench.encoders.registry import Registered
-from clearbench.encoders.weights import read_weights
+from clearbench.encoders.weights.load import read_weights
 from clearbench.errors import BadCard, BadRequest, UnknownName, WeightsUnavailable
 
 # isort: split

@@ -24,10 +24,10 @@ def drawn(
     seed: int = 0,
 ) -> Inputs:
     """Draw the seven inputs of a scan."""
-    chance = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=chance, dtype=torch.float64)
+        return torch.randn(shape, generator=rng, dtype=torch.float64)
 
     parts = (
         normal(groups, batch, length, channels),

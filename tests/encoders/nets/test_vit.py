@@ -20,8 +20,8 @@ def network(size_px: int | tuple[int, int] = 32, *, conv_stem: bool = True) -> n
 
 
 def images(height: int, width: int, count: int = 3) -> torch.Tensor:
-    chance = torch.Generator().manual_seed(1)
-    return torch.randn(count, 3, height, width, generator=chance)
+    rng = torch.Generator().manual_seed(1)
+    return torch.randn(count, 3, height, width, generator=rng)
 
 
 @both_stems

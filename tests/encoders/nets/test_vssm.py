@@ -57,8 +57,8 @@ def published_scan(mix: SS2D, content: Tensor) -> Tensor:
 @torch.no_grad()
 def test_a_map_is_scanned_along_rows_and_columns_both_ways(side: tuple[int, int]) -> None:
     mix = mixer()
-    chance = torch.Generator().manual_seed(1)
-    maps = torch.randn(2, *side, 6, dtype=torch.float64, generator=chance)
+    rng = torch.Generator().manual_seed(1)
+    maps = torch.randn(2, *side, 6, dtype=torch.float64, generator=rng)
     content, gate = mix.in_proj(maps).chunk(2, dim=-1)
     content = functional.silu(mix.conv2d(content.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
     scanned = torch.stack([published_scan(mix, one) for one in content])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from clearbench.cards import check_card
 from clearbench.errors import BadTask
 from clearbench.evaluation.guards.sides import check_sides
-from clearbench.evaluation.splits import Fold, make_folds
-from clearbench.evaluation.tasks import TaskCard
-from clearbench.evaluation.units import Units
+from clearbench.evaluation.task.card import TaskCard
+from clearbench.evaluation.task.splits import Fold, make_folds
+from clearbench.evaluation.task.units import Units
 
 GOOD = Fold(0, 1, ("a", "b"), ("c",), ("d", "e"))
 

@@ -8,11 +8,11 @@ import pytest
 from sklearn.base import clone
 
 from clearbench.errors import BadTask, UnknownName
-from clearbench.evaluation.heads.estimator import BagEstimator
-from clearbench.evaluation.heads.kinds import HEADS, make_head
-from clearbench.evaluation.heads.single import HeadRequest
-from clearbench.evaluation.metrics import auroc
-from clearbench.evaluation.presets import PRESETS
+from clearbench.evaluation.head_registry import HEADS
+from clearbench.evaluation.heads.estimator import BagEstimator, HeadRequest
+from clearbench.evaluation.heads.make import make_head
+from clearbench.evaluation.heads.presets import PRESETS
+from clearbench.metrics import auroc
 
 QUICK = replace(
     PRESETS["default"], steps=25, batch_size=8, learning_rates=(3e-3,), weight_decays=(1e-2,)
@@ -24,10 +24,10 @@ Y = np.arange(N) % 3
 @pytest.fixture(scope="module")
 def bags() -> list[np.ndarray]:
     """Sixty bags, a third of each class; each class shifts a feature further."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     found = []
     for value in Y:
-        bag = chance.normal(size=(chance.integers(3, 9), 8)).astype(np.float32) + 20
+        bag = rng.normal(size=(rng.integers(3, 9), 8)).astype(np.float32) + 20
         bag[:, 0] += 2 * value
         found.append(bag)
     return found

@@ -7,10 +7,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from clearbench.evaluation.bagset import BagSet
+from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.heads.mean_pool import STRENGTHS, MeanPoolClassifier
-from clearbench.evaluation.targets import make_targets
-from clearbench.evaluation.training import Lot
+from clearbench.evaluation.heads.targets import make_targets
+from clearbench.evaluation.heads.training import LabelledBags
 
 Make = Callable[..., Any]
 TRUTH = np.arange(60) % 2 * 1.0
@@ -24,8 +24,8 @@ def bags(make_bags: Make) -> BagSet:
 
 def fit(bags: BagSet, values: Any, target: str = "binary", classes: int = 2) -> MeanPoolClassifier:
     targets = make_targets(target, values, classes)
-    lots = [Lot(bags.take(rows), targets.take(rows)) for rows in (TRAIN, TUNE)]
-    return MeanPoolClassifier(target, classes).fit_lots(*lots)
+    lots = [LabelledBags(bags.take(rows), targets.take(rows)) for rows in (TRAIN, TUNE)]
+    return MeanPoolClassifier(target, classes).fit_labelled(*lots)
 
 
 def test_it_is_scikit_learns_logistic_regression_on_bag_means(bags: BagSet) -> None:

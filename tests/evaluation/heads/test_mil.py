@@ -5,12 +5,13 @@ import torch
 from torch import nn
 
 from clearbench.errors import UnknownName
-from clearbench.evaluation.bagset import BagSet
-from clearbench.evaluation.heads.mil import NETS, find_net
-from clearbench.evaluation.training import Trained, answer
+from clearbench.evaluation.bags.bagset import BagSet
+from clearbench.evaluation.head_registry import HEADS
+from clearbench.evaluation.heads.mil import find_net
+from clearbench.evaluation.heads.training import TrainedNet, answer
 
 
-@pytest.fixture(params=sorted(NETS))
+@pytest.fixture(params=[name for name, entry in HEADS.items() if entry.network])
 def net(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
     return find_net(request.param)(6, 3).eval()
@@ -56,7 +57,7 @@ def test_the_order_of_instances_does_not_matter(net: nn.Module) -> None:
 def test_a_bag_is_judged_alike_in_any_company(net: nn.Module) -> None:
     raw = [torch.randn(n, 6).numpy() for n in (1, 9, 4)]
     together = BagSet.of(raw)
-    trained = Trained(net, together.unmoved())
+    trained = TrainedNet(net, together.unmoved())
     everyone = answer(trained, together)
     for place, bag in enumerate(raw):
         alone = answer(trained, BagSet.of([bag]))
@@ -67,7 +68,7 @@ def test_a_bag_is_judged_alike_in_any_company(net: nn.Module) -> None:
 def test_bfloat16_moves_scores_little(net: nn.Module) -> None:
     raw = [torch.randn(n, 6).numpy() for n in (5, 9, 4, 7)]
     exact, rounded = (
-        answer(Trained(net, bags.moments()), bags).logits
+        answer(TrainedNet(net, bags.moments()), bags).logits
         for bags in (BagSet.of(raw), BagSet.of(raw, dtype=torch.bfloat16))
     )
     assert rounded.dtype == torch.float32

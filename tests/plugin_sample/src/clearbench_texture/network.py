@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights import load_strictly, read_weights
+from clearbench.encoders.weights.load import load_strictly, read_weights
 
 
 class Textures(nn.Module):

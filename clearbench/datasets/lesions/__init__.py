@@ -1,0 +1,1 @@
+"""Lesion tables and DeepLesion's slices with boxes, for pretraining."""

@@ -1,0 +1,64 @@
+"""A cohort's lesion table: scan_id, slice_index and a box, one row per lesion and slice."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearbench.cohort.files import read_table
+from clearbench.datasets.lesions.slice_sets import Box
+from clearbench.errors import BadCohort, suggestion
+
+LESIONS_FILE = "lesions.csv"
+COLUMNS = ("scan_id", "slice_index", "x1", "y1", "x2", "y2")
+LABEL = "site"
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One box in one slice, in px of the slice as clearbench reads it."""
+
+    box: Box
+    label: str = ""
+
+
+Lesions = dict[str, dict[int, list[Lesion]]]  # by scan_id and slice index
+
+
+def read_lesions(path: Path, scan_ids: Collection[str]) -> tuple[Lesions, tuple[str, ...]]:
+    """Return the lesions by scan and slice index, and what is wrong with rows left out.
+
+    `scan_ids` are all of the cohort's. An optional column `site` labels lesions (for the k-NN
+    probe). A box without numbers is kept, so that its slice is not taken for one without a lesion.
+    Raises BadCohort for a wrong column, or if no row belongs to the cohort.
+    """
+    table = read_table(path)
+    for name in COLUMNS:
+        if name not in table.column_names:
+            raise BadCohort(
+                f"{path}: no column {name}{suggestion(name, table.column_names) or '.'} "
+                f"A lesion table has {', '.join(COLUMNS)}, and {LABEL} if you like"
+            )
+    found: Lesions = defaultdict(lambda: defaultdict(list))
+    problems = []
+    for number, row in enumerate(table.to_pylist(), start=2):
+        index = number_in(row["slice_index"])
+        if row["scan_id"] not in scan_ids:
+            problems.append(f"{path.name}, line {number}: no scan {row['scan_id'] or '(blank)'}")
+        elif not index.is_integer():
+            problems.append(f"{path.name}, line {number}: slice_index is no whole number")
+        else:
+            x1, y1, x2, y2 = (number_in(row[name]) for name in COLUMNS[2:])
+            lesion = Lesion((x1, y1, x2, y2), row.get(LABEL) or "")
+            found[row["scan_id"]][int(index)].append(lesion)
+    if not found:
+        raise BadCohort(f"{path}: none of its rows is a lesion of this cohort ({problems[0]})")
+    return found, tuple(problems)
+
+
+def number_in(text: str | None) -> float:
+    """Read one number; NaN if it is none."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")

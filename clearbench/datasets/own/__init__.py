@@ -1,0 +1,1 @@
+"""A user's own export and label table → a cohort."""

@@ -1,0 +1,144 @@
+"""One's own export: a folder of scans and a table of labels → a cohort."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from clearbench import technical
+from clearbench.cohort.pseudonyms import Pseudonyms
+from clearbench.datasets.own.join import Labels, match_labels, nothing_matches, read_labels
+from clearbench.datasets.pick import DEFAULT_PICK, pick_series
+from clearbench.datasets.series import KEYS, NamedScan, name_scans, relative_to, series_table
+from clearbench.errors import BadCohort, BadRequest, UnknownName
+from clearbench.scans.inventory import Inventory
+from clearbench.technical import facts_row
+
+ONE_SERIES = ("SeriesInstanceUID", "path")  # identifiers that name a series, not all of a study
+
+
+@dataclass(frozen=True)
+class BuiltCohort:
+    """A cohort table and what it took to make it.
+
+    `unmatched_labels` are identifiers in clear; `without` are studies none of whose series is
+    readable and wanted.
+    """
+
+    table: pa.Table
+    scans: tuple[NamedScan, ...]
+    ties: tuple[tuple[str, ...], ...] = ()
+    unmatched_labels: tuple[str, ...] = ()
+    unmatched_scans: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+def build_folder(  # noqa: PLR0913  each of them is an option that the user types
+    inventory: Inventory,
+    labels: Path,
+    on: str,
+    target: Path,
+    *,
+    names: Pseudonyms,
+    pick: str = DEFAULT_PICK,
+    keep_ids: bool = False,
+) -> BuiltCohort:
+    """Make a cohort of one series per study, with the labels whose `on` cell names it.
+
+    Labels are joined on identifiers in clear; then ids become pseudonyms. Scans without a label
+    stay, with blank labels. Raises UnknownName for another `on`, BadRequest for a folder without
+    scans, BadCohort for labels that contradict each other or match nothing.
+    """
+    if on not in KEYS:
+        raise UnknownName.among("identifier to join --on", on, KEYS, f" (one of {', '.join(KEYS)})")
+    scans = name_scans(inventory, names, keep_ids=keep_ids)
+    if not scans:
+        raise BadRequest(f"{inventory.root}: no scans there")
+    wanted = read_labels(labels, on)
+    matches = match_labels(scans, on, wanted)
+    picked = pick_series(series_table(_competing(scans, on, matches)), pick)
+    by_id = {item.scan_id: item for item in scans}
+    chosen = [by_id[name] for name in picked.scan_ids]
+    found = {matches[item.scan_id] for item in chosen} - {""}
+    if not chosen:
+        raise BadRequest(f"--pick {pick!r} leaves none of the {len(scans)} series")
+    if not found:
+        raise BadCohort(f"{labels}: {nothing_matches(scans, on, wanted)}")
+    rows = [
+        _row(item, wanted.get(matches[item.scan_id], {}), inventory.root, target) for item in chosen
+    ]
+    return BuiltCohort(
+        table=_table(_with_days(rows, chosen)),
+        scans=tuple(chosen),
+        ties=picked.ties,
+        unmatched_labels=tuple(key for key in wanted if key not in found),
+        unmatched_scans=tuple(item.scan_id for item in chosen if not matches[item.scan_id]),
+        unreadable=tuple(f"{item.place}: {item.scan.error}" for item in scans if item.scan.error),
+        without=picked.without,
+    )
+
+
+def _competing(scans: list[NamedScan], on: str, matches: dict[str, str]) -> list[NamedScan]:
+    """Return the series to pick from; of a study whose labels name a series, only those named."""
+    if on not in ONE_SERIES:
+        return scans
+    named = {item.study_id for item in scans if matches[item.scan_id]}
+    return [item for item in scans if matches[item.scan_id] or item.study_id not in named]
+
+
+def _row(item: NamedScan, labels: Labels, root: Path, target: Path) -> Labels:
+    """Write one scan as a cohort row: ids, place, technical facts, labels."""
+    folder = root if root.is_dir() else root.parent
+    facts = facts_row(item.scan.facts)
+    return {
+        "scan_id": item.scan_id,
+        "patient_id": item.patient_id,
+        "path": relative_to(item.place, folder, target),
+        "study_id": item.study_id,
+        "series_id": item.series_id or None,
+        **facts,
+        **{name: value for name, value in labels.items() if name not in facts or value},
+    }
+
+
+def _with_days(rows: list[Labels], scans: list[NamedScan]) -> list[Labels]:
+    """Add `day`: days since the patient's first study here; dates themselves are not kept.
+
+    Where the labels have a `day`, theirs stays.
+    """
+    dates = [_date(item) for item in scans]
+    firsts: dict[str, date] = {}
+    for item, when in zip(scans, dates, strict=True):
+        if when is not None:
+            firsts[item.patient_id] = min(when, firsts.get(item.patient_id, when))
+    return [
+        {"day": None if when is None else str((when - firsts[item.patient_id]).days), **row}
+        for row, item, when in zip(rows, scans, dates, strict=True)
+    ]
+
+
+def _date(item: NamedScan) -> date | None:
+    """Return the study's date, if its header has a usable one."""
+    text = item.scan.identity.study_date if item.scan.identity else ""
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+    except ValueError:
+        return None
+
+
+def _table(rows: list[Labels]) -> pa.Table:
+    """Make the table: ids first, labels last, columns that are blank throughout left out."""
+    labels: dict[str, None] = {}
+    head = ("scan_id", "patient_id", "path", "study_id", "series_id", "day", *technical.NAMES)
+    filled: dict[str, bool] = defaultdict(bool)
+    for row in rows:
+        labels |= dict.fromkeys(name for name in row if name not in head)
+        for name, value in row.items():
+            filled[name] |= value is not None
+    columns = [name for name in head if filled[name]] + list(labels)
+    return pa.table(
+        {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
+    )

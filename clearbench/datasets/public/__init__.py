@@ -1,0 +1,1 @@
+"""Public data sets as they are on disk → cohorts, one module each."""

@@ -1,0 +1,83 @@
+"""The public data sets that have a builder, by name."""
+
+import importlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import pyarrow as pa
+
+from clearbench.errors import BadCohort, BadRequest, UnknownName
+
+BUILDERS = MappingProxyType(
+    {
+        "covid-ct-md": "clearbench.datasets.public.covid_ct_md",
+        "ct-ich": "clearbench.datasets.public.ct_ich",
+        "ct-rate": "clearbench.datasets.public.ct_rate",
+        "deeplesion": "clearbench.datasets.public.deeplesion_cohort",
+        "luna16": "clearbench.datasets.public.luna16",
+        "nlst": "clearbench.datasets.public.nlst",
+        "nsclc-radiomics": "clearbench.datasets.public.nsclc_radiomics",
+        "rad-chestct": "clearbench.datasets.public.rad_chestct",
+    }
+)
+WITH_SPLIT_FILES = ("deeplesion", "luna16")
+
+
+@dataclass(frozen=True)
+class DataSetFolder:
+    """A data set found on disk.
+
+    Its cohort table (paths from its root), what was found or done (`notes`), what is missing.
+    """
+
+    table: pa.Table
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def build_published(
+    name: str,
+    root: Path,
+    target: Path,
+    *,
+    splits: Path | None = None,
+    repair_split: bool = False,
+) -> DataSetFolder:
+    """Read a public data set's folder as a cohort table that will lie at `target`.
+
+    `splits` is the folder of the community's split files, `repair_split` permits to move patients
+    who are on two of their sides. Raises UnknownName for a data set without a builder, BadRequest
+    for split files of a data set that has none, BadCohort for a folder of another layout.
+    """
+    if name not in BUILDERS:
+        raise UnknownName.among(
+            "data set",
+            name,
+            [*BUILDERS, "folder"],
+            f" ({', '.join(BUILDERS)}, or folder for your own)",
+        )
+    if not root.is_dir():
+        raise BadCohort(f"{root}: no such folder")
+    build = importlib.import_module(BUILDERS[name]).build
+    if name in WITH_SPLIT_FILES:
+        found: DataSetFolder = build(root, splits=splits, repair_split=repair_split)
+    elif splits is not None or repair_split:
+        raise BadRequest(
+            f"{name} has no split files: --splits and --repair-split are for "
+            f"{' and '.join(WITH_SPLIT_FILES)}"
+        )
+    else:
+        found = build(root)
+    return _from(target, root, found)
+
+
+def _from(target: Path, root: Path, found: DataSetFolder) -> DataSetFolder:
+    """Tell the paths from where the table will lie."""
+    paths = [
+        os.path.relpath(root / str(path), target.parent)
+        for path in found.table.column("path").to_pylist()
+    ]
+    index = found.table.column_names.index("path")
+    return replace(found, table=found.table.set_column(index, "path", pa.array(paths)))

@@ -1,0 +1,259 @@
+"""A checkpoint of somebody's training → weights and a card of ours.
+
+Takes MoCo checkpoints of CLEAR's released code (`module.base_encoder.*`, `.pth.tar`), files of
+VMamba and MambaOut (timm's names too), and checkpoints of `clearbench pretrain`.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from torch import Tensor
+
+from clearbench.cards import write_card
+from clearbench.encoders.adding.names import check_new_name
+from clearbench.encoders.card import EncoderCard, WeightFacts
+from clearbench.encoders.inputs.views import choose_views
+from clearbench.encoders.nets.build import build_net, our_keys
+from clearbench.encoders.nets.sizes import (
+    NETS,
+    PATCH_PX,
+    Sizes,
+    check_sizes,
+    features_dim,
+    pooling_of,
+)
+from clearbench.encoders.registry import find_encoder
+from clearbench.encoders.weights.load import (
+    file_sha256,
+    load_strictly,
+    read_checkpoint,
+    write_weights,
+)
+from clearbench.errors import BadRequest, UnknownName, WeightsUnavailable
+
+Branch = Literal["base", "momentum"]
+State = dict[str, Any]
+
+USUAL = MappingProxyType(
+    {"vit": "lecl-vit-base", "vssm": "lecl-vssm-tiny", "gated-cnn": "lecl-gated-cnn-tiny"}
+)
+NESTED = ("state_dict", "model", "moco", "model_state_dict", "encoder", "backbone")
+BRANCHES: Mapping[Branch, tuple[str, ...]] = MappingProxyType(
+    {"base": ("base_encoder.", "base.0."), "momentum": ("momentum_encoder.", "momentum.0.")}
+)
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A card and weights that were written, and what of the checkpoint was left out."""
+
+    card: Path
+    weights: Path
+    sizes: Sizes
+    dropped: tuple[str, ...]
+
+
+def adopt_checkpoint(  # noqa: PLR0913  options of a command
+    name: str,
+    checkpoint: Path,
+    net: str,
+    folder: Path,
+    *,
+    branch: Branch = "base",
+    num_heads: int | None = None,
+    licence: str = "unknown",
+    views: tuple[str, ...] = (),
+    replace: bool = False,
+) -> Adopted:
+    """Write the encoder of a checkpoint as `folder`/`name`.safetensors and its card.
+
+    Sizes are read off the tensors (a checkpoint of `clearbench pretrain` tells them); a ViT's
+    heads can't be, and are 64 channels wide unless `num_heads` says otherwise. `branch` chooses
+    the encoder of a MoCo checkpoint; projector, predictor and classifier are left out. Raises
+    BadRequest, UnknownName or WeightsUnavailable if keys are left over or missing, and then writes
+    nothing.
+    """
+    check_new_name(name, folder, replace=replace)
+    path, weights = folder / f"{name}.toml", folder / f"{name}.safetensors"
+    if net not in NETS:
+        raise UnknownName.among("LeCL network", net, NETS, f" ({', '.join(NETS)})")
+    if branch not in BRANCHES:
+        raise BadRequest(f"--branch {branch}: base or momentum")
+    usual = _with_views(find_encoder(USUAL[net]).card, views)
+    saved = read_checkpoint(checkpoint)
+    everything = unwrapped(saved)
+    kept = without_heads(chosen_branch(everything, branch, checkpoint), net)
+    sizes, size_px = _told_sizes(saved, net) or read_sizes(kept, net, checkpoint, num_heads)
+    network = build_net(sizes, size_px, seed=0)
+    load_strictly(network, our_keys(kept, sizes), checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_weights(network.state_dict(), weights)
+    write_card(_card(name, usual, sizes, size_px, weights, licence), path)
+    return Adopted(path, weights, sizes, _left_out(everything, kept, branch))
+
+
+def _told_sizes(saved: State, net: str) -> tuple[Sizes, int] | None:
+    """Return the sizes that a checkpoint of `clearbench pretrain` tells; None for others."""
+    told = saved.get("net")
+    if not isinstance(told, dict) or "sizes" not in told:
+        return None
+    if told.get("net") != net:
+        raise BadRequest(f"--net {net}: the checkpoint is of {told.get('net')}")
+    return check_sizes(net, dict(told["sizes"]), "checkpoint"), int(told["size_px"])
+
+
+def _left_out(everything: State, kept: State, branch: Branch) -> tuple[str, ...]:
+    """Return the keys that are not part of the chosen encoder."""
+    used = {prefix + key for key in kept for prefix in ("", *BRANCHES[branch])}
+    return tuple(sorted(key for key in everything if key not in used))
+
+
+def _card(
+    name: str, usual: EncoderCard, sizes: Sizes, size_px: int, weights: Path, licence: str
+) -> EncoderCard:
+    """Describe the new encoder: the usual card of its network, in its own sizes."""
+    return usual.model_copy(
+        update={
+            "title": f"{name} (LeCL {usual.net}, from a checkpoint)",
+            "source": f"file:{weights.name}",
+            "sizes": sizes.model_dump(),
+            "dim": features_dim(sizes),
+            "pooling": pooling_of(sizes),
+            "input": usual.seen.model_copy(update={"size_px": size_px}),
+            "weights": WeightFacts(licence=licence, sha256=file_sha256(weights)),
+            "facts": usual.facts.model_copy(update={"parameters_m": None, "paper": ""}),
+        }
+    )
+
+
+def _with_views(card: EncoderCard, views: tuple[str, ...]) -> EncoderCard:
+    """Put the views that were typed in the place of the usual ones."""
+    if not views:
+        return card
+    seen = card.seen.model_copy(update={"views": "free", "default_views": views})
+    changed = card.model_copy(update={"input": seen})
+    choose_views(changed)
+    return changed
+
+
+def unwrapped(state: State) -> State:
+    """Go down to the tensors, and take the wrapper (`module.`) off their names."""
+    for key in NESTED:
+        inner = state.get(key)
+        if isinstance(inner, dict):
+            return unwrapped(inner)
+    return {str(key).removeprefix("module."): value for key, value in state.items()}
+
+
+def chosen_branch(state: State, branch: Branch, where: Path) -> State:
+    """Return one encoder of a MoCo checkpoint; a file of one network alone passes through.
+
+    Raises WeightsUnavailable if the branch isn't there.
+    """
+    moco = any(key.startswith(prefix) for key in state for p in BRANCHES.values() for prefix in p)
+    if not moco:
+        return state
+    found = {
+        key.removeprefix(prefix): value
+        for prefix in BRANCHES[branch]
+        for key, value in state.items()
+        if key.startswith(prefix)
+    }
+    if not found:
+        raise WeightsUnavailable(f"{where}: a MoCo checkpoint without its {branch} encoder")
+    return found
+
+
+def without_heads(state: State, net: str) -> State:
+    """Leave out projector or classifier.
+
+    timm calls MambaOut's last norm `head.norm`; in the published files it is `norm`, and
+    `head.norm` a part of the classifier.
+    """
+    heads = ("head.", "classifier.head.")
+    own = () if "norm.weight" in state or net != "gated-cnn" else ("head.norm.",)
+    return {
+        key: value
+        for key, value in state.items()
+        if not key.startswith(heads) or key.startswith(own)
+    }
+
+
+def read_sizes(
+    state: State, net: str, where: Path, num_heads: int | None = None
+) -> tuple[Sizes, int]:
+    """Read a network's sizes, and the image size in px, off its tensors.
+
+    Raises WeightsUnavailable if they are another network's.
+    """
+    named = our_keys(state, _any_sizes(net))
+    try:
+        facts, size_px = READERS[net](named)
+    except (KeyError, IndexError, AttributeError, ValueError) as error:
+        raise WeightsUnavailable(
+            f"{where}: weights of another network than {net}; its keys are not there"
+        ) from error
+    if num_heads is not None and net == "vit":
+        facts["num_heads"] = num_heads
+    return check_sizes(net, facts, str(where)), size_px
+
+
+def _any_sizes(net: str) -> Sizes:
+    """Return some sizes of a network, for their type."""
+    usual = find_encoder(USUAL[net]).card
+    return check_sizes(net, usual.sizes, USUAL[net])
+
+
+def _vit_sizes(state: Mapping[str, Tensor]) -> tuple[State, int]:
+    """Read a ViT's sizes."""
+    dim = state["cls_token"].shape[-1]
+    side = math.isqrt(state["pos_embed"].shape[1] - 1)
+    facts = {
+        "embed_dim": dim,
+        "depth": _count(state, r"blocks\.(\d+)\."),
+        "num_heads": max(1, dim // 64),
+        "conv_stem": "patch_embed.proj.weight" not in state,
+    }
+    return facts, side * PATCH_PX
+
+
+def _vssm_sizes(state: Mapping[str, Tensor]) -> tuple[State, int]:
+    """Read a VSSM's sizes."""
+    depths = _depths(state, r"stages\.(\d+)\.(\d+)\.")
+    dims = [state[f"stages.{stage}.0.norm.weight"].shape[0] for stage in range(len(depths))]
+    states = state["stages.0.0.op.A_logs"].shape[1]
+    return {"depths": depths, "dims": dims, "ssm_d_state": states}, 224
+
+
+def _gated_cnn_sizes(state: Mapping[str, Tensor]) -> tuple[State, int]:
+    """Read a gated CNN's sizes."""
+    depths = _depths(state, r"trunk\.stages\.(\d+)\.blocks\.(\d+)\.")
+    dims = [
+        state[f"trunk.stages.{stage}.blocks.0.norm.weight"].shape[0] for stage in range(len(depths))
+    ]
+    return {"depths": depths, "dims": dims}, 224
+
+
+READERS = MappingProxyType({"vit": _vit_sizes, "vssm": _vssm_sizes, "gated-cnn": _gated_cnn_sizes})
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    """Count the blocks that keys number."""
+    found = {int(match[1]) for key in state if (match := re.match(pattern, key))}
+    if not found:
+        raise KeyError(pattern)
+    return len(found)
+
+
+def _depths(state: Mapping[str, Tensor], pattern: str) -> list[int]:
+    """Count the blocks of each stage that keys number."""
+    found = {(int(m[1]), int(m[2])) for key in state if (m := re.match(pattern, key))}
+    if not found:
+        raise KeyError(pattern)
+    stages = {stage for stage, _ in found}
+    return [len({block for at, block in found if at == stage}) for stage in sorted(stages)]

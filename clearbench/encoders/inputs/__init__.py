@@ -1,0 +1,1 @@
+"""What a network sees: windows, batches of slices, and volumes."""

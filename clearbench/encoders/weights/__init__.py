@@ -1,0 +1,1 @@
+"""A card's weights: where they are, how they are fetched, and how they are read."""

@@ -1,0 +1,154 @@
+"""The one door to the model hub: weights, small files and code, out of its cache or fetched."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from huggingface_hub import hf_hub_download, list_repo_files, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.weights.files import HUBS, SUFFIXES, USUAL_FILES, cached, in_cache, kind_of
+from clearbench.errors import WeightsUnavailable
+
+HUB_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]  # of the HTTP library under the hub's client
+CODE = ("*.py", "*.json")  # of a repository whose network is code of its own
+
+
+def fetch_weights(card: EncoderCard, repository: str) -> Path:
+    """Return a card's weights file of a model hub's repository, out of the local cache or fetched.
+
+    Raises WeightsUnavailable that says what to do.
+    """
+    found = in_cache(card, repository)
+    if found is not None:
+        return found
+    offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
+    if _is_offline() or not _hub_answers():
+        gate = ""
+        if card.weights.gated:
+            gate = f" (gated: its licence is to be accepted at {_page(card, repository)})"
+        raise WeightsUnavailable(_no_network(f"{card.title}{gate}", offline))
+    return _downloaded(card, repository, offline)
+
+
+def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
+    """Return a small file of a model hub's repository, out of the local cache or fetched.
+
+    Raises WeightsUnavailable that says what to do.
+    """
+    found = cached(repository, name, revision)
+    if found is not None:
+        return found
+    offline = f"or fetch the repository elsewhere and name its folder (source: {repository})"
+    if _is_offline() or not _hub_answers():
+        raise WeightsUnavailable(_no_network(repository, offline, name))
+    page = f"https://huggingface.co/{repository}"
+    with _refusals(repository, repository, revision, page, offline):
+        return Path(hf_hub_download(repository, name, revision=revision))
+
+
+def fetch_code(card: EncoderCard, weights: Path) -> Path:
+    """Return the folder of a card's weights, with the code and configuration of its repository.
+
+    They lie beside the weights, or come from the hub at the card's revision. Raises
+    WeightsUnavailable that says what to do.
+    """
+    scheme, _, repository = card.source.partition(":")
+    if scheme not in HUBS or weights != in_cache(card, repository):
+        return weights.parent
+    offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
+    if _is_offline() or not _hub_answers():
+        if any(weights.parent.glob("*.py")):
+            return weights.parent
+        raise WeightsUnavailable(_no_network(card.title, offline, "code"))
+    with _refusals(card.title, repository, card.revision, _page(card, repository), offline):
+        return Path(
+            snapshot_download(repository, revision=card.revision, allow_patterns=list(CODE))
+        )
+
+
+def _page(card: EncoderCard, repository: str) -> str:
+    """Return where a card's licence is read."""
+    return card.weights.licence_url or f"https://huggingface.co/{repository}"
+
+
+def _downloaded(card: EncoderCard, repository: str, offline: str) -> Path:
+    """Fetch the weights file."""
+    page = _page(card, repository)
+    kind = kind_of(card)
+    with _refusals(card.title, repository, card.revision, page, offline):
+        names = (
+            [card.weights.file]
+            if card.weights.file
+            else list_repo_files(repository, revision=card.revision, repo_type=kind)
+        )
+        name = next(
+            (name for name in (*USUAL_FILES, *names) if name in names and name.endswith(SUFFIXES)),
+            USUAL_FILES[0],
+        )
+        return Path(hf_hub_download(repository, name, revision=card.revision, repo_type=kind))
+
+
+@contextmanager
+def _refusals(
+    title: str, repository: str, revision: str | None, page: str, offline: str
+) -> Iterator[None]:
+    """Turn a hub's refusal into which page to visit and which variable to set."""
+    try:
+        yield
+    except GatedRepoError as error:
+        raise WeightsUnavailable(
+            f"{title} is gated: accept its licence at {page}, "
+            f"then set HF_TOKEN to your access token, {offline}"
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
+        raise WeightsUnavailable(
+            f"the hub has no {repository} (revision {revision or 'main'}), "
+            f"or wants a token (HF_TOKEN) for it; {offline}"
+        ) from error
+    except (HUB_ERROR, OSError, ValueError) as error:
+        raise WeightsUnavailable(_no_network(title, offline)) from error
+
+
+def _is_offline() -> bool:
+    """Tell whether the user switched the hub off."""
+    return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "true", "yes")
+
+
+def _hub_answers() -> bool:
+    """Tell at once that the hub's name can't be resolved; the hub's client would retry for long."""
+    if any(
+        os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    ):
+        return True
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        return False
+    return True
+
+
+def _no_network(title: str, offline: str, name: str = "") -> str:
+    """Say that the hub can't be reached, and why that may be."""
+    lacking = f"its {name} is" if name else "its weights are"
+    if _is_offline():
+        why = f"{lacking} not in the cache and HF_HUB_OFFLINE is set; unset it"
+    else:
+        why = f"the model hub can't be reached and {lacking} not in the cache; get a connection"
+    return f"{title}: {why}, {offline}"
+
+
+def hub_reachable() -> bool:
+    """Tell at once whether a hub may be asked, and is there."""
+    return not _is_offline() and _hub_answers()

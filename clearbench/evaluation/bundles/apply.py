@@ -1,0 +1,97 @@
+"""A bundle's heads on units that need no labels: one score per output, and a decision."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clearbench.errors import BadRequest
+from clearbench.evaluation.bags.bagset import BagSet
+from clearbench.evaluation.bags.load import load_bags, views_option
+from clearbench.evaluation.bundles.bundle import Bundle, BundleFacts
+from clearbench.evaluation.heads.targets import Floats, kind_of
+from clearbench.evaluation.task.units import Units
+from clearbench.store.folder import StoreFolder
+from clearbench.store.records import EncoderRecord, list_encoders
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a bundle's heads said: scores, spread and decisions, all [units, outputs].
+
+    scores   mean over the heads
+    spread   standard deviation over the heads
+    decisions  1 or 0; NaN where there is no threshold
+    `without_features` counts units left out, which `units.excluded` names.
+    """
+
+    facts: BundleFacts
+    units: Units
+    scores: Floats
+    spread: Floats
+    decisions: Floats
+    without_features: int
+
+
+def apply_bundle(bundle: Bundle, units: Units, store: StoreFolder) -> Applied:
+    """Score units by every head of a bundle, whole bags, as the heads were scored when trained.
+
+    Units whose features are incomplete are left out, by name. Raises BadRequest if the store has
+    no features of the bundle's fingerprint, BadTask if no unit has features.
+    """
+    record = find_features(bundle.facts, store)
+    kept, bags = load_bags(units, record, store)
+    instances = BagSet.of(
+        [bag.features for bag in bags],
+        dtype=getattr(torch, bundle.facts.head_precision),
+        common=bundle.common,
+    )
+    each = np.stack([head.predict(instances).scores for head in bundle.heads])
+    scores = each.mean(axis=0)
+    return Applied(
+        facts=bundle.facts,
+        units=kept,
+        scores=scores,
+        spread=each.std(axis=0),
+        decisions=decide(bundle.facts, scores),
+        without_features=len(units.ids) - len(kept.ids),
+    )
+
+
+def find_features(facts: BundleFacts, store: StoreFolder) -> EncoderRecord:
+    """Return the store's features with a bundle's fingerprint.
+
+    Raises BadRequest that names both, and the command that makes what is missing.
+    """
+    there, wanted = list_encoders(store), facts.encoder
+    for record in there:
+        if record.fingerprint == wanted.fingerprint:
+            return record
+    has = ", ".join(
+        f"{r.fingerprint[:8]} of {r.name} ({', '.join(r.views)}; {r.precision})" for r in there
+    )
+    raise BadRequest(
+        f"trained on features {wanted.fingerprint[:8]} of encoder {wanted.name} "
+        f"({', '.join(wanted.views)}; {wanted.precision}); the store {store.root} has "
+        f"{has or 'none'}. Make them: {embed_command(wanted)}"
+    )
+
+
+def embed_command(record: EncoderRecord) -> str:
+    """Return the command that makes features like these."""
+    dtype = "" if record.store_dtype == "float32" else f" --store-dtype {record.store_dtype}"
+    options = f"{views_option(record)} --precision {record.precision}{dtype}"
+    return f"clearbench embed SCANS --model {record.name}{options}"
+
+
+def decide(facts: BundleFacts, scores: Floats) -> Floats:
+    """Return decisions on scores [units, outputs]: from the threshold on, or the likeliest class.
+
+    NaN for an output without a threshold, and for a risk.
+    """
+    if kind_of(facts.task_card.target) == "classes":
+        likeliest: NDArray[np.bool_] = scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1])
+        return likeliest.astype(float)
+    cuts = np.array([np.nan if cut is None else cut for cut in facts.thresholds])
+    return np.where(np.isnan(cuts), np.nan, scores >= cuts)

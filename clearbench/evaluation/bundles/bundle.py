@@ -1,0 +1,196 @@
+"""Trained heads as files: the heads of every fold and seed, and all that applying them needs.
+
+A bundle is a folder of `heads.safetensors` (networks' weights and moments, linear models,
+neighbours; no code) and `bundle.json`, written last, which holds the sha256 of the other. The
+neighbours of k-NN heads are the training bags' means: patient data, as features are.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from clearbench.cards import Card, told_faults
+from clearbench.errors import BadRequest, UnknownName
+from clearbench.evaluation.bags.bagset import Moments
+from clearbench.evaluation.bundles.thresholds import RULE, choose_thresholds
+from clearbench.evaluation.heads.estimator import BagEstimator, HeadRequest
+from clearbench.evaluation.heads.make import make_head
+from clearbench.evaluation.heads.presets import find_preset
+from clearbench.evaluation.protocol.encoder_data import EncoderData
+from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
+from clearbench.evaluation.task.card import TaskCard
+from clearbench.files import write_text, write_whole
+from clearbench.store.records import EncoderRecord
+from clearbench.versions import installed_versions
+
+FACTS_FILE, ARRAYS_FILE = "bundle.json", "heads.safetensors"
+
+
+class HeadFacts(Card):
+    """One trained head: of which fold, with how many patients on each side, and its settings."""
+
+    repeat: int
+    fold: int
+    seed: int
+    train: int
+    tune: int
+    test: int
+    settings: dict[str, float | int | str]
+
+
+class BundleFacts(Card):
+    """What bundle.json says; `thresholds` stand in the order of `outputs`, null for none."""
+
+    bundle: Literal[1] = 1
+    task: str
+    task_sha256: str
+    task_card: TaskCard
+    encoder: EncoderRecord
+    head: str
+    preset: str
+    head_precision: Literal["float32", "bfloat16"]
+    outputs: tuple[str, ...]
+    heads: tuple[HeadFacts, ...]
+    thresholds: tuple[float | None, ...]
+    threshold_rule: str
+    not_scored: tuple[str, ...]
+    patients: int
+    split_sha256: str
+    versions: dict[str, str]
+    arrays_sha256: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Trained heads, and the moments by which instances were kept when they were scored."""
+
+    facts: BundleFacts
+    heads: tuple[BagEstimator, ...]
+    common: Moments
+
+
+def write_bundle(evaluation: Evaluation, data: EncoderData, folder: Path) -> Path:
+    """Write the heads of an evaluation that kept them (`Way.keep_heads`) to a folder of their own.
+
+    Returns the folder. A bundle that stood there is replaced. Raises BadRequest if the heads were
+    not kept or are a floor's, StorageFull if the disk refuses.
+    """
+    if not data.bags:
+        raise BadRequest(f"{data.record.name} has no features; its heads can't be applied")
+    heads = [answer.head for answer in evaluation.fold_results if answer.head is not None]
+    if not heads or len(heads) < len(evaluation.fold_results):
+        raise BadRequest("the heads of this evaluation were not kept: Way(keep_heads=True)")
+    arrays = {f"common/{name}": part for name, part in data.instances.common._asdict().items()}
+    for number, head in enumerate(heads):
+        arrays |= {f"{number}/{name}": part for name, part in head.state_dict().items()}
+    image = save({name: np.ascontiguousarray(part) for name, part in arrays.items()})
+    facts = _facts(evaluation, hashlib.sha256(image).hexdigest())
+    text = json.dumps(facts.model_dump(mode="json"), indent=1) + "\n"
+    write_whole(folder / ARRAYS_FILE, lambda draft: draft.write_bytes(image))
+    write_text(folder / FACTS_FILE, text)
+    return folder
+
+
+def _facts(evaluation: Evaluation, arrays_sha256: str) -> BundleFacts:
+    """Tell an evaluation as its bundle does."""
+    task = evaluation.prepared.task
+    return BundleFacts(
+        task=task.name,
+        task_sha256=task.sha256,
+        task_card=task.card,
+        encoder=evaluation.record,
+        head=evaluation.head,
+        preset=evaluation.preset,
+        head_precision=evaluation.precision,  # type: ignore[arg-type]  # checked by pydantic
+        outputs=task.card.outputs,
+        heads=tuple(map(_head_facts, evaluation.fold_results)),
+        thresholds=choose_thresholds(evaluation),
+        threshold_rule=RULE,
+        not_scored=evaluation.prepared.skipped,
+        patients=len(set(evaluation.units.patients)),
+        split_sha256=evaluation.prepared.split_sha256,
+        versions=installed_versions(),
+        arrays_sha256=arrays_sha256,
+    )
+
+
+def _head_facts(answer: FoldResult) -> HeadFacts:
+    """Tell one head."""
+    fold = answer.fold
+    return HeadFacts(
+        repeat=fold.repeat,
+        fold=fold.number,
+        seed=answer.seed,
+        train=len(fold.train),
+        tune=len(fold.tune),
+        test=len(fold.test),
+        settings=answer.settings,
+    )
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle's folder; its heads score as they did, bit for bit on the same instances.
+
+    Raises BadRequest for what is no bundle, one of another clearbench, or a damaged one.
+    """
+    facts = _read_facts(path / FACTS_FILE)
+    arrays = _read_arrays(path / ARRAYS_FILE, facts.arrays_sha256)
+    try:
+        common = Moments(arrays["common/mean"], arrays["common/spread"])
+        heads = tuple(map(partial(_head, facts, arrays), range(len(facts.heads))))
+    except (KeyError, ValueError, RuntimeError, UnknownName) as error:
+        raise _bad(path, f"its heads are not those of this clearbench: {error}") from error
+    return Bundle(facts, heads, common)
+
+
+def _bad(path: Path, why: str) -> BadRequest:
+    """Say that a bundle can't be read."""
+    return BadRequest(
+        f"{path}: not a readable bundle ({why}); "
+        "put back a whole copy, or make one: clearbench evaluate --task NAME --save-heads DIR"
+    )
+
+
+def _read_facts(path: Path) -> BundleFacts:
+    """Read bundle.json."""
+    try:
+        return BundleFacts.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _bad(path, str(error.strerror)) from error
+    except UnicodeDecodeError as error:
+        raise _bad(path, "damaged, it is no text") from error
+    except ValidationError as error:
+        raise _bad(path, told_faults(error, BundleFacts)) from error
+
+
+def _read_arrays(path: Path, sha256: str) -> Mapping[str, NDArray[Any]]:
+    """Read the arrays, if they are those that bundle.json was written for."""
+    try:
+        image = path.read_bytes()
+        if hashlib.sha256(image).hexdigest() != sha256:
+            raise _bad(path, "damaged: its sha256 is not the one in bundle.json")
+        found: Mapping[str, NDArray[Any]] = load(image)
+    except OSError as error:
+        raise _bad(path, str(error.strerror)) from error
+    except SafetensorError as error:
+        raise _bad(path, str(error)) from error
+    return found
+
+
+def _head(facts: BundleFacts, arrays: Mapping[str, NDArray[Any]], number: int) -> BagEstimator:
+    """Make one head of its arrays."""
+    start, card = f"{number}/", facts.task_card
+    own = {name.removeprefix(start): v for name, v in arrays.items() if name.startswith(start)}
+    preset = find_preset(facts.preset)
+    request = HeadRequest(facts.head, card.target, len(card.classes) or 2, preset, 0)
+    return make_head(request).load_state_dict(own)

@@ -1,0 +1,139 @@
+"""k nearest neighbours on bag means: what features say without any weights learnt."""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearbench.evaluation.heads.estimator import (
+    Arrays,
+    BagEstimator,
+    Bags,
+    HeadRequest,
+    Predictions,
+    as_set,
+)
+from clearbench.evaluation.heads.targets import Floats, Targets, class_weights
+from clearbench.evaluation.heads.training import LabelledBags
+
+NEIGHBOURS = (3, 5, 10, 20, 40)
+CERTAIN = 1e-6
+
+
+class NearestClassifier(BagEstimator):
+    """The class-balanced share of labels among the k bags whose standardised means point alike.
+
+    Cosine similarity; k is the one with the least loss on the tuning bags, which then become
+    neighbours too. For survival the neighbours' mean martingale residual under no covariates is
+    the risk (Therneau, Grambsch and Fleming, "Martingale-based Residuals for Survival Models",
+    Biometrika 1990): event minus the Nelson-Aalen hazard at its time.
+    """
+
+    def __init__(self, target: str = "binary", classes: int = 2, *, seed: int = 0) -> None:
+        self.target = target
+        self.classes = classes
+        self.seed = seed
+
+    @classmethod
+    def from_request(cls, request: HeadRequest) -> Self:
+        """Return a new head; it has no preset of its own."""
+        return cls(request.target, request.classes, seed=request.seed)
+
+    def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
+        """Learn from `train`, choose k on `tune`; see the class."""
+        self._remember(train)
+        losses = {k: self._loss(tune, k) for k in NEIGHBOURS if k < len(train.bags)} or {1: 0.0}
+        self.neighbours_ = min(losses, key=lambda k: losses[k])
+        self.tuning_ = self._shares(tune.bags.means, self.neighbours_)
+        self._remember(train.joined(tune))
+        return self
+
+    def state_dict(self) -> Arrays:
+        """Return what is remembered of every bag learnt from, and k."""
+        return {
+            "mean": self.mean_,
+            "scale": self.scale_,
+            "directions": self.directions_,
+            "votes": self.votes_,
+            "weights": self.weights_,
+            "neighbours": np.array([self.neighbours_]),
+        }
+
+    def load_state_dict(self, arrays: Arrays) -> Self:
+        """Remember what another head did."""
+        self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
+        self.directions_ = arrays["directions"]
+        self.votes_, self.weights_ = arrays["votes"], arrays["weights"]
+        self.neighbours_ = int(arrays["neighbours"][0])
+        return self
+
+    def predict(self, bags: Bags) -> Predictions:
+        """Return scores [bags, outputs]; a mean tells no instance from another."""
+        return Predictions(self._shares(as_set(bags).means, self.neighbours_))
+
+    @property
+    def settings(self) -> dict[str, float | int | str]:
+        """Return k."""
+        return {"neighbours": self.neighbours_}
+
+    def _remember(self, lot: LabelledBags) -> None:
+        """Keep standardised directions, and what each bag votes for with what weight."""
+        means = lot.bags.means
+        spread = means.std(axis=0)
+        self.mean_, self.scale_ = means.mean(axis=0), np.where(spread > 0, spread, 1.0)
+        self.directions_ = _directions((means - self.mean_) / self.scale_)
+        self.votes_, self.weights_ = _votes(lot.targets)
+
+    def _shares(self, means: Floats, k: int) -> Floats:
+        """Return the weighted share of votes among the k nearest [bags, outputs]."""
+        likeness = _directions((means - self.mean_) / self.scale_) @ self.directions_.T
+        nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :k]
+        weights = self.weights_[nearest]
+        prior = (self.weights_ * self.votes_).sum(axis=0) / np.maximum(
+            self.weights_.sum(axis=0), CERTAIN
+        )
+        found: Floats = ((weights * self.votes_[nearest]).sum(axis=1) + prior) / (
+            weights.sum(axis=1) + 1
+        )
+        if self.target == "multiclass":
+            found /= np.maximum(found.sum(axis=1, keepdims=True), CERTAIN)
+        return found
+
+    def _loss(self, lot: LabelledBags, k: int) -> float:
+        """Return the class-balanced loss of k on some bags."""
+        votes, weights = _votes(lot.targets)
+        found = self._shares(lot.bags.means, k)
+        if self.target == "survival":
+            return float(((found - votes) ** 2).mean()) if len(votes) else 0.0
+        likely = np.clip(np.where(votes == 1, found, 1 - found), CERTAIN, 1)
+        return float(-(weights * np.log(likely)).sum() / max(weights.sum(), CERTAIN))
+
+
+def _directions(values: Floats) -> Floats:
+    """Return rows of length 1."""
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    found: Floats = values / np.maximum(norms, CERTAIN)
+    return found
+
+
+def _votes(targets: Targets) -> tuple[Floats, NDArray[np.float64]]:
+    """Return votes and their weights [bags, outputs]; an unknown label has weight 0."""
+    values, weights = targets.values, class_weights(targets)
+    if targets.kind == "risk":
+        return _residuals(values)[:, None], np.ones((len(values), 1))
+    if targets.kind == "classes":
+        votes = (values == np.arange(targets.outputs)).astype(float)
+        return votes, np.repeat(weights[values[:, 0].astype(int)][:, None], targets.outputs, axis=1)
+    votes = np.nan_to_num(values)
+    return votes, np.where(np.isnan(values), 0.0, np.where(votes == 1, weights, 1.0))
+
+
+def _residuals(values: Floats) -> Floats:
+    """Return each unit's martingale residual under no covariates [n]."""
+    time, event = values.T
+    order = np.argsort(time, kind="stable")
+    at_risk = len(time) - np.searchsorted(time[order], time[order], side="left")
+    hazard = np.cumsum(event[order] / at_risk)
+    last = np.searchsorted(time[order], time, side="right") - 1
+    found: Floats = event - hazard[last]
+    return found

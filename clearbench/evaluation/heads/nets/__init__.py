@@ -1,0 +1,1 @@
+"""The networks of the heads: bags and a mask → logits and attention."""

@@ -1,0 +1,73 @@
+"""How heads are trained: the default, and the paper's way."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from clearbench.errors import BadArgument, UnknownName
+
+RETRAINED_HEADS = 10  # on bootstrapped training patients, for a fixed split
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Training settings, the same for every encoder.
+
+    `steps` is a fixed budget of updates; from `early_stop_from` training patients on, epochs are
+    counted instead and the best epoch on the tuning part is kept. Every pair of `learning_rates` ×
+    `weight_decays` is tried inside the training fold.
+    """
+
+    name: str
+    batch_size: int
+    steps: int
+    epochs: int
+    patience: int
+    early_stop_from: int
+    learning_rates: tuple[float, ...]
+    weight_decays: tuple[float, ...]
+    standardise: bool
+    most_instances: int = 0
+
+
+PRESETS = MappingProxyType(
+    {
+        "default": Preset(
+            name="default",
+            batch_size=16,
+            steps=100,
+            epochs=32,
+            patience=8,
+            early_stop_from=200,
+            learning_rates=(3e-4, 1e-3),
+            weight_decays=(1e-2, 1e-1),
+            standardise=True,
+        ),
+        # arXiv 2411.16803 and its released code: AdamW 1e-4, batch 128, at most 32 epochs, stop
+        # after 8 without progress, bags of 512 embeddings in training; its faults are not ported.
+        "clear": Preset(
+            name="clear",
+            batch_size=128,
+            steps=0,
+            epochs=32,
+            patience=8,
+            early_stop_from=0,
+            learning_rates=(1e-4,),
+            weight_decays=(1e-2,),
+            standardise=False,
+            most_instances=512,
+        ),
+    }
+)
+
+
+def check_retrained(heads: int) -> None:
+    """Refuse a number of retrained heads that shows no spread; raises BadArgument."""
+    if heads < 0 or heads == 1:
+        raise BadArgument("draws", heads, "must be 0, or at least 2 to show a spread")
+
+
+def find_preset(name: str) -> Preset:
+    """Return a preset; raises UnknownName."""
+    if name not in PRESETS:
+        raise UnknownName.among("preset", name, PRESETS, f" ({', '.join(PRESETS)})")
+    return PRESETS[name]

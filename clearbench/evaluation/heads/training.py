@@ -1,0 +1,221 @@
+"""Train one head's network: a new one per call, tuned on bags that it doesn't learn from."""
+
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from clearbench.evaluation.bags.bagset import BagSet, Moments
+from clearbench.evaluation.heads.nets.layers import Dropout, StandardisedLinear
+from clearbench.evaluation.heads.presets import Preset
+from clearbench.evaluation.heads.targets import Targets, class_weights, head_loss
+
+AT_ONCE = 16  # whole bags in one forward, when scoring
+
+MakeNet = Callable[[int, int], nn.Module]  # (dim, outputs) → bags, mask → HeadOutput
+_BEGINNING = threading.Lock()  # initial weights come from torch's one global chance
+
+
+class Settings(NamedTuple):
+    """One pair of the grid."""
+
+    learning_rate: float
+    weight_decay: float
+
+
+class LabelledBags(NamedTuple):
+    """Bags and their targets."""
+
+    bags: BagSet
+    targets: Targets
+
+    def joined(self, other: "LabelledBags") -> "LabelledBags":
+        """Put two lots together."""
+        values = np.concatenate([self.targets.values, other.targets.values])
+        targets = Targets(values, self.targets.kind, self.targets.outputs)
+        return LabelledBags(self.bags.joined(other.bags), targets)
+
+
+@dataclass(frozen=True)
+class TrainedNet:
+    """A network, and the moments by which its first layer standardises."""
+
+    net: nn.Module
+    moments: Moments
+
+
+@dataclass(frozen=True)
+class BagOutputs:
+    """What a network says of some bags: logits [bags, outputs], importance of each instance."""
+
+    logits: Tensor
+    attention: tuple[NDArray[np.float32], ...]
+
+
+def train_net(
+    make: MakeNet,
+    lot: LabelledBags,
+    watch: LabelledBags | None,
+    preset: Preset,
+    settings: Settings,
+    seed: int,
+) -> TrainedNet:
+    """Train a new network for the preset's steps, or (with bags to watch) to its best epoch.
+
+    Its first layer standardises by the instances of `lot` alone, if the preset says so. The same
+    seed gives the same network, whatever trains beside it.
+    """
+    bags, targets = lot
+    moments = bags.moments() if preset.standardise else bags.unmoved()
+    trained = TrainedNet(_new_net(make, bags, targets.outputs, seed), moments)
+    optimiser = torch.optim.AdamW(
+        trained.net.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,  # on CPUs a loop over arrays takes as long as a small head's own products
+    )
+    weights = weights_of(targets, bags.device)
+    loop = _TrainingLoop(trained, optimiser, lot, weights, preset, np.random.default_rng(seed))
+    if watch is None or not len(watch.bags):
+        loop.take(preset.steps or preset.epochs * loop.steps_per_epoch)
+    else:
+        _train_watched(loop, watch)
+    trained.net.eval()
+    return trained
+
+
+def _new_net(make: MakeNet, bags: BagSet, outputs: int, seed: int) -> nn.Module:
+    """Make a network whose weights and dropout depend on the seed alone."""
+    with _BEGINNING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = make(bags.dim, outputs)
+    net = net.to(bags.device)
+    rng = torch.Generator(bags.device).manual_seed(seed)
+    for layer in net.modules():
+        if isinstance(layer, Dropout):
+            layer.generator = rng
+    return net
+
+
+def _standardise(trained: TrainedNet, bags: BagSet) -> None:
+    """Tell a network's first layer how these bags are kept."""
+    affine = bags.affine(trained.moments)
+    for layer in trained.net.modules():
+        if isinstance(layer, StandardisedLinear):
+            layer.standardise(affine)
+
+
+def weights_of(targets: Targets, device: torch.device) -> Tensor:
+    """Return class weights on the device."""
+    return torch.tensor(class_weights(targets), dtype=torch.float32, device=device)
+
+
+def truth_of(targets: Targets, device: torch.device) -> Tensor:
+    """Return target values on the device."""
+    return torch.tensor(targets.values, dtype=torch.float32, device=device)
+
+
+@dataclass(frozen=True)
+class _TrainingLoop:
+    """A network in training: what it learns from, its class weights, and its own chance."""
+
+    trained: TrainedNet
+    optimiser: torch.optim.Optimizer
+    lot: LabelledBags
+    weights: Tensor
+    preset: Preset
+    generator: np.random.Generator
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Return how many batches show every bag once."""
+        return -(-len(self.lot.bags) // self.preset.batch_size)
+
+    def take(self, steps: int) -> None:
+        """Make some updates."""
+        bags, targets = self.lot
+        truth, net = truth_of(targets, bags.device), self.trained.net
+        _standardise(self.trained, bags)
+        net.train()
+        for batch in self._batches(steps):
+            padded = bags.batch(batch, self.preset.most_instances, self.generator)
+            with autocast(bags):
+                logits = net(padded.features, padded.mask).logits
+            self.optimiser.zero_grad(set_to_none=True)
+            loss = head_loss(logits.float(), truth[batch], targets.kind, self.weights)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+
+    def _batches(self, steps: int) -> Iterator[list[int]]:
+        """Yield batches of shuffled bags, pass after pass, `steps` in all."""
+        count = len(self.lot.bags)
+        size = min(self.preset.batch_size, count)
+        waiting: list[int] = []
+        for _ in range(steps):
+            if len(waiting) < size:
+                waiting += self.generator.permutation(count).tolist()
+            yield waiting[:size]
+            waiting = waiting[size:]
+
+
+def autocast(bags: BagSet) -> torch.autocast:
+    """Return the context in which kept bfloat16 instances are multiplied as such."""
+    return torch.autocast(
+        bags.device.type, dtype=torch.bfloat16, enabled=bags.shared.dtype == torch.bfloat16
+    )
+
+
+def _train_watched(loop: _TrainingLoop, watch: LabelledBags) -> None:
+    """Train epoch by epoch; keep a copy of the weights with the least loss on the watched bags."""
+    net, preset = loop.trained.net, loop.preset
+    best, best_loss, since = copy.deepcopy(net.state_dict()), float("inf"), 0
+    for _ in range(preset.epochs):
+        loop.take(loop.steps_per_epoch)
+        loss = loss_on(loop.trained, watch, loop.weights)
+        since += 1
+        if loss < best_loss:
+            best, best_loss, since = copy.deepcopy(net.state_dict()), loss, 0
+        if since >= preset.patience:
+            break
+    net.load_state_dict(best)
+
+
+def loss_on(trained: TrainedNet, lot: LabelledBags, weights: Tensor) -> float:
+    """Return the loss on some bags, the network in eval mode."""
+    return loss_of(answer(trained, lot.bags).logits, lot, weights)
+
+
+def loss_of(logits: Tensor, lot: LabelledBags, weights: Tensor) -> float:
+    """Return the loss of some bags' logits [bags, outputs]; 0 without bags."""
+    truth = truth_of(lot.targets, lot.bags.device)
+    return float(head_loss(logits, truth, lot.targets.kind, weights)) if len(logits) else 0.0
+
+
+def answer(trained: TrainedNet, bags: BagSet) -> BagOutputs:
+    """Run whole bags through a network, a few of like length at a time."""
+    net = trained.net.eval()
+    _standardise(trained, bags)
+    order = np.argsort(bags.lengths, kind="stable")
+    logits: list[Tensor] = []
+    attention: list[NDArray[np.float32]] = []
+    with torch.inference_mode(), autocast(bags):
+        for start in range(0, len(order), AT_ONCE):
+            padded = bags.batch(order[start : start + AT_ONCE].tolist())
+            output = net(padded.features, padded.mask)
+            logits.append(output.logits.float())
+            attention += _unpadded(output.attention, padded.mask)
+    back = np.argsort(order)
+    return BagOutputs(torch.cat(logits)[back], tuple(attention[place] for place in back))
+
+
+def _unpadded(attention: Tensor, mask: Tensor) -> list[NDArray[np.float32]]:
+    """Return each bag's importances without padding."""
+    lengths = mask.sum(dim=1).tolist()
+    rows = attention.float().cpu().numpy()
+    return [row[:length] for row, length in zip(rows, lengths, strict=True)]

@@ -1,0 +1,1 @@
+"""All folds of one head on one encoder's features → an evaluation."""

@@ -1,0 +1,130 @@
+"""One encoder's features for one task, loaded once for every head that learns from them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clearbench.arrays import Rows
+from clearbench.encoders.device import choose_device, choose_precision
+from clearbench.errors import BadRequest, BadTask
+from clearbench.evaluation.bags.bagset import BagSet
+from clearbench.evaluation.bags.load import Bag, load_bags
+from clearbench.evaluation.heads.estimator import strata_of
+from clearbench.evaluation.heads.targets import Targets, make_targets
+from clearbench.evaluation.task.prepared import PreparedTask, too_rare
+from clearbench.evaluation.task.splits import Fold
+from clearbench.evaluation.task.units import Units
+from clearbench.store.folder import StoreFolder
+from clearbench.store.records import EncoderRecord
+
+
+@dataclass(frozen=True)
+class EncoderData:
+    """One encoder's features for one task, loaded once for every head.
+
+    `bags` tell where each instance comes from (none for a floor), `instances` hold the same for
+    learning. A floor may have a `design` instead: what makes its instances from what the training
+    units know; or its labels `shuffled` among the units that learn.
+    """
+
+    prepared: PreparedTask
+    record: EncoderRecord
+    bags: tuple[Bag, ...]
+    instances: BagSet
+    targets: Targets
+    design: Callable[[Rows], BagSet] | None = None
+    shuffled: bool = False
+
+    @property
+    def units(self) -> Units:
+        """Return the units that have features."""
+        return self.prepared.units
+
+    @property
+    def strata(self) -> NDArray[np.bool_]:
+        """Return what a division of units shares out equally [units, columns]."""
+        return strata_of(self.targets)
+
+    def instances_for(self, rows: Rows) -> BagSet:
+        """Return all units' bags, as a head that learns from `rows` sees them."""
+        return self.design(rows) if self.design else self.instances
+
+    def training_targets(self, rows: Rows, seed: int) -> Targets:
+        """Return the targets of training units; a floor's may be shuffled among them."""
+        chosen = np.random.default_rng(seed).permutation(rows) if self.shuffled else rows
+        return self.targets.take(chosen)
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """Tell which of the outputs that are scored each unit truly has [units, outputs]."""
+        rare = np.isin(np.arange(self.targets.outputs), self.prepared.unscored)
+        return self.targets.positive & ~rare
+
+
+def load_encoder_data(
+    prepared: PreparedTask,
+    record: EncoderRecord,
+    store: StoreFolder,
+    *,
+    device: str = "cpu",
+    precision: str = "auto",
+) -> EncoderData:
+    """Load an encoder's features of a task's units, once, onto the device.
+
+    In bfloat16 where the processor multiplies it, unless `precision` says float32. Raises
+    BadRequest for a device or precision that isn't there, BadTask if features are missing.
+    """
+    units, bags = load_bags(prepared.units, record, store)
+    return make_encoder_data(prepared, record, units, bags, device=device, precision=precision)
+
+
+def make_encoder_data(
+    prepared: PreparedTask,
+    record: EncoderRecord,
+    units: Units,
+    bags: tuple[Bag, ...],
+    *,
+    device: str = "cpu",
+    precision: str = "auto",
+) -> EncoderData:
+    """Put bags that were loaded onto the device; see load_encoder_data."""
+    place, card = choose_device(device), prepared.task.card
+    dtype = getattr(torch, choose_precision(precision, place))
+    if dtype == torch.float16:
+        raise BadRequest("heads train in float32 or bfloat16")
+    folds = with_features(prepared, units)
+    if folds != prepared.folds:
+        too_rare(units, folds, prepared.task)  # what is left must still carry the task
+    there = replace(prepared, units=units, folds=folds, whole=prepared.whole or prepared.folds)
+    instances = BagSet.of([bag.features for bag in bags], device=place, dtype=dtype)
+    targets = make_targets(card.target, units.targets, len(card.classes))
+    return EncoderData(there, record, bags, instances, targets)
+
+
+def with_features(prepared: PreparedTask, units: Units) -> tuple[Fold, ...]:
+    """Return the folds as they are, less the patients without features.
+
+    Raises BadTask if a side is left empty.
+    """
+    there = set(units.patients)
+    if there == set(prepared.units.patients):
+        return prepared.folds
+    parts = [
+        tuple(tuple(p for p in side if p in there) for side in (f.train, f.tune, f.test))
+        for f in prepared.folds
+    ]
+    if any(not side for sides in parts for side in sides):
+        raise BadTask(f"{prepared.task.name}: too few patients have features; {units.excluded[-1]}")
+    return tuple(
+        Fold(fold.repeat, fold.number, *sides)
+        for fold, sides in zip(prepared.folds, parts, strict=True)
+    )
+
+
+def rows_of(patients: Sequence[str], units: Units) -> Rows:
+    """Return the units of some patients."""
+    wanted = set(patients)
+    return np.array([row for row, patient in enumerate(units.patients) if patient in wanted], int)

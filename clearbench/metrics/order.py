@@ -1,0 +1,54 @@
+"""How well scores put positives above negatives.
+
+All functions take truth [n] (0 or 1), score [n] and weights [b, n] (how often each unit is drawn)
+and return [b]; NaN where a draw lacks positives or negatives. Definitions as in scikit-learn.
+"""
+
+import numpy as np
+
+from clearbench.metrics.weighted import Floats, both_drawn, ratio
+
+SPECIFICITY = 0.95
+
+
+def auroc(truth: Floats, score: Floats, weights: Floats) -> Floats:
+    """Return the area under the ROC curve: the share of pairs in the right order, ties half."""
+    order = np.argsort(score, kind="stable")
+    ranks = np.unique(score[order], return_index=True)[1]
+    positive = np.add.reduceat(weights[:, order] * (truth[order] == 1), ranks, axis=1)
+    negative = np.add.reduceat(weights[:, order] * (truth[order] == 0), ranks, axis=1)
+    below = np.cumsum(negative, axis=1) - negative
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    return ratio((positive * (below + 0.5 * negative)).sum(axis=1), pairs)
+
+
+def average_precision(truth: Floats, score: Floats, weights: Floats) -> Floats:
+    """Return the mean precision over the recalls of falling thresholds."""
+    order = np.argsort(-score, kind="stable")
+    ranks = np.unique(-score[order], return_index=True)[1]
+    positive = np.add.reduceat(weights[:, order] * (truth[order] == 1), ranks, axis=1)
+    every = np.add.reduceat(weights[:, order], ranks, axis=1)
+    precision = ratio(np.cumsum(positive, axis=1), np.cumsum(every, axis=1))
+    has_both = (weights * (truth == 0)).sum(axis=1) > 0
+    found = ratio((np.nan_to_num(precision) * positive).sum(axis=1), positive.sum(axis=1))
+    return np.where(has_both, found, np.nan)
+
+
+def sensitivity_at(
+    truth: Floats, score: Floats, weights: Floats, specificity: float = SPECIFICITY
+) -> Floats:
+    """Return the best sensitivity of any threshold whose specificity is at least `specificity`.
+
+    The thresholds are the scores themselves; nothing is interpolated between them.
+    """
+    order = np.argsort(-score, kind="stable")
+    ranks = np.unique(-score[order], return_index=True)[1]
+    found = np.cumsum(
+        np.add.reduceat(weights[:, order] * (truth[order] == 1), ranks, axis=1), axis=1
+    )
+    alarms = np.cumsum(
+        np.add.reduceat(weights[:, order] * (truth[order] == 0), ranks, axis=1), axis=1
+    )
+    allowed = (1 - specificity + 1e-12) * (weights * (truth == 0)).sum(axis=1, keepdims=True)
+    best = np.where(alarms <= allowed, found, 0.0).max(axis=1, initial=0.0)
+    return both_drawn(truth, weights, ratio(best, (weights * (truth == 1)).sum(axis=1)))

@@ -1,0 +1,143 @@
+"""Every metric of a target, macro and per output."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from clearbench.metrics.registry import Metric, metrics_of
+from clearbench.metrics.weighted import Floats, mean_known
+
+THRESHOLD = 0.5  # heads are class-weighted, so that 0.5 is their cut
+
+
+@dataclass(frozen=True)
+class _Output:
+    """One output: truth and decision [n] (0 or 1), score [n], weights [b, n]."""
+
+    truth: Floats
+    score: Floats
+    decision: Floats
+    weights: Floats
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What metrics are taken of: each output, and all of them together.
+
+    truth, predicted, weights: class numbers of the whole target, or time and event with a risk
+    """
+
+    outputs: tuple[_Output, ...]
+    truth: Floats
+    predicted: Floats
+    weights: Floats
+
+
+def score_outputs(  # noqa: PLR0913  what is scored, and by what
+    target: str,
+    truth: Floats,
+    scores: Floats,
+    weights: Floats,
+    unscored: Collection[int] = (),
+    *,
+    censoring: Floats | None = None,
+    only: str = "",
+) -> dict[str, Floats]:
+    """Return every metric of a target by name, macro and per output, each [b].
+
+    truth [n, labels] (class number for multiclass and ordinal, time and event for survival, NaN
+    unknown), scores [n, outputs]; outputs that are `unscored` have NaN and don't count in the macro
+    metrics. `censoring` [m, 2] is the times and events from which survival estimates censoring, by
+    default the units themselves. With `only`, the name of one score, no other metric is taken:
+    several times as fast. Names: auroc, average_precision, … for binary; uno_c for survival;
+    auroc_macro and auroc/<output number> otherwise.
+    """
+    scored = _PREPARE[target](truth, scores, weights, unscored)
+    found: dict[str, Floats] = {}
+    for metric in metrics_of(target, only):
+        found |= _take(metric, target, scored, censoring)
+    return found
+
+
+def _take(
+    metric: Metric, target: str, scored: _Scored, censoring: Floats | None
+) -> dict[str, Floats]:
+    """Take one metric: of each output and their mean, or of all outputs together."""
+    if metric.takes == "risk":
+        parts = scored.truth, scored.predicted, scored.weights
+        return {metric.name: metric.function(*parts, censoring)}
+    if metric.takes == "classes":
+        return {metric.name: metric.function(scored.truth, scored.predicted, scored.weights)}
+    values = [
+        metric.function(
+            one.truth, one.decision if metric.takes == "decision" else one.score, one.weights
+        )
+        for one in scored.outputs
+    ]
+    if target == "binary":
+        return {metric.name: values[0]}
+    each = {f"{metric.name}/{number}": value for number, value in enumerate(values)}
+    return {metric.shown_as(target): mean_known(np.stack(values))} | each
+
+
+def _labels(truth: Floats, scores: Floats, weights: Floats, unscored: Collection[int]) -> _Scored:
+    """Prepare labels: each on the units where it is known."""
+    outputs = []
+    for column in range(scores.shape[1]):
+        known = ~np.isnan(truth[:, column]) & (column not in unscored)
+        score = scores[known, column]
+        decision = (score >= THRESHOLD).astype(float)
+        outputs.append(_Output(truth[known, column], score, decision, weights[:, known]))
+    return _Scored(tuple(outputs), truth, scores, weights)
+
+
+def _classes(truth: Floats, scores: Floats, weights: Floats, unscored: Collection[int]) -> _Scored:
+    """Prepare classes: one against the rest, and the most probable class."""
+    classes, predicted = truth[:, 0], scores.argmax(axis=1).astype(float)
+    outputs = tuple(
+        _Output(
+            (classes == k).astype(float),
+            scores[:, k],
+            (predicted == k).astype(float),
+            weights * (k not in unscored),
+        )
+        for k in range(scores.shape[1])
+    )
+    scored = weights * ~np.isin(classes, list(unscored))
+    return _Scored(outputs, classes, predicted, scored)
+
+
+def _cuts(truth: Floats, scores: Floats, weights: Floats, unscored: Collection[int]) -> _Scored:
+    """Prepare each cut, "class k or above", and the class that the cuts passed make."""
+    known = ~np.isnan(truth[:, 0])
+    classes, scores, weights = truth[known, 0], scores[known], weights[:, known]
+    passed = scores > THRESHOLD
+    outputs = tuple(
+        _Output(
+            (classes > cut).astype(float),
+            scores[:, cut],
+            passed[:, cut].astype(float),
+            weights * (cut not in unscored),
+        )
+        for cut in range(scores.shape[1])
+    )
+    return _Scored(outputs, classes, passed.sum(axis=1).astype(float), weights)
+
+
+def _risk(truth: Floats, scores: Floats, weights: Floats, _: Collection[int]) -> _Scored:
+    """Prepare times, events and risks, where they are known."""
+    known = ~np.isnan(truth).any(axis=1)
+    return _Scored((), truth[known], scores[known, 0], weights[:, known])
+
+
+_PREPARE: MappingProxyType[str, Callable[..., _Scored]] = MappingProxyType(
+    {
+        "binary": _labels,
+        "multilabel": _labels,
+        "multiclass": _classes,
+        "ordinal": _cuts,
+        "survival": _risk,
+    }
+)

@@ -1,0 +1,1 @@
+"""Results and their predictions on disk: one schema, written and read here."""

@@ -1,0 +1,268 @@
+"""The predictions and the attention beside a result: made, written, read and renamed here.
+
+`store.result_columns` has their columns.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from clearbench.arrays import Floats
+from clearbench.errors import BadRequest
+from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
+from clearbench.evaluation.task.units import Units
+from clearbench.results.record import Result
+from clearbench.store.result_columns import ATTENTION, HEAD_KEY, PREDICTIONS, RESULT_KEY
+
+
+class HeadKey(NamedTuple):
+    """Which head a row is from; draw 0 learnt from all training patients, others from samples."""
+
+    repeat: int
+    fold: int
+    seed: int
+    draw: int = 0
+
+
+@dataclass(frozen=True)
+class StoredPredictions:
+    """The predictions of one head for its test units, in the order of the units' names.
+
+    truth [n, labels] as metrics take it (class number, or time and event), scores [n, outputs]
+    """
+
+    units: tuple[str, ...]
+    patients: tuple[str, ...]
+    truth: Floats
+    scores: Floats
+
+    def among(self, units: Collection[str]) -> "StoredPredictions":
+        """Return the predictions for some units."""
+        if len(units) == len(self.units) and set(units) == set(self.units):
+            return self
+        rows = [row for row, unit in enumerate(self.units) if unit in units]
+        return StoredPredictions(
+            tuple(self.units[row] for row in rows),
+            tuple(self.patients[row] for row in rows),
+            self.truth[rows],
+            self.scores[rows],
+        )
+
+
+def predictions_path(result: Result) -> Path:
+    """Return where a result's predictions are, or would be."""
+    return Path(f"{result.path.removesuffix('.json')}.predictions.parquet")
+
+
+def predictions_table(result: Result, evaluation: Evaluation) -> pa.Table:
+    """Return truth and score of every test unit, one row per head, unit and output."""
+    heads = [(_key(each), each.units, each.predictions.scores) for each in evaluation.fold_results]
+    heads += [
+        (HeadKey(0, 0, 0, each.draw), each.units, each.scores) for each in evaluation.retrained
+    ]
+    return pa.concat_tables(
+        _head_rows(key, list(rows), scores, result, evaluation.units) for key, rows, scores in heads
+    )
+
+
+def _key(one: FoldResult) -> HeadKey:
+    """Return the key of a fold's head."""
+    return HeadKey(one.fold.repeat, one.fold.number, one.seed)
+
+
+def _key_columns(key: HeadKey, result: Result, count: int) -> dict[str, list[Any]]:
+    """Return the columns that say which result and head the rows are from."""
+    facts = {name: getattr(result, name) for name in RESULT_KEY} | key._asdict()
+    return {name: [value] * count for name, value in facts.items()}
+
+
+def _head_rows(
+    key: HeadKey, rows: list[int], scores: Floats, result: Result, units: Units
+) -> pa.Table:
+    """Return the rows of one head, output by output."""
+    truth = units.targets[rows]
+    return pa.concat_tables(
+        pa.table(
+            _key_columns(key, result, len(rows))
+            | {
+                "unit": [units.ids[row] for row in rows],
+                "patient_id": [units.patients[row] for row in rows],
+                "label": [output] * len(rows),
+                "truth": pa.array(_truth_of(truth, column, result.target), from_pandas=True),
+                "time": pa.array(_times(truth, result.target), from_pandas=True),
+                "score": scores[:, column],
+            },
+            schema=PREDICTIONS,
+        )
+        for column, output in enumerate(result.outputs)
+    )
+
+
+def _truth_of(targets: Floats, column: int, target: str) -> Floats:
+    """Return the truth of one output: its label, its class, class at or above a cut, the event."""
+    if target == "multiclass":
+        return np.equal(targets[:, 0], column).astype(float)
+    if target == "ordinal":
+        return np.where(np.isnan(targets[:, 0]), np.nan, targets[:, 0] > column)
+    found: Floats = targets[:, 1] if target == "survival" else targets[:, column]
+    return found
+
+
+def _as_scored(values: Floats, target: str) -> Floats:
+    """Turn truth per output back into truth as metrics take it; the inverse of `_truth_of`."""
+    if target == "multiclass":
+        classes: Floats = values.argmax(axis=1)[:, None].astype(np.float64)
+        return classes
+    if target == "ordinal":
+        passed: Floats = values.sum(axis=1, keepdims=True)
+        return passed
+    return values
+
+
+def _times(targets: Floats, target: str) -> Floats:
+    """Return each unit's time; NaN unless the target is survival."""
+    return targets[:, 0] if target == "survival" else np.full(len(targets), np.nan)
+
+
+def attention_table(result: Result, evaluation: Evaluation) -> pa.Table:
+    """Return the attention on every instance of every test unit; no rows for heads without any."""
+    units, parts = evaluation.units, []
+    for one in evaluation.fold_results if evaluation.bags else ():
+        for row, weights in zip(one.units, one.predictions.attention, strict=False):
+            bag = evaluation.bags[row]
+            parts.append(
+                pa.table(
+                    _key_columns(_key(one), result, len(weights))
+                    | {
+                        "unit": [units.ids[row]] * len(weights),
+                        "patient_id": [units.patients[row]] * len(weights),
+                        "scan_id": list(bag.scan_ids),
+                        "slice_index": pa.array(bag.slice_index, pa.int32()),
+                        "view": list(bag.views),
+                        "weight": pa.array(weights, pa.float32()),
+                    },
+                    schema=ATTENTION,
+                )
+            )
+    return pa.concat_tables(parts) if parts else ATTENTION.empty_table()
+
+
+def read_predictions(result: Result) -> dict[HeadKey, StoredPredictions]:
+    """Read the predictions beside a result, by head.
+
+    Raises BadRequest if they are missing or another clearbench wrote them.
+    """
+    wanted = [name for name in PREDICTIONS.names if name not in RESULT_KEY]
+    table = _read_table(predictions_path(result), wanted)
+    columns = {name: table.column(name).to_numpy() for name in wanted}
+    try:
+        return _by_head(columns, result)
+    except (ValueError, TypeError) as error:
+        raise _unreadable(predictions_path(result), error) from error
+
+
+def _read_table(path: Path, columns: Collection[str]) -> pa.Table:
+    """Read a table that has some columns at least; raises BadRequest."""
+    try:
+        table = pyarrow.parquet.read_table(path)
+        for name in columns:
+            table.column(name)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
+    return table
+
+
+def _unreadable(path: Path, error: Exception) -> BadRequest:
+    """Return the error for predictions that can't be read."""
+    return BadRequest(f"{path}: not predictions of this clearbench version ({error})")
+
+
+def _by_head(
+    columns: Mapping[str, NDArray[np.generic]], result: Result
+) -> dict[HeadKey, StoredPredictions]:
+    """Group rows by head."""
+    keys = np.stack([columns[name] for name in HEAD_KEY], axis=1)
+    found = {}
+    for key in np.unique(keys, axis=0):
+        rows = (keys == key).all(axis=1)
+        mine = {name: values[rows] for name, values in columns.items()}
+        found[HeadKey(*(int(number) for number in key))] = _one_head(mine, result)
+    return found
+
+
+def _one_head(columns: Mapping[str, NDArray[np.generic]], result: Result) -> StoredPredictions:
+    """Lay out one head's rows, one per unit and output, as arrays."""
+    units, place = np.unique(columns["unit"].astype(str), return_inverse=True)
+    column = [result.outputs.index(str(label)) for label in columns["label"]]
+
+    def laid_out(name: str) -> Floats:
+        values: Floats = np.full((len(units), len(result.outputs)), np.nan)
+        values[place, column] = columns[name].astype(np.float64)
+        return values
+
+    truth = laid_out("truth")
+    if result.target == "survival":
+        truth = np.hstack([laid_out("time"), truth])
+    patients = np.empty(len(units), object)
+    patients[place] = columns["patient_id"]
+    return StoredPredictions(
+        tuple(map(str, units)),
+        tuple(map(str, patients)),
+        _as_scored(truth, result.target),
+        laid_out("score"),
+    )
+
+
+def renamed_predictions(
+    result: Result, units: Mapping[str, str], patients: Mapping[str, str]
+) -> pa.Table | None:
+    """Return a result's predictions under other names of units and patients.
+
+    None if there are none, or a unit or patient has no other name. Raises BadRequest if they are
+    damaged.
+    """
+    path = predictions_path(result)
+    if not path.is_file():
+        return None
+    table = _read_table(path, ("unit", "patient_id"))
+    for column, names in (("unit", units), ("patient_id", patients)):
+        renamed = [names.get(value) for value in table.column(column).to_pylist()]
+        if None in renamed:
+            return None
+        place = table.column_names.index(column)
+        table = table.set_column(place, column, pa.array(renamed, pa.string()))
+    return table
+
+
+def largest_difference(
+    before: Mapping[HeadKey, StoredPredictions],
+    after: Mapping[HeadKey, StoredPredictions],
+    *,
+    renamed: bool,
+) -> float:
+    """Return the largest absolute difference between the scores of two runs, head by head.
+
+    Units are matched by name; if they were `renamed`, by their order, which new names keep. Raises
+    BadRequest if the two runs have not the same heads, units and truths.
+    """
+    same = before.keys() == after.keys() and all(
+        _same_units(before[key], after[key], renamed=renamed) for key in before
+    )
+    if not same:
+        raise BadRequest(
+            "the predictions beside the result have other units, folds or truths than the pack"
+        )
+    return max(float(np.abs(before[key].scores - after[key].scores).max()) for key in before)
+
+
+def _same_units(one: StoredPredictions, other: StoredPredictions, *, renamed: bool) -> bool:
+    """Tell whether two heads were tested on the same units and truths."""
+    named = renamed or (one.units, one.patients) == (other.units, other.patients)
+    shaped = one.scores.shape == other.scores.shape
+    return named and shaped and np.array_equal(one.truth, other.truth, equal_nan=True)

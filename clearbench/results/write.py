@@ -1,0 +1,134 @@
+"""An evaluation → the result that is kept: JSON, with predictions and attention as Parquet."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+
+from clearbench.evaluation.guards.report import GuardFinding
+from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
+from clearbench.evaluation.protocol.learning_curve import CurvePoint
+from clearbench.evaluation.task.card import TaskCard
+from clearbench.files import write_text, write_whole
+from clearbench.results.predictions import attention_table, predictions_table
+from clearbench.results.record import Result
+from clearbench.versions import installed_versions
+
+
+def make_result(
+    evaluation: Evaluation,
+    slices_per_s: float | None,
+    guards: Sequence[GuardFinding] = (),
+    curve: Sequence[CurvePoint] = (),
+) -> Result:
+    """Turn an evaluation, what the guards say of it and its curve into the published record."""
+    task, record, units = evaluation.prepared.task, evaluation.record, evaluation.units
+    card = record.card
+    return Result(
+        task=task.name,
+        task_title=task.card.title,
+        task_version=task.card.version,
+        task_sha256=task.sha256,
+        cohort=task.card.cohort,
+        target=task.card.target,
+        metric=task.card.primary,
+        outputs=task.card.outputs,
+        encoder=record.name,
+        encoder_title=card.get("title", record.name),
+        fingerprint=record.fingerprint,
+        views=record.views,
+        precision=record.precision,
+        head=evaluation.head,
+        declared_head=task.card.head,
+        head_precision=evaluation.precision,
+        test_cohort=evaluation.test_cohort,
+        preset=evaluation.preset,
+        seeds=evaluation.seeds,
+        draws=len(evaluation.retrained),
+        folds=len({fold.number for fold in evaluation.prepared.folds}),
+        repeats=len({fold.repeat for fold in evaluation.prepared.folds}),
+        crossed=task.card.split.crossed,
+        split_sha256=evaluation.prepared.split_sha256,
+        patients=len(set(units.patients)),
+        units=len(units.ids),
+        test_patients=len({p for fold in evaluation.prepared.folds for p in fold.test}),
+        excluded=units.excluded,
+        not_scored=evaluation.prepared.skipped + evaluation.attention_notes,
+        scores={
+            _named(name, task.card): _numbers(asdict(score))
+            for name, score in (evaluation.scores | evaluation.attention_scores).items()
+        },
+        fold_scores=[_fold_row(one, task.card) for one in evaluation.fold_results],
+        guards=[asdict(finding) for finding in guards],
+        curve=[_point_row(point) for point in curve],
+        floor=record.floor,
+        licence=card.get("weights", {}).get("licence", ""),
+        parameters_m=card.get("facts", {}).get("parameters_m"),
+        slices_per_s=slices_per_s,
+        seconds=round(evaluation.seconds, 2),
+        versions=installed_versions(),
+        cores=os.cpu_count() or 1,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
+def _named(metric: str, card: TaskCard) -> str:
+    """Name an output's score by its label or class: auroc/2 becomes auroc/liver."""
+    name, _, number = metric.partition("/")
+    return f"{name}/{card.outputs[int(number)]}" if number else name
+
+
+def _numbers(score: dict[str, float]) -> dict[str, float | None]:
+    """Round a score for JSON, which has no NaN: a missing value is null."""
+    return {name: None if math.isnan(value) else round(value, 6) for name, value in score.items()}
+
+
+def _fold_row(one: FoldResult, card: TaskCard) -> dict[str, Any]:
+    """Tell one fold: which head, how many patients, and what was left out in turn, if anything."""
+    fold = one.fold
+    left_out = {"left_out": card.split.group} if card.split.group else {}
+    return {
+        "repeat": fold.repeat,
+        "fold": fold.number,
+        "seed": one.seed,
+        "train": len(fold.train),
+        "tune": len(fold.tune),
+        "test": len(fold.test),
+        **left_out,
+        **one.settings,
+    }
+
+
+def _point_row(point: CurvePoint) -> dict[str, Any]:
+    """Tell one point of a label-efficiency curve."""
+    return {
+        "patients": point.patients,
+        "whole": point.whole,
+        "draws": point.draws,
+        **_numbers(asdict(point.score) | {"spread": point.spread}),
+    }
+
+
+def write_result(result: Result, evaluation: Evaluation, folder: Path) -> Path:
+    """Write a result, predictions and attention first: the JSON means that all is there."""
+    place = folder / result.task
+    path = place / f"{result.stem}.json"
+    tables = {
+        "predictions": predictions_table(result, evaluation),
+        "attention": attention_table(result, evaluation),
+    }
+    for name, table in tables.items():
+        beside = place / f"{result.stem}.{name}.parquet"
+        if table.num_rows:
+            write_whole(beside, partial(pyarrow.parquet.write_table, table, compression="zstd"))
+    facts = {name: value for name, value in asdict(result).items() if name != "path"}
+    text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
+    write_text(path, text)
+    return path

@@ -1,0 +1,149 @@
+"""Draws of patients: intervals and paired differences for any metric on a fixed test set.
+
+Efron and Tibshirani, "An Introduction to the Bootstrap", 1993: the percentile interval (ch. 13);
+p is twice the smaller share of draws on either side of 0, one draw added to each (Davison and
+Hinkley, "Bootstrap Methods and their Application", 1997, ch. 4). Patients are drawn with all their
+units, and every encoder meets the same draws.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearbench.errors import BadTask
+from clearbench.metrics import score_outputs
+from clearbench.statistics.comparison import Difference
+from clearbench.statistics.intervals import LEVEL, Score
+
+Floats = NDArray[np.float64]
+Measure = Callable[[Floats], Mapping[str, Floats]]  # weights [b, n] → {metric: [b]}
+
+RESAMPLES = 10_000  # of the patients of a fixed test set
+CHUNK = 500_000  # weights held at once: 4 MB
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Which patients are drawn, how often, and from which strata.
+
+    patients and strata [n] are those of each unit; a patient's stratum is the highest of its units.
+    With the class as stratum every draw has as many positive and negative patients as the sample.
+    """
+
+    patients: tuple[str, ...]
+    strata: tuple[int, ...] | None = None
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+    def weights(self, chunk: int | None = None) -> Iterator[Floats]:
+        """Yield how often each unit is drawn [b, n], `chunk` of them at a time, `resamples` in all."""
+        generator = np.random.default_rng(self.seed)
+        names, column = np.unique(np.array(self.patients), return_inverse=True)
+        groups = self._groups(len(names), column)
+        step = chunk or max(1, CHUNK // max(1, len(column)))
+        for start in range(0, self.resamples, step):
+            size = min(step, self.resamples - start)
+            counts = np.zeros((size, len(names)))
+            for group in groups:
+                even = np.full(len(group), 1 / len(group))
+                counts[:, group] = generator.multinomial(len(group), even, size=size)
+            yield counts[:, column]
+
+    def _groups(self, patients: int, column: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+        """Return the patients of each stratum."""
+        if self.strata is None:
+            return [np.arange(patients)]
+        highest = np.full(patients, np.iinfo(np.int64).min)
+        np.maximum.at(highest, column, np.array(self.strata))
+        return [np.flatnonzero(highest == stratum) for stratum in np.unique(highest)]
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """One metric of several encoders: of the sample [encoders], of every resample [encoders, resamples]."""
+
+    values: Floats
+    resampled: Floats
+
+    def beside(self, other: "Resampled") -> "Resampled":
+        """Put other encoders under the same draws beside these."""
+        return Resampled(
+            np.concatenate([self.values, other.values]),
+            np.concatenate([self.resampled, other.resampled]),
+        )
+
+
+def measure_outputs(
+    target: str,
+    truth: Floats,
+    scores: Floats,
+    unscored: Collection[int] = (),
+    *,
+    censoring: Floats | None = None,
+) -> Measure:
+    """Return the measure of one encoder's scores [n, outputs]: every metric of the target."""
+    return partial(score_outputs, target, truth, scores, unscored=unscored, censoring=censoring)
+
+
+def bootstrap(measures: Sequence[Measure], resampling: Resampling) -> dict[str, Resampled]:
+    """Take every metric of every encoder, one measure each, on the sample and under the same draws.
+
+    Memory does not grow with the draws, but for the metrics themselves.
+    """
+    sample = np.ones((1, len(resampling.patients)))
+    drawn = chain([sample], resampling.weights())
+    parts = [[measure(weights) for measure in measures] for weights in drawn]
+    return {name: _gather(name, parts) for name in parts[0][0]}
+
+
+def _gather(name: str, parts: Sequence[Sequence[Mapping[str, Floats]]]) -> Resampled:
+    """Lay one metric's chunks end to end; the first is the sample's."""
+    every = np.concatenate([np.stack([found[name] for found in part]) for part in parts], axis=1)
+    return Resampled(every[:, 0], every[:, 1:])
+
+
+def percentile_interval(resampled: Resampled, encoder: int) -> Score:
+    """Return one encoder's value with its percentile interval at LEVEL.
+
+    All NaN where the sample has no value. Raises BadTask if over half of the draws have none.
+    """
+    value, resamples = float(resampled.values[encoder]), resampled.resampled[encoder]
+    if np.isnan(value):
+        return Score(value, value, value)
+    return Score(value, *_ends(_known(resamples)))
+
+
+def compare_resampled(resampled: Resampled, one: int, other: int) -> Difference:
+    """Return how much encoder `one` scores above `other`, under the same draws.
+
+    Raises BadTask where the sample has no value of either, or over half of the draws have none.
+    """
+    value = float(resampled.values[one] - resampled.values[other])
+    if np.isnan(value):
+        raise BadTask(
+            "a metric without a value can't be compared; test on patients of both classes"
+        )
+    known = _known(resampled.resampled[one] - resampled.resampled[other])
+    beyond = min((known <= 0).sum(), (known >= 0).sum())
+    p = min(1.0, 2 * (float(beyond) + 1) / (len(known) + 1))
+    return Difference(value, *_ends(known), p, float(known.std(ddof=1)))
+
+
+def _known(resamples: Floats) -> Floats:
+    """Return the draws that have a value."""
+    known = resamples[~np.isnan(resamples)]
+    if len(known) < max(2, len(resamples) / 2):
+        raise BadTask(
+            f"{len(resamples) - len(known)} of {len(resamples)} draws have no score; draw within strata"
+        )
+    return known
+
+
+def _ends(resamples: Floats) -> tuple[float, float]:
+    """Return the ends of the percentile interval."""
+    low, high = np.quantile(resamples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -1,0 +1,274 @@
+"""One's own export becomes a cohort: labels joined, one series a study, no identifier in clear."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+
+from clearbench.cohort.files import write_table
+from clearbench.cohort.pseudonyms import Pseudonyms, open_pseudonyms
+from clearbench.cohort.table import Cohort, check_cohort, read_cohort
+from clearbench.datasets.own.folder import BuiltCohort, build_folder
+from clearbench.datasets.own.join import read_labels
+from clearbench.errors import BadCohort, BadQuery, BadRequest, UnknownName
+from clearbench.scans.inventory import find_scans
+from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.write import seeded_uid, write_nifti
+
+WriteCT = Callable[..., list[Path]]
+NAMES = Pseudonyms(b"n" * 32)
+IDENTIFIERS = ("MRN-1", "MRN-2", "ACC-1", "ACC-2", "ACC-3", "20200101", "20200111", "2.25.")
+
+
+@pytest.fixture
+def export(tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT) -> Path:
+    """Two patients and three studies; the first study has a thin, a thick and a sharp series."""
+    root = tmp_path / "export"
+
+    def study(number: int, patient: int, date: str, **series: dict[str, Any]) -> None:
+        def on(dataset: pydicom.FileDataset, _: int) -> None:
+            dataset.StudyDate = date
+
+        for name, facts in series.items():
+            write_ct(
+                root / f"{number}" / name,
+                hu[:2],
+                edit=on,
+                patient_id=f"MRN-{patient}",
+                accession_number=f"ACC-{number}",
+                study=f"study{number}",
+                series=f"{number}{name}",
+                **facts,
+            )
+
+    sharp = {"kernel": "B70f", "thickness_mm": 1.0}
+    study(1, 1, "20200101", thin={"thickness_mm": 1.0}, thick={}, sharp=sharp)
+    study(2, 1, "20200111", only={})
+    study(3, 2, "", only={})
+    return root
+
+
+def build(root: Path, labels: str, on: str, **options: Any) -> BuiltCohort:
+    """Build a cohort as the command does."""
+    table = root.parent / "labels.csv"
+    table.write_text(labels)
+    options = {"names": NAMES, **options}
+    return build_folder(find_scans(root), table, on, root.parent / "cohort.csv", **options)
+
+
+def labels_by_place(built: BuiltCohort) -> dict[str, str | None]:
+    """The label y of every scan, by its folder."""
+    return {row["path"]: row["y"] for row in built.table.to_pylist()}
+
+
+THIN, TWO, THREE = "export/1/thin", "export/2/only", "export/3/only"
+
+
+@pytest.mark.parametrize(
+    ("on", "rows", "expected"),
+    [
+        ("PatientID", {"MRN-1": "1", "MRN-2": "0"}, {THIN: "1", TWO: "1", THREE: "0"}),
+        ("AccessionNumber", {"ACC-1": "1", "ACC-3": "0"}, {THIN: "1", TWO: None, THREE: "0"}),
+        ("StudyInstanceUID", {seeded_uid("study2"): "1"}, {THIN: None, TWO: "1", THREE: None}),
+        (
+            "SeriesInstanceUID",
+            {seeded_uid("1thick"): "1"},
+            {"export/1/thick": "1", TWO: None, THREE: None},
+        ),
+        (
+            "path",
+            {"1/sharp": "1", "./2/only/": "0"},
+            {"export/1/sharp": "1", TWO: "0", THREE: None},
+        ),
+    ],
+)
+def test_labels_join_on_any_identifier(
+    export: Path, on: str, rows: dict[str, str], expected: dict[str, str | None]
+) -> None:
+    """A label that names a series takes that series; else the preferred one of its study."""
+    text = f"{on},y\n" + "".join(f"{key},{value}\n" for key, value in rows.items())
+    built = build(export, text, on)
+    assert labels_by_place(built) == expected
+    assert len(built.unmatched_scans) == list(expected.values()).count(None)
+    assert built.unmatched_labels == ()
+
+
+def test_what_does_not_match_is_listed_both_ways(export: Path) -> None:
+    built = build(export, "AccessionNumber,y\nACC-1,1\nACC-9,0\n", "AccessionNumber")
+    assert built.unmatched_labels == ("ACC-9",)
+    assert len(built.unmatched_scans) == 2
+    assert set(built.unmatched_scans) < set(built.table["scan_id"].to_pylist())
+
+
+def test_no_identifier_is_in_the_table_or_its_bytes(export: Path, tmp_path: Path) -> None:
+    """Not even those that came with the labels."""
+    text = (
+        "AccessionNumber,PatientID,patient_id,StudyInstanceUID,y\n"
+        f"ACC-1,MRN-1,MRN-1,{seeded_uid('study1')},1\n"
+    )
+    built = build(export, text, "AccessionNumber")
+    assert [row["y"] for row in built.table.to_pylist()].count("1") == 1
+    for ending in (".csv", ".parquet"):
+        content = write_table(built.table, tmp_path / f"c{ending}").read_bytes()
+        assert not [word for word in IDENTIFIERS if word.encode() in content]
+    ids = built.table.to_pylist()[0]
+    assert ids["patient_id"].startswith("patient-")
+    assert ids["study_id"].startswith("study-")
+
+
+def test_ids_are_kept_when_asked_for(export: Path) -> None:
+    built = build(export, "PatientID,y\nMRN-1,1\n", "PatientID", keep_ids=True)
+    assert set(built.table["patient_id"].to_pylist()) == {"MRN-1", "MRN-2"}
+    assert seeded_uid("1thin") in built.table["series_id"].to_pylist()
+
+
+def test_the_same_secret_gives_the_same_names(export: Path, tmp_path: Path) -> None:
+    def ids(store: str) -> list[str]:
+        names = open_pseudonyms(tmp_path / store)
+        built = build(export, "PatientID,y\nMRN-1,1\n", "PatientID", names=names)
+        return list(built.table["scan_id"].to_pylist())
+
+    first = ids("a")
+    assert ids("a") == first
+    assert not set(ids("b")) & set(first)
+
+
+def test_days_count_from_a_patient_s_first_study(export: Path) -> None:
+    built = build(export, "PatientID,y\nMRN-1,1\n", "PatientID")
+    days = {row["path"]: row["day"] for row in built.table.to_pylist()}
+    assert days == {THIN: "0", TWO: "10", THREE: None}
+
+
+def test_a_day_among_the_labels_stays(export: Path) -> None:
+    built = build(export, "AccessionNumber,y,day\nACC-1,1,3\n", "AccessionNumber")
+    assert {row["path"]: row["day"] for row in built.table.to_pylist()}[THIN] == "3"
+
+
+def test_ties_are_listed_and_a_preference_breaks_them(
+    export: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    write_ct(
+        export / "2" / "again",
+        hu,
+        patient_id="MRN-1",
+        accession_number="ACC-2",
+        study="study2",
+        series="2again",
+    )
+    labels = "PatientID,y\nMRN-1,1\n"
+    (tie,) = build(export, labels, "PatientID").ties
+    assert len(tie) == 2
+    built = build(
+        export,
+        labels,
+        "PatientID",
+        pick="WHERE path LIKE '%again' OR path LIKE '1/%' ORDER BY path",
+    )
+    assert set(labels_by_place(built)) == {"export/2/again", "export/1/sharp"}
+    assert len(built.without) == 1
+    assert built.ties == ()
+
+
+@pytest.mark.parametrize(
+    "pick", ["ORDER BY 1; DROP TABLE series", "WHERE (SELECT count(*) FROM '/etc/passwd') > 0"]
+)
+def test_a_malicious_preference_is_refused(export: Path, pick: str) -> None:
+    with pytest.raises(BadQuery, match=r"^--pick: "):
+        build(export, "PatientID,y\nMRN-1,1\n", "PatientID", pick=pick)
+
+
+def test_unreadable_series_are_told_and_not_taken(export: Path) -> None:
+    for path in (export / "2" / "only").iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+        dataset.save_as(path)
+    built = build(export, "PatientID,y\nMRN-1,1\n", "PatientID")
+    assert "export/2/only" not in labels_by_place(built)
+    (line,) = built.unreadable
+    assert line.startswith("2/only: ")
+    assert len(built.without) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "on", "kind", "words"),
+    [
+        ("PatientID,y\nMRN-9,1\n", "PatientID", BadCohort, "e.g. 'MRN-1', the labels 'MRN-9'"),
+        (
+            "patient_id,y\nMRN-1,1\n",
+            "PatientID",
+            BadCohort,
+            "no column PatientID; did you mean pat",
+        ),
+        (
+            "PatientID,y\nMRN-1,1\nMRN-1,0\n",
+            "PatientID",
+            BadCohort,
+            "MRN-1 has two rows that contr",
+        ),
+        ("PatientID,y\nMRN-1,1\n", "PatientId", UnknownName, "did you mean PatientID"),
+    ],
+)
+def test_labels_that_can_t_be_joined_are_refused(
+    export: Path, labels: str, on: str, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        build(export, labels, on)
+
+
+def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadRequest, match="no scans there"):
+        build(tmp_path / "empty", "PatientID,y\nMRN-1,1\n", "PatientID")
+
+
+def test_rows_that_agree_but_for_other_identifiers_are_one(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("PatientID,StudyInstanceUID,y\n007,1.2,1\n007,1.3,1\n,1.4,0\n,1.5,1\n")
+    assert read_labels(path, "PatientID") == {"007": {"y": "1"}}
+
+
+def test_files_are_named_by_path_stem_or_bare_name(tmp_path: Path, hu: NDArray[np.int16]) -> None:
+    root = tmp_path / "export"
+    for name in ("a/one.nii.gz", "b/two.nii", "c/three.nii.gz"):
+        write_nifti(root / name, hu, (5.0, 1.0, 1.0))
+    built = build(root, "path,y\na/one.nii.gz,1\nb\\two,0\nthree,1\n", "path")
+    found = {place.split("/")[1]: value for place, value in labels_by_place(built).items()}
+    assert found == {"a": "1", "b": "0", "c": "1"}
+    write_nifti(root / "d" / "three.nii.gz", hu, (5.0, 1.0, 1.0))
+    with pytest.raises(BadCohort, match=r"path three names 2 scans \(c/three\.nii\.gz, d/three"):
+        build(root, "path,y\nthree,1\n", "path")
+
+
+def test_a_built_cohort_is_read_by_its_pseudonyms(export: Path, hu: NDArray[np.int16]) -> None:
+    """Also where two series share a folder."""
+    both = export / "1"
+    for path in list((both / "thick").iterdir()):
+        path.rename(both / "thin" / f"thick-{path.name}")
+    built = build(export, "PatientID,y\nMRN-1,1\n", "PatientID")
+    write_table(built.table, export.parent / "cohort.csv")
+    cohort: Cohort = read_cohort(export.parent / "cohort.csv")
+    assert cohort.problems == ()
+    assert cohort.labels == ("y",)
+    for row in cohort.rows():
+        scan = read_scan(Source(row.path, row.series_id), pseudonym=NAMES.series)
+        np.testing.assert_array_equal(scan.pixels, hu[:2])
+
+
+def test_series_without_a_uid_are_read_again_from_anywhere(
+    export: Path, hu: NDArray[np.int16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found under a relative path, read under the absolute one."""
+    for path in (export / "3" / "only").iterdir():
+        dataset = pydicom.dcmread(path)
+        del dataset.SeriesInstanceUID
+        dataset.save_as(path)
+    monkeypatch.chdir(export.parent)
+    built = build(Path("export"), "PatientID,y\nMRN-2,1\n", "PatientID")
+    cohort = check_cohort(built.table, "c", export.parent.resolve() / "cohort.csv")
+    (row,) = [row for row in cohort.rows() if row.path.parent.name == "3"]
+    scan = read_scan(Source(row.path, row.series_id), pseudonym=NAMES.series)
+    np.testing.assert_array_equal(scan.pixels, hu[:2])

@@ -1,0 +1,111 @@
+"""The table of data sets agrees with itself, and relations follow from it."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearbench.cards import check_card
+from clearbench.datasets.public.contains import (
+    ContainsTable,
+    Overlap,
+    contains_table,
+    find_data_set,
+    relation,
+)
+from clearbench.datasets.public.published import BUILDERS
+from clearbench.encoders.registry import encoder_files, find_encoder
+from clearbench.errors import BadCard
+
+NAMES = [item.name for item in contains_table().dataset]
+
+
+def overlap(one: str, other: str) -> Overlap:
+    first, second = find_data_set(one), find_data_set(other)
+    assert first is not None
+    assert second is not None
+    return relation(first, second).overlap
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("LIDC-IDRI", "LUNA16", "yes"),
+        ("LUNA16", "LIDC-IDRI", "yes"),
+        ("luna_16", "LIDC idri", "yes"),
+        ("TCIA", "LUNA16", "yes"),  # through LIDC-IDRI
+        ("AbdomenCT-1K", "3D-IRCADb", "yes"),  # through LiTS
+        ("CT-ORG", "LiTS", "yes"),
+        ("CT-ORG", "3D-IRCADb", "possible"),  # some of LiTS, not said which
+        ("CT-ORG", "Medical Segmentation Decathlon", "yes"),  # all of LiTS is in the latter
+        ("ULS23", "CuriaBench", "possible"),  # both hold some of DeepLesion
+        ("CT-FM-148k", "LIDC-IDRI", "possible"),
+        ("IDC", "NLST", "yes"),
+        ("COVIDx CT", "COVID-CT-MD", "yes"),
+        ("CuriaBench", "LUNA16", "yes"),
+        ("CuriaBench", "COVID-CT-MD", "possible"),  # some of COVIDx CT, not said which
+        ("TCIA", "KiTS21", "yes"),  # through the 210 public patients of KiTS19
+        ("CADS", "LIDC-IDRI", "yes"),  # a mixture, one part of which is known
+        ("CADS", "NLST", "possible"),
+        ("DeepLesion", "NIH Pancreas-CT", "possible"),
+        ("DeepLesion", "LIDC-IDRI", "none"),
+        ("NLST", "CT-RATE", "none"),
+        ("PMC-15M", "CT-ICH", "possible"),
+        ("CT-ICH", "MedSAM", "possible"),
+        ("LAION-2B", "DeepLesion", "possible"),
+        ("ImageNet-1k", "CT-ICH", "none"),
+        ("LVD-142M", "DeepLesion", "none"),
+        ("PMC-15M", "synthetic", "none"),
+        ("synthetic", "synthetic", "yes"),
+    ],
+)
+def test_patients_are_shared_as_the_sources_say(one: str, other: str, expected: Overlap) -> None:
+    assert overlap(one, other) == overlap(other, one) == expected
+
+
+@given(st.sampled_from(NAMES), st.sampled_from(NAMES))
+def test_relations_go_both_ways_and_have_sources(one: str, other: str) -> None:
+    first, second = find_data_set(one), find_data_set(other)
+    assert first is not None
+    assert second is not None
+    there, back = relation(first, second), relation(second, first)
+    assert there.overlap == back.overlap
+    assert bool(there.sources) == (there.overlap != "none")
+    assert (one == other) <= (there.overlap == "yes")
+
+
+def test_every_row_has_a_source_that_can_be_looked_up() -> None:
+    table = contains_table()
+    for row in (*table.dataset, *table.holds):
+        assert re.search(r"https://\S+\.\S+/|^clearbench/", row.source), row
+
+
+def test_what_the_registry_and_the_tasks_speak_of_is_known() -> None:
+    for name in encoder_files():
+        for pretraining in find_encoder(name).card.facts.pretraining:
+            assert find_data_set(pretraining), f"{name}: {pretraining}"
+    assert all(find_data_set(name) for name in (*BUILDERS, "deeplesion", "synthetic"))
+    assert find_data_set("my own") is None
+
+
+ROW = {"name": "A", "kind": "scans", "source": "https://a.org/"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"dataset": [ROW, ROW | {"name": "b", "aliases": ["a"]}]}, "names of two data sets: a"),
+        (
+            {
+                "dataset": [ROW],
+                "holds": [{"whole": "A", "part": "B", "share": "all", "source": "https://a.org/"}],
+            },
+            "no data set is called B",
+        ),
+        ({"dataset": [ROW | {"kind": "wild"}]}, "kind"),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_refused(facts: dict[str, object], words: str) -> None:
+    with pytest.raises(BadCard, match=words):
+        check_card(facts, ContainsTable, "contains.toml")

@@ -1,0 +1,123 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clearbench.evaluation.bags.bagset import BagSet
+from clearbench.evaluation.head_registry import plain_heads, trains_network
+from clearbench.evaluation.heads.best import BestClassifier, TuningScore, tuning_score
+from clearbench.evaluation.heads.estimator import BagEstimator, HeadRequest
+from clearbench.evaluation.heads.make import make_head
+from clearbench.evaluation.heads.presets import PRESETS
+from clearbench.evaluation.heads.targets import make_targets
+from clearbench.evaluation.heads.training import LabelledBags
+from clearbench.metrics import auroc
+
+QUICK = replace(PRESETS["default"], steps=60, learning_rates=(3e-3,), weight_decays=(1e-2,))
+HASTY = replace(QUICK, steps=2)
+N, CUT = 160, 100
+TRUTH = np.arange(N) % 2
+NETS = {name for name in plain_heads() if trains_network(name)}
+
+
+def opposed() -> list[np.ndarray]:
+    """Ill bags hold two instances that lie apart and cancel out: their mean says nothing."""
+    rng, found = np.random.default_rng(0), []
+    for ill in TRUTH:
+        bag = rng.normal(size=(8, 4)).astype(np.float32)
+        bag[0, 0], bag[1, 0] = bag[0, 0] + 6 * ill, bag[1, 0] - 6 * ill
+        found.append(bag)
+    return found
+
+
+def stripes() -> list[np.ndarray]:
+    """Bags of one instance on a circle, ill and well by turns in stripes: neighbours are alike."""
+    rng = np.random.default_rng(1)
+    angles = (2 * rng.permutation(N // 2).repeat(2) + TRUTH) * np.pi / 8 + 0.2
+    angles += rng.uniform(-0.1, 0.1, N)
+    return [np.array([[np.cos(a), np.sin(a)]], np.float32) for a in angles]
+
+
+def area(head: BagEstimator, bags: list[np.ndarray]) -> float:
+    scores = head.scores(bags[CUT:])[:, 0]
+    return float(auroc(TRUTH[CUT:].astype(float), scores, np.ones((1, N - CUT)))[0])
+
+
+@pytest.mark.parametrize(
+    ("bags", "preset", "able"), [(opposed(), QUICK, NETS), (stripes(), HASTY, {"knn"})]
+)
+def test_the_kind_that_can_answer_is_taken(
+    bags: list[np.ndarray], preset: Any, able: set[str]
+) -> None:
+    areas = {}
+    for kind in plain_heads():
+        single = make_head(HeadRequest(kind, "binary", 2, preset, 0))
+        areas[kind] = area(single.fit(bags[:CUT], TRUTH[:CUT]), bags)
+    assert all(areas[kind] < 0.7 for kind in set(plain_heads()) - able), areas
+    head = BestClassifier(preset=preset).fit(bags[:CUT], TRUTH[:CUT])
+    assert head.settings["kind"] in able
+    assert area(head, bags) > 0.9
+
+
+def test_it_answers_as_the_head_that_was_taken_would_alone() -> None:
+    bags = stripes()
+    head = BestClassifier(preset=HASTY).fit(bags[:CUT], TRUTH[:CUT])
+    alone = make_head(HeadRequest("knn", "binary", 2, HASTY, 0)).fit(bags[:CUT], TRUTH[:CUT])
+    np.testing.assert_array_equal(head.scores(bags), alone.scores(bags))
+    np.testing.assert_array_equal(head.tuning_, alone.tuning_)
+    assert head.settings == {"kind": "knn", **alone.settings}
+
+
+def test_only_the_tuning_bags_choose() -> None:
+    """The same training bags with tuning bags of the other question: another kind is taken."""
+    cancel, round_ = opposed(), [np.tile(bag, (2, 2)) for bag in stripes()]
+    train = (cancel[:60] + round_[:60], np.r_[TRUTH[:60], TRUTH[:60]])
+    kinds = []
+    for bags in (cancel, round_):
+        head = BestClassifier(kinds=("max-pool", "knn"), preset=QUICK)
+        head.fit(*train, tune=(bags[60:], TRUTH[60:]))
+        kinds.append(head.settings["kind"])
+    assert kinds == ["max-pool", "knn"]
+
+
+def lots(target: str, values: Any, classes: int = 0) -> tuple[LabelledBags, LabelledBags]:
+    targets = make_targets(target, np.array(values, float), classes)
+    lot = LabelledBags(BagSet.of([np.ones((1, 1), np.float32)] * len(targets)), targets)
+    return lot, lot
+
+
+def test_order_counts_first_and_then_how_near_scores_are() -> None:
+    both = lots("binary", [0, 0, 1, 1])
+    unsure, sure, wrong = (
+        tuning_score(np.array(scores)[:, None], *both)
+        for scores in ([0.4, 0.4, 0.6, 0.6], [0.1, 0.2, 0.8, 0.9], [0.0, 0.5, 0.4, 1.0])
+    )
+    assert sure > unsure > wrong
+    assert (unsure.metric, sure.metric, wrong.metric) == (1.0, 1.0, 0.75)
+    assert unsure.nearness == pytest.approx(-0.16)
+
+
+def test_classes_count_the_same_however_rare() -> None:
+    rare = lots("binary", [1, 0, 0, 0])
+    merits = [tuning_score(np.full((4, 1), value), *rare) for value in (0.25, 0.5)]
+    assert merits[1].nearness > merits[0].nearness, "half is nearest to classes that weigh alike"
+
+
+def test_bags_that_tell_nothing_leave_the_metric_out() -> None:
+    assert tuning_score(np.full((3, 1), 0.2), *lots("binary", [0, 0, 0])).metric == 0
+    assert tuning_score(np.full((3, 1), 0.2), *lots("binary", [np.nan] * 3)) == TuningScore(
+        0.0, 0.0
+    )
+    censored = [[3, 0], [2, 0], [1, 0]]
+    assert tuning_score(np.ones((3, 1)), *lots("survival", censored)) == TuningScore(0.0, 0.0)
+
+
+def test_a_risk_is_judged_by_order_alone() -> None:
+    both = lots("survival", [[3, 1], [2, 1], [1, 1]])
+    assert tuning_score(np.array([[1.0], [2.0], [9.0]]), *both) == TuningScore(1.0, 0.0)
+
+
+def test_classes_are_judged_by_their_mean_area() -> None:
+    both = lots("multiclass", [0, 1, 2, 2], 3)
+    assert tuning_score(np.eye(3)[[0, 1, 2, 2]], *both) == TuningScore(1.0, 0.0)

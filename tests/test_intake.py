@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearbench.errors import BadRequest
+from clearbench.intake import gather, keep
+from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series, write_nifti
+from clearbench.store.cohorts import load_cohort
+from clearbench.store.folder import StoreFolder, open_store
+
+HU = np.zeros((2, 8, 8), np.int16)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StoreFolder:
+    return open_store(tmp_path / "store", create=True)
+
+
+def test_a_folder_becomes_a_cohort_under_pseudonyms(tmp_path: Path, store: StoreFolder) -> None:
+    header = DicomHeader(
+        patient_id="MRN-4711",
+        study_uid=seeded_uid("study"),
+        series_uid=seeded_uid("series"),
+        accession_number="A1",
+        thickness_mm=5.0,
+        kernel="B30f",
+        contrast=False,
+        manufacturer="m",
+        model="m",
+        kvp=120.0,
+        series_description="",
+    )
+    write_dicom_series(tmp_path / "in" / "a", HU, (5.0, 1.0, 1.0), header=header)
+    write_nifti(tmp_path / "in" / "b.nii.gz", HU, (5.0, 1.0, 1.0))
+    (tmp_path / "in" / "notes.txt").write_text("nothing")
+    found = gather(tmp_path / "in", store)
+    assert found.cohort.name == "in"
+    assert sum(found.left_out.values()) == 1
+    rows = found.cohort.rows()
+    assert len(rows) == 2
+    text = repr(found.cohort.table.to_pylist())
+    assert "MRN-4711" not in text
+    assert header.series_uid not in text
+    kept = gather(tmp_path / "in", store, keep_ids=True)
+    assert "MRN-4711" in repr(kept.cohort.table.to_pylist())
+
+
+def test_a_stored_cohort_is_found_by_name_and_keeps_its_labels(
+    tmp_path: Path, store: StoreFolder
+) -> None:
+    write_nifti(tmp_path / "a.nii.gz", HU, (5.0, 1.0, 1.0))
+    table = tmp_path / "mine.csv"
+    table.write_text("scan_id,patient_id,path,ill\ns1,p1,a.nii.gz,1\n")
+    keep(gather(table, store).cohort, store)
+    assert gather("mine", store).cohort.column("ill") == ["1"]
+    table.write_text("scan_id,patient_id,path\ns1,p1,a.nii.gz\n")
+    keep(gather(table, store).cohort, store)
+    assert load_cohort(store, "mine").column("ill") == ["1"]
+
+
+def test_an_unknown_name_lists_the_cohorts(tmp_path: Path, store: StoreFolder) -> None:
+    with pytest.raises(BadRequest, match="no cohort of that name"):
+        gather(tmp_path / "nothing", store)
