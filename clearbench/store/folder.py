@@ -4,7 +4,6 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from clearbench.errors import BadStore
 from clearbench.files import write_text
@@ -66,22 +65,36 @@ def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
             )
         if folder.root.exists() and not folder.root.is_dir():
             raise BadStore(f"{folder.root} is a file, not a folder")
-        write_text(mark, json.dumps({"schema": SCHEMA}) + "\n")
+        write_schema(folder, SCHEMA)
         return folder
-    schema = _schema(mark)
-    if schema != SCHEMA:
+    schema = read_schema(folder)
+    if schema > SCHEMA:
         raise BadStore(
-            f"{folder.root}: schema {schema}, this clearbench reads schema {SCHEMA}; "
-            "use the clearbench version that made it, or embed into a new store"
+            f"{folder.root}: a newer clearbench made this store (schema {schema}, this version "
+            f"reads {SCHEMA}); update clearbench"
+        )
+    if schema < SCHEMA:
+        raise BadStore(
+            f"{folder.root}: an older clearbench made this store (schema {schema}, this version "
+            f"reads {SCHEMA}); run: clearbench store migrate --store {folder.root} "
+            "(features are kept)"
         )
     return folder
 
 
-def _schema(mark: Path) -> Any:
-    """Read the schema version."""
+def read_schema(folder: StoreFolder) -> int:
+    """Return the number of a store's schema; raises BadStore if it isn't a store, or is damaged."""
+    mark = folder.root / MARK
+    if not mark.is_file():
+        raise BadStore(f"{folder.root}: not a clearbench store (no {MARK} in it)")
     try:
-        return json.loads(mark.read_text())["schema"]
+        return int(json.loads(mark.read_text())["schema"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadStore(
             f'{mark}: damaged; if this version made the store, write {{"schema": {SCHEMA}}} into it'
         ) from error
+
+
+def write_schema(folder: StoreFolder, schema: int) -> None:
+    """Write a store's mark; raises StorageFull."""
+    write_text(folder.root / MARK, json.dumps({"schema": schema}) + "\n")

@@ -60,7 +60,7 @@ def test_separable_features_are_told_apart(classes: int) -> None:
     label = [i % classes for i in range(30)]
     facts = asked(around(label), label, list(range(30)))
     assert facts.knn == 1.0
-    assert facts.rng == pytest.approx(1 / classes)
+    assert facts.chance == pytest.approx(1 / classes)
 
 
 def test_features_without_a_message_are_near_chance() -> None:
@@ -96,14 +96,14 @@ def test_rare_classes_count_as_much_as_frequent_ones() -> None:
 )
 def test_what_can_t_be_asked_is_none(label: list[int], patient: list[int]) -> None:
     facts = asked(around(label), label, patient)
-    assert facts.knn is facts.rng is None
+    assert facts.knn is facts.chance is None
     assert facts.spread > COLLAPSED
 
 
 def test_a_class_that_is_too_small_is_left_out_of_the_vote() -> None:
     label = [i % 2 for i in range(20)] + [2] * 3
     facts = asked(around(label), label, list(range(23)))
-    assert (facts.knn, facts.rng) == (1.0, 0.5)
+    assert (facts.knn, facts.chance) == (1.0, 0.5)
 
 
 def test_collapsed_features_have_no_spread() -> None:

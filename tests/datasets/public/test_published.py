@@ -15,7 +15,7 @@ from clearbench.evaluation.task.labels import SIDES
 from clearbench.scans.slices import Source, read_scan
 
 Layout = Callable[[str], Path]
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CARDS = {name: find_task(name, [ROOT / "tasks"]).card for name in task_names([ROOT / "tasks"])}
 PUBLIC = sorted(name for name, card in CARDS.items() if card.cohort in BUILDERS)
 
