@@ -1,25 +1,25 @@
-"""Every deliberate error, drawn as a tree.
+"""Every error that clearbench raises on purpose, drawn as a tree.
 
 * ClearbenchError                        exit code 2 unless a class says otherwise
   + BadRequest        (ValueError)       an option, argument or statement that can't be served
     - BadArgument                        one argument of a call, with its value and the reason
     - BadQuery                           SQL that is not exactly one SELECT, or that DuckDB refuses
-  + UnknownName       (KeyError)         a name that no catalogue holds; offers the nearest ones
+  + UnknownName       (KeyError)         a name that is in no catalogue; offers the nearest ones
   + BadCard           (ValueError)       a TOML card that breaks its own rules
   + BadCohort         (ValueError)       a table of scans or labels that contradicts itself
   + BadTask           (ValueError)       a task that these labels, features or patients can't serve
-  + BadStore          (RuntimeError)     a folder that is no store, or one of another schema
+  + BadStore          (RuntimeError)     a folder that is not a store, or has another schema
   + WeightsUnavailable (RuntimeError)    weights that are missing, refused or not the expected ones
   + MissingExtra      (ImportError)      an optional package; names the pip command
   + UnreadableScan    (ValueError)       one scan can't be read; the others go on   (exit code 1)
-  + TrainingDiverged  (RuntimeError)     the loss is no number any more               (exit code 1)
+  + TrainingDiverged  (RuntimeError)     the loss is not a number any more            (exit code 1)
   + StorageFull       (OSError)          the disk refused a write                   (exit code 1)
 
-Each message says what, where and what to do.
+Each message names what is wrong, where, and what to do.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 
@@ -37,10 +37,11 @@ class BadRequest(ClearbenchError, ValueError):
 
 
 class BadArgument(BadRequest):
-    """One argument can't be served; the library names it as Python does, a face may name its own.
+    """One argument can't be served. The message names it as Python does; the command line names
+    its own option.
 
     name    the parameter of the public function
-    value   what it was given
+    value   the value that was passed
     reason  what is wrong, and what to do
     """
 
@@ -61,7 +62,7 @@ class UnknownName(ClearbenchError, KeyError):
 
     @classmethod
     def among(cls, kind: str, name: str, known: Iterable[str], more: str = "") -> Self:
-        """Say that no `kind` is called `name`, offer its neighbours, then add `more`."""
+        """Return the error: no `kind` is called `name`, the nearest known names, then `more`."""
         return cls(f'no {kind} is called "{name}"{suggestion(name, known)}{more}')
 
 
@@ -78,7 +79,7 @@ class BadTask(ClearbenchError, ValueError):
 
 
 class BadStore(ClearbenchError, RuntimeError):
-    """A folder is no clearbench store, or one of another schema version."""
+    """A folder is not a clearbench store, or has another schema version."""
 
 
 class WeightsUnavailable(ClearbenchError, RuntimeError):
@@ -96,13 +97,13 @@ class UnreadableScan(ClearbenchError, ValueError):
 
 
 class TrainingDiverged(ClearbenchError, RuntimeError):
-    """Pretraining has lost its way; the last checkpoint is kept."""
+    """The loss of a pretraining is not a number any more; the last checkpoint is kept."""
 
     exit_code = 1
 
 
 class StorageFull(ClearbenchError, OSError):
-    """The disk refused a write; what was complete before stays."""
+    """The disk refused a write; files that were complete stay."""
 
     exit_code = 1
 
@@ -112,3 +113,9 @@ def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     names = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=cutoff)
     return f"; did you mean {' or '.join(names[match] for match in near)}?" if near else ""
+
+
+def name_some(names: Sequence[str], shown: int = 5) -> str:
+    """Return "a, b, c, d, e and 3 more": the first `shown` names, and a count of the rest."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

@@ -68,6 +68,7 @@ class Board:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     comparisons: tuple[Comparison, ...] = ()
+    declared_head: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,12 +168,21 @@ def _board(contest: Contest, published: str, metric: str) -> Board:
             *_alarms(group),
             *other,
             *_intervals(group, shown),
-            *_claims(standings),
+            *(_only_floors(group) or _claims(standings)),
             *not_scored,
             *excluded,
         ),
         comparisons=standings.comparisons if standings else (),
+        declared_head=first.declared_head,
     )
+
+
+def _only_floors(group: Sequence[Result]) -> tuple[str, ...]:
+    """Return a sentence where a board has no encoder."""
+    if not all(result.floor for result in group):
+        return ()
+    task = group[0].task
+    return (f"only floors were evaluated: clearbench evaluate --task {task} --model NAME",)
 
 
 def _protocol(result: Result) -> str:

@@ -1,8 +1,11 @@
-"""The command line: parse, make one call, show the record. Heavy imports wait inside commands."""
+"""The command line: parse, make one call, show the record.
+
+Commands import heavy libraries inside their functions, so that --help stays fast.
+"""
 
 import sys
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -18,12 +21,15 @@ from clearbench.cli import (
     sharing,
     tasks,
 )
-from clearbench.errors import ClearbenchError
+from clearbench.cli.refusals import argument_sentence, file_sentence
+from clearbench.cli.sections import Program
+from clearbench.errors import BadArgument, ClearbenchError
 
 STOPPED = 130
 
 app = typer.Typer(
     name="clearbench",
+    cls=Program,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,19 +65,21 @@ for part in PARTS:
     part.add_to(app)
 
 
-def _refused(error: OSError) -> str:
-    """Say which folder or file the system refuses; drafts are named after what they become."""
-    path = Path(str(error.filename)) if error.filename else None
-    if path is None:
-        return str(error)
-    place = path.parent if path.suffix == ".tmp" else path
-    return f"{place}: {error.strerror}; allow it, or choose another place"
+def _typed_params() -> Sequence[Any]:
+    """Return the parameters of the command that was typed."""
+    command: Any = typer.main.get_command(app)
+    for word in sys.argv[1:]:
+        command = getattr(command, "commands", {}).get(word, command)
+    return list(command.params)
 
 
 def main() -> None:
-    """Run the command line; deliberate errors become one sentence and their exit code."""
+    """Run the command line; errors of clearbench become one sentence and their exit code."""
     try:
         app()
+    except BadArgument as error:
+        sys.stderr.write(f"clearbench: {argument_sentence(error, _typed_params())}\n")
+        sys.exit(error.exit_code)
     except ClearbenchError as error:
         sys.stderr.write(f"clearbench: {error}\n")
         sys.exit(error.exit_code)
@@ -79,7 +87,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
-        sys.stderr.write(f"clearbench: {_refused(error)}\n")
+        sys.stderr.write(f"clearbench: {file_sentence(error)}\n")
         sys.exit(2)
     except SystemExit as done:
         if done.code == STOPPED:

@@ -13,31 +13,36 @@ FORMATS = ("table", "md", "csv", "json")
 Task = Annotated[
     list[str] | None,
     typer.Option(
-        "--task", "-t", help="A task's name or card; may be repeated.", show_default=False
+        "--task",
+        "-t",
+        metavar="TASK",
+        help="A task's name or card; may be repeated.",
+        show_default=False,
     ),
 ]
 AllModels = Annotated[
-    bool, typer.Option("--all-models", help="Every set of features that the cohort has.")
+    bool, typer.Option("--all-models", help="All features of the cohort, as without --model.")
 ]
 Head = Annotated[
     list[str] | None,
     typer.Option(
         "--head",
-        help="abmil, gated-abmil, transformer, max-pool, mean-logreg, knn, or all of these; or "
-        "best (not among all): trains each and takes, fold by fold, the one that does best on the "
-        "tuning part. May be repeated. [default: the task's declared head and mean-logreg]",
+        metavar="HEAD",
+        help="abmil, gated-abmil, transformer, max-pool, mean-logreg or knn; all: each of these; "
+        "best: train each, and in every fold take the one that scores best on the tuning part. "
+        "May be repeated. [default: the task's declared head and mean-logreg]",
         show_default=False,
     ),
 ]
 Preset = Annotated[
-    str, typer.Option("--preset", help="default, or clear for the paper's settings.")
+    str, typer.Option("--preset", help="default, or clear: the settings of the paper.")
 ]
 Seeds = Annotated[
     int | None,
     typer.Option(
         "--seeds",
-        help="Heads per fold; one of mean-logreg and knn, which all seeds make alike. [default: 1; "
-        "for a fixed split, or groups left out in turn, 3]",
+        help="Heads per fold. mean-logreg and knn have one, as every seed gives the same head. "
+        "[default: 1; 3 for a fixed split, or where each group is left out once]",
         show_default=False,
     ),
 ]
@@ -45,29 +50,30 @@ Draws = Annotated[
     int,
     typer.Option(
         "--draws",
-        help="For a fixed split: heads trained on patients drawn anew, whose spread tells how much "
-        "a comparison owes to who trained; 0 compares these heads alone.",
+        help="For a fixed split: how many heads are retrained on bootstrapped training patients, "
+        "so that comparisons include training variance; 0: none.",
     ),
 ]
 Fractions = Annotated[
     str,
     typer.Option(
         "--fractions",
-        help="Scores with fewer training patients too: 16,32,64,all (ten draws or more each).",
+        help="Also train on fewer patients, such as 16,32,64,all: ten or more subsets each.",
         show_default=False,
     ),
 ]
 NoFloors = Annotated[
     bool,
     typer.Option(
-        "--no-floors", help="Leave out what needs no encoder: tags, histogram, shuffled labels."
+        "--no-floors",
+        help="Leave out the floors, which need no encoder: tags, histogram, shuffled labels.",
     ),
 ]
 SaveHeads = Annotated[
     Path | None,
     typer.Option(
         "--save-heads",
-        help="A folder for the trained heads, one bundle per result; see apply.",
+        help="Write the trained heads to this folder, one bundle per result, for apply.",
         show_default=False,
     ),
 ]
@@ -82,16 +88,16 @@ Reproduce = Annotated[
     typer.Option(
         "--reproduce",
         metavar="RESULT",
-        help="Which result of the pack: a file, or its name in the pack.",
+        help="The result to repeat: a file, or its name in the pack.",
         show_default=False,
     ),
 ]
-Device = Annotated[str, typer.Option("--device", help="Where heads are trained.")]
+Device = Annotated[str, typer.Option("--device", help="Where heads train: cpu, cuda or mps.")]
 Precision = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="In what heads are trained: auto (bfloat16 where the processor has it), float32.",
+        help="Precision of training: auto (bfloat16 where the processor has it) or float32.",
     ),
 ]
 
@@ -104,7 +110,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Where the demo's files go.")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="The folder for the demo's files.")] = Path(
         "clearbench-demo"
     ),
 ) -> None:
@@ -134,14 +140,14 @@ def evaluate(
     no_floors: NoFloors = False,
     tasks: TaskFolders = None,
 ) -> None:
-    """Train heads on stored features with honest splits, and score them with intervals."""
+    """Train heads on stored features, and score them on test patients, with intervals."""
     from clearbench import pipeline
     from clearbench.board.tables import make_leaderboard
     from clearbench.display.boards import EvaluationProgress, show_leaderboard, show_seeds
     from clearbench.errors import BadRequest
 
     if all_models and model:
-        raise BadRequest("--all-models and --model exclude each other")
+        raise BadRequest("--all-models and --model exclude each other; leave one out")
     if pack is not None or reproduce is not None:
         raise typer.Exit(_repeat(pack, reproduce, device))
     with EvaluationProgress() as progress:
@@ -164,7 +170,7 @@ def evaluate(
                 f"{step.task} · {step.encoder} · {step.head}", step.done, step.total
             ),
         )
-    show_leaderboard(make_leaderboard(found))
+    show_leaderboard(make_leaderboard(found), all_heads=True)
     show_seeds(found, seeds)
     if fractions:
         from clearbench.display.curves import show_curves
@@ -173,14 +179,14 @@ def evaluate(
 
 
 def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
-    """Repeat a result from a pack; returns 0 if the scores are the same, else 1."""
+    """Repeat a result from a pack; return 0 if the scores are the same, else 1."""
     from clearbench import sharing
     from clearbench.display.boards import EvaluationProgress
     from clearbench.display.sharing import show_reproduction
     from clearbench.errors import BadRequest
 
     if pack is None or result is None:
-        raise BadRequest("--pack FILE.zip and --reproduce RESULT.json belong together")
+        raise BadRequest("--pack FILE.zip and --reproduce RESULT.json belong together; type both")
     with EvaluationProgress() as progress:
         found = sharing.reproduce(
             pack,
@@ -195,7 +201,9 @@ def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
 def leaderboard(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(help="Folders of results. [default: the store's]", show_default=False),
+        typer.Argument(
+            metavar="DIR", help="Folders of results. [default: the store's]", show_default=False
+        ),
     ] = None,
     store: Store = None,
     task: Annotated[
@@ -205,37 +213,44 @@ def leaderboard(
         str,
         typer.Option(
             "--format",
-            help="table, md, csv, or json, which has each comparison of two encoders too: "
-            "difference, interval, p, and p adjusted for all.",
+            help="table, md, csv or json. json also has every comparison of two encoders: "
+            "difference, interval, p, and p adjusted for all comparisons.",
         ),
     ] = "table",
     output: Output = None,
-    own: Annotated[bool, typer.Option("--own", help="Leave the published results out.")] = False,
+    own: Annotated[bool, typer.Option("--own", help="Leave out the published results.")] = False,
+    all_heads: Annotated[
+        bool,
+        typer.Option(
+            "--all-heads",
+            help="In the table, also show heads other than the one that the task declares.",
+        ),
+    ] = False,
     metric: Annotated[
         str,
         typer.Option(
             "--metric",
-            help="Show another metric of the results (auroc/liver, f1, seconds, …), without "
+            help="Show another metric of the results, such as auroc/liver, f1 or seconds, without "
             "tiers and ranks. [default: each task's own]",
             show_default=False,
         ),
     ] = "",
 ) -> None:
-    """Show results as tables: the store's beside the published ones, and all tasks together."""
+    """Show results as tables: the store's and the published ones, and all tasks together."""
     from clearbench.board.rendering import as_csv, as_json, as_markdown
     from clearbench.board.tables import leaderboard as make
     from clearbench.display.boards import show_leaderboard
     from clearbench.display.console import out, save_text, show_list
-    from clearbench.errors import BadRequest
+    from clearbench.errors import BadArgument
 
     if fmt not in FORMATS:
-        raise BadRequest(f"--format {fmt}: {', '.join(FORMATS)}")
+        raise BadArgument("format", fmt, f"must be one of {', '.join(FORMATS)}")
     source = folders or [store_path(store) / "results"]
     found = make(source, task, published=not own, metric=metric)
     if fmt == "table" and output is None:
-        show_leaderboard(found)
+        show_leaderboard(found, all_heads=all_heads)
     else:
         text = {"md": as_markdown, "csv": as_csv, "json": as_json}.get(fmt, as_markdown)(found)
         save_text(text, output) if output else out.out(text, end="")
-    show_list(found.unreadable, "left out, since they can't be read")
+    show_list(found.unreadable, "left out, as they can't be read")
     raise typer.Exit(1 if found.unreadable else 0)

@@ -21,25 +21,26 @@ Golden = Annotated[
     Path | None,
     typer.Option(
         "--golden",
-        help="Compare a LeCL card's network with the published one instead: its weights, input "
-        "and features (safetensors).",
+        metavar="FILE",
+        help="Instead, compare a LeCL card's network with golden tensors of the published one: "
+        "weights, input and features (safetensors).",
         show_default=False,
     ),
 ]
 RandomWeights = Annotated[
     bool,
-    typer.Option("--random-weights", help="Check the card's network without the card's weights."),
+    typer.Option("--random-weights", help="Check the card's network with seeded random weights."),
 ]
 Target = Annotated[
     Path | None,
     typer.Option(
         "-o",
         "--output",
-        help="Write to this file. [default: tests/golden beside the registry, else golden/ in it]",
+        help="Write to this file. [default: tests/golden next to the registry, else golden/ in it]",
         show_default=False,
     ),
 ]
-Replace = Annotated[bool, typer.Option("--replace", help="Freeze anew what was frozen before.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace reference vectors that exist.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,7 +61,7 @@ def check(
     trust_remote_code: Trusted = None,
     as_json: Json = False,
 ) -> None:
-    """Check what an encoder promises, on slices made for it; exit code 1 if a check fails."""
+    """Check an encoder on slices that are made here; exit code 1 if a check fails."""
     from dataclasses import asdict
 
     from clearbench.display.checks import show_conformance
@@ -69,10 +70,10 @@ def check(
     from clearbench.errors import BadRequest
 
     if random_weights and weights is not None:
-        raise BadRequest("--random-weights and --weights exclude each other")
+        raise BadRequest("--random-weights and --weights exclude each other; leave one out")
     if golden is not None:
         if random_weights or weights is not None:
-            raise BadRequest("--golden brings weights; leave --random-weights and --weights out")
+            raise BadRequest("--golden brings weights; leave out --random-weights and --weights")
         _check_published(name, golden, registry, as_json)
         return
     found = check_encoder(
@@ -90,7 +91,7 @@ def check(
 
 
 def _is_trusted(name: str, trusted: list[str] | None) -> bool:
-    """Tell whether the encoder's own code may run; raises UnknownName for another's."""
+    """Return whether the encoder's own code may run; raises UnknownName for another encoder."""
     from clearbench.encoders.registry import check_trusted
 
     check_trusted(words(trusted), [name])
@@ -110,7 +111,7 @@ def _check_published(name: str, golden: Path, registry: list[Path] | None, as_js
     card = find_encoder(name, registry or ()).card
     if card.family != "lecl":
         raise BadRequest(
-            f"{name}: golden tensors are those of LeCL's networks; it is {card.family}"
+            f"--golden: only LeCL's networks have golden tensors; {name} is of family {card.family}"
         )
     found = check_golden(card.net, golden)
     sizes = found.sizes.model_dump()
@@ -130,7 +131,7 @@ def freeze(
     registry: Registry = None,
     trust_remote_code: Trusted = None,
 ) -> None:
-    """Write an encoder's golden vectors: a few slices and their features, for later checks."""
+    """Write an encoder's reference vectors: a few slices and their features, for later checks."""
     from clearbench.display.checks import show_frozen
     from clearbench.encoders.conformance.vectors import freeze_vectors
 

@@ -1,4 +1,4 @@
-"""`clearbench scans` and `clearbench cohort …`: what would be read, and its labels."""
+"""`clearbench scans` and `clearbench cohort …`: the scans that would be read, and their labels."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,9 +6,13 @@ from typing import Annotated
 import typer
 
 from clearbench.cli.options import Json, KeepIds, Output, Store, store_path
+from clearbench.cli.sections import Group
 
 cohort_app = typer.Typer(
-    help="Tables of scans, patients and labels.", no_args_is_help=True, rich_markup_mode=None
+    help="Build, add, list and show tables of scans, patients and labels.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    cls=Group,
 )
 
 
@@ -20,14 +24,15 @@ def add_to(app: typer.Typer) -> None:
 
 def scans(
     path: Annotated[
-        Path, typer.Argument(help="A folder of scans, or one file.", show_default=False)
+        Path,
+        typer.Argument(metavar="PATH", help="A folder of scans, or one file.", show_default=False),
     ],
     output: Output = None,
     store: Store = None,
     keep_ids: KeepIds = False,
     as_json: Json = False,
 ) -> None:
-    """List what would be read: series, shape, spacing, thickness, kernel, problems."""
+    """List the scans that would be read: shape, spacing, thickness, kernel, problems."""
     from clearbench.cohort.files import write_table
     from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
     from clearbench.datasets.series import key_table, name_scans, series_table
@@ -56,12 +61,15 @@ def build(
     dataset: Annotated[
         str,
         typer.Argument(
+            metavar="DATASET",
             help="folder for your own scans, or a public data set: covid-ct-md, ct-ich, ct-rate, "
             "deeplesion, luna16, nlst, nsclc-radiomics, rad-chestct.",
             show_default=False,
         ),
     ],
-    root: Annotated[Path, typer.Argument(help="Where the scans lie.", show_default=False)],
+    root: Annotated[
+        Path, typer.Argument(metavar="ROOT", help="The folder of the scans.", show_default=False)
+    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -78,14 +86,16 @@ def build(
         str,
         typer.Option(
             "--on",
-            help="PatientID, AccessionNumber, StudyInstanceUID, SeriesInstanceUID or path.",
+            help="The column that joins labels and scans: PatientID, AccessionNumber, "
+            "StudyInstanceUID, SeriesInstanceUID or path.",
         ),
     ] = "PatientID",
     pick: Annotated[
         str | None,
         typer.Option(
             "--pick",
-            help='Which series of a study: SQL "WHERE … ORDER BY …" over the series table.',
+            help="The series to take of each study: WHERE and ORDER BY of SQL over the table of "
+            "series.",
         ),
     ] = None,
     splits: Annotated[
@@ -101,7 +111,7 @@ def build(
         typer.Option(
             "--repair-split",
             help="Where split files have a patient on two sides, move all rows of the patient to "
-            "the side that holds most of them, instead of refusing the files.",
+            "the side with most of them. Without it, such files are refused.",
         ),
     ] = False,
     store: Store = None,
@@ -113,7 +123,9 @@ def build(
     if dataset != "folder":
         _build_published(dataset, root, output, splits, repair_split)
     elif splits is not None or repair_split:
-        raise BadRequest("--splits and --repair-split are for public data sets, not for a folder")
+        raise BadRequest(
+            "--splits and --repair-split are for public data sets; leave them out for a folder"
+        )
     elif labels is None:
         raise BadRequest(
             "a cohort of your own folder needs its labels: --labels CSV --on PatientID"
@@ -143,7 +155,7 @@ def _build_published(
 def _build_folder(
     root: Path, labels: Path, on: str, pick: str | None, output: Path, store: Path, keep_ids: bool
 ) -> None:
-    """Write one's own cohort, and keep the key table in the store."""
+    """Write a cohort of the user's own scans, and keep the key table in the store."""
     from clearbench.cohort.files import write_table
     from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
     from clearbench.cohort.table import check_cohort
@@ -172,8 +184,9 @@ def add(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A cohort table; or labels, without a column path, for a cohort that the store "
-            "knows.",
+            metavar="FILE",
+            help="A cohort table; or a table of labels, without a column path, for a cohort of "
+            "the store.",
             show_default=False,
         ),
     ],
@@ -181,14 +194,14 @@ def add(
         str,
         typer.Option(
             "--name",
-            help="The cohort's name. [default: its cohort column, else the file's name, else the "
-            "cohort whose ids the labels name]",
+            help="The cohort's name. [default: the column cohort, else the file's name, else the "
+            "cohort that has the ids of the labels]",
             show_default=False,
         ),
     ] = "",
     store: Store = None,
 ) -> None:
-    """Add a cohort to the store, or bring new or changed labels, without embedding again."""
+    """Add a cohort to the store, or new or changed labels, without embedding again."""
     from clearbench.cohort.files import read_table
     from clearbench.display.scans import show_cohort
     from clearbench.store.cohorts import save_cohort, with_table
@@ -223,7 +236,9 @@ def list_cohorts(store: Store = None, as_json: Json = False) -> None:
 
 @cohort_app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A cohort of the store.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A cohort of the store.", show_default=False)
+    ],
     store: Store = None,
     as_json: Json = False,
 ) -> None:

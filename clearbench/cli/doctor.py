@@ -11,7 +11,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(store: Store = None, registry: Registry = None, as_json: Json = False) -> None:
-    """Say what is installed, which encoders can run here, what is broken, and what to do."""
+    """Show what is installed, which encoders can run here, what is broken, and what to do."""
     from dataclasses import asdict
 
     from clearbench.display.console import dump

@@ -17,39 +17,57 @@ from clearbench.cli.options import (
     store_path,
     words,
 )
+from clearbench.cli.sections import Group
 
-store_app = typer.Typer(help="The folder of features.", no_args_is_help=True, rich_markup_mode=None)
+store_app = typer.Typer(
+    help="List, verify and index the features of a store.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    cls=Group,
+)
 
 Scans = Annotated[
     str,
     typer.Argument(
-        help="A cohort table, a cohort of the store, a folder, or one file.", show_default=False
+        metavar="SCANS",
+        help="A cohort table, a cohort of the store, a folder, or one file.",
+        show_default=False,
     ),
 ]
 Model = Annotated[
-    list[str] | None, typer.Option("--model", "-m", help="An encoder's name; may be repeated.")
+    list[str] | None,
+    typer.Option("--model", "-m", metavar="NAME", help="An encoder's name; may be repeated."),
 ]
 Views = Annotated[
     list[str] | None,
-    typer.Option("--views", help="Windows to embed under, e.g. brain,bone or soft=-100:200 (HU)."),
+    typer.Option(
+        "--views",
+        metavar="WINDOWS",
+        help="Windows to embed under, such as brain,bone or soft=-100:200 (HU). [default: the "
+        "card's; for images that are windowed already, their own]",
+        show_default=False,
+    ),
 ]
 StoreDtype = Annotated[
     str, typer.Option("--store-dtype", help="float32, or float16 to save space.")
 ]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Images per forward pass.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", help="Reader processes; 0 reads in this one.")
+    int | None, typer.Option("--workers", help="Processes that read scans; 0: read in this one.")
 ]
-Engine = Annotated[str, typer.Option("--engine", help="Who does the work: local.")]
-Shard = Annotated[str, typer.Option("--shard", help="Only the i-th of n parts, e.g. 2/8.")]
+Engine = Annotated[str, typer.Option("--engine", help="What runs the work: local.")]
+Shard = Annotated[str, typer.Option("--shard", help="Only part i of n, such as 2/8.")]
 Resample = Annotated[
     bool,
     typer.Option("--resample", help="Interpolate oblique and tilted series onto axial slices."),
 ]
 Replace = Annotated[
-    bool, typer.Option("--replace", help="Embed anew what is done, e.g. after pixels changed.")
+    bool, typer.Option("--replace", help="Embed again what is done, if pixels have changed.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="List every failed scan with its path.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -78,8 +96,9 @@ def embed(
     replace: Replace = False,
     keep_ids: KeepIds = False,
     dry_run: DryRun = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Embed every scan that the store does not hold yet."""
+    """Embed every scan that has no features in the store yet."""
     from clearbench import pipeline
     from clearbench.display.embedding import EmbedProgress, show_report
     from clearbench.errors import UnknownName
@@ -108,13 +127,13 @@ def embed(
             trust_remote_code=words(trust_remote_code),
             on_event=progress,
         )
-    show_report(report, dry_run=dry_run)
+    show_report(report, dry_run=dry_run, verbose=verbose)
     raise typer.Exit(1 if report.failed else 0)
 
 
 @store_app.command()
 def info(store: Store = None, as_json: Json = False) -> None:
-    """Show which features a store holds."""
+    """List the features in a store."""
     from clearbench.display.console import dump, show_rows
     from clearbench.store.feature_store import FeatureStore
 
@@ -136,7 +155,7 @@ def verify(store: Store = None) -> None:
 
     checked = FeatureStore(store_path(store)).verify()
     say(f"{checked.intact} feature files are intact, {len(checked.damaged)} are not")
-    show_list(checked.damaged, "damaged; remove them and embed again")
+    show_list(checked.damaged, "damaged; remove these files and embed again")
     raise typer.Exit(1 if checked.damaged else 0)
 
 

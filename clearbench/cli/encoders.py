@@ -6,9 +6,13 @@ from typing import Annotated
 import typer
 
 from clearbench.cli.options import BROKEN, EncoderName, Json, Net, NewCards, Registry
+from clearbench.cli.sections import Group
 
 models_app = typer.Typer(
-    help="Encoders: their cards, checks and weights.", no_args_is_help=True, rich_markup_mode=None
+    help="List, show, add, check and freeze encoders.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    cls=Group,
 )
 
 
@@ -19,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 @models_app.command(name="list")
 def list_models(registry: Registry = None, as_json: Json = False) -> None:
-    """List every encoder, in one line each."""
+    """List every encoder, one per line."""
     from clearbench.display.console import dump, show_list, show_rows
     from clearbench.display.encoders import encoder_rows
     from clearbench.encoders.availability import availability
@@ -41,7 +45,7 @@ def show(
     registry: Registry = None,
     as_json: Json = False,
 ) -> None:
-    """Show an encoder's card: what it sees, what it answers, where its weights come from."""
+    """Show an encoder's card: its input, its features, and the source of its weights."""
     from clearbench.display.console import dump, show_rows
     from clearbench.encoders.registry import find_encoder
 
@@ -67,53 +71,76 @@ def show(
 
 @models_app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="The new encoder's name.", show_default=False)],
-    timm: Annotated[str, typer.Option("--timm", help="A model of timm, as resnet50.a1_in1k.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The new encoder's name.", show_default=False)
+    ],
+    timm: Annotated[
+        str, typer.Option("--timm", help="A model of timm, such as resnet50.a1_in1k.")
+    ] = "",
     open_clip: Annotated[
-        str, typer.Option("--open-clip", help="hf-hub:org/name, or a folder shaped like it.")
+        str, typer.Option("--open-clip", help="hf-hub:org/name, or a folder with the same files.")
     ] = "",
     transformers: Annotated[
-        str, typer.Option("--transformers", help="hf-hub:org/name, or a folder shaped like it.")
+        str,
+        typer.Option("--transformers", help="hf-hub:org/name, or a folder with the same files."),
     ] = "",
     checkpoint: Annotated[
         Path | None,
         typer.Option(
             "--checkpoint",
-            help="Weights of your own: with --timm or --torchvision of that architecture; with "
-            "--net a MoCo checkpoint of CLEAR's code, a VMamba or MambaOut file, or one of "
+            help="Your own weights. With --timm or --torchvision: weights of that architecture. "
+            "With --net: a MoCo checkpoint of CLEAR's code, a VMamba or MambaOut file, or one of "
             "`pretrain`.",
             show_default=False,
         ),
     ] = None,
     torchvision: Annotated[
         str,
-        typer.Option("--torchvision", help="Beside --checkpoint: its architecture, as resnet50."),
+        typer.Option(
+            "--torchvision", help="With --checkpoint: its architecture, such as resnet50."
+        ),
     ] = "",
     net: Net = "",
     branch: Annotated[
-        str, typer.Option("--branch", help="Of a MoCo checkpoint: base or momentum.")
+        str, typer.Option("--branch", help="Which encoder of a MoCo checkpoint: base or momentum.")
     ] = "base",
     num_heads: Annotated[
         int | None,
-        typer.Option("--num-heads", help="Of a ViT by --net. [default: one per 64 channels]"),
+        typer.Option(
+            "--num-heads",
+            help="Attention heads of a ViT, with --net vit. [default: one per 64 channels]",
+        ),
     ] = None,
     views: Annotated[
         list[str] | None,
-        typer.Option("--views", help="Windows if none are asked for. [default: lung,mediastinum]"),
+        typer.Option(
+            "--views",
+            metavar="WINDOWS",
+            help="The card's default windows. [default: lung,mediastinum]",
+            show_default=False,
+        ),
     ] = None,
     size_px: Annotated[
-        int, typer.Option("--size-px", help="The image's size. [default: the model's own]", min=0)
+        int,
+        typer.Option(
+            "--size-px",
+            metavar="PIXELS",
+            help="The image's size. [default: the model's own]",
+            min=0,
+            show_default=False,
+        ),
     ] = 0,
     pooling: Annotated[
-        str, typer.Option("--pooling", help="cls, mean, cls+mean or native. [default: the model's]")
+        str,
+        typer.Option("--pooling", help="cls, mean, cls+mean or native. [default: the model's own]"),
     ] = "",
-    licence: Annotated[str, typer.Option("--licence", help="What the weights' makers allow.")] = "",
+    licence: Annotated[str, typer.Option("--licence", help="The licence of the weights.")] = "",
     replace: Annotated[
-        bool, typer.Option("--replace", help="Take the place of an encoder of this name.")
+        bool, typer.Option("--replace", help="Replace an encoder of this name.")
     ] = False,
     folder: NewCards = Path("registry"),
 ) -> None:
-    """Add an encoder: a model of timm, open_clip or transformers, or a checkpoint of one's own."""
+    """Add an encoder: a model of timm, open_clip or transformers, or your own checkpoint."""
     from clearbench.cli.options import words
     from clearbench.display.encoders import show_added, show_adopted
     from clearbench.encoders.adding.add import Changes, add_encoder, choose_way
@@ -131,12 +158,12 @@ def add(
     shown = tuple(words(views))
     if way.family != "lecl" or way.checkpoint is None:
         if num_heads is not None or branch != "base":
-            raise BadRequest("--branch and --num-heads belong to --checkpoint FILE --net NET")
+            raise BadRequest("--branch and --num-heads need --checkpoint FILE --net NET")
         changes = Changes(shown, size_px, pooling, licence)
         show_added(add_encoder(name, way, folder, changes, replace=replace))
         return
     if size_px or pooling:
-        raise BadRequest("--net: the checkpoint tells size and pooling; leave both out")
+        raise BadRequest("--net: the checkpoint has its own size and pooling; leave both out")
     adopted = adopt_checkpoint(
         name,
         way.checkpoint,

@@ -16,17 +16,25 @@ Store = Annotated[
     ),
 ]
 TaskName = Annotated[
-    str, typer.Argument(help="A task's name, or the path of its card.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="TASK", help="A task's name, or the path of its card.", show_default=False
+    ),
 ]
 EncoderName = Annotated[
-    str, typer.Argument(help="An encoder's name, or the path of its card.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="NAME", help="An encoder's name, or the path of its card.", show_default=False
+    ),
 ]
 Features = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
         "-m",
-        help="Features by name, or name@fp8. [default: all of the cohort]",
+        metavar="NAME",
+        help="Features of an encoder: its name, or name@fp8 with the first digits of the "
+        "fingerprint; may be repeated. [default: all of the cohort]",
         show_default=False,
     ),
 ]
@@ -34,7 +42,7 @@ CohortName = Annotated[
     str,
     typer.Option(
         "--name",
-        help="The cohort's name. [default: its cohort column, else the file's name]",
+        help="The cohort's name. [default: the column cohort, else the file's name]",
         show_default=False,
     ),
 ]
@@ -48,14 +56,14 @@ Net = Annotated[str, typer.Option("--net", help="vit, vssm or gated-cnn.", show_
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.")]
 Weights = Annotated[
-    Path | None, typer.Option("--weights", help="A file or offline folder of weights.")
+    Path | None, typer.Option("--weights", help="A file or a folder of weights on this machine.")
 ]
 Trusted = Annotated[
     list[str] | None,
     typer.Option(
         "--trust-remote-code",
         metavar="NAME",
-        help="Run the code of this encoder's repository; read it first.",
+        help="Run the code in this encoder's repository; read that code first.",
         show_default=False,
     ),
 ]
@@ -63,19 +71,20 @@ NewCards = Annotated[
     Path, typer.Option("--registry", help="The folder for the new card and its weights.")
 ]
 Registry = Annotated[
-    list[Path] | None, typer.Option("--registry", help="A further folder of encoder cards.")
+    list[Path] | None,
+    typer.Option("--registry", metavar="DIR", help="Another folder of encoder cards."),
 ]
 TaskFolders = Annotated[
-    list[Path] | None, typer.Option("--tasks", help="A further folder of task cards.")
+    list[Path] | None, typer.Option("--tasks", metavar="DIR", help="Another folder of task cards.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="Write to this file instead of the screen.")
 ]
 KeepIds = Annotated[
     bool,
     typer.Option(
-        "--keep-ids", help="Keep identifiers from DICOM headers in clear instead of pseudonyms."
+        "--keep-ids", help="Keep identifiers of DICOM headers in clear, without pseudonyms."
     ),
 ]
 
@@ -83,7 +92,7 @@ BROKEN = "cards that are left out"
 
 
 def store_path(store: Path | None) -> Path:
-    """Return the store meant."""
+    """Return the folder that was typed, else the default store."""
     return store or default_store()
 
 

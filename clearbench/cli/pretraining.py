@@ -19,7 +19,7 @@ def pretrain(
         Path,
         typer.Option(
             "--data",
-            help="DeepLesion's folder, a cohort table, or a folder that holds cohort.csv.",
+            help="DeepLesion's folder, a cohort table, or a folder with cohort.csv.",
             show_default=False,
         ),
     ],
@@ -27,15 +27,15 @@ def pretrain(
         Path | None,
         typer.Option(
             "--lesions",
-            help="Boxes: scan_id, slice_index, x1, y1, x2, y2. [default: lesions.csv beside the "
-            "cohort]",
+            help="A table of boxes: scan_id, slice_index, x1, y1, x2, y2. [default: lesions.csv "
+            "next to the cohort]",
             show_default=False,
         ),
     ] = None,
     split: Annotated[
         str,
         typer.Option(
-            "--split", help="Which side to train on, or all. [default: train]", show_default=False
+            "--split", help="The side to train on, or all. [default: train]", show_default=False
         ),
     ] = "",
     name: Annotated[
@@ -48,7 +48,7 @@ def pretrain(
         str,
         typer.Option(
             "--like",
-            help="The card whose sizes and input to take. [default: the net's in full size]",
+            help="Take sizes and input from this card. [default: the net's full size]",
             show_default=False,
         ),
     ] = "",
@@ -56,7 +56,8 @@ def pretrain(
         Path | None,
         typer.Option(
             "--out",
-            help="Checkpoint, log and slices; run again, it goes on. [default: pretraining/NAME]",
+            help="The folder for checkpoint, log and slices; a second run continues from it. "
+            "[default: pretraining/NAME]",
             show_default=False,
         ),
     ] = None,
@@ -64,34 +65,35 @@ def pretrain(
     store: Store = None,
     epochs: Annotated[int, typer.Option("--epochs", help="Passes over the slices.")] = 100,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", help="Slices of all processes together.")
+        int, typer.Option("--batch-size", help="Slices per step, all processes together.")
     ] = 256,
     lr: Annotated[
         float, typer.Option("--lr", help="Learning rate for a batch of 256; scales with it.")
     ] = 1e-4,
-    weight_decay: Annotated[float, typer.Option("--weight-decay", help="AdamW's.")] = 1e-6,
+    weight_decay: Annotated[float, typer.Option("--weight-decay", help="Of AdamW.")] = 1e-6,
     warmup_epochs: Annotated[
         float, typer.Option("--warmup-epochs", help="Epochs until the full learning rate.")
     ] = 10,
     clip: Annotated[
-        float, typer.Option("--clip", help="Largest norm of a gradient; 0 for any.")
+        float, typer.Option("--clip", help="Largest norm of a gradient; 0: no limit.")
     ] = 1.0,
     temperature: Annotated[float, typer.Option("--temperature", help="Of the loss.")] = 1.0,
     lesion_weight: Annotated[
         float, typer.Option("--lesion-weight", help="λ of the loss; 0 is plain MoCo v3.")
     ] = 1.0,
     lambda_placement: Annotated[
-        str, typer.Option("--lambda-placement", help="λ inside or outside of the exponential.")
+        str, typer.Option("--lambda-placement", help="λ inside or outside the exponential.")
     ] = "inside",
     negatives: Annotated[
         str,
         typer.Option(
-            "--negatives", help="all, or other-patients: a patient's own slices are none."
+            "--negatives",
+            help="all, or other-patients: slices of the same patient are not negatives.",
         ),
     ] = "all",
     augment: Annotated[
         str,
-        typer.Option("--augment", help="clear (the paper's), or ct (HU jitter, no flip)."),
+        typer.Option("--augment", help="clear (as in the paper), or ct (HU jitter, no flip)."),
     ] = "clear",
     momentum: Annotated[float, typer.Option("--momentum", help="Of the momentum encoder.")] = 0.99,
     momentum_schedule: Annotated[
@@ -103,7 +105,7 @@ def pretrain(
         float | None,
         typer.Option(
             "--others-per-lesion",
-            help="At most so many slices without a lesion per lesion slice. [default: all]",
+            help="At most this many slices without a lesion per lesion slice. [default: all]",
             show_default=False,
         ),
     ] = None,
@@ -122,7 +124,7 @@ def pretrain(
 ) -> None:
     """Train a LeCL encoder on slices with lesion boxes, and add it to the registry.
 
-    Many processes: torchrun --nproc-per-node N -m clearbench pretrain …
+    Several processes: torchrun --nproc-per-node N -m clearbench pretrain, then the options.
     """
     from clearbench.display.pretraining import PretrainProgress, show_pretrained
     from clearbench.pretraining.run import pretrain as run

@@ -18,6 +18,7 @@ def query(
     sql: Annotated[
         str,
         typer.Argument(
+            metavar="SQL",
             help="One SELECT over encoders, scans, slices, features_<encoder>, labels, splits, "
             "results, predictions, attention.",
             show_default=False,
@@ -27,7 +28,7 @@ def query(
     fmt: Annotated[str, typer.Option("--format", help="table, csv, json or parquet.")] = "table",
     output: Output = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", help="Give up after so many seconds.")
+        float | None, typer.Option("--timeout", help="Stop after this many seconds.")
     ] = None,
 ) -> None:
     """Answer one SELECT over features, labels and results."""
@@ -43,20 +44,22 @@ def query(
 
 
 def format_of(fmt: str, output: Path | None) -> str:
-    """Take the format from the file's suffix if none is named."""
+    """Return the format that was typed, else the one of the file's suffix."""
     suffix = output.suffix.lower().lstrip(".") if output else ""
     return suffix if fmt == "table" and suffix in ("csv", "json", "parquet") else fmt
 
 
 def similar(
-    scan_id: Annotated[str, typer.Argument(show_default=False)],
+    scan_id: Annotated[
+        str, typer.Argument(metavar="SCAN_ID", help="A scan of the store.", show_default=False)
+    ],
     slice_index: Annotated[
         int, typer.Argument(metavar="SLICE", help="The slice's number.", show_default=False)
     ],
     model: Annotated[
         str, typer.Option("--model", "-m", help="An encoder's name.", show_default=False)
     ],
-    k: Annotated[int, typer.Option("-k", help="How many neighbours.")] = 10,
+    k: Annotated[int, typer.Option("-k", help="How many neighbours to list.")] = 10,
     store: Store = None,
 ) -> None:
     """Find the slices of other scans whose features are nearest (cosine)."""

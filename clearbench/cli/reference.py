@@ -1,4 +1,4 @@
-"""Lists for the README, generated so that they can't drift."""
+"""Lists of the README, made from the cards and commands themselves."""
 
 import typer
 

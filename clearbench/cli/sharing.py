@@ -1,4 +1,4 @@
-"""`clearbench apply` and `clearbench pack`: what was made here, used elsewhere."""
+"""`clearbench apply` and `clearbench pack`: use heads, features and results elsewhere."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,11 +29,16 @@ def add_to(app: typer.Typer) -> None:
 def apply(
     bundle: Annotated[
         Path,
-        typer.Argument(help="A folder that evaluate --save-heads wrote.", show_default=False),
+        typer.Argument(
+            metavar="BUNDLE",
+            help="A folder that evaluate --save-heads wrote.",
+            show_default=False,
+        ),
     ],
     scans: Annotated[
         str,
         typer.Argument(
+            metavar="SCANS",
             help="A cohort of the store, or the table or folder that was embedded into it.",
             show_default=False,
         ),
@@ -43,7 +48,7 @@ def apply(
     keep_ids: KeepIds = False,
     output: Output = None,
 ) -> None:
-    """Score scans of the store by saved heads; labels are not needed."""
+    """Score scans of the store with saved heads; no labels are needed."""
     from clearbench import sharing
     from clearbench.display.answers import show_answer
     from clearbench.display.sharing import show_applied

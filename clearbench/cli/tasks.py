@@ -1,4 +1,4 @@
-"""`clearbench tasks …`: which questions are asked."""
+"""`clearbench tasks …`: the questions that encoders are compared on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,14 @@ from typing import Annotated
 import typer
 
 from clearbench.cli.options import BROKEN, Json, Store, TaskFolders, TaskName, store_path, words
+from clearbench.cli.sections import Group
 
-tasks_app = typer.Typer(help="Tasks: their cards.", no_args_is_help=True, rich_markup_mode=None)
+tasks_app = typer.Typer(
+    help="List, show, write, check and freeze tasks.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    cls=Group,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 @tasks_app.command(name="list")
 def list_tasks(tasks: TaskFolders = None, as_json: Json = False) -> None:
-    """List every task, in one line each."""
+    """List every task, one per line."""
     from clearbench.cards import read_all
     from clearbench.display.console import dump, show_list, show_rows
     from clearbench.evaluation.task.card import find_task, task_names
@@ -59,14 +65,19 @@ def show(
 
 @tasks_app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="The task's name.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The task's name.", show_default=False)
+    ],
     cohort: Annotated[
         str, typer.Option("--cohort", help="A cohort of the store.", show_default=False)
     ],
     labels: Annotated[
         list[str],
         typer.Option(
-            "--labels", help="One label column, or several for multilabel.", show_default=False
+            "--labels",
+            metavar="COLUMNS",
+            help="One label column, or several for multilabel.",
+            show_default=False,
         ),
     ],
     unit: Annotated[
@@ -79,14 +90,16 @@ def new(
     group: Annotated[
         str,
         typer.Option(
-            "--group", help="A column, such as site, of which one value is left out in turn."
+            "--group",
+            help="A column, such as site: each of its values is the test set once.",
         ),
     ] = "",
     test: Annotated[
         list[str] | None,
         typer.Option(
             "--test",
-            help="Another cohort of the store to test on, trained on all of --cohort; may be "
+            metavar="COHORT",
+            help="Train on all of --cohort, and test on this other cohort of the store; may be "
             "repeated.",
             show_default=False,
         ),
@@ -94,7 +107,7 @@ def new(
     head: Annotated[
         str,
         typer.Option(
-            "--head", help="The head that ranks encoders, declared before scores are seen."
+            "--head", help="The head that ranks encoders; declare it before you see scores."
         ),
     ] = "abmil",
     store: Store = None,
@@ -108,7 +121,7 @@ def new(
         ),
     ] = None,
 ) -> None:
-    """Write a task card for a cohort of your own; target and classes are read off its labels."""
+    """Write a task card for your own cohort; target and classes come from its labels."""
     from clearbench.display.console import say, show_list, warn
     from clearbench.evaluation.task.new_task import NewTask, checked_name, write_task
     from clearbench.store.cohorts import load_cohort
@@ -140,17 +153,17 @@ def freeze(
     store: Store = None,
     tasks: TaskFolders = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Freeze anew where other folds are frozen.")
+        bool, typer.Option("--replace", help="Replace a split file that has other folds.")
     ] = False,
 ) -> None:
-    """Write a task's folds to a file beside its card, which every later evaluation takes."""
+    """Write a task's folds to a split file next to its card; later evaluations use it."""
     from clearbench import sharing
     from clearbench.display.console import say
     from clearbench.evaluation.task.card import split_path
 
     split = sharing.freeze(name, store=store_path(store), task_folders=tasks or (), replace=replace)
     say(f"{split_path(name, tasks or ())}: {len(split.folds)} folds, {split.split_sha256[:12]}…")
-    say(f"it names patients by the ids of cohort {split.cohort}; keep it beside the card")
+    say(f"it has patient ids of cohort {split.cohort}; keep it next to the card")
 
 
 @tasks_app.command()
@@ -159,7 +172,7 @@ def check(
     store: Store = None,
     tasks: TaskFolders = None,
 ) -> None:
-    """Check a task against its cohort: units, labels, folds, and what features there are."""
+    """Check a task against its cohort: units, labels, folds and features."""
     from clearbench.display.console import say, show_list
     from clearbench.evaluation.bags.load import lacking_features
     from clearbench.evaluation.guards.report import guard_labels

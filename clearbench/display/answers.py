@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from clearbench.display.console import save_text, show_rows, warn
-from clearbench.errors import BadRequest
+from clearbench.errors import BadArgument
 from clearbench.store.answers import as_csv, as_json, write_parquet
 
 FORMATS = ("table", "csv", "json", "parquet")
@@ -15,13 +15,13 @@ MOST_ROWS = 50
 def show_answer(table: Any, fmt: str, target: Path | None) -> None:
     """Print or write the rows of a query, an Arrow table.
 
-    Raises BadRequest for another format, or Parquet without a file.
+    Raises BadArgument for another format, or Parquet without a file.
     """
     if fmt not in FORMATS:
-        raise BadRequest(f"--format {fmt}: {', '.join(FORMATS)}")
+        raise BadArgument("format", fmt, f"must be one of {', '.join(FORMATS)}")
     if fmt == "parquet":
         if target is None:
-            raise BadRequest("--format parquet needs a file: -o FILE.parquet")
+            raise BadArgument("format", fmt, "needs a file: -o FILE.parquet")
         write_parquet(table, target)
         warn(f"written: {target} ({table.num_rows:,} rows)")
     elif fmt == "table" and target is None:
@@ -36,6 +36,6 @@ def _screen(table: Any) -> None:
     show_rows(table.slice(0, MOST_ROWS).to_pylist())
     if table.num_rows > MOST_ROWS:
         more = f"{table.num_rows - MOST_ROWS:,} more rows"
-        warn(f"… {more}; --format csv, json or parquet gives all")
+        warn(f"… {more}; --format csv, json or parquet shows all")
     elif not table.num_rows:
         warn(f"no rows ({', '.join(table.column_names)})")

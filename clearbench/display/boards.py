@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import TextColumn
 from rich.table import Table
@@ -11,72 +12,91 @@ from clearbench.board.rendering import (
     OVERALL_HEADER,
     OVERALL_NOTE,
     TIER_NOTE,
-    cells,
     overall_cells,
     overall_title,
 )
-from clearbench.board.tables import Board, Leaderboard
+from clearbench.board.tables import Board, Leaderboard, Row
+from clearbench.display.board_table import board_table
 from clearbench.display.console import err, out, say, warn
 from clearbench.display.progress import Bar
+from clearbench.errors import name_some
 from clearbench.results.record import Result
 
 
-def show_leaderboard(found: Leaderboard) -> None:
-    """Print one table per task, floors and missing scores marked, then all tasks together."""
+def show_leaderboard(
+    found: Leaderboard, *, all_heads: bool = False, console: Console | None = None
+) -> None:
+    """Print one table per task, then the average ranks over all tasks.
+
+    Tables have the head that the task declares, and each floor under its best head; with
+    `all_heads` every head.
+    """
+    target = console or out
+    hidden: list[Row] = []
     for board in found.boards:
-        _show_board(board)
+        rows = list(board.rows) if all_heads else _main_rows(board)
+        hidden += [row for row in board.rows if row not in rows]
+        _show_board(board, rows, target)
     if found.tiered:
-        out.print(f"\n{TIER_NOTE}", style="dim")
+        target.print(f"\n{TIER_NOTE}", style="dim")
     elif not found.boards:
         say("no results yet; make some: clearbench evaluate --task NAME")
     if found.overall is not None:
-        _show_overall(found.overall)
+        _show_overall(found.overall, target)
+    _show_hidden(hidden)
 
 
 def show_seeds(results: Sequence[Result], seeds: int | None) -> None:
-    """Say which heads were trained once per fold, though more were asked for."""
+    """Name the heads that were trained once per fold, though more seeds were typed."""
     once = dict.fromkeys(r.head for r in results if r.seeds < (seeds or 1))
     if once:
         warn(f"note: {', '.join(once)}: one head per fold, since all seeds give the same")
 
 
-def _show_board(board: Board) -> None:
+def _main_rows(board: Board) -> list[Row]:
+    """Return the declared head's rows, and every floor once; all rows if no encoder is left."""
+    # Rows are sorted, best first: the best head of a floor is the one that encoders must beat.
+    best = {(row.encoder, row.preset): row for row in reversed(board.rows) if row.floor}
+    kept = [
+        row
+        for row in board.rows
+        if (row is best[row.encoder, row.preset] if row.floor else row.head == board.declared_head)
+    ]
+    return kept if any(not row.floor for row in kept) else list(board.rows)
+
+
+def _show_board(board: Board, rows: Sequence[Row], console: Console) -> None:
     """Print one task's table, and its notes."""
-    out.print(f"\n[bold]{board.task}[/] · {escape(board.title)}\n{board.metric}, {board.protocol}")
-    table = _table(("tier", "encoder", "head"), (board.metric, "95 % interval", "rank", "slices/s"))
-    table.add_column("", style="dim")
-    for row in board.rows:
-        head = row.head if row.preset == "default" else f"{row.head} ({row.preset})"
-        tier, encoder, _, _, value, interval, rank, rate, *_ = cells(row)
-        mark = "published" if row.source == "published" else ""
-        table.add_row(tier, encoder, head, value, interval, rank, rate, mark)
-    out.print(table)
+    title = f"[bold]{escape(board.task)}[/] · {escape(board.title)}"
+    console.print(f"\n{title}\n{board.metric}, {board.protocol}")
+    console.print(board_table(board.metric, rows, console.width))
     _show_notes(board.notes)
 
 
-def _show_overall(overall: Overall) -> None:
-    """Print the average ranks, and who or what is left out."""
+def _show_hidden(rows: Sequence[Row]) -> None:
+    """Count the rows that are not shown, and name the option that shows them."""
+    if rows:
+        heads = name_some(sorted({row.head for row in rows}))
+        count = f"{len(rows)} {'row' if len(rows) == 1 else 'rows'}"
+        say(f"\n{count} of other heads ({heads}) not shown: clearbench leaderboard --all-heads")
+
+
+def _show_overall(overall: Overall, console: Console) -> None:
+    """Print the average ranks, and the encoders and tasks that are left out."""
     preset = "" if overall.preset == "default" else f" · preset {overall.preset}"
     tasks = f"\n{', '.join(overall.tasks)}{preset}" if overall.ranks else ""
-    out.print(f"\n[bold]{overall_title(overall)}[/]{tasks}")
+    console.print(f"\n[bold]{overall_title(overall)}[/]{tasks}")
     if overall.ranks:
-        table = _table(OVERALL_HEADER[:1], OVERALL_HEADER[1:])
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column(OVERALL_HEADER[0], overflow="fold")
+        for name in OVERALL_HEADER[1:]:
+            table.add_column(name, justify="right", no_wrap=True)
         for row in overall_cells(overall):
             table.add_row(*row)
-        out.print(table)
+        console.print(table)
     _show_notes(overall.notes)
     if overall.ranks:
-        out.print(f"\n{OVERALL_NOTE}", style="dim")
-
-
-def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
-    """Return an empty table of columns of words, then of numbers."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in words:
-        table.add_column(name)
-    for name in numbers:
-        table.add_column(name, justify="right")
-    return table
+        console.print(f"\n{OVERALL_NOTE}", style="dim")
 
 
 def _show_notes(notes: Sequence[str]) -> None:
@@ -86,7 +106,7 @@ def _show_notes(notes: Sequence[str]) -> None:
 
 
 class EvaluationProgress(Bar):
-    """Show how far an evaluation is: a bar on a terminal, else a line per head."""
+    """Show the progress of an evaluation: a bar on a terminal, else one line per head."""
 
     def __init__(self) -> None:
         super().__init__(TextColumn("{task.completed:.0f}/{task.total:.0f} heads ·"))

@@ -103,6 +103,17 @@ def test_without_the_declared_heads_result_the_reason_is_told(with_value: Make) 
     assert "none is ranked: the task's declared head has no result to compare" in board.notes
 
 
+def test_a_board_of_floors_alone_names_the_command(with_value: Make) -> None:
+    floors = [with_value("floor-tags", 0.6, floor=True), with_value("seeded", 0.5, floor=True)]
+    [board] = make_leaderboard(floors).boards
+    words = "only floors were evaluated: clearbench evaluate --task t --model NAME"
+    assert words in board.notes
+    assert not any("none is ranked" in note for note in board.notes)
+    [both] = make_leaderboard([*floors, with_value("a", 0.7)]).boards
+    assert words not in both.notes
+    assert both.declared_head == "abmil"
+
+
 def test_an_unknown_metric_offers_the_nearest(with_value: Make) -> None:
     with pytest.raises(UnknownName, match=r'"auroq"; did you mean auroc\? \(auroc, seconds'):
         make_leaderboard([with_value("a", 0.5)], metric="auroq")
