@@ -130,7 +130,7 @@ def freeze(
     registry: Registry = None,
     trust_remote_code: Trusted = None,
 ) -> None:
-    """Write an encoder's golden vectors: a few slices and their features, for later checks."""
+    """Write an encoder's reference vectors: a few slices and their features, for later checks."""
     from clearbench.display.checks import show_frozen
     from clearbench.encoders.conformance.vectors import freeze_vectors
 
