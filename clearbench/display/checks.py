@@ -70,7 +70,7 @@ def _counts(findings: Sequence[CheckResult]) -> str:
 
 
 def show_frozen(frozen: Any) -> None:
-    """Say which golden vectors were written: a FrozenVectors."""
+    """Say which reference vectors were written: a WrittenVectors."""
     slices, views, dim = frozen.vectors.features.shape
     kilobytes = frozen.path.stat().st_size / 1000
     say(f"written: {frozen.path} ({slices} slices, {views} views, {dim}-d, {kilobytes:.0f} kB)")

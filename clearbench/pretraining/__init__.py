@@ -1,6 +1,6 @@
-"""LeCL, lesion-enhanced contrastive learning: how encoders of CT slices are trained.
+"""LeCL, lesion-enhanced contrastive learning: training of encoders for CT slices.
 
-Public names are loaded when they are first used, so that naming a setting imports no torch.
+Public names are loaded at first use, so that importing the settings doesn't import torch.
 """
 
 from types import MappingProxyType

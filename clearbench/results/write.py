@@ -19,7 +19,7 @@ from clearbench.evaluation.task.card import TaskCard
 from clearbench.files import write_text, write_whole
 from clearbench.results.predictions import attention_table, predictions_table
 from clearbench.results.record import Result
-from clearbench.versions import installed_versions
+from clearbench.versions import SCORE_LIBRARIES, library_versions
 
 
 def make_result(
@@ -73,7 +73,7 @@ def make_result(
         parameters_m=card.get("facts", {}).get("parameters_m"),
         slices_per_s=slices_per_s,
         seconds=round(evaluation.seconds, 2),
-        versions=installed_versions(),
+        versions=library_versions(SCORE_LIBRARIES),
         cores=os.cpu_count() or 1,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearbench.engines.reader import DIED, ReadTask, read_ahead, read_one
+from clearbench.engines.reader import KILLED, ReadTask, read_ahead, read_one
 from clearbench.scans.slices import Source, read_scan
 from clearbench.scans.thumbnail import take_sketch
 from clearbench.scans.write import write_nifti
@@ -40,7 +40,7 @@ def test_a_reader_that_dies_fails_its_own_scan_only(tmp_path: Path) -> None:
     tasks = [task(tmp_path, 0), task(tmp_path, 1, Killer()), *(task(tmp_path, n) for n in (2, 3))]
     reads = list(read_ahead(tasks, 2))
     assert [read.status for read in reads] == ["read", "failed", "read", "read"]
-    assert reads[1].reason == DIED
+    assert reads[1].reason == KILLED
 
 
 def test_a_missing_path_fails_with_a_sentence(tmp_path: Path) -> None:

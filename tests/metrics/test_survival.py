@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  torchsurv imports torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  torchsurv imports torchvision
 from clearbench.metrics import score_outputs, uno_c
 
 with warnings.catch_warnings():

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clearbench.errors import BadRequest
-from clearbench.pretraining.settings import PretrainSettings, lr_at, momentum_at, option
+from clearbench.pretraining.settings import PretrainSettings, lr_at, momentum_at
 
 PAPER = PretrainSettings()
 SMALL = PretrainSettings(batch_size=8)

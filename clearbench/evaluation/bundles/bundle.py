@@ -31,7 +31,7 @@ from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
 from clearbench.evaluation.task.card import TaskCard
 from clearbench.files import write_text, write_whole
 from clearbench.store.records import EncoderRecord
-from clearbench.versions import installed_versions
+from clearbench.versions import SCORE_LIBRARIES, library_versions
 
 FACTS_FILE, ARRAYS_FILE = "bundle.json", "heads.safetensors"
 
@@ -119,7 +119,7 @@ def _facts(evaluation: Evaluation, arrays_sha256: str) -> BundleFacts:
         not_scored=evaluation.prepared.skipped,
         patients=len(set(evaluation.units.patients)),
         split_sha256=evaluation.prepared.split_sha256,
-        versions=installed_versions(),
+        versions=library_versions(SCORE_LIBRARIES),
         arrays_sha256=arrays_sha256,
     )
 

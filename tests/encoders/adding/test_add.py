@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-import torchvision
 from safetensors.torch import save_file
 
 from clearbench.cli import main
-from clearbench.encoders.adding.add import Changes, Way, add_encoder, choose_way
+from clearbench.encoders.adding.add import AddRequest, Changes, add_encoder, make_request
 from clearbench.encoders.encoder import load_encoder
 from clearbench.encoders.registry import find_encoder
 from clearbench.encoders.weights.load import file_sha256
@@ -18,6 +17,7 @@ from clearbench.errors import BadRequest, MissingExtra, UnknownName, WeightsUnav
 
 # isort: split
 import timm
+import torchvision
 from open_clip.model import _build_vision_tower
 
 Run = Callable[..., int]
@@ -64,19 +64,19 @@ def clip_folder(folder: Path) -> Any:
 @pytest.mark.parametrize(
     ("typed", "way"),
     [
-        ({"timm": "resnet18"}, Way("timm", "resnet18")),
-        ({"open_clip": "hf-hub:a/b"}, Way("open_clip", "hf-hub:a/b")),
-        ({"transformers": "folder"}, Way("transformers", "folder")),
-        ({"checkpoint": Path("f"), "net": "vit"}, Way("lecl", "vit", Path("f"))),
-        ({"checkpoint": Path("f"), "timm": "resnet18"}, Way("timm", "resnet18", Path("f"))),
+        ({"timm": "resnet18"}, AddRequest("timm", "resnet18")),
+        ({"open_clip": "hf-hub:a/b"}, AddRequest("open_clip", "hf-hub:a/b")),
+        ({"transformers": "folder"}, AddRequest("transformers", "folder")),
+        ({"checkpoint": Path("f"), "net": "vit"}, AddRequest("lecl", "vit", Path("f"))),
+        ({"checkpoint": Path("f"), "timm": "resnet18"}, AddRequest("timm", "resnet18", Path("f"))),
         (
             {"checkpoint": Path("f"), "torchvision": "resnet18"},
-            Way("torchvision", "resnet18", Path("f")),
+            AddRequest("torchvision", "resnet18", Path("f")),
         ),
     ],
 )
-def test_an_encoder_comes_in_one_way(typed: dict[str, Any], way: Way) -> None:
-    assert choose_way(**typed) == way
+def test_an_encoder_comes_in_one_way(typed: dict[str, Any], way: AddRequest) -> None:
+    assert make_request(**typed) == way
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_an_encoder_comes_in_one_way(typed: dict[str, Any], way: Way) -> None:
 )
 def test_no_way_or_two_are_refused(typed: dict[str, Any], words: str) -> None:
     with pytest.raises(BadRequest, match=rf"comes in one way: --timm NAME, .*; typed: {words}$"):
-        choose_way(**typed)
+        make_request(**typed)
 
 
 def test_a_timm_model_is_added_without_a_network(
@@ -216,7 +216,9 @@ def test_weights_of_ones_own_become_an_encoder(
     model = own_model(num_classes=classes)
     state = {f"module.{key}": value for key, value in model.state_dict().items()}
     torch.save({nested: state, "epoch": 3} if nested else state, tmp_path / "mine.pth")
-    added = add_encoder("mine", Way("timm", NET, tmp_path / "mine.pth"), tmp_path / "registry")
+    added = add_encoder(
+        "mine", AddRequest("timm", NET, tmp_path / "mine.pth"), tmp_path / "registry"
+    )
     assert added.dropped == (("fc.bias", "fc.weight") if classes else ())
     assert sorted(file.name for file in (tmp_path / "registry").iterdir()) == [
         "mine.safetensors",
@@ -252,11 +254,13 @@ def test_weights_of_another_architecture_are_refused_and_nothing_is_written(
 ) -> None:
     torch.save(own_model().state_dict(), tmp_path / "mine.pth")
     with pytest.raises(WeightsUnavailable, match=r"mine\.pth: weights of another network"):
-        add_encoder("mine", Way("timm", "resnet18", tmp_path / "mine.pth"), tmp_path / "registry")
+        add_encoder(
+            "mine", AddRequest("timm", "resnet18", tmp_path / "mine.pth"), tmp_path / "registry"
+        )
     state = own_model().state_dict() | {"decoder.weight": torch.ones(2)}
     torch.save(state, tmp_path / "more.pth")
     with pytest.raises(WeightsUnavailable, match=r"1 left over \(e\.g\. decoder\.weight\)"):
-        add_encoder("mine", Way("timm", NET, tmp_path / "more.pth"), tmp_path / "registry")
+        add_encoder("mine", AddRequest("timm", NET, tmp_path / "more.pth"), tmp_path / "registry")
     assert not (tmp_path / "registry").exists()
 
 
@@ -289,9 +293,9 @@ def test_a_library_that_is_missing_is_named(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match=r"family transformers needs .*: pip install"):
-        add_encoder("mine", Way("transformers", "hf-hub:a/b"), tmp_path)
+        add_encoder("mine", AddRequest("transformers", "hf-hub:a/b"), tmp_path)
 
 
 def test_an_unknown_pooling_offers_the_known(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"did you mean mean\? \(cls, mean, cls\+mean, proj"):
-        add_encoder("mine", Way("timm", NET), tmp_path, Changes(pooling="meen"))
+        add_encoder("mine", AddRequest("timm", NET), tmp_path, Changes(pooling="meen"))

@@ -10,8 +10,8 @@ from torch import nn
 
 from clearbench.cards import write_card
 from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.conformance.checked_encoder import example_slices
 from clearbench.encoders.conformance.findings import Conformance
-from clearbench.encoders.conformance.subject import example_slices
 from clearbench.encoders.conformance.suite import CHECKS, check_encoder
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import check_sizes

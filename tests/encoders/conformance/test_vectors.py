@@ -54,7 +54,7 @@ def spoilt(path: Path, change: Callable[[np.ndarray[Any, Any]], Any], **versions
     old = read_vectors(path)
     facts = {**vars(old), "features": change(old.features).astype(np.float32)}
     facts["versions"] = {**old.versions, **versions}
-    module._write(module.GoldenVectors(**facts), path)
+    module._write(module.ReferenceVectors(**facts), path)
 
 
 def test_golden_vectors_are_small_and_say_what_made_them(write: Write) -> None:

@@ -1,9 +1,9 @@
-"""Let torchvision be imported beside a CPU build of torch.
+"""Make torchvision importable with a CPU build of torch.
 
-A torchvision wheel from PyPI is compiled against the CUDA build of torch. Beside the CPU build its
-compiled operators don't load, and `import torchvision` (which timm and open_clip do) ends with
-"operator torchvision::nms does not exist". Nothing here uses those operators, so declaring their
-names is enough. Where torchvision imports as it is, this module does nothing.
+A torchvision wheel from PyPI is compiled against the CUDA build of torch. With the CPU build its
+compiled operators don't load, and `import torchvision` (in timm and open_clip) fails with
+"operator torchvision::nms does not exist". clearbench doesn't use those operators, so this module
+only declares their names. If torchvision imports without an error, nothing changes.
 """
 
 import importlib

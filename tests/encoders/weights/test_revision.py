@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights.pinning import is_pinned, pin
+from clearbench.encoders.weights.revision import fix_revision, has_fixed_revision
 from clearbench.errors import WeightsUnavailable
 
 MakeCard = Callable[..., EncoderCard]
@@ -71,12 +71,12 @@ def test_a_hubs_card_gets_its_commit_and_its_files_hash(
     hub: dict[str, Any], make_card: MakeCard
 ) -> None:
     hub["a/b"] = model(stored("pytorch_model.bin", "cd" * 32), stored("model.safetensors"))
-    pinned = pin(make_card(source="hf-hub:a/b"))
-    assert is_pinned(pinned)
+    pinned = fix_revision(make_card(source="hf-hub:a/b"))
+    assert has_fixed_revision(pinned)
     assert (pinned.revision, pinned.weights.sha256) == (COMMIT, SHA)
     assert pinned.weights.file == "model.safetensors"
     assert pinned.weights.licence_url == "https://huggingface.co/a/b"
-    named = pin(make_card(source="hf-hub:a/b", weights={"file": "pytorch_model.bin"}))
+    named = fix_revision(make_card(source="hf-hub:a/b", weights={"file": "pytorch_model.bin"}))
     assert (named.weights.file, named.weights.sha256) == ("pytorch_model.bin", "cd" * 32)
 
 
@@ -86,17 +86,17 @@ def test_a_licence_is_taken_from_the_hub_only_if_it_is_unknown(
     hub["a/b"] = model(
         stored("model.safetensors"), gated="manual", cardData={"license": "cc-by-nc-4.0"}
     )
-    blank = pin(make_card(source="hf-hub:a/b", weights={"licence": "unknown"}))
+    blank = fix_revision(make_card(source="hf-hub:a/b", weights={"licence": "unknown"}))
     assert (blank.weights.licence, blank.weights.gated) == ("cc-by-nc-4.0", True)
-    assert pin(make_card(source="hf-hub:a/b")).weights.licence == "MIT"
+    assert fix_revision(make_card(source="hf-hub:a/b")).weights.licence == "MIT"
 
 
 def test_a_repository_the_hub_lacks_is_named(hub: dict[str, Any], make_card: MakeCard) -> None:
     hub["a/c"] = model({"rfilename": "README.md"})
     with pytest.raises(WeightsUnavailable, match="the hub has no a/b, or wants a token"):
-        pin(make_card(source="hf-hub:a/b"))
+        fix_revision(make_card(source="hf-hub:a/b"))
     with pytest.raises(WeightsUnavailable, match=r"a/c holds no weights \(model\.safetensors"):
-        pin(make_card(source="hf-hub:a/c"))
+        fix_revision(make_card(source="hf-hub:a/c"))
 
 
 def test_out_of_reach_the_card_stays_as_it_is(
@@ -104,8 +104,8 @@ def test_out_of_reach_the_card_stays_as_it_is(
 ) -> None:
     card = make_card(source="hf-hub:a/b")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody answers there
-    assert pin(card) == card
+    assert fix_revision(card) == card
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert pin(card) == card
-    assert not is_pinned(card)
-    assert pin(make_card()) == make_card(), "random weights lie on no hub"
+    assert fix_revision(card) == card
+    assert not has_fixed_revision(card)
+    assert fix_revision(make_card()) == make_card(), "random weights lie on no hub"

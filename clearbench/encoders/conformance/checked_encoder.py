@@ -1,4 +1,4 @@
-"""The encoder under test: loaded, and run twice over slices that were made for it."""
+"""A loaded encoder for the checks: run twice on made slices."""
 
 import time
 from collections.abc import Callable
@@ -19,13 +19,13 @@ BLOCK_PX = 8
 SPACING_MM = (1.0, 1.0, 1.0)
 LEAST_DEPTH = 16  # slices of an example volume
 Features = NDArray[np.float32]
-# what networks raise over inputs that they can't take
+# what networks raise for inputs that they can't process
 FAULTS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One run over the slices: features [n, views, dim], seconds, and the peak of memory."""
+    """One run on the slices: features [n, views, dim], seconds, and peak memory."""
 
     features: Features
     seconds: float
@@ -33,13 +33,13 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What the checks look at.
+class CheckedEncoder:
+    """An encoder, its slices, and its runs on them.
 
     slices   [n, y, x] int16 HU
-    load     loads the same encoder again, in the precision named
-    first    the first run over the slices, `second` the next; None if there is none, and
-             `trouble` says why
+    load     loads the same encoder again, in the given precision
+    first    the first run on the slices, `second` the next; None if it failed, and `failure` has
+             the reason
     """
 
     found: Registered
@@ -50,13 +50,13 @@ class Subject:
     own_weights: bool = False
     first: Pass | None = None
     second: Pass | None = None
-    trouble: str = ""
+    failure: str = ""
 
     @property
     def features(self) -> Features:
-        """The features of the slices; only for checks that need them."""
+        """The features of the first run; raises ValueError if it failed."""
         if self.first is None:
-            raise ValueError(f"{self.encoder.name} has no features of slices: {self.trouble}")
+            raise ValueError(f"{self.encoder.name} has no features of slices: {self.failure}")
         return self.first.features
 
     def embed(self, slices: NDArray[np.int16]) -> Features:
@@ -65,14 +65,14 @@ class Subject:
 
     @property
     def rounding(self) -> float:
-        """The relative distance that other batches and orders may make on this device."""
+        """The largest relative distance by rounding, on this device and precision."""
         if self.encoder.precision != "float32":
             return 2e-2
         return 1e-4 if self.encoder.device.type == "cpu" else 5e-3  # a GPU convolves in TF32
 
 
 def example_slices(count: int, side: int = SIDE_PX) -> NDArray[np.int16]:
-    """Make slices [n, side, side] in HU with structure at several scales, no two alike."""
+    """Make different slices [n, side, side] in HU, with structure at several scales."""
     rng = np.random.default_rng(0)
     blocks = rng.integers(-1200, 600, (count, -(-side // BLOCK_PX), -(-side // BLOCK_PX)))
     coarse = np.kron(blocks, np.ones((BLOCK_PX, BLOCK_PX)))[:, :side, :side]
@@ -85,7 +85,7 @@ def embed_scan(encoder: Encoder, slices: NDArray[Any]) -> Features:
 
 
 def run_over(encoder: Encoder, slices: NDArray[Any]) -> Pass:
-    """Embed slices, and measure what it takes."""
+    """Embed slices, and measure time and memory."""
     forget_peak(encoder.device)
     start = time.perf_counter()
     features = embed_scan(encoder, slices)
@@ -94,9 +94,9 @@ def run_over(encoder: Encoder, slices: NDArray[Any]) -> Pass:
     return Pass(features, time.perf_counter() - start, peak_mb(encoder.device))
 
 
-def why_it_stopped(error: Exception) -> str:
-    """Say an error of a network in one sentence; ours are sentences already."""
+def failure_sentence(error: Exception) -> str:
+    """Return an error of a network in one sentence."""
     if isinstance(error, ClearbenchError):
         return str(error)
     lines = str(error).strip().splitlines() or ["no message"]
-    return f"the network stops with {type(error).__name__}: {lines[0]}"
+    return f"the network fails with {type(error).__name__}: {lines[0]}"

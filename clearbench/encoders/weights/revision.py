@@ -1,4 +1,4 @@
-"""A hub's card, tied to one commit and one file: what a branch holds may change."""
+"""Fix a hub's card to one revision and the hash of one file, because a branch can change."""
 
 import os
 from typing import Any
@@ -12,11 +12,11 @@ from clearbench.encoders.weights.hub import HUB_ERROR, hub_reachable
 from clearbench.errors import WeightsUnavailable
 
 
-def pin(card: EncoderCard) -> EncoderCard:
-    """Return a hub's card with revision, file and sha256; the same card if the hub is out of reach.
+def fix_revision(card: EncoderCard) -> EncoderCard:
+    """Return a hub's card with revision, file and sha256; unchanged if the hub can't be reached.
 
-    A licence that the card doesn't know is taken from the hub. Raises WeightsUnavailable if the hub
-    has no such repository, or no weights in it.
+    An unknown licence is taken from the hub. Raises WeightsUnavailable if the hub has no such
+    repository, or no weights in it.
     """
     repository = card.source.partition(":")[2]
     if not card.source.startswith("hf-hub:") or not hub_reachable():
@@ -26,32 +26,32 @@ def pin(card: EncoderCard) -> EncoderCard:
         info = api.model_info(repository, revision=card.revision, files_metadata=True)
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise WeightsUnavailable(
-            f"the hub has no {repository}, or wants a token (HF_TOKEN) for it"
+            f"the hub has no {repository}, or needs a token (HF_TOKEN) for it"
         ) from error
     except (HUB_ERROR, OSError, ValueError):
         return card
-    return _pinned(card, info, repository)
+    return _with_facts_of_hub(card, info, repository)
 
 
-def is_pinned(card: EncoderCard) -> bool:
-    """Tell whether a hub's card names its commit and its file's hash."""
+def has_fixed_revision(card: EncoderCard) -> bool:
+    """Return whether a hub's card has a revision and the hash of its file."""
     return card.revision is not None and card.weights.sha256 is not None
 
 
-def _pinned(card: EncoderCard, info: Any, repository: str) -> EncoderCard:
-    """Take commit, file, hash and licence from what the hub tells of a repository."""
+def _with_facts_of_hub(card: EncoderCard, info: Any, repository: str) -> EncoderCard:
+    """Add revision, file, hash and licence from the hub's facts of a repository."""
     files = {file.rfilename: file for file in info.siblings or ()}
     names = [name for name in (card.weights.file, *USUAL_FILES) if name in files]
     if not names:
-        raise WeightsUnavailable(f"{repository} holds no weights ({', '.join(USUAL_FILES)})")
+        raise WeightsUnavailable(f"{repository} has no weights ({', '.join(USUAL_FILES)})")
     stored = files[names[0]].lfs
-    told = getattr(info.card_data, "license", None) if info.card_data else None
-    unknown = card.weights.licence == "unknown" and isinstance(told, str)
+    licence = getattr(info.card_data, "license", None) if info.card_data else None
+    unknown = card.weights.licence == "unknown" and isinstance(licence, str)
     facts = {
         "file": names[0],
         "sha256": stored.sha256 if stored else None,
         "gated": bool(info.gated),
-        "licence": told if unknown else card.weights.licence,
+        "licence": licence if unknown else card.weights.licence,
         "licence_url": card.weights.licence_url or f"https://huggingface.co/{repository}",
     }
     revision = info.sha if stored else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-CURE = "import clearbench.encoders.torchvision_cure as cure, sys; "
+CURE = "import clearbench.encoders.torchvision_patch as cure, sys; "
 
 
 def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
