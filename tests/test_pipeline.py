@@ -334,7 +334,7 @@ def planted(tmp_path: Path, patients: int = 40) -> Path:
     from clearbench.store.cohorts import save_cohort
     from clearbench.store.features import ScanFeatures, ScanKey, write_features
     from clearbench.store.folder import open_store
-    from clearbench.store.records import EncoderRecord, write_encoder
+    from clearbench.store.records import EncoderRecord, write_record
 
     store = open_store(tmp_path / "store", create=True)
     generator = np.random.default_rng(0)
@@ -363,7 +363,7 @@ def planted(tmp_path: Path, patients: int = 40) -> Path:
         lines.append(f"s{number},p{number},.,{number % 2}")
     (tmp_path / "planted.csv").write_text("\n".join(lines) + "\n")
     save_cohort(read_cohort(tmp_path / "planted.csv"), store)
-    write_encoder(record, store)
+    write_record(record, store)
     return store.root
 
 

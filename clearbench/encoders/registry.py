@@ -91,7 +91,7 @@ def encoder_files(extra: Iterable[Path] = ()) -> dict[str, CardFile]:
 def list_encoders(extra: Iterable[Path] = ()) -> Readable[Registered]:
     """Read every card, and say why others are left out; then those registered at run time."""
     extra = tuple(extra)
-    check_folders("--registry", extra)
+    check_folders("registry", extra)
     files = encoder_files(extra)
     cards = read_all(files, lambda name: _read(files[name]))
     ours = (one for name, one in _registered.items() if name not in files)
@@ -106,7 +106,7 @@ def find_encoder(name: str, extra: Iterable[Path] = ()) -> Registered:
     card alone has this name.
     """
     extra = tuple(extra)
-    check_folders("--registry", extra)
+    check_folders("registry", extra)
     if name in _registered:
         return _only(_registered[name], extra)
     try:

@@ -12,7 +12,7 @@ from clearbench.cohort.table import read_cohort
 from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord, write_encoder
+from clearbench.store.records import EncoderRecord, write_record
 
 CARD = """
 title = "T"
@@ -64,7 +64,7 @@ def embed(store: StoreFolder, digits: str = "ab", scans: Iterable[int] = range(3
             rows.astype(np.float32), rows.astype(np.int32), "source", "pixels", about,
         )  # fmt: skip
         write_features(features, store)
-    write_encoder(record, store)
+    write_record(record, store)
 
 
 def evaluate(*options: object) -> int:

@@ -21,7 +21,7 @@ from clearbench.datasets.synthetic.findings import (
     LARGE_MM,
     MANY_LESIONS,
     SITES,
-    Lesion,
+    DrawnLesion,
     draw_patients,
     label_table,
     stage_of,
@@ -225,8 +225,8 @@ def test_each_label_has_positives_and_negatives_on_both_sides(seed: int) -> None
 
 def test_stage_follows_from_the_lesions() -> None:
     """Number comes first, then nodes, then size."""
-    small, large = Lesion("lung", 10.0, HERE), Lesion("liver", LARGE_MM, HERE)
-    node = Lesion("mediastinum", 12.0, HERE)
+    small, large = DrawnLesion("lung", 10.0, HERE), DrawnLesion("liver", LARGE_MM, HERE)
+    node = DrawnLesion("mediastinum", 12.0, HERE)
     assert stage_of((small,)) == "I"
     assert stage_of((small, large)) == "II"
     assert stage_of((large, node)) == "III"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.volume import Scan
 
 
@@ -25,7 +25,7 @@ def deep(path: Path, hu: int, size: tuple[int, int] = (6, 4)) -> None:
 
 def read(folder: Path) -> Scan:
     """Read a scan as a user does."""
-    return read_scan(Source(folder))
+    return read_scan(ScanSource(folder))
 
 
 def test_windows_are_channels_and_a_lacking_slice_is_kept(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from clearbench.errors import BadRequest, UnreadableScan
 from clearbench.scans import inventory
 from clearbench.scans.inventory import FoundScan, default_workers, find_scans
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import write_nifti
 
 WriteCT = Callable[..., list[Path]]
@@ -84,7 +84,7 @@ def test_what_reading_would_refuse_is_said_before(
     assert len(refused) == 5
     for scan in refused:
         with pytest.raises(UnreadableScan) as error:
-            read_scan(Source(scan.path))
+            read_scan(ScanSource(scan.path))
         assert scan.error == str(error.value)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.inventory import find_scans
-from clearbench.scans.slices import Source, read_scan, source_signature
+from clearbench.scans.slices import ScanSource, read_scan, source_signature
 from clearbench.scans.volume import Scan
 
 SPACING_MM = np.array([5.0, 0.8, 0.7])  # z, y, x
@@ -60,7 +60,7 @@ def write(
 
 
 def read(path: Path) -> Scan:
-    return read_scan(Source(path))
+    return read_scan(ScanSource(path))
 
 
 @pytest.mark.parametrize(("order", "signs"), ORDERS)

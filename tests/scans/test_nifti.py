@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.nifti import read_nifti
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.volume import Scan
 from clearbench.scans.write import write_nifti
 
@@ -36,7 +36,7 @@ def save(path: Path, data: NDArray[np.generic], affine: NDArray[np.float64] | No
 
 def read(path: Path, *, resample: bool = False) -> Scan:
     """Read a scan as a user does."""
-    return read_scan(Source(path), resample=resample)
+    return read_scan(ScanSource(path), resample=resample)
 
 
 @pytest.mark.parametrize("axes", ALL_AXES)

@@ -14,7 +14,7 @@ from PIL import Image
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.errors import UnreadableScan
 from clearbench.scans.slices import (
-    Source,
+    ScanSource,
     files_under,
     pixels_signature,
     read_scan,
@@ -36,7 +36,7 @@ def series(tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT) -> list[Pat
 
 def read(path: Path, **options: bool) -> Scan:
     """Read a scan that is alone under its path."""
-    return read_scan(Source(path), **options)
+    return read_scan(ScanSource(path), **options)
 
 
 def move(files: list[Path], edit: Callable[[pydicom.FileDataset, int], None]) -> None:
@@ -189,9 +189,9 @@ def test_two_series_in_one_folder_need_a_name(
     write_ct(folder, hu[:3] + np.int16(1), series="other")
     with pytest.raises(UnreadableScan, match="2 CT series in one folder; say which in a series_id"):
         read(folder)
-    assert len(read_scan(Source(folder, seeded_uid("other")))) == 3
+    assert len(read_scan(ScanSource(folder, seeded_uid("other")))) == 3
     with pytest.raises(UnreadableScan, match=r"none of the 2 CT series there is 1\.2\.3"):
-        read_scan(Source(folder, "1.2.3"))
+        read_scan(ScanSource(folder, "1.2.3"))
 
 
 def test_a_pseudonym_finds_its_series_again(
@@ -200,7 +200,7 @@ def test_a_pseudonym_finds_its_series_again(
     folder = series[0].parent
     write_ct(folder, hu[:3], series="other")
     names = Pseudonyms(b"s" * 32)
-    source = Source(folder, names.series(seeded_uid("other")))
+    source = ScanSource(folder, names.series(seeded_uid("other")))
     assert len(read_scan(source, pseudonym=names.series)) == 3
     with pytest.raises(UnreadableScan, match="none of the 2"):
         read_scan(source, pseudonym=Pseudonyms(b"t" * 32).series)
@@ -211,7 +211,7 @@ def test_a_preview_beside_a_named_series_is_no_scan(
 ) -> None:
     folder = series[0].parent
     Image.new("L", (4, 4)).save(folder / "preview.jpg")
-    np.testing.assert_array_equal(read_scan(Source(folder, seeded_uid("series"))).pixels, hu)
+    np.testing.assert_array_equal(read_scan(ScanSource(folder, seeded_uid("series"))).pixels, hu)
 
 
 def test_a_series_folder_called_bone_is_no_window(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from clearbench.scans.slices import Source, read_scan, take_every
+from clearbench.scans.slices import ScanSource, read_scan, take_every
 from clearbench.scans.thumbnail import BROAD_HU, GREY, histogram, take_sketch, thumbnail
 from clearbench.scans.volume import Scan
 from clearbench.scans.write import write_nifti
@@ -78,7 +78,9 @@ def test_the_file_format_does_not_matter(
     hu, spacing_mm = smooth(12), (5.0, 0.7, 0.7)
     write_ct(tmp_path / "dicom", hu, spacing_mm)
     write_nifti(tmp_path / "a.nii.gz", hu, spacing_mm)
-    one, other = (take_sketch(read_scan(Source(tmp_path / name))) for name in ("dicom", "a.nii.gz"))
+    one, other = (
+        take_sketch(read_scan(ScanSource(tmp_path / name))) for name in ("dicom", "a.nii.gz")
+    )
     np.testing.assert_array_equal(one.thumbnail, other.thumbnail)
     np.testing.assert_array_equal(one.histogram, other.histogram)
     assert (one.slices, one.source) == (other.slices, other.source) == (12, "HU")
@@ -132,7 +134,7 @@ def test_choosing_slices_afterwards_changes_nothing() -> None:
 
 
 def test_a_real_head_scan_in_windows_is_told(shared_data: Path) -> None:
-    sketch = take_sketch(read_scan(Source(shared_data / "ct-ich" / "049")))
+    sketch = take_sketch(read_scan(ScanSource(shared_data / "ct-ich" / "049")))
     assert sketch.source == "bone"
     assert sketch.thumbnail[3].std() > 20
     assert 0.2 < sketch.histogram[0] < 0.95

@@ -13,7 +13,7 @@ from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord, write_encoder
+from clearbench.store.records import EncoderRecord, write_record
 
 FP = "0123456789abcdef" * 4
 MakeScan = Callable[..., ScanFeatures]
@@ -90,7 +90,7 @@ def add_set(store: StoreFolder, make_scan: MakeScan) -> Callable[..., EncoderRec
                 "facts": {"parameters_m": 1.5},
             },
         )
-        write_encoder(record, store)
+        write_record(record, store)
         for scan in scans:
             write_features(
                 make_scan(

@@ -9,7 +9,7 @@ from clearbench.store.records import (
     RunRecord,
     find_record,
     has_cohort,
-    list_encoders,
+    list_records,
     measured_rate,
     pin_weights,
     write_run,
@@ -20,7 +20,7 @@ AddSet = Callable[..., EncoderRecord]
 
 def test_records_are_read_as_they_were_written(store: StoreFolder, add_set: AddSet) -> None:
     second, first = add_set("b"), add_set("a")
-    assert list_encoders(store) == [first, second]
+    assert list_records(store) == [first, second]
     assert first.reference == "a@01234567"
 
 
@@ -57,7 +57,7 @@ def test_a_damaged_record_is_named(store: StoreFolder, add_set: AddSet, text: st
     add_set()
     (store.features / "enc-a-01234567" / "encoder.json").write_text(text)
     with pytest.raises(BadStore, match=r"encoder\.json: damaged"):
-        list_encoders(store)
+        list_records(store)
 
 
 def test_the_rate_is_the_median_of_runs(store: StoreFolder, add_set: AddSet) -> None:

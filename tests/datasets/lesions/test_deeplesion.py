@@ -15,7 +15,7 @@ from clearbench.datasets.lesions.deeplesion import is_deeplesion, read_deeplesio
 from clearbench.datasets.lesions.slice_sets import SliceSet
 from clearbench.errors import BadCohort, UnreadableScan
 from clearbench.scans.images import read_hu_image
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 
 FIRST, OTHER, VALIDATION, TEST = "000001_01_01", "000002_03_02", "000003_01_01", "000004_01_01"
 SERIES = {FIRST: range(2, 6), OTHER: range(10, 13), VALIDATION: range(15, 17), TEST: range(20, 22)}
@@ -29,7 +29,7 @@ Write = Callable[..., Path]
 @pytest.fixture(scope="module")
 def volume(shared_data: Path) -> NDArray[np.int16]:
     """The chest's slices, in HU [30, 512, 512]."""
-    return read_scan(Source(shared_data / "dicom" / "chest_siemens_b40f")).pixels
+    return read_scan(ScanSource(shared_data / "dicom" / "chest_siemens_b40f")).pixels
 
 
 @pytest.fixture(scope="module")

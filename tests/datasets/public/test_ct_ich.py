@@ -7,7 +7,7 @@ import pytest
 from clearbench.cohort.table import check_cohort
 from clearbench.datasets.public.ct_ich import build
 from clearbench.errors import BadCohort
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 
 KINDS = "intraventricular,intraparenchymal,subarachnoid,epidural,subdural,fracture,hemorrhage"
 
@@ -68,5 +68,5 @@ def test_the_real_set_has_82_patients_36_of_them_with_haemorrhage(shared_data: P
         assert marked == [value == "1" for value in cohort.label(label)]
     assert "049" in cohort.column("patient_id")
     assert cohort.problems == found.missing == ()
-    scan = read_scan(Source(cohort.rows()[0].path))
+    scan = read_scan(ScanSource(cohort.rows()[0].path))
     assert scan.windows == ("bone", "brain")

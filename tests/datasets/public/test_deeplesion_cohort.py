@@ -13,7 +13,7 @@ from PIL import Image
 from clearbench.datasets.lesions.deeplesion import read_deeplesion
 from clearbench.datasets.public.deeplesion_cohort import SITES, build, read_typed_split
 from clearbench.errors import BadCohort
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 
 Layout = Callable[[str], Path]
 
@@ -43,7 +43,7 @@ def test_a_typed_lesion_labels_its_series_and_all_else_is_unknown(layout: Layout
 def test_key_slices_are_the_slice_indices_of_annotated_images(layout: Layout) -> None:
     root = layout("deeplesion")
     row = build(root).table.to_pylist()[-1]
-    scan = read_scan(Source(root / row["path"]))
+    scan = read_scan(ScanSource(root / row["path"]))
     assert row["key_slices"] == "99 100"
     keys = [int(number) for number in row["key_slices"].split()]
     chosen = [scan.pixels[list(scan.slice_index).index(key)].max() for key in keys]
@@ -63,7 +63,7 @@ def test_in_its_own_table_kidneys_come_before_livers_feet_to_head(
         plane = np.full((8, 8), 32768 + int(row["Coarse_lesion_type"]), np.uint16)
         Image.fromarray(plane).save(tmp_path / "Images_png" / series / name)
     scans = [
-        read_scan(Source(tmp_path / path)) for path in build(tmp_path).table["path"].to_pylist()
+        read_scan(ScanSource(tmp_path / path)) for path in build(tmp_path).table["path"].to_pylist()
     ]
     assert [scan.pixels[:, 0, 0].tolist() for scan in scans] == [[6, 6, 4], [6, 6, 6, 4]]
 

@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedCTImageStorage
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series
 
 WriteCT = Callable[..., list[Path]]
@@ -21,7 +21,7 @@ CORNERSTONE = Path("dicom/small/cornerstone3d")
 
 def read(path: Path) -> NDArray[np.generic]:
     """The HU of a scan, as a user reads it."""
-    return read_scan(Source(path)).pixels
+    return read_scan(ScanSource(path)).pixels
 
 
 def store(dataset: pydicom.FileDataset, values: NDArray[np.generic], **tags: object) -> None:
@@ -175,7 +175,7 @@ def test_frames_of_an_enhanced_ct_are_ordered_by_position(
     tmp_path: Path, hu: NDArray[np.int16]
 ) -> None:
     write_enhanced(tmp_path / "e.dcm", hu, order=[2, 0, 3, 1])
-    scan = read_scan(Source(tmp_path / "e.dcm"))
+    scan = read_scan(ScanSource(tmp_path / "e.dcm"))
     np.testing.assert_array_equal(scan.pixels, hu)
     assert scan.z_mm.tolist() == [0, 5, 10, 15]
     assert scan.spacing_mm == (5.0, 0.8, 0.7)

@@ -58,7 +58,7 @@ def test_new_changed_and_removed_files_are_followed(
 def test_nothing_new_writes_nothing(full: StoreFolder) -> None:
     before = refresh(full).stat().st_ino
     assert refresh(full).stat().st_ino == before
-    assert refresh(full, anew=True).stat().st_ino != before
+    assert refresh(full, rebuild=True).stat().st_ino != before
 
 
 @pytest.mark.parametrize("ruin", ["remove", "garbage", "other tables"])
@@ -120,7 +120,7 @@ from clearbench.store.catalogue.fold import refresh
 from clearbench.store.folder import StoreFolder
 resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
 try:
-    refresh(StoreFolder(Path({str(full.root)!r})), anew=True)
+    refresh(StoreFolder(Path({str(full.root)!r})), rebuild=True)
 except StorageFull as error:
     print("full:", error)
 """

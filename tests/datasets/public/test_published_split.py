@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearbench.datasets.public.sides import SIDES, SplitRow, check_split
+from clearbench.datasets.public.published_split import SIDES, SplitRow, check_split
 from clearbench.errors import BadCohort
 
 ROWS = st.lists(
