@@ -1,4 +1,4 @@
-"""The libraries whose versions may change a score."""
+"""The libraries whose versions may move a score."""
 
 import platform
 from importlib.metadata import version
@@ -7,6 +7,6 @@ LIBRARIES = ("clearbench", "torch", "scikit-learn", "numpy")
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the version of each library and of Python."""
+    """Return each library's version, and Python's."""
     found = {name: version(name) for name in LIBRARIES}
     return found | {"python": platform.python_version()}

@@ -208,7 +208,7 @@ def test_a_store_of_another_schema_is_refused(cohort: Path, tmp_path: Path) -> N
 
 def test_nothing_to_embed(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadRequest, match="no scans there"):
+    with pytest.raises(BadRequest, match="no scans in it"):
         run(tmp_path / "empty", tmp_path / "store")
     with pytest.raises(BadRequest, match="no such table, folder or file"):
         run(tmp_path / "nothing", tmp_path / "store")

@@ -1,4 +1,4 @@
-"""A scan's sketch: small pictures that stay the same, and a histogram."""
+"""A scan's sketch: thumbnails that stay the same, and a histogram."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,7 +45,7 @@ def test_a_picture_holds_area_means_of_the_window() -> None:
     np.testing.assert_array_equal(found, np.broadcast_to(wanted, found.shape))
 
 
-def test_what_lies_outside_the_window_is_cut_off_before_averaging() -> None:
+def test_values_outside_the_window_are_clipped_before_averaging() -> None:
     hu = np.zeros((1, 64, 64), np.float32)
     hu[:, ::2] = 30_000
     assert (thumbnail(hu, BROAD_HU) == round((500 + 1000) * 255 / 2000)).all()
@@ -133,7 +133,7 @@ def test_choosing_slices_afterwards_changes_nothing() -> None:
     assert take_sketch(scan).slices == 30
 
 
-def test_a_real_head_scan_in_windows_is_told(shared_data: Path) -> None:
+def test_a_real_head_scan_in_windows_has_its_source(shared_data: Path) -> None:
     sketch = take_sketch(read_scan(ScanSource(shared_data / "ct-ich" / "049")))
     assert sketch.source == "bone"
     assert sketch.thumbnail[3].std() > 20

@@ -138,7 +138,11 @@ def full(store: StoreFolder, add_set: Callable[..., EncoderRecord], cohort: Coho
     predicted = {**row, "label": "x", "truth": 1.0, "time": None, "score": 0.9}
     weight = {**row, "scan_id": "s1", "slice_index": 2, "view": "bone", "weight": 0.25}
     for name, facts in (("predictions", predicted), ("attention", weight)):
-        redrawn = {**facts, "draw": 1, "seed": 7}  # a head of drawn patients: no board's, nor SQL's
+        redrawn = {
+            **facts,
+            "draw": 1,
+            "seed": 7,
+        }  # a retrained head: neither boards nor SQL show it
         table = pa.Table.from_pylist([facts, redrawn])
         pyarrow.parquet.write_table(table, place / f"{stem}.{name}.parquet")
     return store

@@ -126,7 +126,7 @@ def sketch() -> Sketch:
     return Sketch(grey.astype(np.uint8), np.full(64, 1 / 64, np.float32), 40, "bone")
 
 
-def test_a_sketch_is_kept_beside_the_features(store: StoreFolder, make_scan: MakeScan) -> None:
+def test_a_sketch_is_kept_with_the_features(store: StoreFolder, make_scan: MakeScan) -> None:
     path = write_features(replace(make_scan(), sketch=sketch()), store)
     found = read_sketch(path)
     assert found is not None
@@ -153,7 +153,7 @@ def test_another_schema_is_refused(store: StoreFolder, make_scan: MakeScan) -> N
     path = write_features(make_scan(), store)
     with h5py.File(path, "r+") as file:
         file.attrs["schema"] = 7
-    with pytest.raises(BadStore, match="schema 7, this clearbench reads 2"):
+    with pytest.raises(BadStore, match="schema 7, but this clearbench reads 2"):
         read_slice_rows(path)
 
 

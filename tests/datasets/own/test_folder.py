@@ -1,4 +1,4 @@
-"""One's own export becomes a cohort: labels joined, one series a study, no identifier in clear."""
+"""Your own export becomes a cohort: labels joined, one series per study, no ids in clear."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -177,11 +177,11 @@ def test_ties_are_listed_and_a_preference_breaks_them(
     "pick", ["ORDER BY 1; DROP TABLE series", "WHERE (SELECT count(*) FROM '/etc/passwd') > 0"]
 )
 def test_a_malicious_preference_is_refused(export: Path, pick: str) -> None:
-    with pytest.raises(BadQuery, match=r"^--pick: "):
+    with pytest.raises(BadQuery, match=r"^pick: "):
         build(export, "PatientID,y\nMRN-1,1\n", "PatientID", pick=pick)
 
 
-def test_unreadable_series_are_told_and_not_taken(export: Path) -> None:
+def test_unreadable_series_are_named_and_not_taken(export: Path) -> None:
     for path in (export / "2" / "only").iterdir():
         dataset = pydicom.dcmread(path)
         dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
@@ -221,7 +221,7 @@ def test_labels_that_can_t_be_joined_are_refused(
 
 def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadRequest, match="no scans there"):
+    with pytest.raises(BadRequest, match="no scans in this folder"):
         build(tmp_path / "empty", "PatientID,y\nMRN-1,1\n", "PatientID")
 
 
@@ -239,7 +239,7 @@ def test_files_are_named_by_path_stem_or_bare_name(tmp_path: Path, hu: NDArray[n
     found = {place.split("/")[1]: value for place, value in labels_by_place(built).items()}
     assert found == {"a": "1", "b": "0", "c": "1"}
     write_nifti(root / "d" / "three.nii.gz", hu, (5.0, 1.0, 1.0))
-    with pytest.raises(BadCohort, match=r"path three names 2 scans \(c/three\.nii\.gz, d/three"):
+    with pytest.raises(BadCohort, match=r"path three fits 2 scans \(c/three\.nii\.gz, d/three"):
         build(root, "path,y\nthree,1\n", "path")
 
 

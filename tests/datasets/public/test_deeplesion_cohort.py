@@ -68,7 +68,7 @@ def test_in_its_own_table_kidneys_come_before_livers_feet_to_head(
     assert [scan.pixels[:, 0, 0].tolist() for scan in scans] == [[6, 6, 4], [6, 6, 6, 4]]
 
 
-def test_patients_are_those_that_pretraining_knows(layout: Layout) -> None:
+def test_patients_are_those_of_pretraining(layout: Layout) -> None:
     root = layout("deeplesion")
     assert build(root).table["patient_id"].to_pylist() == list(
         read_deeplesion(root, "all").patients
@@ -82,9 +82,9 @@ def test_what_is_not_there_is_named(layout: Layout) -> None:
     (root / "Images_png" / "000008_01_01").mkdir()
     found = build(root)
     assert found.missing == (
-        "Images_png/000002_01_01: in DL_info.csv, no folder",
+        "Images_png/000002_01_01: in DL_info.csv, but no folder",
         "Images_png/000008_01_01: no row in DL_info.csv, left out",
-        "Images_png/000003_02_01/100.png: annotated, missing",
+        "Images_png/000003_02_01/100.png: annotated, but missing",
     )
     assert found.table["key_slices"].to_pylist() == ["6", "99"]
 
@@ -150,4 +150,4 @@ def test_its_own_table_gives_labels_by_type(shared_data: Path, tmp_path: Path) -
     (row,) = found.table.to_pylist()
     assert (row["mediastinum"], row["bone"], row["key_slices"]) == ("1", None, "109")
     assert (row["split"], row["typed_split"], row["patient_id"]) == ("test", "test", "1")
-    assert all(text.endswith("in DL_info.csv, no folder") for text in found.missing)
+    assert all(text.endswith("in DL_info.csv, but no folder") for text in found.missing)

@@ -1,4 +1,4 @@
-"""Public data sets are built by name, and hold what their task cards ask of them."""
+"""Public data sets are built by name, and have what their task cards need."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from clearbench.evaluation.task.labels import SIDES
 from clearbench.scans.slices import ScanSource, read_scan
 
 Layout = Callable[[str], Path]
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CARDS = {name: find_task(name, [ROOT / "tasks"]).card for name in task_names([ROOT / "tasks"])}
 PUBLIC = sorted(name for name, card in CARDS.items() if card.cohort in BUILDERS)
 
