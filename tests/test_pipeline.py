@@ -208,7 +208,7 @@ def test_a_store_of_another_schema_is_refused(cohort: Path, tmp_path: Path) -> N
 
 def test_nothing_to_embed(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadRequest, match="no scans there"):
+    with pytest.raises(BadRequest, match="no scans in it"):
         run(tmp_path / "empty", tmp_path / "store")
     with pytest.raises(BadRequest, match="no such table, folder or file"):
         run(tmp_path / "nothing", tmp_path / "store")
@@ -334,7 +334,7 @@ def planted(tmp_path: Path, patients: int = 40) -> Path:
     from clearbench.store.cohorts import save_cohort
     from clearbench.store.features import ScanFeatures, ScanKey, write_features
     from clearbench.store.folder import open_store
-    from clearbench.store.records import EncoderRecord, write_encoder
+    from clearbench.store.records import EncoderRecord, write_record
 
     store = open_store(tmp_path / "store", create=True)
     generator = np.random.default_rng(0)
@@ -363,7 +363,7 @@ def planted(tmp_path: Path, patients: int = 40) -> Path:
         lines.append(f"s{number},p{number},.,{number % 2}")
     (tmp_path / "planted.csv").write_text("\n".join(lines) + "\n")
     save_cohort(read_cohort(tmp_path / "planted.csv"), store)
-    write_encoder(record, store)
+    write_record(record, store)
     return store.root
 
 

@@ -168,5 +168,5 @@ def reindex(store: Store = None) -> None:
     from clearbench.store.folder import open_store
 
     folder = open_store(store_path(store))
-    say(f"rebuilt: {refresh(folder, anew=True)}")
+    say(f"rebuilt: {refresh(folder, rebuild=True)}")
     show_damaged(damaged_files(folder))

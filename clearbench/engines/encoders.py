@@ -10,7 +10,7 @@ from clearbench.encoders.registry import Registered
 from clearbench.encoders.weights.files import HUBS
 from clearbench.engines.local import encoder_record
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import keep_seen, list_encoders, pin_weights
+from clearbench.store.records import keep_seen, list_records, pin_weights
 
 
 def encoder_for(  # noqa: PLR0913  options of a command
@@ -29,7 +29,7 @@ def encoder_for(  # noqa: PLR0913  options of a command
     """
     names = tuple(view.name for view in choose_views(card.card, views))
     stored: Precision | None = None
-    for record in list_encoders(store):
+    for record in list_records(store):
         if record.name == card.name and record.views == names and record.store_dtype == store_dtype:
             stored = choose_precision(record.precision, choose_device(device))
     exact = choose_precision(precision, choose_device(device), stored, card.card.precision)

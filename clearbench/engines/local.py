@@ -20,7 +20,7 @@ from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
 from clearbench.files import sweep_drafts
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import EncoderRecord, RunRecord, write_encoder, write_run
+from clearbench.store.records import EncoderRecord, RunRecord, write_record, write_run
 from clearbench.versions import FEATURE_LIBRARIES, library_versions
 
 WRITES_AHEAD = 4
@@ -63,7 +63,7 @@ def run(job: EmbedJob, on_event: OnEvent, *, dry: bool = False) -> EncoderRun:
         return EncoderRun(started, outcomes, time.perf_counter() - start)
     record = encoder_record(job.encoder)
     sweep_drafts(job.store.encoder(record.name, record.fingerprint))
-    write_encoder(record, job.store)
+    write_record(record, job.store)
     finished = []
     reads = read_ahead(job.tasks, job.workers)
     for outcome in _written(encode(job.encoder, reads, job.batch_size, clock), job, clock):

@@ -8,7 +8,7 @@ from clearbench.cohort.table import Cohort
 from clearbench.encoders.encoder import Encoder
 from clearbench.engines.reader import ReadTask
 from clearbench.errors import BadArgument
-from clearbench.scans.slices import Source
+from clearbench.scans.slices import ScanSource
 from clearbench.store.features import ScanKey
 from clearbench.store.folder import StoreFolder
 
@@ -30,7 +30,7 @@ def read_tasks(
         ReadTask(
             scan_id=row.scan_id,
             patient_id=row.patient_id,
-            source=Source(row.path, row.series_id),
+            source=ScanSource(row.path, row.series_id),
             done=ScanKey(encoder.name, encoder.fingerprint, cohort.name, row.scan_id).path(store),
             spacing_mm=encoder.card.slicing.spacing_mm,
             resample=resample,

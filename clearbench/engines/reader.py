@@ -17,7 +17,7 @@ from loky import ProcessPoolExecutor
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.errors import BadStore, UnreadableScan
 from clearbench.scans.slices import (
-    Source,
+    ScanSource,
     pixels_signature,
     read_scan,
     source_signature,
@@ -37,7 +37,7 @@ class ReadTask:
 
     scan_id: str
     patient_id: str
-    source: Source
+    source: ScanSource
     done: Path
     spacing_mm: float | None = None
     resample: bool = False

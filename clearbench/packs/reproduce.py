@@ -15,7 +15,7 @@ from clearbench.packs.read import Pack
 from clearbench.results.predictions import largest_difference, predictions_path, read_predictions
 from clearbench.results.record import Result, read_result
 from clearbench.results.write import make_result, write_result
-from clearbench.store.records import EncoderRecord, list_encoders
+from clearbench.store.records import EncoderRecord, list_records
 
 TOLERANCE = 1e-3
 AGAIN = "again"  # where a repetition lies in an unpacked pack
@@ -97,7 +97,7 @@ def _features(pack: Pack, result: Result) -> tuple[PackedFeatures, EncoderRecord
     if result.task != pack.task.name:
         raise BadRequest(f"the result is of task {result.task}, the pack of task {pack.task.name}")
     told = {features.fingerprint: features for features in pack.facts.features}
-    for record in list_encoders(pack.store):
+    for record in list_records(pack.store):
         if record.fingerprint == result.fingerprint and record.fingerprint in told:
             return told[record.fingerprint], record
     has = ", ".join(f"{one.encoder}@{one.fingerprint[:8]}" for one in pack.facts.features)

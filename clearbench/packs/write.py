@@ -38,9 +38,9 @@ from clearbench.store.features import (
     file_image,
     map_features,
     read_facts,
-    read_rows,
+    read_slice_rows,
 )
-from clearbench.store.folder import MARK, SCHEMA
+from clearbench.store.folder import SCHEMA, STORE_FILE
 from clearbench.store.records import ENCODER_FILE, EncoderRecord
 
 KEPT_ABOUT = ("fingerprint", "card", "views", "precision", "weights_sha256", "versions")
@@ -118,7 +118,7 @@ def _parts(
     yield Part(NOTICE_FILE, f"{notice}\n".encode())
     yield Part(f"tasks/{task.name}.toml", request.card_file.read_bytes())
     yield Part(f"tasks/{task.name}.split.json", split.encode())
-    yield Part(f"store/{MARK}", as_json({"schema": SCHEMA}))
+    yield Part(f"store/{STORE_FILE}", as_json({"schema": SCHEMA}))
     for source in sources.values():
         yield Part(f"store/cohorts/{source.cohort.name}.parquet", _table(request.card, source))
     for one in chosen:
@@ -176,7 +176,7 @@ def _features(request: PackRequest, chosen: _Chosen, sources: Sources) -> Iterat
 def _image(key: ScanKey, request: PackRequest, sources: Sources) -> bytes:
     """Return a scan's feature file under its new names, with the features and what reads them."""
     path, names = key.path(request.store), sources[key.cohort].names
-    facts, rows = read_facts(path), read_rows(path)
+    facts, rows = read_facts(path), read_slice_rows(path)
     return file_image(
         ScanFeatures(
             key=replace(key, scan_id=names.scans[key.scan_id]),

@@ -16,7 +16,7 @@ from clearbench.datasets.lesions.slice_sets import SliceRow, SliceSet, slice_set
 from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.files import write_whole
-from clearbench.scans.slices import Source, source_signature
+from clearbench.scans.slices import ScanSource, source_signature
 
 COHORT_FILE = "cohort.csv"
 ALL = "all"
@@ -97,7 +97,7 @@ def _stacked(
         ReadTask(
             scan_id=row.scan_id,
             patient_id=row.patient_id,
-            source=Source(row.path, row.series_id),
+            source=ScanSource(row.path, row.series_id),
             done=Path("none"),
             pseudonyms=pseudonyms,
         )

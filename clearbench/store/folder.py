@@ -1,4 +1,4 @@
-"""The store's folder: what lies where, and its schema version."""
+"""The store's folder: the paths inside it, and its schema version."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from clearbench.errors import BadStore
 from clearbench.files import write_text
 
 SCHEMA = 1
-MARK = "store.json"
+STORE_FILE = "store.json"
 STORE_VARIABLE = "CLEARBENCH_STORE"
 DEFAULT_STORE = "clearbench-store"
 
@@ -22,22 +22,22 @@ class StoreFolder:
 
     @property
     def features(self) -> Path:
-        """Where feature files lie: <encoder>-<fp8>/<cohort>/<scan_id>.h5."""
+        """The folder of feature files: <encoder>-<fp8>/<cohort>/<scan_id>.h5."""
         return self.root / "features"
 
     @property
     def cohorts(self) -> Path:
-        """Where checked cohorts lie: <name>.parquet."""
+        """The folder of checked cohorts: <name>.parquet."""
         return self.root / "cohorts"
 
     @property
     def results(self) -> Path:
-        """Where results lie: <task>/<encoder>-<fp8>--<head>--<preset>.json."""
+        """The folder of results: <task>/<encoder>-<fp8>--<head>--<preset>.json."""
         return self.root / "results"
 
     @property
     def catalogue(self) -> Path:
-        """The DuckDB index; it can be thrown away."""
+        """The DuckDB index; it may be deleted, and is built again."""
         return self.root / "catalogue.duckdb"
 
     def encoder(self, name: str, fingerprint: str) -> Path:
@@ -51,16 +51,16 @@ def default_store() -> Path:
 
 
 def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
-    """Open a store, or make one.
+    """Open a store, or with `create` make one.
 
-    Raises BadStore if there is none, or one of another schema version.
+    Raises BadStore if there is none, or it has another schema version.
     """
     folder = StoreFolder(Path(root))
-    mark = folder.root / MARK
-    if not mark.is_file():
+    file = folder.root / STORE_FILE
+    if not file.is_file():
         if not create:
             raise BadStore(
-                f"{folder.root} is no clearbench store; "
+                f"{folder.root} isn't a clearbench store; "
                 f"`clearbench embed … --store {folder.root}` makes one"
             )
         if folder.root.exists() and not folder.root.is_dir():
@@ -84,17 +84,17 @@ def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
 
 def read_schema(folder: StoreFolder) -> int:
     """Return the number of a store's schema; raises BadStore if it isn't a store, or is damaged."""
-    mark = folder.root / MARK
-    if not mark.is_file():
-        raise BadStore(f"{folder.root}: not a clearbench store (no {MARK} in it)")
+    file = folder.root / STORE_FILE
+    if not file.is_file():
+        raise BadStore(f"{folder.root}: not a clearbench store (no {STORE_FILE} in it)")
     try:
-        return int(json.loads(mark.read_text())["schema"])
+        return int(json.loads(file.read_text())["schema"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadStore(
-            f'{mark}: damaged; if this version made the store, write {{"schema": {SCHEMA}}} into it'
+            f'{file}: damaged; if this version made the store, write {{"schema": {SCHEMA}}} into it'
         ) from error
 
 
 def write_schema(folder: StoreFolder, schema: int) -> None:
-    """Write a store's mark; raises StorageFull."""
-    write_text(folder.root / MARK, json.dumps({"schema": schema}) + "\n")
+    """Write the number of a store's schema; raises StorageFull."""
+    write_text(folder.root / STORE_FILE, json.dumps({"schema": schema}) + "\n")

@@ -1,8 +1,8 @@
 """Migrations of a store: numbered steps from one schema to the next, without embedding again.
 
 A new schema adds a step to STEPS, and raises SCHEMA in `store.folder` by one. A step changes files
-one at a time, whole or not at all, and can run again after it was stopped. After each step the
-store's mark (store.json) has the new number, so a stopped migration continues at the right step.
+one at a time, whole or not at all, and can run again after it was stopped. After each step
+store.json has the new number, so a stopped migration continues at the right step.
 """
 
 import os

@@ -12,7 +12,7 @@ from clearbench.cohort.table import read_cohort
 from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord, write_encoder
+from clearbench.store.records import EncoderRecord, write_record
 
 CARD = """
 title = "T"
@@ -64,7 +64,7 @@ def embed(store: StoreFolder, digits: str = "ab", scans: Iterable[int] = range(3
             rows.astype(np.float32), rows.astype(np.int32), "source", "pixels", about,
         )  # fmt: skip
         write_features(features, store)
-    write_encoder(record, store)
+    write_record(record, store)
 
 
 def evaluate(*options: object) -> int:
@@ -122,7 +122,9 @@ def test_a_task_without_features_is_checked_and_the_command_named(
     assert run("tasks", "check", "t") == 0
     said = capsys.readouterr()
     assert "t: 30 patient units of 30 patients, 5 folds" in said.out
-    words = "no encoder has features of cohort own; make them: clearbench embed own --model NAME"
+    words = (
+        "no encoder has features of cohort own; make them with `clearbench embed own --model NAME`"
+    )
     assert words in said.err
     embed(store, scans=range(2, 30))
     assert run("tasks", "check", "t") == 0
@@ -171,7 +173,7 @@ def test_two_rows_of_one_scan_are_refused_by_name(
     Path("twice.csv").write_text("scan_id,patient_id,path,ill\ns1,p1,.,0\ns1,p1,.,1\n")
     options = ["--model", "random-vit-tiny"] if command == "embed" else []
     assert run(*command.split(), "twice.csv", *options) == 2
-    assert "twice.csv: scan_id names more than one row: s1" in capsys.readouterr().err
+    assert "twice.csv: scan_id has more than one row: s1" in capsys.readouterr().err
     assert not list(store.cohorts.glob("*"))
 
 

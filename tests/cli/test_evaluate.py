@@ -12,7 +12,7 @@ from clearbench.cohort.table import read_cohort
 from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord, write_encoder
+from clearbench.store.records import EncoderRecord, write_record
 
 CARD = """
 title = "T"
@@ -48,7 +48,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreFolder:
         lines.append(f"s{i},p{i},.,{i % 2},site{'ABC'[i % 3]},{side}")
     Path("own.csv").write_text("\n".join(lines) + "\n")
     save_cohort(read_cohort(Path("own.csv")), found)
-    write_encoder(record, found)
+    write_record(record, found)
     return found
 
 

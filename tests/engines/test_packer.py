@@ -11,7 +11,7 @@ from clearbench.encoders.encoder import Encoder, build_encoder, load_encoder
 from clearbench.encoders.registry import Registered
 from clearbench.engines.packer import Clock, Encoded, encode
 from clearbench.engines.reader import ReadScan, ReadTask
-from clearbench.scans.slices import Source
+from clearbench.scans.slices import ScanSource
 from clearbench.scans.volume import Scan
 
 CARD = str(Path(__file__).parents[1] / "cards" / "tiny.toml")
@@ -34,7 +34,7 @@ def read(number: int, slices: int, *, size: int = 32, windows: tuple[str, ...] =
         present=np.ones((slices, max(1, len(windows))), bool),
         windows=windows,
     )
-    task = ReadTask(f"s{number}", f"p{number}", Source(Path(f"{number}")), Path("none"))
+    task = ReadTask(f"s{number}", f"p{number}", ScanSource(Path(f"{number}")), Path("none"))
     return ReadScan(task, "read", scan)
 
 

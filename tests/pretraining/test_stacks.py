@@ -20,7 +20,7 @@ from clearbench.errors import BadCohort, BadRequest, UnknownName
 from clearbench.pretraining.data import read_slice
 from clearbench.pretraining.stacks import DataRequest, find_slices
 from clearbench.scans.inventory import find_scans
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import seeded_uid, write_nifti
 
 WriteCT = Callable[..., list[Path]]
@@ -74,7 +74,7 @@ def stacks(folder: Path) -> dict[str, int]:
 
 def test_stacks_hold_the_scans_own_hu(root: Path, find: Find) -> None:
     slices = find()
-    scans = [read_scan(Source(root / name)) for name in ("one", "two.nii.gz")]
+    scans = [read_scan(ScanSource(root / name)) for name in ("one", "two.nii.gz")]
     np.testing.assert_array_equal(pixels(slices), np.concatenate([scan.pixels for scan in scans]))
     assert pixels(slices).dtype == np.int16
     assert slices.problems == ()

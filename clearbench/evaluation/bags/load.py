@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clearbench.errors import BadTask
 from clearbench.evaluation.task.units import Units
-from clearbench.store.features import map_features, read_facts, read_rows
+from clearbench.store.features import map_features, read_facts, read_slice_rows
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord, find_records
 
@@ -115,7 +115,7 @@ def _load(paths: Sequence[Path], marked: Sequence[Sequence[int] | None]) -> Bag:
     parts, ids, indices, views = [], [], [], []
     for path, keys in zip(paths, marked, strict=True):
         facts = read_facts(path)
-        rows = read_rows(path)
+        rows = read_slice_rows(path)
         scan = path.stem
         names = [str(view["name"]) for view in facts.about["views"]]
         wanted = np.isin(rows.slice_index, keys) if keys is not None else True

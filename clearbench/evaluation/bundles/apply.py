@@ -13,7 +13,7 @@ from clearbench.evaluation.bundles.bundle import Bundle, BundleFacts
 from clearbench.evaluation.heads.targets import Floats, kind_of
 from clearbench.evaluation.task.units import Units
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import EncoderRecord, list_encoders
+from clearbench.store.records import EncoderRecord, list_records
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def find_features(facts: BundleFacts, store: StoreFolder) -> EncoderRecord:
 
     Raises BadRequest that names both, and the command that makes what is missing.
     """
-    there, wanted = list_encoders(store), facts.encoder
+    there, wanted = list_records(store), facts.encoder
     for record in there:
         if record.fingerprint == wanted.fingerprint:
             return record

@@ -129,7 +129,7 @@ class Task(Card):
 def task_names(extra: Iterable[Path] = ()) -> list[str]:
     """Return the name of every task."""
     extra = tuple(extra)
-    check_folders("--tasks", extra)
+    check_folders("task_folders", extra)
     return list(list_cards(FOLDER, extra))
 
 
@@ -139,7 +139,7 @@ def find_task(name: str, extra: Iterable[Path] = ()) -> Task:
     Raises UnknownName with the nearest names, BadCard if the card breaks its rules.
     """
     extra = tuple(extra)
-    check_folders("--tasks", extra)
+    check_folders("task_folders", extra)
     path = task_file(name, extra)
     check_name(CardFile(path.stem, path))
     frozen = split_path(name, extra)

@@ -161,7 +161,10 @@ def test_a_missing_or_foreign_bundle_is_refused(written: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (lambda text: text[: len(text) // 2], "cut off or changed, it is no JSON record any more"),
+        (
+            lambda text: text[: len(text) // 2],
+            "it isn't a JSON record any more",
+        ),
         (lambda _: "[]", "not a table of keys and values"),
         (lambda text: text.replace('"seed"', '"sead"'), "heads.0.seed is missing"),
         (lambda _: "{}", "task is missing; task_sha256 is missing; .*; and 11 more"),

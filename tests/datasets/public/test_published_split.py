@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearbench.datasets.public.sides import SIDES, SplitRow, check_split
+from clearbench.datasets.public.published_split import SIDES, SplitRow, check_split
 from clearbench.errors import BadCohort
 
 ROWS = st.lists(
@@ -27,7 +27,7 @@ def test_a_clean_split_is_taken_as_it_is() -> None:
 def test_patients_on_two_sides_are_counted_and_named() -> None:
     mixed = rows(a="train test", b="test", c="val test val")
     said = r"s\.csv: 2 patients are on two sides of the split: a \(test and train\), c \(test and"
-    with pytest.raises(BadCohort, match=said + r".*--repair-split moves"):
+    with pytest.raises(BadCohort, match=said + r".*--repair-split"):
         check_split(mixed, "s.csv")
 
 
