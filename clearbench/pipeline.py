@@ -23,7 +23,7 @@ from clearbench.evaluation.guards.report import (
     guard_copies,
     guard_labels,
     guard_shortcuts,
-    guard_sides,
+    guard_split,
 )
 from clearbench.evaluation.head_registry import find_head, plain_heads
 from clearbench.evaluation.heads.presets import RETRAINED_HEADS, check_retrained
@@ -233,7 +233,7 @@ class _Evaluator:
         for prepared in prepare_from_store(self.task, self.store):
             records = find_records(self.store, models, self.task.card.cohort)
             sketches = read_sketches(prepared.units, records[0], self.store)
-            shared = [guard_sides(prepared.folds), guard_copies(prepared.units, sketches)]
+            shared = [guard_split(prepared.folds), guard_copies(prepared.units, sketches)]
             shared += guard_labels(prepared)
             for record in records:
                 data = load(prepared, record)

@@ -16,9 +16,9 @@ from clearbench.evaluation.protocol.evaluate import OnFold
 from clearbench.evaluation.task.card import find_task, split_path, task_file
 from clearbench.evaluation.task.prepared import prepare_from_store
 from clearbench.evaluation.task.split_file import (
-    FrozenSplit,
-    freeze_split,
+    SplitFile,
     labels_check,
+    make_split_file,
     read_split,
     write_split,
 )
@@ -59,7 +59,7 @@ def freeze(
     store: Path | str | None = None,
     task_folders: Iterable[Path] = (),
     replace: bool = False,
-) -> FrozenSplit:
+) -> SplitFile:
     """Write a task's folds to <task>.split.json beside its card, for every later evaluation.
 
     Folds that were frozen before stay, unless `replace`. Raises UnknownName, BadTask, and
@@ -69,14 +69,14 @@ def freeze(
     drawn = task.model_copy(update={"split_file": None})
     found = prepare_from_store(drawn, open_store(store or default_store()))
     checks = {one.test_cohort: labels_check(one.units) for one in found}
-    split = freeze_split(task, {one.test_cohort: one.folds for one in found}, checks)
+    split = make_split_file(task, {one.test_cohort: one.folds for one in found}, checks)
     if task.split_file is not None and not replace:
         _refuse_other(task.split_file, read_split(task.split_file, task), split)
     write_split(split, split_path(name, task_folders))
     return split
 
 
-def _refuse_other(path: Path, there: FrozenSplit, split: FrozenSplit) -> None:
+def _refuse_other(path: Path, there: SplitFile, split: SplitFile) -> None:
     """Refuse to freeze other folds, or the same folds of other labels, than those in a file."""
     other = "folds" if there.folds != split.folds else ""
     if not other and there.labels_check not in ({}, split.labels_check):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.board.compared import ComparedResult, read_compared
 from clearbench.board.standings import Standings
 from clearbench.errors import BadTask
@@ -20,7 +20,6 @@ from clearbench.results.predictions import StoredPredictions
 from clearbench.results.record import Result
 from clearbench.statistics.average_rank import AverageRank, RankedTask, average_ranks
 
-Floats = NDArray[np.float64]
 Entry = tuple[Result | None, ...]  # one encoder's results, task by task
 
 FEWEST = 2  # tasks, and encoders
@@ -28,7 +27,7 @@ RANK_RESAMPLES = 1000  # every fold of every encoder and task is scored in each
 
 
 @dataclass(frozen=True)
-class Contest:
+class TaskResults:
     """The results of one task and split, and what those of one preset allow one to say."""
 
     results: tuple[Result, ...]
@@ -77,7 +76,9 @@ def one_preset(results: Sequence[Result]) -> list[Result]:
     return [result for result in results if result.preset == preset]
 
 
-def rank_overall(contests: Sequence[Contest], resamples: int = RANK_RESAMPLES) -> Overall | None:
+def rank_overall(
+    contests: Sequence[TaskResults], resamples: int = RANK_RESAMPLES
+) -> Overall | None:
     """Rank encoders over all tasks with a signal; None unless two tasks have results to rank."""
     if len(contests) < FEWEST:  # before predictions are read once more
         return None
@@ -104,15 +105,15 @@ def rank_overall(contests: Sequence[Contest], resamples: int = RANK_RESAMPLES) -
     return Overall(preset, names, ranks, tuple(notes))
 
 
-def _latest(contests: Iterable[Contest]) -> list[Contest]:
+def _latest(contests: Iterable[TaskResults]) -> list[TaskResults]:
     """Return one contest per task and test cohort: the newest version, the fullest split."""
-    found: dict[str, Contest] = {}
+    found: dict[str, TaskResults] = {}
     for contest in sorted(contests, key=lambda c: (c.first.task_version, len(c.entrants))):
         found[contest.name] = contest
     return [found[name] for name in sorted(found)]
 
 
-def _why_not(contest: Contest, preset: str) -> str:
+def _why_not(contest: TaskResults, preset: str) -> str:
     """Say why a task's ranks would mean nothing here; empty where they do."""
     standings = contest.standings
     if contest.entrants[0].preset != preset:
@@ -122,7 +123,7 @@ def _why_not(contest: Contest, preset: str) -> str:
     return "" if standings.signal else f"no encoder beats the floor {standings.floor}"
 
 
-def _entries(contests: Sequence[Contest]) -> dict[str, Entry]:
+def _entries(contests: Sequence[TaskResults]) -> dict[str, Entry]:
     """Return every encoder's results, task by task, None where it has none."""
     found: dict[str, Entry] = {}
     for name in sorted({r.encoder for contest in contests for r in contest.entrants}):
@@ -137,7 +138,7 @@ def _entries(contests: Sequence[Contest]) -> dict[str, Entry]:
     return found
 
 
-def _lacking(name: str, entry: Entry, contests: Sequence[Contest], preset: str) -> str:
+def _lacking(name: str, entry: Entry, contests: Sequence[TaskResults], preset: str) -> str:
     """Name an encoder that misses tasks, and the command that completes it."""
     pairs = zip(entry, contests, strict=True)
     missed = [contest for result, contest in pairs if result is None]
@@ -151,7 +152,7 @@ def _lacking(name: str, entry: Entry, contests: Sequence[Contest], preset: str) 
     )
 
 
-def _tasks(contests: Sequence[Contest], entries: dict[str, Entry]) -> list[RankedTask]:
+def _tasks(contests: Sequence[TaskResults], entries: dict[str, Entry]) -> list[RankedTask]:
     """Return every task as it is ranked, the encoders in the order of their entries."""
     tasks = []
     for contest, results in zip(contests, zip(*entries.values(), strict=True), strict=True):
@@ -160,7 +161,7 @@ def _tasks(contests: Sequence[Contest], entries: dict[str, Entry]) -> list[Ranke
     return tasks
 
 
-def _ranked(contest: Contest, encoders: Sequence[ComparedResult]) -> RankedTask:
+def _ranked(contest: TaskResults, encoders: Sequence[ComparedResult]) -> RankedTask:
     """Return one task's patients and metric, on the units and runs that all encoders have."""
     common = frozenset.intersection(*(each.units for each in encoders))
     runs = sorted(set.intersection(*(set(each.predictions) for each in encoders)))

@@ -69,7 +69,7 @@ def overall_cells(overall: Overall) -> list[tuple[str, ...]]:
     ]
 
 
-def as_markdown(found: Leaderboard) -> str:
+def board_markdown(found: Leaderboard) -> str:
     """Render a leaderboard as Markdown tables."""
     parts = [*map(_board, found.boards), *((TIER_NOTE,) if found.tiered else ())]
     if found.overall is not None:
@@ -116,7 +116,7 @@ def _notes(notes: Iterable[str]) -> list[str]:
     return [text] if text else []
 
 
-def as_csv(found: Leaderboard) -> str:
+def board_csv(found: Leaderboard) -> str:
     """Render a leaderboard as one CSV table; average ranks are rows of the metric average_rank."""
     text = io.StringIO()
     rows = [asdict(row) for board in found.boards for row in board.rows]
@@ -133,7 +133,7 @@ def as_csv(found: Leaderboard) -> str:
     return text.getvalue()
 
 
-def as_json(found: Leaderboard) -> str:
+def board_json(found: Leaderboard) -> str:
     """Render a leaderboard as JSON: boards, and overall (null where nothing is to be said).
 
     Boards hold each comparison of two encoders too, which the other formats sum up as tiers.

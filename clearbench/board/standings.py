@@ -12,8 +12,8 @@ from clearbench.board.compared import ComparedResult, read_compared
 from clearbench.errors import BadTask
 from clearbench.results.record import Result
 from clearbench.statistics.comparison import Pair
-from clearbench.statistics.detectable import detectable_difference
-from clearbench.statistics.families import adjust, compare_all
+from clearbench.statistics.detectable_difference import detectable_difference
+from clearbench.statistics.multiple_testing import adjust, compare_all
 from clearbench.statistics.tiers import Standing, rank_encoders
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clearbench.board.overall import Contest, Overall, one_preset, rank_overall
+from clearbench.board.overall import Overall, TaskResults, one_preset, rank_overall
 from clearbench.board.standings import Comparison, Standings, make_standings
 from clearbench.errors import UnknownName
 from clearbench.metrics.registry import less_is_better
@@ -133,10 +133,10 @@ def _has(result: Result, metric: str) -> bool:
     return metric in result.scores or metric in FACTS
 
 
-def _contest(group: Sequence[Result], metric: str) -> Contest:
+def _contest(group: Sequence[Result], metric: str) -> TaskResults:
     """Compare one task's results, if they are to be shown by the task's own metric."""
     own = metric in ("", group[0].metric)
-    return Contest(tuple(group), make_standings(one_preset(group)) if own else None)
+    return TaskResults(tuple(group), make_standings(one_preset(group)) if own else None)
 
 
 def _check_metric(metric: str, results: Sequence[Result]) -> None:
@@ -147,7 +147,7 @@ def _check_metric(metric: str, results: Sequence[Result]) -> None:
         raise UnknownName.among("metric of these results", metric, known, f" ({plain})")
 
 
-def _board(contest: Contest, published: str, metric: str) -> Board:
+def _board(contest: TaskResults, published: str, metric: str) -> Board:
     """Make one task's board: the tiers first, then what is not ranked, best value first."""
     first, group, standings = contest.first, contest.results, contest.standings
     shown = metric or first.metric

@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Source:
+class CohortToPack:
     """A cohort of a pack, its new names, and the scans that the task's units hold."""
 
     cohort: Cohort
@@ -61,10 +61,10 @@ class Source:
         )
 
 
-Sources = Mapping[str, Source]
+CohortsToPack = Mapping[str, CohortToPack]
 
 
-def find_sources(request: PackRequest) -> Sources:
+def find_cohorts(request: PackRequest) -> CohortsToPack:
     """Return the task's cohort and those it is tested on."""
     scans: dict[str, set[str]] = {}
     for prepared in request.prepared:
@@ -72,17 +72,19 @@ def find_sources(request: PackRequest) -> Sources:
             scans.setdefault(cohort, set()).update(some)
     found = {name: load_cohort(request.store, name) for name in scans}
     return {
-        name: Source(cohort, make_names(cohort, request.card.split.group), frozenset(scans[name]))
+        name: CohortToPack(
+            cohort, make_names(cohort, request.card.split.group), frozenset(scans[name])
+        )
         for name, cohort in found.items()
     }
 
 
-def patient_names(request: PackRequest, sources: Sources) -> dict[str, str]:
+def patient_names(request: PackRequest, sources: CohortsToPack) -> dict[str, str]:
     """Return new names of patients as units name them: by their cohort, if others are tested."""
     return _named(request, {name: source.names.patients for name, source in sources.items()})
 
 
-def unit_names(request: PackRequest, sources: Sources) -> dict[str, str]:
+def unit_names(request: PackRequest, sources: CohortsToPack) -> dict[str, str]:
     """Return new names of units, as results name them."""
     kind = {"patient": "patients", "study": "studies", "scan": "scans"}[request.card.unit]
     return _named(request, {name: getattr(s.names, kind) for name, s in sources.items()})
@@ -95,6 +97,6 @@ def _named(request: PackRequest, names: Mapping[str, Mapping[str, str]]) -> dict
     return {f"{c}/{old}": f"{c}/{new}" for c, some in names.items() for old, new in some.items()}
 
 
-def as_json(value: object) -> bytes:
+def json_bytes(value: object) -> bytes:
     """Write a record."""
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()

@@ -8,7 +8,14 @@ from typing import Any
 import pyarrow.parquet
 
 from clearbench.cohort.renaming import WITHHELD
-from clearbench.packs.plan import PackRequest, Part, Sources, as_json, patient_names, unit_names
+from clearbench.packs.plan import (
+    CohortsToPack,
+    PackRequest,
+    Part,
+    json_bytes,
+    patient_names,
+    unit_names,
+)
 from clearbench.results.predictions import predictions_path, renamed_predictions
 from clearbench.results.record import Result, read_results
 
@@ -23,7 +30,7 @@ class PackedResults:
     left_out: tuple[str, ...]
 
 
-def find_packed_results(request: PackRequest, sources: Sources) -> PackedResults:
+def find_packed_results(request: PackRequest, sources: CohortsToPack) -> PackedResults:
     """Find the results of this card and these features, and put them under the new names."""
     task, known = request.prepared[0].task, {record.fingerprint for record in request.records}
     private = any(not source.cohort.public for source in sources.values())
@@ -52,7 +59,7 @@ def _place(result: Result) -> Path:
     return Path("results", result.task, f"{result.stem}.json")
 
 
-def _predictions(request: PackRequest, sources: Sources, result: Result) -> Part | None:
+def _predictions(request: PackRequest, sources: CohortsToPack, result: Result) -> Part | None:
     """Return a result's predictions under the new names; None if it has none of these patients."""
     names = unit_names(request, sources), patient_names(request, sources)
     said = renamed_predictions(result, *names)
@@ -70,7 +77,7 @@ def _told_result(result: Result, private: bool) -> bytes:
     if private:
         facts["excluded"] = [note.partition(": ")[0] for note in result.excluded]
         facts["guards"] = [_cut(finding) for finding in result.guards]
-    return as_json(facts)
+    return json_bytes(facts)
 
 
 def _cut(finding: dict[str, Any]) -> dict[str, Any]:

@@ -18,17 +18,17 @@ from clearbench.cohort.renaming import renamed_table
 from clearbench.evaluation.bags.load import present_units
 from clearbench.evaluation.task.card import TaskCard
 from clearbench.evaluation.task.marks import mark_columns
-from clearbench.evaluation.task.split_file import freeze_split, split_text
+from clearbench.evaluation.task.split_file import make_split_file, split_text
 from clearbench.evaluation.task.splits import Fold
 from clearbench.files import write_whole
 from clearbench.packs.facts import FACTS_FILE, NOTICE_FILE, PackedFeatures, PackFacts, notice_of
 from clearbench.packs.plan import (
+    CohortsToPack,
+    CohortToPack,
     PackRequest,
     Part,
-    Source,
-    Sources,
-    as_json,
-    find_sources,
+    find_cohorts,
+    json_bytes,
     patient_names,
 )
 from clearbench.packs.results import PackedResults, find_packed_results
@@ -63,7 +63,7 @@ def write_pack(request: PackRequest, target: Path) -> PackFacts:
     features. Raises BadTask if an encoder has no features of the task's units, StorageFull if the
     disk refuses.
     """
-    sources = find_sources(request)
+    sources = find_cohorts(request)
     chosen = tuple(_chosen(request, record) for record in request.records)
     found = find_packed_results(request, sources)
     plain = _facts(request, sources, chosen, found)
@@ -90,7 +90,7 @@ def _add(archive: zipfile.ZipFile, part: Part) -> None:
 
 
 def _facts(
-    request: PackRequest, sources: Sources, chosen: Sequence[_Chosen], found: PackedResults
+    request: PackRequest, sources: CohortsToPack, chosen: Sequence[_Chosen], found: PackedResults
 ) -> PackFacts:
     """Tell a pack, but for the digests of its files."""
     task = request.prepared[0].task
@@ -109,23 +109,23 @@ def _facts(
 
 
 def _parts(
-    request: PackRequest, sources: Sources, chosen: Sequence[_Chosen], notice: str
+    request: PackRequest, sources: CohortsToPack, chosen: Sequence[_Chosen], notice: str
 ) -> Iterator[Part]:
     """Yield notice, card, folds, and a store of cohorts and features."""
     task, patients = request.prepared[0].task, patient_names(request, sources)
     folds = {p.test_cohort: [_renamed(f, patients) for f in p.folds] for p in request.prepared}
-    split = split_text(freeze_split(task, folds))
+    split = split_text(make_split_file(task, folds))
     yield Part(NOTICE_FILE, f"{notice}\n".encode())
     yield Part(f"tasks/{task.name}.toml", request.card_file.read_bytes())
     yield Part(f"tasks/{task.name}.split.json", split.encode())
-    yield Part(f"store/{MARK}", as_json({"schema": SCHEMA}))
+    yield Part(f"store/{MARK}", json_bytes({"schema": SCHEMA}))
     for source in sources.values():
         yield Part(f"store/cohorts/{source.cohort.name}.parquet", _table(request.card, source))
     for one in chosen:
         yield from _features(request, one, sources)
 
 
-def _table(card: TaskCard, source: Source) -> bytes:
+def _table(card: TaskCard, source: CohortToPack) -> bytes:
     """Return a cohort's rows and the columns that the task needs, as Parquet."""
     split = card.split
     wanted = [*card.labels, split.column, split.group]
@@ -163,17 +163,17 @@ def _chosen(request: PackRequest, record: EncoderRecord) -> _Chosen:
     return _Chosen(record, tuple(sorted(scans)), told)
 
 
-def _features(request: PackRequest, chosen: _Chosen, sources: Sources) -> Iterator[Part]:
+def _features(request: PackRequest, chosen: _Chosen, sources: CohortsToPack) -> Iterator[Part]:
     """Yield one encoder's record and its features."""
     record = chosen.record
     folder = f"store/features/{record.name}-{record.fingerprint[:8]}"
-    yield Part(f"{folder}/{ENCODER_FILE}", as_json(asdict(record)))
+    yield Part(f"{folder}/{ENCODER_FILE}", json_bytes(asdict(record)))
     for cohort, scan in chosen.scans:
         image = _image(ScanKey(record.name, record.fingerprint, cohort, scan), request, sources)
         yield Part(f"{folder}/{cohort}/{sources[cohort].names.scans[scan]}.h5", image)
 
 
-def _image(key: ScanKey, request: PackRequest, sources: Sources) -> bytes:
+def _image(key: ScanKey, request: PackRequest, sources: CohortsToPack) -> bytes:
     """Return a scan's feature file under its new names, with the features and what reads them."""
     path, names = key.path(request.store), sources[key.cohort].names
     facts, rows = read_facts(path), read_rows(path)

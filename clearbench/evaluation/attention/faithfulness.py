@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Flags, Floats
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.heads.estimator import BagEstimator, Predictions
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 STEPS = 10  # a tenth of the bag at a time
 RANDOM_ORDERS = 5

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.evaluation.bags.load import Bag
 from clearbench.evaluation.task.marks import Marks
 from clearbench.statistics import Score
-from clearbench.statistics.means import mean_score
-
-Floats = NDArray[np.float64]
+from clearbench.statistics.mean_score import mean_score
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def localisation(slices: Sequence[UnitSlices], *, seed: int = 0) -> Localisation
 
     def mean(scores: Sequence[Floats]) -> Score:
         pairs = zip(scores, kept, strict=True)
-        found = [average_precision(score, each.marked) for score, each in pairs]
+        found = [expected_average_precision(score, each.marked) for score, each in pairs]
         return mean_score(np.array(found), patients, seed=seed)
 
     units = {each.unit for each in kept}
@@ -106,7 +105,7 @@ def localisation(slices: Sequence[UnitSlices], *, seed: int = 0) -> Localisation
     )
 
 
-def average_precision(scores: Floats, marked: NDArray[np.bool_]) -> float:
+def expected_average_precision(scores: Floats, marked: NDArray[np.bool_]) -> float:
     """Return the average precision of marked slices [n] under falling scores [n].
 
     Ties are broken at random, and the expectation is returned; NaN without a marked slice.

@@ -22,7 +22,7 @@ from clearbench.evaluation.attention.localisation import (
 from clearbench.evaluation.bags.load import Bag
 from clearbench.evaluation.task.units import Units
 from clearbench.statistics import Score
-from clearbench.statistics.means import mean_score
+from clearbench.statistics.mean_score import mean_score
 
 
 class HeadAttention(NamedTuple):

@@ -14,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clearbench.arrays import Floats
 from clearbench.errors import BadTask
 
 KEPT_BYTES = 4 << 30  # instances are kept in memory, or on the device, up to this much
 TINY = 1e-6
-
-Floats = NDArray[np.float64]
 
 
 class Padded(NamedTuple):

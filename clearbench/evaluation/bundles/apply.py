@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.errors import BadRequest
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.bags.load import load_bags, views_option
 from clearbench.evaluation.bundles.bundle import Bundle, BundleFacts
-from clearbench.evaluation.heads.targets import Floats, kind_of
+from clearbench.evaluation.heads.targets import output_type
 from clearbench.evaluation.task.units import Units
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord, list_encoders
@@ -90,7 +91,7 @@ def decide(facts: BundleFacts, scores: Floats) -> Floats:
 
     NaN for an output without a threshold, and for a risk.
     """
-    if kind_of(facts.task_card.target) == "classes":
+    if output_type(facts.task_card.target) == "classes":
         likeliest: NDArray[np.bool_] = scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1])
         return likeliest.astype(float)
     cuts = np.array([np.nan if cut is None else cut for cut in facts.thresholds])

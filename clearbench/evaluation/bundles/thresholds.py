@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from clearbench.evaluation.heads.targets import Floats, make_targets
+from clearbench.arrays import Floats
+from clearbench.evaluation.heads.targets import make_targets
 from clearbench.evaluation.protocol.encoder_data import rows_of
 from clearbench.evaluation.protocol.evaluate import Evaluation
 
@@ -38,7 +39,7 @@ def choose_thresholds(evaluation: Evaluation) -> tuple[float | None, ...]:
     """
     card = evaluation.prepared.task.card
     targets = make_targets(card.target, evaluation.units.targets, len(card.classes))
-    if targets.kind != "labels":
+    if targets.output_type != "labels":
         return (None,) * len(card.outputs)
     heard = [
         (targets.values[rows_of(answer.fold.tune, evaluation.units)], answer.head.tuning_)

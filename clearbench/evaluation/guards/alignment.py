@@ -10,8 +10,8 @@ ANGLES_DEG = (-4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5)
 SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # in levels of a thumbnail; one of 8 is 12 % of the scan
 BLOCK = 512
 
-Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
+Floats32 = NDArray[np.float32]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class _Grid:
     """
 
     corners: NDArray[np.int64]
-    weights: Floats
+    weights: Floats32
 
 
-def centred(thumbnails: NDArray[np.uint8], angle_deg: float = 0.0) -> Floats:
+def centred(thumbnails: NDArray[np.uint8], angle_deg: float = 0.0) -> Floats32:
     """Turn thumbnails [n, levels, size, size] and centre each level on its mean.
 
     Returns [n, levels, pixels] float32, the pixels of the inscribed disc: its corners don't turn
@@ -35,7 +35,7 @@ def centred(thumbnails: NDArray[np.uint8], angle_deg: float = 0.0) -> Floats:
     flat = thumbnails.reshape(*thumbnails.shape[:2], -1)
     parts = zip(grid.corners, grid.weights, strict=True)
     turned = sum(weight * flat[:, :, corner] for corner, weight in parts if weight.any())
-    pixels: Floats = np.asarray(turned, np.float32)
+    pixels: Floats32 = np.asarray(turned, np.float32)
     pixels -= pixels.mean(axis=2, keepdims=True)
     return pixels
 
@@ -55,7 +55,7 @@ def _turned_grid(size: int, angle_deg: float) -> _Grid:
     return _Grid(np.stack(corners), np.stack(weights).astype(np.float32))
 
 
-def aligned_similarity(thumbnails: NDArray[np.uint8], pairs: Rows) -> Floats:
+def aligned_similarity(thumbnails: NDArray[np.uint8], pairs: Indices) -> Floats32:
     """Return the best correlation of each pair over small turns and shifts along the scan.
 
     thumbnails [scans, levels, size, size], pairs [pairs, 2] rows of them → [pairs], -1 to 1. A pair
@@ -72,7 +72,7 @@ def aligned_similarity(thumbnails: NDArray[np.uint8], pairs: Rows) -> Floats:
     return best
 
 
-def _blocks(pairs: Rows) -> Iterator[tuple[Rows, Rows]]:
+def _blocks(pairs: Indices) -> Iterator[tuple[Indices, Indices]]:
     """Yield the pairs in parts of bounded size, and the second rows that occur in each."""
     order = np.argsort(pairs[:, 1], kind="stable")
     for start in range(0, len(order), BLOCK):
@@ -80,7 +80,7 @@ def _blocks(pairs: Rows) -> Iterator[tuple[Rows, Rows]]:
         yield chosen, np.unique(pairs[chosen, 1])
 
 
-def _best_shift(first: Floats, second: Floats, place: Rows) -> Floats:
+def _best_shift(first: Floats32, second: Floats32, place: Indices) -> Floats32:
     """Correlate `first` [pairs, …] with `second[place]`, at the shift where they agree best."""
     levels = first.shape[1]
     crossed = first @ second.transpose(0, 2, 1)[place]
@@ -98,10 +98,10 @@ def _best_shift(first: Floats, second: Floats, place: Rows) -> Floats:
     return best
 
 
-def _level_weights(levels: int, shift: float) -> Floats:
+def _level_weights(levels: int, shift: float) -> Floats32:
     """Return the share of each level of a scan in each level shifted upwards [levels, levels]."""
     places = np.arange(levels) + shift
-    weights: Floats = np.clip(1 - np.abs(places[:, None] - np.arange(levels)), 0, None).astype(
+    weights: Floats32 = np.clip(1 - np.abs(places[:, None] - np.arange(levels)), 0, None).astype(
         np.float32
     )
     return weights

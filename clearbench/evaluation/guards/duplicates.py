@@ -15,7 +15,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.evaluation.guards.alignment import Floats, Rows, aligned_similarity, centred
+from clearbench.evaluation.guards.alignment import Floats32, Indices, aligned_similarity, centred
 from clearbench.evaluation.guards.frame import same_frame
 
 NEIGHBOURS = 8
@@ -30,7 +30,7 @@ NEAREST = 1e-6  # a distance that stands for none
 
 
 @dataclass(frozen=True)
-class Pair:
+class CopyPair:
     """Two scans (rows, in order) of different patients that are one, and how alike they are.
 
     `times_nearer` says how many times nearer they are to each other than to their other
@@ -51,7 +51,7 @@ class Duplicates:
     nearer than its neighbours (NaN: too few patients to tell).
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[CopyPair, ...]
     scans: int
     threshold_times: float
     floor: float
@@ -105,7 +105,7 @@ def duplicates_alarm(found: Duplicates, scan_ids: Sequence[str], cohorts: Sequen
     )
 
 
-def _across(pairs: Sequence[Pair], cohorts: Sequence[str]) -> str:
+def _across(pairs: Sequence[CopyPair], cohorts: Sequence[str]) -> str:
     """Say how many pairs are of two cohorts, and of which."""
     both = [{cohorts[pair.first], cohorts[pair.second]} for pair in pairs]
     counts = Counter(" and ".join(sorted(two)) for two in both if len(two) > 1)
@@ -128,13 +128,13 @@ class _Compared:
     pair's two, the nearer ones count. `ordinary` [scans] is that of a second neighbour.
     """
 
-    pairs: Rows
-    similarity: Floats
+    pairs: Indices
+    similarity: Floats32
     closeness: NDArray[np.float64]
     ordinary: NDArray[np.float64]
 
 
-def _compare(signatures: NDArray[np.uint8], codes: Rows) -> _Compared:
+def _compare(signatures: NDArray[np.uint8], codes: Indices) -> _Compared:
     """Compare each scan with its nearest of other patients."""
     near = _nearest(signatures, codes)
     pairs = _unordered(near)
@@ -145,12 +145,12 @@ def _compare(signatures: NDArray[np.uint8], codes: Rows) -> _Compared:
     return _Compared(pairs, similarity, closeness, surroundings.ordinary)
 
 
-def _alike(compared: _Compared, threshold: float, certain: float = np.inf) -> list[Pair]:
+def _alike(compared: _Compared, threshold: float, certain: float = np.inf) -> list[CopyPair]:
     """Return the pairs that count."""
     alike = (compared.similarity >= FLOOR) & (compared.closeness >= threshold)
     rows = np.flatnonzero(alike | (compared.similarity >= certain))
     return [
-        Pair(
+        CopyPair(
             first=int(compared.pairs[row, 0]),
             second=int(compared.pairs[row, 1]),
             similarity=float(compared.similarity[row]),
@@ -160,7 +160,7 @@ def _alike(compared: _Compared, threshold: float, certain: float = np.inf) -> li
     ]
 
 
-def _nearest(signatures: NDArray[np.uint8], codes: Rows) -> Rows:
+def _nearest(signatures: NDArray[np.uint8], codes: Indices) -> Indices:
     """Return each scan's nearest rows of other patients, [scans, ≤ 8], -1 where there are fewer."""
     count = len(signatures)
     best = np.full((count, NEIGHBOURS), -np.inf, np.float32)
@@ -179,7 +179,7 @@ def _nearest(signatures: NDArray[np.uint8], codes: Rows) -> Rows:
     return rows
 
 
-def _units(signatures: NDArray[np.uint8]) -> Floats:
+def _units(signatures: NDArray[np.uint8]) -> Floats32:
     """Return thumbnails as centred vectors of length 1 [scans, pixels]; flat ones stay 0."""
     vectors = centred(signatures).reshape(len(signatures), -1)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -187,7 +187,7 @@ def _units(signatures: NDArray[np.uint8]) -> Floats:
     return vectors
 
 
-def _keep_best(best: Floats, rows: Rows, alike: Floats, offset: int) -> None:
+def _keep_best(best: Floats32, rows: Indices, alike: Floats32, offset: int) -> None:
     """Bring the nearest so far up to date, in place, with a block that begins at row `offset`."""
     values = np.concatenate([best, alike], axis=1)
     names = np.broadcast_to(np.arange(offset, offset + alike.shape[1]), alike.shape)
@@ -197,11 +197,11 @@ def _keep_best(best: Floats, rows: Rows, alike: Floats, offset: int) -> None:
     rows[:] = np.where(np.isfinite(best), np.take_along_axis(names, top, axis=1), -1)
 
 
-def _unordered(near: Rows) -> Rows:
+def _unordered(near: Indices) -> Indices:
     """List each pair of neighbours once [pairs, 2], the lower row first."""
     first = np.repeat(np.arange(len(near)), near.shape[1])
     pairs = np.sort(np.stack([first, near.ravel()], axis=1), axis=1)
-    found: Rows = np.unique(pairs[pairs[:, 0] >= 0], axis=0)
+    found: Indices = np.unique(pairs[pairs[:, 0] >= 0], axis=0)
     return found
 
 
@@ -217,7 +217,7 @@ class _Surroundings:
     ordinary: NDArray[np.float64]
 
 
-def _surroundings(distance: Floats, pairs: Rows, near: Rows) -> _Surroundings:
+def _surroundings(distance: Floats32, pairs: Indices, near: Indices) -> _Surroundings:
     """Measure each scan's surroundings from the distances of its pairs."""
     place = {(int(a), int(b)): row for row, (a, b) in enumerate(pairs)}
     around, ordinary = np.full((2, len(near)), np.nan)

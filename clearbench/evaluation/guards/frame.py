@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
+
 BACKGROUND = 0.1  # this share of a picture is darker than any body
 RADIUS = 0.27  # of the width: what a body's mean radius becomes
 ZOOM = (0.5, 2.0)
 BLOCK = 512
-
-Doubles = NDArray[np.float64]
 
 
 def same_frame(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -33,7 +33,7 @@ def _framed(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return _sampled(thumbnails, np.clip(source, 0, size - 1))
 
 
-def _moments(pictures: Doubles, grid: Doubles) -> tuple[Doubles, Doubles]:
+def _moments(pictures: Floats, grid: Floats) -> tuple[Floats, Floats]:
     """Return the centre [n, 2] and the mean radius [n] of the brightness, from the middle, in px.
 
     A flat picture has its centre in the middle and the usual radius.
@@ -50,7 +50,7 @@ def _moments(pictures: Doubles, grid: Doubles) -> tuple[Doubles, Doubles]:
     return centre, np.where(total[:, 0] > 0, radius, usual)
 
 
-def _sampled(thumbnails: NDArray[np.uint8], source: Doubles) -> NDArray[np.uint8]:
+def _sampled(thumbnails: NDArray[np.uint8], source: Floats) -> NDArray[np.uint8]:
     """Interpolate (bilinear) every level at source [n, 2, size, size] in px."""
     count, levels, size, _ = thumbnails.shape
     flat = thumbnails.reshape(count, levels, -1)

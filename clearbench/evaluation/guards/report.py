@@ -8,7 +8,7 @@ import numpy as np
 
 from clearbench.evaluation.guards.contamination import contamination, read_seen
 from clearbench.evaluation.guards.duplicates import duplicates_alarm, find_duplicates
-from clearbench.evaluation.guards.sides import check_sides
+from clearbench.evaluation.guards.split_check import check_split
 from clearbench.evaluation.guards.tags import person_alarm, tags_alarm
 from clearbench.evaluation.task.card import TaskCard
 from clearbench.evaluation.task.prepared import PreparedTask
@@ -68,9 +68,9 @@ def guard_labels(prepared: PreparedTask) -> list[GuardFinding]:
     return [GuardFinding("labels", True, says)]
 
 
-def guard_sides(folds: Sequence[Fold]) -> GuardFinding:
+def guard_split(folds: Sequence[Fold]) -> GuardFinding:
     """Refuse folds with a patient on two sides; raises BadTask."""
-    check_sides(folds)
+    check_split(folds)
     of = f"a fold, in {len(folds)} folds" if len(folds) > 1 else "the split"
     return GuardFinding("sides", False, f"no patient is on two sides of {of}")
 

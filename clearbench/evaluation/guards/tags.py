@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.cohort.table import Cohort
 from clearbench.errors import UnknownName
 from clearbench.technical import FLOOR_NUMBERS, FLOOR_WORDS
@@ -23,7 +24,6 @@ SEXES = MappingProxyType(
     {"m": "male", "man": "male", "f": "female", "w": "female", "woman": "female"}
 )
 
-Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]
 Value = TypeVar("Value")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.cohort.table import Cohort
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.guards.report import Sketches
@@ -33,7 +34,6 @@ TITLES = {
 }
 PLAIN_HEAD = "mean-logreg"
 
-Floats = NDArray[np.float64]
 Design = Callable[[NDArray[np.int64]], BagSet]
 
 

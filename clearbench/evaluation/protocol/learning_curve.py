@@ -24,7 +24,7 @@ from clearbench.evaluation.protocol.one_head import (
 )
 from clearbench.evaluation.protocol.parallel import run_all
 from clearbench.evaluation.task.splits import Fold, patient_labels, stratify
-from clearbench.statistics import FoldScores, Score, score_protocol
+from clearbench.statistics import FoldScores, Score, score_with_bootstrap
 
 SUBSETS = 10  # training subsets per size, over folds and repeats; at least
 TUNE_PARTS = 5
@@ -137,7 +137,7 @@ def _point(size: int, scores: Sequence[FoldScores], data: EncoderData) -> CurveP
     """Score all subsets of one size."""
     card = data.prepared.task.card
     scored = partial(
-        score_protocol, card.target, unscored=data.prepared.unscored, seed=card.split.seed
+        score_with_bootstrap, card.target, unscored=data.prepared.unscored, seed=card.split.seed
     )
     alone = [scored([one], resamples=1)[card.primary].value for one in scores]
     first = data.prepared.folds[0]

@@ -108,7 +108,9 @@ def test_every_head_with_importances_is_scored_and_no_other(
     evaluate: Callable[..., Evaluation], head: str
 ) -> None:
     found = evaluate(head, key_slices=TRUE_MARKS)
-    assert set(found.attention_scores) == (FAITHFULNESS | LOCALISATION if HEADS[head].network else set())
+    assert set(found.attention_scores) == (
+        FAITHFULNESS | LOCALISATION if HEADS[head].network else set()
+    )
 
 
 def test_importances_of_some_heads_are_scored_and_the_others_counted(

@@ -110,7 +110,9 @@ def test_heads_beside_each_other_score_as_they_do_alone(
 ) -> None:
     found = []
     for parallelism in (Parallelism(1, 1), Parallelism(3, 1)):
-        monkeypatch.setattr(module, "choose_parallelism", lambda *_, parallelism=parallelism: parallelism)
+        monkeypatch.setattr(
+            module, "choose_parallelism", lambda *_, parallelism=parallelism: parallelism
+        )
         found.append(evaluate_one(prepared, store, "abmil"))
     for alone, beside in zip(*(each.fold_results for each in found), strict=True):
         np.testing.assert_array_equal(alone.predictions.scores, beside.predictions.scores)

@@ -38,7 +38,9 @@ def data(make_cohort: Make, make_task: Make) -> Callable[..., EncoderData]:
     return make
 
 
-def evaluated(data: EncoderData, head: str = "mean-logreg", draws: int = RETRAINED_HEADS) -> Evaluation:
+def evaluated(
+    data: EncoderData, head: str = "mean-logreg", draws: int = RETRAINED_HEADS
+) -> Evaluation:
     config = HeadConfig(head, retrained=draws)
     return with_retrained(evaluate_head(data, config), data, config)
 

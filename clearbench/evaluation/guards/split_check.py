@@ -9,7 +9,7 @@ from clearbench.evaluation.task.splits import Fold
 SHOWN = 5
 
 
-def check_sides(folds: Sequence[Fold]) -> None:
+def check_split(folds: Sequence[Fold]) -> None:
     """Refuse folds in which a patient is on two sides, or nobody is trained on or tested.
 
     Raises BadTask naming the fold and the patients.
