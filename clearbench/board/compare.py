@@ -36,7 +36,7 @@ def method_of(compared: ComparedResult) -> str:
 
 
 def method_sentence(compared: Sequence[ComparedResult]) -> str:
-    """Say how these results are compared, and what the comparison leaves out."""
+    """Return the method in words, and the encoders without training variance."""
     method = method_of(compared[0])
     if method == FOLDS:
         return method

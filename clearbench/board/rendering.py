@@ -10,15 +10,15 @@ from clearbench.board.overall import Overall
 from clearbench.board.tables import FACTS, Board, Leaderboard, Row
 
 TIER_NOTE = (
-    "Encoders of one tier can't be told apart with these patients (Holm over all pairs, "
-    "α = 0.05); a rank is the interval that those tests leave. Only the head that the task "
+    "Encoders of one tier don't differ significantly on these patients (Holm over all pairs, "
+    "α = 0.05); a rank is the interval that follows from these tests. Only the head that the task "
     "declares is ranked, and only where an encoder beats the best floor."
 )
 OVERALL_NOTE = (
-    "Ranks among these encoders alone, by each task's declared head and own metric, averaged over "
-    "tasks; 95 % over draws of patients, joint for tasks of one cohort. Heads are not trained "
-    "anew, so these intervals are surer than tiers of cross-validated results; where encoders are "
-    "nearly equal they are a guide."
+    "Ranks among these encoders, by each task's declared head and metric, averaged over tasks; "
+    "95 % intervals over resamples of patients, together for tasks of one cohort. Heads are not "
+    "retrained, so these intervals are too narrow for cross-validated results; where encoders are "
+    "nearly equal they are only a guide."
 )
 
 
@@ -57,7 +57,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def overall_title(overall: Overall) -> str:
-    """Name the table of all tasks together."""
+    """Return the title of the table over all tasks."""
     return f"average rank over {len(overall.tasks)} tasks" if overall.ranks else "average rank"
 
 
@@ -90,7 +90,7 @@ def _board(board: Board) -> str:
 
 
 def _overall(overall: Overall) -> list[str]:
-    """Render all tasks together."""
+    """Render the average ranks over all tasks."""
     title = overall_title(overall)
     if not overall.ranks:
         return [f"## {title.capitalize()}", *_notes(overall.notes)]
@@ -134,8 +134,8 @@ def board_csv(found: Leaderboard) -> str:
 
 
 def board_json(found: Leaderboard) -> str:
-    """Render a leaderboard as JSON: boards, and overall (null where nothing is to be said).
+    """Render a leaderboard as JSON: boards, and overall (null without average ranks).
 
-    Boards hold each comparison of two encoders too, which the other formats sum up as tiers.
+    Boards have each comparison of two encoders too, which other formats only show as tiers.
     """
     return json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n"

@@ -13,7 +13,7 @@ SPECIFICITY = 0.95
 
 
 def auroc(truth: Floats, score: Floats, weights: Floats) -> Floats:
-    """Return the area under the ROC curve: the share of pairs in the right order; ties count half."""
+    """Return the area under the ROC curve: the share of pairs in right order, ties half."""
     order = np.argsort(score, kind="stable")
     ranks = np.unique(score[order], return_index=True)[1]
     positive = np.add.reduceat(weights[:, order] * (truth[order] == 1), ranks, axis=1)

@@ -46,7 +46,7 @@ def _inverse_square(kept: Floats) -> Floats:
 
 
 def _kept_by(time: Floats, censoring: Floats) -> Floats:
-    """Return the probability [1, n] of no censoring before each time, estimated from other units."""
+    """Return the probability [1, n] of no censoring before each time, from other units."""
     curve = _kept_curve(censoring, np.ones((1, len(censoring))))
     return curve[:, np.searchsorted(np.unique(censoring[:, 0]), time, side="left")]
 
@@ -57,7 +57,7 @@ def _kept(truth: Floats, weights: Floats) -> Floats:
 
 
 def _kept_curve(truth: Floats, weights: Floats) -> Floats:
-    """Return the curve of no censoring just before each distinct time, and at the end [b, times + 1].
+    """Return the probability of no censoring before each time, and after all [b, times + 1].
 
     Kaplan and Meier, Journal of the American Statistical Association 53, 1958.
     """

@@ -26,7 +26,7 @@ MANY = 1e6  # degrees of freedom from which on t is the normal distribution; nct
 def detectable_difference(differences: Sequence[Difference], power: float = POWER) -> float:
     """Return the smallest difference that a comparison would show: the median over pairs.
 
-    Pairs without spread (encoders with the same scores) don't count. Raises BadTask if none is left.
+    Pairs without spread (encoders with equal scores) don't count. Raises BadTask if none is left.
     """
     found = [each.se * _standard_errors(each.df, power) for each in differences if each.se > 0]
     if not found:

@@ -34,7 +34,7 @@ class FoldScores:
 
 
 def by_repeat(heads: Sequence[FoldScores]) -> Iterator[list[tuple[Floats, Floats]]]:
-    """Yield truth and scores of the folds of each repeat and seed; a repeat has every patient once."""
+    """Yield truth and scores of the folds of each repeat and seed; each has every patient once."""
     for key in sorted({(head.repeat, head.seed) for head in heads}):
         yield [(h.truth, h.scores) for h in heads if (h.repeat, h.seed) == key]
 

@@ -15,8 +15,8 @@ equal variance, Var(|δ + δ*|² | δ) is 3 Var|δ|² on average. A few draws ca
 holds; 2 / 3 is midway between 1 and 1 / 3.
 
 Degrees of freedom are those of Satterthwaite, "An approximate distribution of estimates of variance
-components", Biometrics Bulletin 2, 1946: draws − 1 for the variance over training sets, patients − 1
-for the variance over test patients.
+components", Biometrics Bulletin 2, 1946: draws − 1 for the variance over training sets, and
+patients − 1 for the variance over test patients.
 """
 
 from dataclasses import dataclass

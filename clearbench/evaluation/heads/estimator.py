@@ -65,8 +65,8 @@ class BagEstimator(BaseEstimator):
         targets = make_targets(self.target, np.asarray(y, float), self.classes)
         if len(found) != len(targets) or len(found) < 2:
             raise BadTask(
-                f"{len(found)} bags and {len(targets)} targets: give one target per bag, and at least "
-                "two bags"
+                f"{len(found)} bags and {len(targets)} targets: give one target per bag, and at "
+                "least two bags"
             )
         if tune is not None:
             other = make_targets(self.target, np.asarray(tune[1], float), self.classes)

@@ -45,7 +45,7 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True)
 class LinearModel:
-    """A linear model on standardised means; `classes` are those of its training bags, () for a risk.
+    """A linear model on standardised means; `classes` are those in training, () for a risk.
 
     mean, scale [dim] · coef [rows, dim], intercept [rows]: one row for two classes or a risk. A
     model without rows was trained on one class only; its probabilities are all equal.
@@ -81,8 +81,8 @@ def _two(positive: Floats) -> Floats:
 class MeanPoolClassifier(BagEstimator):
     """A class-balanced linear model per label on standardised bag means.
 
-    The penalty with the least loss on the tuning bags is taken; then the model is fitted to training
-    and tuning bags together.
+    The penalty with the least loss on the tuning bags is taken; then the model is fitted to
+    training and tuning bags together.
     """
 
     def __init__(self, target: str = "binary", classes: int = 2, *, seed: int = 0) -> None:
@@ -171,7 +171,7 @@ class MeanPoolClassifier(BagEstimator):
         return LinearModel(mean, scale, np.ascontiguousarray(model.coef_), model.intercept_, seen)
 
     def _loss(self, model: LinearModel, check: Known, strength: float) -> float:
-        """Return the loss on the tuning bags; without any, a loss that favours the strongest penalty."""
+        """Return the loss on the tuning bags; without any, the strongest penalty has the least."""
         if not len(check.truth) or not len(model.coef):
             return strength
         if self.target == "survival":

@@ -200,7 +200,7 @@ def loss_of(logits: Tensor, bags: LabelledBags, weights: Tensor) -> float:
 
 
 def run_net(trained: TrainedNet, bags: BagSet) -> BagOutputs:
-    """Run whole bags through a network, AT_ONCE of similar length at a time, so that padding is short."""
+    """Run whole bags through a network, a few of similar length at a time (less padding)."""
     net = trained.net.eval()
     _standardise(trained, bags)
     order = np.argsort(bags.lengths, kind="stable")

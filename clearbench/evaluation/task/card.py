@@ -47,7 +47,7 @@ class Split(Card):
 
     @property
     def crossed(self) -> bool:
-        """Tell whether it is a cross-validation: every patient is tested, in one fold or another."""
+        """Tell whether it is a cross-validation, which tests every patient."""
         return not (self.column or self.test)
 
 
@@ -114,7 +114,7 @@ class TaskCard(Card):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Return the names of a head's outputs: labels, classes, cuts between classes, or a risk."""
+        """Return the names of a head's outputs: labels, classes, cuts of classes, or a risk."""
         named = {
             "multiclass": self.classes,
             "ordinal": tuple(f">={name}" for name in self.classes[1:]),
@@ -158,7 +158,7 @@ def find_task(name: str, extra: Iterable[Path] = ()) -> Task:
 
 
 def split_path(name: str, extra: Iterable[Path] = ()) -> Path:
-    """Return the path of a task's split file, <task>.split.json next to its card; it may be missing."""
+    """Return where a task's split file is, or would be: <task>.split.json next to its card."""
     return task_file(name, extra).with_suffix(".split.json")
 
 

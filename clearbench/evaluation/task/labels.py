@@ -104,7 +104,7 @@ def read_sides(cohort: Cohort, task: TaskCard) -> list[str]:
 
 
 def read_days(cohort: Cohort, task: TaskCard) -> list[float]:
-    """Return each scan's day, 0 if the task doesn't select by day; raises BadTask if one is missing."""
+    """Return each scan's day, 0 if the task takes all scans; raises BadTask if one is missing."""
     if task.select == "all":
         return [0.0] * cohort.table.num_rows
     texts = cohort.column("day") or [None] * cohort.table.num_rows

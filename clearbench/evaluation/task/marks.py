@@ -44,6 +44,6 @@ def _indices(text: str | None, cohort: str) -> list[int]:
         return [int(part) for part in (text or "").split()]
     except ValueError as error:
         raise BadTask(
-            f"column {MARKS} of cohort {cohort} has the cell {text!r}; write slice indices as whole "
-            "numbers, separated by spaces"
+            f"column {MARKS} of cohort {cohort} has the cell {text!r}; write slice indices as "
+            "whole numbers, separated by spaces"
         ) from error

@@ -186,7 +186,7 @@ def _with_units(fold: Fold, present: set[str], task: str) -> Fold:
     sides = [tuple(patient for patient in side if patient in present) for side in _sides(fold)]
     if not all(sides):
         raise BadTask(
-            f"{task}: in fold {fold.number} of the split file a side has no patient with a unit; is "
-            "it the file of this cohort?"
+            f"{task}: in fold {fold.number} of the split file a side has no patient with a unit; "
+            "is it the file of this cohort?"
         )
     return Fold(fold.repeat, fold.number, *sides)

@@ -54,7 +54,7 @@ def make_folds(units: Units, task: TaskCard) -> tuple[Fold, ...]:
 
 
 def patient_labels(units: Units, task: TaskCard) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
-    """Return the patients, and which outputs are positive in any unit of each [patients, outputs]."""
+    """Return the patients, and the outputs positive in any of their units [patients, outputs]."""
     patients = tuple(sorted(set(units.patients)))
     place = {patient: row for row, patient in enumerate(patients)}
     labels = np.zeros((len(patients), len(task.outputs)), bool)

@@ -229,7 +229,7 @@ def _unit_ids(cohort: Cohort, task: TaskCard) -> list[str | None]:
 
 
 def _select(scans: list[_Scan], select: str) -> list[_Scan]:
-    """Take all scans of a unit, those of its first or last day, or those whose day passes a test."""
+    """Take all scans of a unit, those of its first or last day, or by a test of the day."""
     ordered = sorted(scans, key=lambda scan: (scan.day, scan.scan_id))
     if select == "all":
         return ordered
