@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
 
+from clearbench.arrays import Floats
 from clearbench.metrics import auroc
 from clearbench.statistics.bootstrap import (
     Resampled,
@@ -33,11 +34,9 @@ from clearbench.statistics.bootstrap import (
 )
 from clearbench.statistics.comparison import Difference, Pair
 from clearbench.statistics.delong import area_interval, compare_areas, delong_areas
-from clearbench.statistics.detectable import detectable_difference
-from clearbench.statistics.families import ALPHA, compare_all
+from clearbench.statistics.detectable_difference import detectable_difference
+from clearbench.statistics.multiple_testing import ALPHA, compare_all
 from clearbench.statistics.resampled import Design, compare_folds, cv_interval
-
-Floats = NDArray[np.float64]
 
 PATIENTS, POSITIVES = 120, 40
 FOLDS, REPEATS = 5, 5

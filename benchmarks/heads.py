@@ -26,20 +26,20 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from clearbench.arrays import Floats
 from clearbench.encoders.device import has_bfloat16
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.heads.nets.attention import AttentionMIL
 from clearbench.evaluation.heads.presets import PRESETS
 from clearbench.evaluation.heads.targets import make_targets, probabilities
-from clearbench.evaluation.heads.training import LabelledBags, Settings, answer, train_net
+from clearbench.evaluation.heads.training import Hyperparameters, LabelledBags, run_net, train_net
 from clearbench.evaluation.protocol.parallel import choose_parallelism, run_parallel
 from clearbench.metrics import auroc
 
 BAGS, INSTANCES, DIM, LABELS, FOLDS = 400, 128, 768, 8, 5
 EPOCHS, BATCH, HIDDEN = 32, 16, 256
-SETTINGS = Settings(3e-4, 1e-2)
+SETTINGS = Hyperparameters(3e-4, 1e-2)
 
-Floats = NDArray[np.float64]
 Scores = dict[tuple[int, int], Floats]  # by fold and seed
 
 
@@ -133,7 +133,7 @@ def parallel(
         parts = [np.flatnonzero(side) for side in (~test, test)]
         lot = LabelledBags(instances.take(parts[0]), targets.take(parts[0]))
         trained = train_net(AttentionMIL, lot, None, preset, SETTINGS, 1000 * fold + seed)
-        return probabilities(answer(trained, instances.take(parts[1])).logits, "labels")
+        return probabilities(run_net(trained, instances.take(parts[1])).logits, "labels")
 
     runs = list(product(range(FOLDS), range(seeds)))
     jobs = [partial(job, *run) for run in runs]

@@ -39,7 +39,7 @@ from clearbench.evaluation.task.card import Split, Task, TaskCard
 from clearbench.evaluation.task.prepared import PreparedTask, prepare_task
 from clearbench.metrics import auroc
 from clearbench.results.write import make_result, write_result
-from clearbench.statistics.families import ALPHA
+from clearbench.statistics.multiple_testing import ALPHA
 from clearbench.store.records import EncoderRecord
 
 Floats = NDArray[np.float32]

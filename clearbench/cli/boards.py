@@ -237,7 +237,7 @@ def leaderboard(
     ] = "",
 ) -> None:
     """Show results as tables: the store's and the published ones, and all tasks together."""
-    from clearbench.board.rendering import as_csv, as_json, as_markdown
+    from clearbench.board.rendering import board_csv, board_json, board_markdown
     from clearbench.board.tables import leaderboard as make
     from clearbench.display.boards import show_leaderboard
     from clearbench.display.console import out, save_text, show_list
@@ -250,7 +250,9 @@ def leaderboard(
     if fmt == "table" and output is None:
         show_leaderboard(found, all_heads=all_heads)
     else:
-        text = {"md": as_markdown, "csv": as_csv, "json": as_json}.get(fmt, as_markdown)(found)
+        text = {"md": board_markdown, "csv": board_csv, "json": board_json}.get(
+            fmt, board_markdown
+        )(found)
         save_text(text, output) if output else out.out(text, end="")
     show_list(found.unreadable, "left out, as they can't be read")
     raise typer.Exit(1 if found.unreadable else 0)

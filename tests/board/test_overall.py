@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clearbench.board.overall import Contest, Overall, one_preset, rank_overall
+from clearbench.board.overall import Overall, TaskResults, one_preset, rank_overall
 from clearbench.board.standings import make_standings
 from clearbench.results.predictions import predictions_path
 from clearbench.results.record import Result
@@ -12,11 +12,11 @@ from clearbench.results.record import Result
 Make = Callable[..., Result]
 
 
-def contest(*results: Result) -> Contest:
-    return Contest(results, make_standings(one_preset(results)))
+def contest(*results: Result) -> TaskResults:
+    return TaskResults(results, make_standings(one_preset(results)))
 
 
-def ranked(*contests: Contest) -> Overall:
+def ranked(*contests: TaskResults) -> Overall:
     found = rank_overall(contests, resamples=200)
     assert found is not None
     return found

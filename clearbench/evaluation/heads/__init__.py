@@ -1,6 +1,6 @@
 """Heads: bags of slice features → one prediction per unit.
 
-The networks are loaded when they are first used, so that listing heads imports no torch.
+Networks are imported at first use, so that listing heads imports no torch.
 """
 
 from typing import TYPE_CHECKING, Any

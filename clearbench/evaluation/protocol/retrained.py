@@ -2,7 +2,7 @@
 
 Cross-validation trains every fold on other patients; a fixed split has one training set. So heads
 are retrained on patients drawn from it with replacement, and their spread widens the intervals and
-the comparisons of encoders (`statistics.training`).
+the comparisons of encoders (`statistics.training_variance`).
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from clearbench.evaluation.task.splits import Fold
 from clearbench.metrics import bounds_of, score_outputs
 from clearbench.statistics import Score
 from clearbench.statistics.bootstrap import Measure, Resampled, Resampling, bootstrap
-from clearbench.statistics.training import Sampled, Spread, widen
+from clearbench.statistics.training_variance import Sampled, Spread, widen
 
 TEST_RESAMPLES = 500  # bootstrap samples of the test patients, for each retrained head
 

@@ -73,12 +73,12 @@ def test_only_the_tuning_bags_choose() -> None:
     """The same training bags with tuning bags of the other question: another kind is taken."""
     cancel, round_ = opposed(), [np.tile(bag, (2, 2)) for bag in stripes()]
     train = (cancel[:60] + round_[:60], np.r_[TRUTH[:60], TRUTH[:60]])
-    kinds = []
+    chosen = []
     for bags in (cancel, round_):
-        head = BestClassifier(kinds=("max-pool", "knn"), preset=QUICK)
+        head = BestClassifier(heads=("max-pool", "knn"), preset=QUICK)
         head.fit(*train, tune=(bags[60:], TRUTH[60:]))
-        kinds.append(head.settings["kind"])
-    assert kinds == ["max-pool", "knn"]
+        chosen.append(head.settings["kind"])
+    assert chosen == ["max-pool", "knn"]
 
 
 def lots(target: str, values: Any, classes: int = 0) -> tuple[LabelledBags, LabelledBags]:

@@ -114,7 +114,7 @@ def test_it_is_a_scikit_learn_estimator(head: str) -> None:
 
 
 def test_bags_to_tune_on_may_be_given(bags: list[np.ndarray]) -> None:
-    """Settings then come from them: labels turned round there choose the weakest model."""
+    """Hyperparameters then come from them: labels turned round there choose the weakest model."""
     truth = truth_of("binary")
     model = new("mean-logreg", "binary")
     right = model.fit(bags[:CUT], truth[:CUT], tune=(bags[CUT:], truth[CUT:])).settings

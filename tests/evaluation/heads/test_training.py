@@ -13,7 +13,7 @@ from clearbench.evaluation.heads.mil import MILClassifier
 from clearbench.evaluation.heads.nets.attention import AttentionMIL
 from clearbench.evaluation.heads.presets import PRESETS, Preset
 from clearbench.evaluation.heads.targets import make_targets
-from clearbench.evaluation.heads.training import LabelledBags, Settings, train_net
+from clearbench.evaluation.heads.training import Hyperparameters, LabelledBags, train_net
 from clearbench.metrics import auroc
 
 Make = Callable[..., Any]
@@ -87,7 +87,7 @@ def test_features_are_standardised_on_training_slices(raw: list[np.ndarray]) -> 
     plain = replace(QUICK, standardise=False)
     assert not np.allclose(predict(raw, plain), predict(moved, plain), atol=2e-3)
     bags = BagSet.of(raw)
-    found = train_net(AttentionMIL, lot(bags, TRAIN), None, QUICK, Settings(1e-3, 0.0), 0)
+    found = train_net(AttentionMIL, lot(bags, TRAIN), None, QUICK, Hyperparameters(1e-3, 0.0), 0)
     slices = np.concatenate([raw[row] for row in TRAIN])
     np.testing.assert_allclose(found.moments.mean, slices.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(found.moments.spread, slices.std(axis=0), rtol=1e-4)
@@ -156,7 +156,7 @@ def test_early_stopping_restores_a_copy_of_the_best_epoch(
     monkeypatch.setattr(module, "loss_on", scripted)
     bags = BagSet.of(raw)
     found = train_net(
-        AttentionMIL, lot(bags, TRAIN), lot(bags, TUNE), STOPPING, Settings(1e-2, 0.0), 0
+        AttentionMIL, lot(bags, TRAIN), lot(bags, TUNE), STOPPING, Hyperparameters(1e-2, 0.0), 0
     )
     assert len(weights) == 4, "two epochs without progress end it"
     assert torch.equal(found.net.encoder[0].weight, weights[1])

@@ -11,7 +11,7 @@ from clearbench.evaluation.guards.report import (
     Sketches,
     guard_copies,
     guard_shortcuts,
-    guard_sides,
+    guard_split,
 )
 from clearbench.evaluation.protocol.encoder_data import EncoderData, make_encoder_data
 from clearbench.evaluation.protocol.evaluate import Evaluation, evaluate_head
@@ -139,10 +139,10 @@ def test_a_copy_under_another_patient_is_an_alarm(data: EncoderData) -> None:
 
 def test_clean_sides_are_said_of_one_split_or_of_all_folds() -> None:
     fold = Fold(0, 0, ("a",), ("b",), ("c",))
-    assert guard_sides([fold]).says == "no patient is on two sides of the split"
-    assert guard_sides([fold] * 25).says == "no patient is on two sides of a fold, in 25 folds"
+    assert guard_split([fold]).says == "no patient is on two sides of the split"
+    assert guard_split([fold] * 25).says == "no patient is on two sides of a fold, in 25 folds"
 
 
 def test_a_patient_on_two_sides_is_refused() -> None:
     with pytest.raises(BadTask, match="patient a in train and in test"):
-        guard_sides([Fold(0, 0, ("a", "b"), ("c",), ("a",))])
+        guard_split([Fold(0, 0, ("a", "b"), ("c",), ("a",))])

@@ -14,7 +14,7 @@ from clearbench.datasets.public.ct_ich import build
 from clearbench.errors import BadTask
 from clearbench.evaluation.task.card import Task, find_task
 from clearbench.evaluation.task.prepared import prepare_task
-from clearbench.evaluation.task.split_file import freeze_split, labels_check, write_split
+from clearbench.evaluation.task.split_file import labels_check, make_split_file, write_split
 from clearbench.evaluation.task.splits import split_sha256
 
 Make = Callable[..., Any]
@@ -28,7 +28,7 @@ def frozen(make_cohort: Make, make_task: Make, tmp_path: Path) -> Task:
     """A task whose split of forty patients is frozen."""
     task, path = make_task(split=SPLIT), tmp_path / "t.split.json"
     folds = prepare_task(task, make_cohort(x=X)).folds
-    write_split(freeze_split(task, {"": folds}), path)
+    write_split(make_split_file(task, {"": folds}), path)
     return task.model_copy(update={"split_file": path})
 
 
@@ -106,7 +106,7 @@ def test_each_test_cohort_has_its_own_folds(
     task, own = make_task(split={"test": ["d", "e"]}), make_cohort(x=X)
     others = {name: replace(make_cohort(x=X[:n]), name=name) for name, n in (("d", 30), ("e", 20))}
     drawn = {name: prepare_task(task, own, other).folds for name, other in others.items()}
-    write_split(freeze_split(task, drawn), tmp_path / "t.split.json")
+    write_split(make_split_file(task, drawn), tmp_path / "t.split.json")
     frozen = task.model_copy(update={"split_file": tmp_path / "t.split.json"})
     for name, other in others.items():
         assert prepare_task(frozen, own, other).folds == drawn[name]

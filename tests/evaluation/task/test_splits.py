@@ -182,7 +182,7 @@ def test_another_cohort_is_tested_whole_and_never_trains(make_cohort: Make) -> N
     task = card(split={"test": ["d"]})
     here = make_units(make_cohort(x=[str(i % 2) for i in range(10)]), task)
     there = replace(here.take([0, 1]), cohorts=("d",) * 2)
-    [fold] = make_folds(here.beside(there), task)
+    [fold] = make_folds(here.joined(there), task)
     assert fold.test == ("d/p0", "d/p1")
     assert {*fold.train, *fold.tune} == {f"c/p{i}" for i in range(10)}
     assert fold.tune

@@ -152,9 +152,9 @@ def test_marks_are_known_also_where_the_task_takes_every_slice(
 def test_of_two_cohorts_one_may_know_no_marks(make_cohort: Make, make_task: Make) -> None:
     known = make_units(make_cohort(x=["1"], key_slices=["4"]), make_task().card)
     other = make_units(make_cohort(x=["1", "0"]), make_task().card)
-    assert known.beside(other).marked == (((4,),), ((),), ((),))
-    assert other.beside(known).marked == (((),), ((),), ((4,),))
-    assert other.beside(other).marked == ()
+    assert known.joined(other).marked == (((4,),), ((),), ((),))
+    assert other.joined(known).marked == (((),), ((),), ((4,),))
+    assert other.joined(other).marked == ()
 
 
 def test_units_to_be_judged_need_no_label_and_no_side(make_cohort: Make, make_task: Make) -> None:

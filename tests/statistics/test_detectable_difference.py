@@ -3,7 +3,7 @@ from scipy.stats import nct, norm, t
 
 from clearbench.errors import BadTask
 from clearbench.statistics.comparison import Difference
-from clearbench.statistics.detectable import detectable_difference
+from clearbench.statistics.detectable_difference import detectable_difference
 
 
 def of(se: float, **df: float) -> Difference:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from clearbench.cards import check_card
 from clearbench.errors import BadTask
-from clearbench.evaluation.guards.sides import check_sides
+from clearbench.evaluation.guards.split_check import check_split
 from clearbench.evaluation.task.card import TaskCard
 from clearbench.evaluation.task.splits import Fold, make_folds
 from clearbench.evaluation.task.units import Units
@@ -18,7 +18,7 @@ GOOD = Fold(0, 1, ("a", "b"), ("c",), ("d", "e"))
 
 
 def test_sound_folds_pass() -> None:
-    check_sides([GOOD, Fold(0, 2, ("d", "e"), ("c",), ("a", "b"))])
+    check_split([GOOD, Fold(0, 2, ("d", "e"), ("c",), ("a", "b"))])
 
 
 @pytest.mark.parametrize(
@@ -33,13 +33,13 @@ def test_sound_folds_pass() -> None:
 )
 def test_a_fold_that_leaks_is_refused_by_name(sides: Any, words: str) -> None:
     with pytest.raises(BadTask, match=f"repeat 3, fold 2: {words}"):
-        check_sides([GOOD, Fold(3, 2, *sides)])
+        check_split([GOOD, Fold(3, 2, *sides)])
 
 
 def test_many_patients_are_counted() -> None:
     both = tuple("abcdefg")
     with pytest.raises(BadTask, match="patients a, b, c, d, e and 2 more in train and in test"):
-        check_sides([Fold(0, 0, both, ("z",), both)])
+        check_split([Fold(0, 0, both, ("z",), both)])
 
 
 def random_units(patients: int, scans: int, share: float, seed: int, sides: list[str]) -> Units:
@@ -79,7 +79,7 @@ def test_no_patient_of_random_folds_is_on_two_sides(
 ) -> None:
     units = random_units(patients, scans, share, seed, [""])
     made = make_folds(units, task(folds=folds, repeats=2, seed=seed))
-    check_sides(made)
+    check_split(made)
     for repeat in (0, 1):
         tested = [name for fold in made if fold.repeat == repeat for name in fold.test]
         assert sorted(tested) == sorted(set(units.patients))
@@ -92,7 +92,7 @@ def test_no_patient_of_groups_left_out_is_on_two_sides(
 ) -> None:
     units = random_units(patients, scans, share, seed, ["north", "south", "", "west"])
     made = make_folds(units, task(group="site"))
-    check_sides(made)
+    check_split(made)
     assert len(made) == 3
 
 
@@ -103,5 +103,5 @@ def test_no_patient_of_a_fixed_split_is_on_two_sides(
 ) -> None:
     units = random_units(patients, scans, share, seed, ["train", "test", "train"])
     [fold] = make_folds(units, task(column="split"))
-    check_sides([fold])
+    check_split([fold])
     assert len(fold.train + fold.tune + fold.test) == patients

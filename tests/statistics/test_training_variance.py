@@ -5,7 +5,7 @@ from scipy.stats import t as student_t
 
 from clearbench.errors import BadTask
 from clearbench.statistics import Score
-from clearbench.statistics.training import SHARE, Sampled, Spread, compare_trained, widen
+from clearbench.statistics.training_variance import SHARE, Sampled, Spread, compare_trained, widen
 
 MANY = 10**9  # test patients
 

@@ -1,7 +1,7 @@
-"""All pairs of a task's encoders as one family.
+"""Holm's adjustment: all pairs of a task's encoders are one family of tests.
 
 Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics
-6, 1979: the chance of even one false difference in the family stays under ALPHA.
+6, 1979: the probability of one or more false differences in the family stays under ALPHA.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ def compare_all(
 
 
 def adjust(names: Sequence[tuple[str, str]], differences: Sequence[Difference]) -> tuple[Pair, ...]:
-    """Adjust p of some comparisons, by name, for all of them as one family."""
+    """Adjust p of some comparisons, given by name, as one family."""
     if not differences:
         return ()
     rejected, adjusted, *_ = multipletests([each.p for each in differences], ALPHA, method="holm")

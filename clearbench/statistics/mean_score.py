@@ -1,14 +1,12 @@
-"""A mean over units with its interval: patients are drawn, with all that was measured of them."""
+"""A mean over units with its interval: a bootstrap of patients, each with all their values."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.statistics.bootstrap import Resampling, bootstrap, percentile_interval
 from clearbench.statistics.intervals import INTERVAL_RESAMPLES, Score
-
-Floats = NDArray[np.float64]
 
 FEWEST_PATIENTS = 2  # one patient has no spread
 

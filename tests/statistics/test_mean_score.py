@@ -1,6 +1,6 @@
 import numpy as np
 
-from clearbench.statistics.means import mean_score
+from clearbench.statistics.mean_score import mean_score
 
 
 def test_the_mean_counts_every_value_and_its_interval_draws_patients() -> None:

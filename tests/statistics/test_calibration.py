@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from clearbench.statistics import FoldScores
-from clearbench.statistics.calibrated import calibration_scores
+from clearbench.statistics.calibration import calibration_scores
 
 
 def folds(slope: float, intercept: float, count: int = 4000) -> list[FoldScores]:

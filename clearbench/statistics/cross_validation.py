@@ -1,27 +1,25 @@
-"""Scores of cross-validation with intervals that training and test patients both widen.
+"""Scores of cross-validation, with intervals over training and test patients.
 
-A metric is taken within each test fold, averaged over the heads of a fold, then over folds; but the
-calibration error, whose bins a fold can't fill, over the folds of a repeat together. A metric's
-interval is that of the corrected resampled t-test (`resampled`): draws of test patients alone leave
-out the chance of training. How often it holds the truth is in benchmarks/reports/protocol.md.
+A metric is taken within each test fold and averaged over the heads of a fold, then over folds. The
+calibration error is taken over the folds of a repeat together, since one fold can't fill its bins.
+The interval is that of the corrected resampled t-test (`resampled`); a bootstrap of test patients
+would leave out the variance over training sets. How often the interval covers the truth is in
+benchmarks/reports/protocol.md.
 """
 
 from collections.abc import Collection, Sequence
-from operator import attrgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
-from clearbench.metrics import METRICS, bounds_of, score_outputs
-from clearbench.metrics.registry import is_pooled
+from clearbench.arrays import Floats
+from clearbench.metrics import bounds_of, score_outputs
+from clearbench.metrics.registry import is_pooled, pooled_metrics
 from clearbench.metrics.weighted import mean_known
 from clearbench.statistics.intervals import FoldScores, Score, by_repeat
 from clearbench.statistics.resampled import Design, cv_interval
 
-Floats = NDArray[np.float64]
 
-
-def score_crossed(
+def score_cross_validation(
     target: str,
     folds: Sequence[FoldScores],
     test_per_train: float,
@@ -31,7 +29,7 @@ def score_crossed(
     """Return every metric of a cross-validation with its interval.
 
     `test_per_train` is n_test / n_train of a fold, in patients. Outputs that are `unscored` have
-    NaN; a metric that fewer than two folds have has no interval.
+    NaN. A metric that fewer than two folds have gets no interval.
     """
     values: dict[str, dict[tuple[int, int], list[float]]] = {}
     for fold in folds:
@@ -56,18 +54,18 @@ def score_crossed(
 def _pooled(
     target: str, folds: Sequence[FoldScores], unscored: Collection[int]
 ) -> dict[str, Score]:
-    """Return what is taken over all patients of a repeat, as a mean without an interval."""
+    """Return the metrics taken over all patients of a repeat: means, without an interval."""
     values: dict[str, list[Floats]] = {}
     for heads in by_repeat(folds):
         truth, scores = (np.concatenate(part) for part in zip(*heads, strict=True))
         once = np.ones((1, len(truth)))
-        for metric in filter(attrgetter("pooled"), METRICS):
+        for metric in pooled_metrics(target):
             found = score_outputs(target, truth, scores, once, unscored, only=metric.name)
             for name, value in found.items():
                 values.setdefault(name, []).append(value)
-    nothing = float("nan")
+    unknown = float("nan")
     return {
-        name: Score(float(mean_known(np.stack(each))[0]), nothing, nothing)
+        name: Score(float(mean_known(np.stack(each))[0]), unknown, unknown)
         for name, each in values.items()
     }
 

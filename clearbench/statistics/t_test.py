@@ -1,4 +1,4 @@
-"""From an estimate and its standard error to an interval and a p value.
+"""An estimate and its standard error → an interval and a p value.
 
 Student, "The probable error of a mean", Biometrika 6, 1908; with df = ∞ the normal distribution.
 """
@@ -10,10 +10,10 @@ from scipy.stats import t as student_t
 from clearbench.statistics.comparison import Difference
 from clearbench.statistics.intervals import LEVEL
 
-NO_SPREAD = 1e-12  # below is rounding
+NO_SPREAD = 1e-12  # a smaller standard error is rounding
 
 
-def student(value: float, se: float, df: float = inf) -> Difference:
+def t_test(value: float, se: float, df: float = inf) -> Difference:
     """Return the interval at LEVEL and the two-sided p of a difference against 0."""
     if se < NO_SPREAD:
         return Difference(value, value, value, float(abs(value) < NO_SPREAD), 0.0, df)

@@ -1,7 +1,7 @@
 import pytest
 
 from clearbench.statistics.comparison import Difference
-from clearbench.statistics.families import compare_all
+from clearbench.statistics.multiple_testing import compare_all
 
 
 def difference(p: float, value: float = 0.1) -> Difference:

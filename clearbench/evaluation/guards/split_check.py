@@ -1,4 +1,4 @@
-"""A patient is on one side of a fold, or nothing is scored."""
+"""Check that no patient is both in train and test, or on any two sides of a fold."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -9,10 +9,10 @@ from clearbench.evaluation.task.splits import Fold
 SHOWN = 5
 
 
-def check_sides(folds: Sequence[Fold]) -> None:
-    """Refuse folds in which a patient is on two sides, or nobody is trained on or tested.
+def check_split(folds: Sequence[Fold]) -> None:
+    """Refuse folds with a patient on two sides, or without training or test patients.
 
-    Raises BadTask naming the fold and the patients.
+    Raises BadTask that names the fold and the patients.
     """
     for fold in folds:
         place = f"repeat {fold.repeat}, fold {fold.number}"
@@ -20,16 +20,16 @@ def check_sides(folds: Sequence[Fold]) -> None:
         for (one, first), (other, second) in combinations(sides.items(), 2):
             both = sorted(set(first) & set(second))
             if both:
-                raise BadTask(
-                    f"{place}: {_some(both)} in {one} and in {other}; make the split anew"
-                )
+                raise BadTask(f"{place}: {_some(both)} in both {one} and {other}; make a new split")
         for name in ("train", "test"):
             if not sides[name]:
-                raise BadTask(f"{place}: nobody in {name}; fewer folds, or another split column")
+                raise BadTask(
+                    f"{place}: no patient in {name}; use fewer folds, or another split column"
+                )
 
 
 def _some(patients: Sequence[str]) -> str:
     """Name a few patients and count the rest."""
     more = f" and {len(patients) - SHOWN} more" if len(patients) > SHOWN else ""
-    kind = "patient" if len(patients) == 1 else "patients"
-    return f"{kind} {', '.join(patients[:SHOWN])}{more}"
+    noun = "patient" if len(patients) == 1 else "patients"
+    return f"{noun} {', '.join(patients[:SHOWN])}{more}"
