@@ -11,6 +11,7 @@ import loky
 SLURM = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")  # the first that is set counts
 WAIT_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 SPINS = 10_000
+MOST_READERS = 8
 
 
 def usable_cores() -> int:
@@ -22,6 +23,11 @@ def usable_cores() -> int:
     given = next((os.environ[name] for name in SLURM if name in os.environ), "")
     cores: int = loky.cpu_count()
     return max(1, min(cores, int(given))) if given.isdecimal() else cores
+
+
+def default_workers() -> int:
+    """Return how many readers suit this process: half its cores, at most eight."""
+    return max(1, min(MOST_READERS, usable_cores() // 2))
 
 
 def prepare_threads(environment: MutableMapping[str, str] = os.environ) -> None:

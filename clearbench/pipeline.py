@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from clearbench.cores import default_workers
 from clearbench.encoders.registry import check_trusted, find_encoder
 from clearbench.engines.encoders import encoder_for, keep_seen_patients
 from clearbench.engines.events import EmbedReport, OnEvent
@@ -42,7 +43,6 @@ from clearbench.evaluation.task.prepared import prepare_from_store
 from clearbench.intake import gather, keep
 from clearbench.results.record import Result
 from clearbench.results.write import make_result, write_result
-from clearbench.scans.inventory import default_workers
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import load_cohort
 from clearbench.store.folder import StoreFolder, default_store, open_store

@@ -1,6 +1,5 @@
 """The engine of this machine: readers → batches → network → writer, in bounded memory."""
 
-import os
 import platform
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from clearbench.cores import usable_cores
 from clearbench.encoders.encoder import Encoder
 from clearbench.engines.events import EmbedStarted, EncoderRun, OnEvent, ScanOutcome
 from clearbench.engines.packer import Clock, Encoded, encode
@@ -202,7 +202,7 @@ def _remember_speed(done: EncoderRun, job: EmbedJob, record: EncoderRecord) -> N
             scans=len(done.of("written")),
             seconds=round(done.seconds, 3),
             device=f"{job.encoder.device.type} {device}",
-            cores=os.cpu_count() or 1,
+            cores=usable_cores(),
             batch_size=job.batch_size,
         )
         write_run(run_record, record, job.store)

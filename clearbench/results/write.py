@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet
 
+from clearbench.cores import usable_cores
 from clearbench.evaluation.guards.report import GuardFinding
 from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
 from clearbench.evaluation.protocol.learning_curve import CurvePoint
@@ -74,7 +74,7 @@ def make_result(
         slices_per_s=slices_per_s,
         seconds=round(evaluation.seconds, 2),
         versions=library_versions(SCORE_LIBRARIES),
-        cores=os.cpu_count() or 1,
+        cores=usable_cores(),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 

@@ -1,6 +1,5 @@
 """What is under a path: every scan that can be read, and every file left out, with the reason."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -240,11 +239,3 @@ def _common_path(slices: tuple[Slice, ...]) -> Path:
     if len(files) == 1:
         return next(iter(files))
     return Path(commonpath([file.parent for file in files]))
-
-
-def default_workers() -> int:
-    """Return the number of reader processes for this machine: half its cores, at most eight."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
-    )
-    return max(1, min(8, cores // 2))

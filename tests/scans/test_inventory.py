@@ -12,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from clearbench.cores import default_workers
 from clearbench.errors import BadRequest, UnreadableScan
 from clearbench.scans import inventory
-from clearbench.scans.inventory import FoundScan, default_workers, find_scans
+from clearbench.scans.inventory import FoundScan, find_scans
 from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import write_nifti
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from clearbench.cores import default_workers
 from clearbench.datasets.pick import pick_series
 from clearbench.datasets.rows import TableRow
 from clearbench.datasets.series import NamedScan, series_table
 from clearbench.errors import BadCohort
-from clearbench.scans.inventory import FoundScan, default_workers, find_scans
+from clearbench.scans.inventory import FoundScan, find_scans
 from clearbench.technical import facts_row
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from clearbench.cohort.table import MARKS
+from clearbench.cores import usable_cores
 from clearbench.datasets.synthetic.findings import SITES, Patient, draw_patients
 from clearbench.datasets.synthetic.lesions import LesionBox
 from clearbench.datasets.synthetic.scan import DrawnScan, Seeds, draw_scan
@@ -119,7 +119,7 @@ def _write_scans(
 ) -> dict[str, tuple[LesionBox, ...]]:
     """Draw and write every scan in a few threads; return its lesion boxes by scan id."""
     boxes: dict[str, tuple[LesionBox, ...]] = {}
-    with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as workers:
+    with ThreadPoolExecutor(min(_WORKERS, usable_cores())) as workers:
         futures = {workers.submit(_write_scan, folder, scan): scan for scan in plan}
         try:
             for done, future in enumerate(as_completed(futures), start=1):

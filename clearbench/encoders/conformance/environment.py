@@ -1,6 +1,5 @@
 """Device, cores and peak memory of this process."""
 
-import os
 import platform
 from pathlib import Path
 
@@ -15,13 +14,6 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({platform.machine()})"
-
-
-def usable_cores() -> int:
-    """Count the processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def forget_peak(device: torch.device) -> None:

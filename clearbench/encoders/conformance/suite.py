@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clearbench.cores import usable_cores
 from clearbench.encoders.conformance import checks, facts
 from clearbench.encoders.conformance.checked_encoder import (
     FAULTS,
@@ -17,7 +18,7 @@ from clearbench.encoders.conformance.checked_encoder import (
     failure_sentence,
     run_over,
 )
-from clearbench.encoders.conformance.environment import device_name, usable_cores
+from clearbench.encoders.conformance.environment import device_name
 from clearbench.encoders.conformance.findings import CheckResult, Conformance
 from clearbench.encoders.conformance.vectors import card_sha256, check_vectors
 from clearbench.encoders.encoder import Encoder, build_encoder
