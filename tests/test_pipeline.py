@@ -111,7 +111,7 @@ def test_other_pixels_under_a_known_id_fail_until_replaced(cohort: Path, tmp_pat
     write_nifti(tmp_path / "0.nii.gz", hu_of(99, 2), SPACING_MM)
     report = run(cohort, tmp_path / "store")
     assert list(report.failed) == ["s0"]
-    assert "--replace" in report.failed["s0"]
+    assert "use replace" in report.failed["s0"]
     np.testing.assert_array_equal(FeatureStore(tmp_path / "store").features(MODEL, "s0"), before)
     assert not run(cohort, tmp_path / "store", replace=True).failed
     assert not np.allclose(FeatureStore(tmp_path / "store").features(MODEL, "s0"), before)
@@ -167,7 +167,7 @@ def test_bare_folders_get_pseudonyms(tmp_path: Path) -> None:
 def test_views_that_images_lack_are_named(tmp_path: Path, shared_data: Path) -> None:
     report = run(shared_data / "ct-ich" / "084", tmp_path / "store", views=["lung"])
     [reason] = report.failed.values()
-    assert "--views bone,brain" in reason
+    assert "use views bone,brain" in reason
 
 
 def test_a_slice_that_lacks_a_window_is_kept(tmp_path: Path, shared_data: Path) -> None:

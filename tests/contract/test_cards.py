@@ -29,7 +29,7 @@ OFFLINE = [
 ]
 HARDLY_ANY_WORK, LITTLE_WORK, MUCH_WORK = 1, 90, 1000
 SHORT = ("features", "finite", "padding", "input size", "parameters")
-EXCUSED = {"weights", "parameters"}  # what a card may be warned of: not pinned, counted otherwise
+EXCUSED = {"weights", "parameters"}  # warnings that a card may have: no hash, another count
 UNTRAINED = {"apart"}  # a class token that layer scale keeps still until it is trained
 
 
@@ -111,7 +111,7 @@ def test_a_task_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_an_encoder_whose_weights_are_here_keeps_every_promise(name: str) -> None:
-    """Its golden vectors too, so a change of a library, or of ours, that moves features is told."""
+    """With its reference vectors, so that changed features are found, in any library."""
     found = check(name, count=2)
     conforms(found)
     assert {one.check for one in found.findings if one.status == "skip"} <= {"weights", "memory"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-CURE = "import clearbench.encoders.torchvision_patch as cure, sys; "
+PATCH = "import clearbench.encoders.torchvision_patch as patch, sys; "
 
 
 def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
@@ -27,7 +27,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_torchvision_is_imported_whatever_its_build() -> None:
-    done = run(CURE + "import torchvision.transforms; print('there')")
+    done = run(PATCH + "import torchvision.transforms; print('there')")
     assert done.stdout == "there\n", done.stderr
 
 
@@ -40,16 +40,16 @@ def test_missing_operators_are_declared(package: Path) -> None:
     )
     alone = run("import torchvision", package.parent.parent)
     assert "operator torchvision::nms does not exist" in alone.stderr
-    cured = run(CURE + "print(len(cure._declared))", package.parent.parent)
+    cured = run(PATCH + "print(len(cure._declared))", package.parent.parent)
     assert cured.stdout == "1\n", cured.stderr
 
 
 def test_a_whole_torchvision_is_left_alone(package: Path) -> None:
     package.write_text("")
-    done = run(CURE + "print(len(cure._declared))", package.parent.parent)
+    done = run(PATCH + "print(len(cure._declared))", package.parent.parent)
     assert done.stdout == "0\n", done.stderr
 
 
 def test_other_faults_are_not_hidden(package: Path) -> None:
     package.write_text("raise RuntimeError('something else')")
-    assert "something else" in run(CURE, package.parent.parent).stderr
+    assert "something else" in run(PATCH, package.parent.parent).stderr

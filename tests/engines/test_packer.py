@@ -76,7 +76,7 @@ def test_an_absent_view_is_not_embedded(encoder: Encoder) -> None:
 def test_a_scan_without_the_views_fails_alone(encoder: Encoder) -> None:
     done = list(encode(encoder, [read(0, 2, windows=("brain",)), read(1, 2)], 2, Clock()))
     assert isinstance(done[0], ReadScan)
-    assert "--views brain" in done[0].reason
+    assert "use views brain" in done[0].reason
     assert isinstance(done[1], Encoded)
 
 

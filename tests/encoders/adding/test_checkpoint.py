@@ -191,12 +191,12 @@ def test_our_own_checkpoint_tells_its_sizes(tmp_path: Path, folder: Path) -> Non
     settings, facts = PretrainSettings(hidden=16, projection=8), find_encoder("lecl-vit-mini").card
     sizes = check_sizes("vit", facts.sizes, "card")
     state = new_state(build_net(sizes, 96), 96, settings, torch.device("cpu"))
-    told = {"net": "vit", "sizes": facts.sizes, "size_px": 96}
-    path = saved(state.as_dict(settings, told), tmp_path, "checkpoint.pt")
+    net = {"net": "vit", "sizes": facts.sizes, "size_px": 96}
+    path = saved(state.as_dict(settings, net), tmp_path, "checkpoint.pt")
     converted = convert_checkpoint("mine", path, "vit", folder)
     card = find_encoder(str(converted.card)).card
     assert (card.sizes["num_heads"], card.input.size_px) == (3, 96)
-    with pytest.raises(BadRequest, match="the checkpoint is of vit"):
+    with pytest.raises(BadRequest, match="has the network vit"):
         convert_checkpoint("other", path, "vssm", folder)
 
 
@@ -319,7 +319,7 @@ def test_the_heads_of_a_vit_are_the_users_to_tell(tmp_path: Path, folder: Path) 
     path = saved(published(made, "vit"), tmp_path)
     assert agrees(convert_checkpoint("told", path, "vit", folder, num_heads=4), made, "vit")
     assert not agrees(convert_checkpoint("guessed", path, "vit", folder), made, "vit")
-    with pytest.raises(BadCard, match="embed_dim 64 is no multiple of num_heads"):
+    with pytest.raises(BadCard, match="embed_dim 64 is not a multiple of num_heads"):
         convert_checkpoint("wrong", path, "vit", folder, num_heads=5)
     with pytest.raises(BadCard, match=r"num_heads: .*greater than 0"):
         convert_checkpoint("wrong", path, "vit", folder, num_heads=0)
@@ -364,7 +364,7 @@ def test_a_checkpoint_of_another_net_is_refused(
     tmp_path: Path, folder: Path, net: str, other: str
 ) -> None:
     path = saved(moco(network(other), network(other), other), tmp_path)
-    with pytest.raises(WeightsUnavailable, match=rf"weights of another network than {net};"):
+    with pytest.raises(WeightsUnavailable, match=rf"not weights of the network {net};"):
         convert_checkpoint("mine", path, net, folder)
     assert not folder.exists()
 
@@ -376,7 +376,7 @@ def test_a_name_that_exists_is_refused(
     path = saved(published(network("vssm"), "vssm"), tmp_path)
     folder.mkdir()
     (folder / taken).write_text("what was there")
-    with pytest.raises(BadRequest, match="exists; choose another name, or type --replace"):
+    with pytest.raises(BadRequest, match="exists; choose another name, or use replace"):
         convert_checkpoint("mine", path, "vssm", folder)
     add = ("models", "add", "mine", "--checkpoint", path, "--net", "vssm", "--registry", folder)
     assert run(*add) == 2
@@ -416,7 +416,7 @@ class Code:
 
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, folder: Path) -> None:
     state = moco(network("vssm"), network("vssm"), "vssm") | {"args": Code(tmp_path / "ran")}
-    with pytest.raises(WeightsUnavailable, match="holds more than tensors and is not opened"):
+    with pytest.raises(WeightsUnavailable, match="has more than tensors, so it is not opened"):
         convert_checkpoint("mine", saved(state, tmp_path), "vssm", folder)
     assert not (tmp_path / "ran").exists()
     assert not folder.exists()
@@ -445,10 +445,10 @@ def test_a_branch_that_is_not_there_is_refused(tmp_path: Path, folder: Path) -> 
     state = moco(network("vssm"), network("vssm"), "vssm")
     kept = {k: v for k, v in state["state_dict"].items() if "momentum" not in k}
     path = saved(state | {"state_dict": kept}, tmp_path)
-    with pytest.raises(WeightsUnavailable, match="a MoCo checkpoint without its momentum encoder"):
+    with pytest.raises(WeightsUnavailable, match="this MoCo checkpoint has no momentum encoder"):
         convert_checkpoint("mine", path, "vssm", folder, branch="momentum")
     other: Any = "teacher"
-    with pytest.raises(BadRequest, match="--branch teacher: base or momentum"):
+    with pytest.raises(BadRequest, match="branch='teacher': must be base or momentum"):
         convert_checkpoint("mine", path, "vssm", folder, branch=other)
 
 

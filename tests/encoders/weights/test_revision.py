@@ -15,7 +15,7 @@ SHA, COMMIT = "ab" * 32, "12" * 20
 
 
 def stored(name: str, sha256: str = SHA) -> dict[str, Any]:
-    """Return a big file as the hub tells of it."""
+    """Return the hub's facts of a large file."""
     return {
         "rfilename": name,
         "size": 9,
@@ -25,9 +25,9 @@ def stored(name: str, sha256: str = SHA) -> dict[str, Any]:
 
 
 class Hub(ThreadingHTTPServer):
-    """A hub on this machine: what it tells of its repositories, as JSON."""
+    """A hub on this machine, with facts of repositories as JSON."""
 
-    told: dict[str, Any]
+    facts_of: dict[str, Any]
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -37,7 +37,7 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].removeprefix("/api/models/")
-        facts = self.server.told.get(path.partition("/revision/")[0])
+        facts = self.server.facts_of.get(path.partition("/revision/")[0])
         body = json.dumps(facts or {"error": "Repository not found"}).encode()
         self.send_response(200 if facts else 404)
         if not facts:
@@ -52,13 +52,13 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What the hub tells, by repository."""
+    """The hub's facts by repository."""
     server = Hub(("127.0.0.1", 0), Answer)
-    server.told = {}
+    server.facts_of = {}
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    yield server.told
+    yield server.facts_of
     server.shutdown()
     server.server_close()
 
@@ -93,9 +93,9 @@ def test_a_licence_is_taken_from_the_hub_only_if_it_is_unknown(
 
 def test_a_repository_the_hub_lacks_is_named(hub: dict[str, Any], make_card: MakeCard) -> None:
     hub["a/c"] = model({"rfilename": "README.md"})
-    with pytest.raises(WeightsUnavailable, match="the hub has no a/b, or wants a token"):
+    with pytest.raises(WeightsUnavailable, match="the hub has no a/b, or needs a token"):
         fix_revision(make_card(source="hf-hub:a/b"))
-    with pytest.raises(WeightsUnavailable, match=r"a/c holds no weights \(model\.safetensors"):
+    with pytest.raises(WeightsUnavailable, match=r"a/c has no weights \(model\.safetensors"):
         fix_revision(make_card(source="hf-hub:a/c"))
 
 
@@ -108,4 +108,4 @@ def test_out_of_reach_the_card_stays_as_it_is(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert fix_revision(card) == card
     assert not has_fixed_revision(card)
-    assert fix_revision(make_card()) == make_card(), "random weights lie on no hub"
+    assert fix_revision(make_card()) == make_card(), "random weights are on no hub"
