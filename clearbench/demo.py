@@ -1,4 +1,4 @@
-"""The whole path in miniature, on a synthetic cohort: a test of the plumbing, not evidence."""
+"""The whole path in small, on a synthetic cohort: a test of the software, and not evidence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from clearbench.pretraining.stacks import DataRequest
 from clearbench.store.feature_store import FeatureStore
 
 ENCODERS = ("efficientnet-lite0", "random-vit-tiny")
-OWN = "lecl-demo"  # trained here, on the training patients alone
+OWN = "lecl-demo"  # trained here, on training patients only
 NET, LIKE = "gated-cnn", "lecl-gated-cnn-mini"
 PRETRAINING = PretrainSettings(
     epochs=10,
@@ -42,7 +42,7 @@ SQL = (
 
 @dataclass(frozen=True)
 class DemoSteps:
-    """Who hears of each step."""
+    """The callbacks of each step."""
 
     on_scan: Callable[[int, int], None]
     on_pretrain: OnPretrain
@@ -52,7 +52,7 @@ class DemoSteps:
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo leaves behind."""
+    """The files that the demo wrote, its leaderboard and its SQL answer."""
 
     cohort: Path
     store: Path
@@ -63,9 +63,9 @@ class Demo:
 
 
 def run_demo(out: Path, steps: DemoSteps) -> Demo:
-    """Write the synthetic cohort, pretrain, embed, train heads, and ask one question in SQL.
+    """Write the synthetic cohort, pretrain, embed, train heads, and run one SQL query.
 
-    A second run goes on from what the first left.
+    A second run continues from the files of the first.
     """
     cohort = write_cohort(out / "cohort", on_event=steps.on_scan)
     store, registry = out / "store", out / "registry"
@@ -89,7 +89,7 @@ def run_demo(out: Path, steps: DemoSteps) -> Demo:
 
 
 def _own_encoder(cohort: Path, out: Path, registry: Path, on_event: OnPretrain) -> Path:
-    """Train the demo's own encoder on the patients of the side "train", unless it is there."""
+    """Train the demo's own encoder on the training patients, unless its card exists."""
     card = registry / f"{OWN}.toml"
     if not card.is_file():
         pretrain(

@@ -1,4 +1,4 @@
-"""What is installed, what can run here, what is broken, and what to do; nothing is fetched."""
+"""What is installed, what can run here, what is broken, and what to do, without downloads."""
 
 import importlib
 import importlib.metadata
@@ -24,7 +24,7 @@ PACKAGES = (
     "huggingface_hub", "duckdb", "h5py", "pydicom", "nibabel",
 )  # fmt: skip
 OPTIONAL = ("torchvision", "transformers", "monai")
-EXTRAS = MappingProxyType(  # extra → the module that it brings
+EXTRAS = MappingProxyType(  # extra → the module that it installs
     {
         "ray": "ray",
         "mamba": "mamba_ssm",
@@ -45,7 +45,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Extra:
-    """An optional part of clearbench, and the command that brings it."""
+    """An optional part of clearbench, and the command that installs it."""
 
     name: str
     installed: bool
@@ -74,13 +74,13 @@ class CardState:
 
     @property
     def has_weights(self) -> bool:
-        """Whether the card's real weights are on this machine; seeded ones are no trained ones."""
+        """Return whether the card's real weights are on this machine; seeded ones don't count."""
         return self.place in ("package", "cache", "file")
 
 
 @dataclass(frozen=True)
 class Checkup:
-    """All that the doctor looked at. `troubles` are parts of clearbench that don't work here."""
+    """All that was checked. `troubles` are parts of clearbench that don't work here."""
 
     packages: tuple[Package, ...]
     python: str
@@ -97,22 +97,23 @@ class Checkup:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is broken; what is only not installed or not fetched is not broken."""
+        """Return whether nothing is broken; a missing extra or download is not broken."""
         faulty = any(plugin.fault for plugin in self.plugins)
         return not (self.broken_cards or self.troubles or faulty)
 
 
 def check_up(store: Path | None = None, registry: Iterable[Path] = ()) -> Checkup:
-    """Look at packages, devices, codecs, plug-ins, cards and disks, each by itself.
+    """Check packages, devices, codecs, plug-ins, cards and disks.
 
-    What fails is a line of `troubles` and stops nothing else. Plug-ins are imported.
+    A part that fails becomes a line of `troubles`, and the others are still checked. Plug-ins are
+    imported.
     """
-    asked = _Asked([])
+    checks = _Checks([])
     packages = tuple(Package(name, _version(name)) for name in PACKAGES)
-    devices = asked.of("torch", partial(_ask, "encoders.device", "list_devices"), ())
-    codecs = asked.of("DICOM", partial(_ask, "scans.dicom.codecs", "list_codecs"), ())
-    plugins = asked.of("plug-ins", _plugins, ())
-    found = asked.of("encoder cards", partial(list_encoders, tuple(registry)), Readable((), ()))
+    devices = checks.of("torch", partial(_call, "encoders.device", "list_devices"), ())
+    codecs = checks.of("DICOM", partial(_call, "scans.dicom.codecs", "list_codecs"), ())
+    plugins = checks.of("plug-ins", _plugins, ())
+    found = checks.of("encoder cards", partial(list_encoders, tuple(registry)), Readable((), ()))
     return Checkup(
         packages=packages,
         python=f"{platform.python_version()} on {platform.platform(terse=True)}",
@@ -120,33 +121,33 @@ def check_up(store: Path | None = None, registry: Iterable[Path] = ()) -> Checku
         codecs=codecs,
         extras=tuple(_extra(name, module) for name, module in EXTRAS.items()),
         plugins=plugins,
-        cards=asked.of("weights", partial(_states, found.found, plugins), ()),
-        broken_cards=(*found.broken, *asked.of("task cards", _broken_tasks, ())),
-        hub_token=asked.of("token", partial(_ask, "encoders.weights.files", "has_token"), False),
-        hub_cache=asked.of("hub cache", _hub_disk, None),
-        store=asked.of("store", lambda: look_at_disk(store or default_store()), None),
-        troubles=(*_missing(packages), *asked.troubles),
+        cards=checks.of("weights", partial(_states, found.found, plugins), ()),
+        broken_cards=(*found.broken, *checks.of("task cards", _broken_tasks, ())),
+        hub_token=checks.of("token", partial(_call, "encoders.weights.files", "has_token"), False),
+        hub_cache=checks.of("hub cache", _hub_disk, None),
+        store=checks.of("store", lambda: look_at_disk(store or default_store()), None),
+        troubles=(*_missing(packages), *checks.troubles),
     )
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Asks one part after the other, and keeps what goes wrong."""
+class _Checks:
+    """Checks of one part after the other; errors are kept."""
 
     troubles: list[str]
 
     def of(self, part: str, look: Callable[[], Any], otherwise: Any) -> Any:
-        """Return what a part answers; if it fails, say so and go on."""
+        """Return what `look` finds; if it fails, keep the error and return `otherwise`."""
         try:
             return look()
-        except Exception as error:  # noqa: BLE001  a doctor goes on, whatever is broken
-            said = next(iter(str(error).splitlines()), "")
-            self.troubles.append(f"{part}: {type(error).__name__}: {said}")
+        except Exception as error:  # noqa: BLE001  one broken part must not hide the others
+            message = next(iter(str(error).splitlines()), "")
+            self.troubles.append(f"{part}: {type(error).__name__}: {message}")
             return otherwise
 
 
-def _ask(module: str, function: str, *arguments: Any) -> Any:
-    """Call a function of a part whose library may be missing or damaged, so that it is told."""
+def _call(module: str, function: str, *arguments: Any) -> Any:
+    """Import a module of clearbench only now, as its library may be broken, and call a function."""
     part = importlib.import_module(f"clearbench.{module}")
     return getattr(part, function)(*arguments)
 
@@ -160,19 +161,19 @@ def _version(name: str) -> str:
 
 
 def _missing(packages: Iterable[Package]) -> tuple[str, ...]:
-    """Name the packages that clearbench doesn't work without."""
-    lost = [one.name for one in packages if not one.version and one.name not in OPTIONAL]
-    return tuple(f"{name} is not installed: pip install {name}" for name in lost)
+    """Name the required packages that are missing."""
+    names = [one.name for one in packages if not one.version and one.name not in OPTIONAL]
+    return tuple(f"{name} is not installed: pip install {name}" for name in names)
 
 
 def _extra(name: str, module: str) -> Extra:
-    """Say whether an extra is installed."""
-    there = importlib.util.find_spec(module) is not None
-    return Extra(name, there, "" if there else f"pip install 'clearbench[{name}]'")
+    """Return whether an extra is installed."""
+    installed = importlib.util.find_spec(module) is not None
+    return Extra(name, installed, "" if installed else f"pip install 'clearbench[{name}]'")
 
 
 def _plugins() -> tuple[PlugInState, ...]:
-    """Import every plug-in, and say what is wrong with it."""
+    """Import every plug-in; return each with its fault."""
     faults = {fault.plugin: fault.reason for fault in try_plugins()}
     return tuple(
         PlugInState(one.distribution, one.version, one.family, one.value, faults.get(one, ""))
@@ -181,11 +182,11 @@ def _plugins() -> tuple[PlugInState, ...]:
 
 
 def _states(found: Iterable[Registered], plugins: Iterable[PlugInState]) -> tuple[CardState, ...]:
-    """Say of each card whether its encoder can run; a plug-in that fails takes its cards along."""
+    """Return each card's state; cards of a plug-in that fails can't run either."""
     faults = {one.family: one.fault for one in plugins if one.fault}
     states = []
     for item in found:
-        seen = _ask("encoders.availability", "availability", item)
+        seen = _call("encoders.availability", "availability", item)
         fault = faults.get(item.card.family) if item.card.family not in FAMILIES else None
         state, todo = ("family", fault) if fault else (seen.state, seen.todo)
         states.append(CardState(item.name, state, seen.place, todo))
@@ -199,4 +200,4 @@ def _broken_tasks() -> tuple[str, ...]:
 
 def _hub_disk() -> Disk:
     """Look at the disk under the hub's cache."""
-    return look_at_disk(_ask("encoders.weights.files", "hub_cache"))
+    return look_at_disk(_call("encoders.weights.files", "hub_cache"))

@@ -15,6 +15,7 @@ from clearbench.engines.encoders import encoder_for, keep_seen_patients
 from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.engines.local import EmbedJob, default_batch_size, run
 from clearbench.engines.plan import read_tasks
+from clearbench.engines.views import windows_of_images
 from clearbench.errors import BadArgument
 from clearbench.evaluation.bundles.bundle import write_bundle
 from clearbench.evaluation.guards.report import (
@@ -79,6 +80,7 @@ def embed(  # noqa: PLR0913  options of a command
 
     `scans` is a cohort table, a cohort of the store, a folder, or one file. A scan that can't be
     read is reported and the others go on; a new run continues a stopped one.
+    `views` are the card's by default; images that were windowed before have their own windows.
     `trust_remote_code` names those of `models` whose repository's code may run.
     Raises UnknownName, BadRequest, BadCohort, BadStore, WeightsUnavailable, StorageFull.
     """
@@ -91,10 +93,11 @@ def embed(  # noqa: PLR0913  options of a command
     cohort = found.cohort if dry_run else keep(found.cohort, folder)
     runs = []
     for model, card in zip(models, cards, strict=True):
+        own = () if views else windows_of_images(card.card, found.cohort)
         encoder = encoder_for(
             card,
             folder,
-            views,
+            views or own,
             device,
             precision,
             weights,
@@ -107,7 +110,13 @@ def embed(  # noqa: PLR0913  options of a command
         if not dry_run:
             keep_seen_patients(card, encoder, folder)
         job = EmbedJob(
-            encoder, folder, cohort.name, tasks, batch_size or default_batch_size(encoder), readers
+            encoder,
+            folder,
+            cohort.name,
+            tasks,
+            batch_size or default_batch_size(encoder),
+            readers,
+            views_from_images=bool(own),
         )
         runs.append(run(job, on_event, dry=dry_run))
     if not dry_run:

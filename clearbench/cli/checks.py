@@ -132,10 +132,10 @@ def freeze(
     trust_remote_code: Trusted = None,
 ) -> None:
     """Write an encoder's reference vectors: a few slices and their features, for later checks."""
-    from clearbench.display.checks import show_frozen
+    from clearbench.display.checks import show_vectors
     from clearbench.encoders.conformance.vectors import freeze_vectors
 
-    show_frozen(
+    show_vectors(
         freeze_vectors(
             name,
             output,

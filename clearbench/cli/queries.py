@@ -62,7 +62,7 @@ def similar(
     k: Annotated[int, typer.Option("-k", help="How many neighbours to list.")] = 10,
     store: Store = None,
 ) -> None:
-    """Find the slices of other scans whose features are nearest (cosine)."""
+    """Find the slices of other scans with the nearest features (cosine)."""
     from clearbench.display.console import show_rows
     from clearbench.store.feature_store import FeatureStore
 

@@ -129,7 +129,7 @@ def new(
 
     place = output or Path("tasks", f"{checked_name(name)}.toml")
     folder = open_store(store_path(store))
-    asked = NewTask(
+    request = NewTask(
         cohort=load_cohort(folder, cohort),
         labels=tuple(words(labels)),
         unit=unit,
@@ -138,7 +138,7 @@ def new(
         group=group,
         tested=tuple(load_cohort(folder, other) for other in words(test)),
     )
-    written = write_task(asked, place)
+    written = write_task(request, place)
     say(f"{written.path}: {written.summary}")
     show_list(written.too_rare, "too rare to be scored yet")
     if written.problem:

@@ -1,4 +1,4 @@
-"""Answers of SQL: a table on the screen, or CSV, JSON and Parquet."""
+"""Answers of SQL: a table on the screen, or a CSV, JSON or Parquet file."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ def show_answer(table: Any, fmt: str, target: Path | None) -> None:
 
 
 def _screen(table: Any) -> None:
-    """Print the first rows, and how many more there are."""
+    """Print the first rows, and the number of further rows."""
     show_rows(table.slice(0, MOST_ROWS).to_pylist())
     if table.num_rows > MOST_ROWS:
         more = f"{table.num_rows - MOST_ROWS:,} more rows"

@@ -98,14 +98,14 @@ class _Axis:
 
     def whisker(self, row: Row) -> str:
         """Draw a row's interval, `|---o--|` with o at the value."""
-        drawn = [" "] * self.length
+        text = [" "] * self.length
         if row.low is not None and row.high is not None:
             start, end = self._place(row.low), self._place(row.high)
-            drawn[start : end + 1] = "-" * (end + 1 - start)
-            drawn[start] = drawn[end] = "|"
+            text[start : end + 1] = "-" * (end + 1 - start)
+            text[start] = text[end] = "|"
         if row.value is not None:
-            drawn[self._place(row.value)] = "o"
-        return "".join(drawn)
+            text[self._place(row.value)] = "o"
+        return "".join(text)
 
     def _place(self, value: float) -> int:
         """Return the character at a value."""

@@ -1,4 +1,4 @@
-"""What the checks of an encoder found, as text that can be pasted into a pull request."""
+"""Findings about an encoder, as text that can be pasted into a pull request."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from clearbench.display.console import say, warn
 from clearbench.encoders.conformance.findings import CheckResult, Conformance
 
-COLUMNS = ("check", "result", "measured", "limit", "what it says")
+COLUMNS = ("check", "result", "measured", "limit", "finding")
 RANDOM = (
-    "**RANDOM WEIGHTS**: the network of the card was checked with seeded random weights; "
-    "this says nothing of the real ones."
+    "**RANDOM WEIGHTS**: the network of the card was checked with seeded random weights, "
+    "and its real weights were not."
 )
 
 
 def show_conformance(found: Conformance) -> None:
-    """Print a report in Markdown: what was checked, on what, and a table of all findings."""
+    """Print a report in Markdown: encoder and machine, then a table of all findings."""
     say(f"## models check {found.encoder}: {'passed' if found.passed else 'FAILED'}")
     say("")
     if found.random_weights:
@@ -30,7 +30,7 @@ def show_conformance(found: Conformance) -> None:
 
 
 def _header(found: Conformance) -> list[str]:
-    """Say which card and weights were checked, and on what."""
+    """Return the lines that name card, weights, libraries and machine."""
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     return [
         f"encoder: {found.encoder} ({found.title})",
@@ -43,7 +43,7 @@ def _header(found: Conformance) -> list[str]:
 
 
 def _row(finding: CheckResult) -> tuple[str, ...]:
-    """Write one finding's cells."""
+    """Return one finding's cells."""
     measured = "" if finding.measured is None else f"{finding.measured:.6g}"
     result = finding.status.upper() if finding.status == "fail" else finding.status
     sentence = finding.sentence.replace("|", "/").replace("\n", " ")
@@ -51,7 +51,7 @@ def _row(finding: CheckResult) -> tuple[str, ...]:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Write rows as a Markdown table whose columns also line up as plain text."""
+    """Return a Markdown table with columns that also line up as plain text."""
     *narrow, last = range(len(COLUMNS))
     widths = [max(len(row[column]) for row in (COLUMNS, *rows)) for column in narrow]
     rule = [*("-" * width for width in widths), "---"]
@@ -62,23 +62,23 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _counts(findings: Sequence[CheckResult]) -> str:
-    """Count the findings by how they ended."""
-    ends = [finding.status for finding in findings]
-    warnings = "warning" if ends.count("warn") == 1 else "warnings"
-    named = {"pass": "passed", "fail": "failed", "warn": warnings, "skip": "skipped"}
-    return ", ".join(f"{ends.count(end)} {word}" for end, word in named.items() if end in ends)
+    """Return how many findings have each status."""
+    found = [finding.status for finding in findings]
+    warnings = "warning" if found.count("warn") == 1 else "warnings"
+    words = {"pass": "passed", "fail": "failed", "warn": warnings, "skip": "skipped"}
+    return ", ".join(f"{found.count(key)} {word}" for key, word in words.items() if key in found)
 
 
-def show_frozen(frozen: Any) -> None:
-    """Say which reference vectors were written: a WrittenVectors."""
-    slices, views, dim = frozen.vectors.features.shape
-    kilobytes = frozen.path.stat().st_size / 1000
-    say(f"written: {frozen.path} ({slices} slices, {views} views, {dim}-d, {kilobytes:.0f} kB)")
-    warn("keep it with the card: `clearbench models check` compares with it")
+def show_vectors(written: Any) -> None:
+    """Name the file of reference vectors that was written, and its size."""
+    slices, views, dim = written.vectors.features.shape
+    kilobytes = written.path.stat().st_size / 1000
+    say(f"written: {written.path} ({slices} slices, {views} views, {dim}-d, {kilobytes:.0f} kB)")
+    warn("keep it with the card: `clearbench models check` compares features with it")
 
 
 def show_golden(check: Any) -> None:
-    """Say how far a network is from the published one: a GoldenCheck."""
+    """Print the largest difference between a network and the published one: a GoldenCheck."""
     sizes = ", ".join(f"{key} {value}" for key, value in check.sizes.model_dump().items())
     say(f"{check.net}: {sizes}")
     say(f"{check.tensors} tensors loaded strictly; input {' × '.join(map(str, check.images))}")

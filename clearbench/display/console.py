@@ -1,4 +1,4 @@
-"""Where things are printed: answers to standard output, progress and problems to standard error."""
+"""Answers go to standard output, progress and problems to standard error."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ WIDTH_IN_FILES = 240  # columns, where there is no terminal to fit
 
 
 def _console(*, stderr: bool) -> Console:
-    """Make a console that fits its terminal, or doesn't fold lines in a file or pipe."""
+    """Return a console as wide as its terminal; in a file or pipe it doesn't fold lines."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(
         stderr=stderr, highlight=False, width=None if stream.isatty() else WIDTH_IN_FILES
@@ -28,12 +28,12 @@ err = _console(stderr=True)
 
 
 def say(text: str) -> None:
-    """Print one line of an answer, words only."""
+    """Print one line of an answer, without markup."""
     out.print(text, markup=False, soft_wrap=True)
 
 
 def warn(text: str) -> None:
-    """Print one line to standard error, words only."""
+    """Print one line to standard error, without markup."""
     err.print(text, markup=False, soft_wrap=True)
 
 
@@ -43,7 +43,7 @@ def dump(value: Any) -> None:
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-    """Print rows as a table; columns that are blank throughout are left out."""
+    """Print rows as a table, without columns that are blank in every row."""
     columns = dict.fromkeys(name for row in rows for name in row)
     used = [name for name in columns if any(row.get(name) not in (None, "", ()) for row in rows)]
     table = Table(
@@ -62,7 +62,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
 
 
 def cell(value: Any) -> str:
-    """Write one cell."""
+    """Return one cell's text."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -75,14 +75,14 @@ def cell(value: Any) -> str:
 
 
 def _short_list(values: Sequence[Any]) -> str:
-    """Write a list; a long one by its first values and its length."""
+    """Return a list's text; of a long one the first values and its length."""
     texts = [cell(value) for value in values[:4]]
     more = f", … {len(values)} values" if len(values) > 4 else ""
     return ", ".join(texts) + more
 
 
 def show_list(lines: Sequence[str], title: str, shown: int = SHOWN) -> None:
-    """Print a titled list, a few lines of it and how many more."""
+    """Print a title and the first lines, and how many more there are."""
     if lines:
         warn(f"{title}:")
         for line in lines[:shown]:
@@ -92,6 +92,6 @@ def show_list(lines: Sequence[str], title: str, shown: int = SHOWN) -> None:
 
 
 def save_text(text: str, target: Path) -> None:
-    """Write text whole to a file and say where."""
+    """Write text to a file, and print the file's name."""
     write_text(target, text)
     warn(f"written: {target}")

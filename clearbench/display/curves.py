@@ -11,15 +11,17 @@ from clearbench.results.record import Result
 
 
 def show_curves(results: Sequence[Result], folder: Path) -> None:
-    """Print each task's label-efficiency table, and draw it beside the results."""
+    """Print each task's label-efficiency table, and plot it next to the results."""
     for curves in curve_tables(results):
-        out.print(f"\n[bold]{curves.task}[/] · {curves.metric} by training patients (± draws)")
+        out.print(
+            f"\n[bold]{curves.task}[/] · {curves.metric} by training patients (± spread of subsets)"
+        )
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("encoder")
         for size in curves.sizes:
             table.add_column(str(size), justify="right")
-        for encoder, cells_of in curves.rows:
-            table.add_row(encoder, *cells_of)
+        for encoder, cells in curves.rows:
+            table.add_row(encoder, *cells)
         out.print(table)
-        mine = [result for result in results if result.task == curves.task]
-        say(f"written: {plot_curves(mine, folder / curves.task / PLOT)}")
+        shown = [result for result in results if result.task == curves.task]
+        say(f"written: {plot_curves(shown, folder / curves.task / PLOT)}")

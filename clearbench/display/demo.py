@@ -13,28 +13,27 @@ from clearbench.display.pretraining import PretrainProgress
 from clearbench.display.progress import Bar
 
 WHAT_IT_IS = (
-    "This is a test of the plumbing on a synthetic cohort (drawn by a computer, seeded): it shows "
-    "that every "
-    "step runs here. It is no evidence about any encoder, and says nothing about patients."
+    "This is a test of the software on a synthetic cohort, made by a computer from a seed: it "
+    "shows that every step runs here. It is not evidence about any encoder or about patients."
 )
 
 
 def show_demo(run: Callable[[Path, DemoSteps], Demo], folder: Path) -> None:
-    """Run the demo, showing each step, its boards, one SQL answer, and what to type next."""
+    """Run the demo and show each step, its boards, one SQL answer, and what to type next."""
     start = time.monotonic()
     warn(WHAT_IT_IS)
     warn(
-        f"drawing 60 synthetic patients under {folder / 'cohort'}; training a small LeCL encoder "
-        f"on 36 of them under {folder / 'lecl'}; embedding and evaluating under {folder / 'store'}"
+        f"60 synthetic patients go to {folder / 'cohort'}, a small LeCL encoder trained on 36 of "
+        f"them to {folder / 'lecl'}, features and results to {folder / 'store'}"
     )
-    steps = DemoSteps(Drawing(), PretrainProgress(), EmbedProgress(), EvaluationProgress())
+    steps = DemoSteps(ScanProgress(), PretrainProgress(), EmbedProgress(), EvaluationProgress())
     with ExitStack() as shown:
         for bar in vars(steps).values():
             shown.enter_context(bar)
         demo = run(folder, steps)
     show_leaderboard(demo.leaderboard)
     out.print(
-        "\n[bold]One question in SQL:[/] the slices that decide the disease, for ill patients"
+        "\n[bold]One question in SQL:[/] the slices with most attention, of patients with disease"
     )
     say(SQL)
     show_rows(demo.answer.to_pylist())
@@ -50,13 +49,13 @@ def show_demo(run: Callable[[Path, DemoSteps], Demo], folder: Path) -> None:
         say(f"  {line}")
 
 
-class Drawing(Bar):
-    """A bar for the drawing of scans; without a terminal one line at the end."""
+class ScanProgress(Bar):
+    """A bar while synthetic scans are made; without a terminal one line at the end."""
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` scans are drawn."""
+        """Show that `done` of `total` scans are made."""
         if done == 1:
-            self.begin("drawing scans", total)
+            self.begin("making scans", total)
         self.move(done)
         if done == total:
-            warn(f"{total} synthetic scans drawn")
+            warn(f"{total} synthetic scans made")

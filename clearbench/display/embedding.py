@@ -1,8 +1,10 @@
-"""Embedding, as a person sees it: progress, one line a scan without a terminal, the report."""
+"""Embedding, as a person sees it: progress, one line per scan without a terminal, the report."""
 
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from rich.progress import MofNCompleteColumn, TextColumn
 
@@ -10,10 +12,13 @@ from clearbench.display.console import err, out, say, show_list, warn
 from clearbench.display.progress import Bar
 from clearbench.display.scans import show_left_out
 from clearbench.engines.events import EmbedReport, EmbedStarted, EncoderRun, ScanOutcome
+from clearbench.errors import name_some
+
+EXAMPLES = 3  # scans that are named per reason
 
 
 class EmbedProgress(Bar):
-    """Show events as they come: a bar on a terminal, else one line a scan on standard error."""
+    """Show events as they come: a bar on a terminal, else one line per scan on standard error."""
 
     def __init__(self) -> None:
         super().__init__(MofNCompleteColumn(), TextColumn("scans · {task.fields[rate]} slices/s ·"))
@@ -30,8 +35,8 @@ class EmbedProgress(Bar):
             self._finished(event)
 
     def _started(self, event: EmbedStarted) -> None:
-        """Head the work on one encoder."""
-        views = ", ".join(event.views)
+        """Print the facts of one encoder's work, and start its bar."""
+        views = ", ".join(event.views) + (" (from the images)" if event.views_from_images else "")
         warn(
             f"{event.encoder} · {event.dim}-d · views {views} · {event.precision} on "
             f"{event.device} · features {event.fingerprint[:8]}"
@@ -56,14 +61,17 @@ class EmbedProgress(Bar):
 
 
 def show_damaged(paths: list[str]) -> None:
-    """Warn of feature files that can't be read, and that answers leave out."""
+    """Warn of feature files that can't be read; answers are made without them."""
     show_list(paths, f"{len(paths)} damaged feature files are left out; embed those scans again")
 
 
-def show_report(report: EmbedReport, *, dry_run: bool = False) -> None:
-    """Say what was written, skipped and failed, where time went, and what to type next."""
+def show_report(report: EmbedReport, *, dry_run: bool = False, verbose: bool = False) -> None:
+    """Show what was written, skipped and failed, the shares of time, and what to type next.
+
+    Failed scans are grouped by reason; `verbose` lists each of them with its path.
+    """
     for run in report.runs:
-        _show_run(run, dry_run)
+        _show_run(run, dry_run, verbose)
     for note in report.notes:
         warn(f"note: {note}")
     show_left_out(Counter(dict(report.left_out)))
@@ -76,14 +84,12 @@ def show_report(report: EmbedReport, *, dry_run: bool = False) -> None:
             else f" --store {report.store}"
         )
         say(f'next: clearbench query "SELECT * FROM scans LIMIT 5"{store}')
-        say(
-            f"      clearbench tasks new NAME --cohort {report.cohort} --labels …   then   "
-            f"clearbench evaluate --task NAME {models}{store}"
-        )
+        say(f"      clearbench tasks new NAME --cohort {report.cohort} --labels COLUMNS{store}")
+        say(f"      clearbench evaluate --task NAME {models}{store}")
 
 
-def _show_run(run: EncoderRun, dry_run: bool) -> None:
-    """Say what one encoder did."""
+def _show_run(run: EncoderRun, dry_run: bool, verbose: bool) -> None:
+    """Show what one encoder did."""
     written, skipped, failed = (run.of(status) for status in ("written", "skipped", "failed"))
     if dry_run:
         say(
@@ -96,17 +102,38 @@ def _show_run(run: EncoderRun, dry_run: bool) -> None:
         "before   "
         f"{'[red]✗[/]' if failed else '✗'} {len(failed)} failed"
     )
-    show_list(
-        [f"{outcome.scan_id}  {outcome.path}: {outcome.reason}" for outcome in failed],
-        "failed",
-        shown=len(failed),
-    )
-    odd = [
-        f"{outcome.scan_id}  {'; '.join(outcome.problems)}"
-        for outcome in written
-        if outcome.problems
-    ]
-    show_list(odd, "worth knowing")
+    _show_reasons(failed, lambda outcome: outcome.reason, "failed", verbose)
+    odd = [outcome for outcome in written if outcome.problems]
+    _show_reasons(odd, lambda outcome: "; ".join(outcome.problems), "worth knowing", verbose)
     if run.slices:
         shares = " · ".join(f"{step} {share:.0%}" for step, share in run.shares)
         say(f"{run.slices / run.seconds:.1f} slices/s; time: {shares}")
+
+
+def _show_reasons(
+    outcomes: Iterable[ScanOutcome],
+    reason: Callable[[ScanOutcome], str],
+    title: str,
+    verbose: bool,
+) -> None:
+    """Print one line per reason, the most frequent first; or one per scan."""
+    if verbose:
+        lines = [f"{each.scan_id}  {each.path}: {reason(each)}" for each in outcomes]
+        show_list(lines, title, shown=len(lines))
+        return
+    groups: dict[str, list[str]] = defaultdict(list)
+    for each in outcomes:
+        groups[reason(each)].append(_scan_name(each))
+    common = sorted(groups.items(), key=lambda group: -len(group[1]))
+    some = any(len(scans) > EXAMPLES for _, scans in common)
+    show_list(
+        [f"{len(scans)} × {text}: {name_some(scans, EXAMPLES)}" for text, scans in common],
+        f"{title} (--verbose lists every scan)" if some else title,
+        shown=len(common),
+    )
+
+
+def _scan_name(outcome: ScanOutcome) -> str:
+    """Return a scan's id, and the end of its path where that is another name."""
+    *_, folder, name = ("", *Path(outcome.path).parts)
+    return outcome.scan_id if name == outcome.scan_id else f"{outcome.scan_id} ({folder}/{name})"

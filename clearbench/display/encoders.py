@@ -9,12 +9,12 @@ from clearbench.display.console import say, warn
 
 
 def encoder_rows(found: Iterable[tuple[Any, Any]]) -> list[dict[str, Any]]:
-    """Make one row per encoder: of a Registered and its Availability."""
-    return [_row(item, ready) for item, ready in found]
+    """Return one row per encoder, from its Registered and its Availability."""
+    return [_row(item, available) for item, available in found]
 
 
-def _row(item: Any, ready: Any) -> dict[str, Any]:
-    """Say in one row what an encoder is, and whether it can run."""
+def _row(item: Any, available: Any) -> dict[str, Any]:
+    """Return the facts of one encoder, and whether it can run."""
     card = item.card
     return {
         "encoder": item.name,
@@ -23,7 +23,7 @@ def _row(item: Any, ready: Any) -> dict[str, Any]:
         "input": card.size_text,
         "views": card.views_text,
         "weights": card.source.partition(":")[0],
-        "ready": "yes" if ready.state == "ready" else ready.state,
+        "ready": "yes" if available.state == "ready" else available.state,
         "licence": card.weights.licence,
         "from": "" if item.origin == "clearbench" else item.origin,
     }
@@ -38,7 +38,7 @@ def show_converted(name: str, converted: Any) -> None:
 
 
 def show_added(added: Any) -> None:
-    """Say what was written, where each fact comes from, what is unknown, what is next: an Added."""
+    """Print the new card, the source of each fact, what is unknown, and what is next: an Added."""
     files = f"{added.path} and {added.weights.name}" if added.weights else str(added.path)
     say(f"written: {files}")
     for line in added.filled:
@@ -50,14 +50,14 @@ def show_added(added: Any) -> None:
 
 
 def _say_next(name: str, folder: Path) -> None:
-    """Say how the new encoder is checked; ./registry is found without being typed."""
-    found = folder.resolve() == (Path.cwd() / "registry").resolve()
-    say(f"next: clearbench models check {name}{'' if found else f' --registry {folder}'}")
+    """Print the command that checks the new encoder; ./registry needs no option."""
+    default = folder.resolve() == (Path.cwd() / "registry").resolve()
+    say(f"next: clearbench models check {name}{'' if default else f' --registry {folder}'}")
 
 
 def _warn_of_dropped(keys: tuple[str, ...]) -> None:
-    """Count what of a checkpoint was left out, by the first word of its keys."""
-    heads = Counter(key.partition(".")[0] for key in keys)
-    if heads:
-        said = ", ".join(f"{count} of {head}" for head, count in sorted(heads.items()))
-        warn(f"left out: {said}")
+    """Count the tensors that were left out of a checkpoint, by the first word of their keys."""
+    words = Counter(key.partition(".")[0] for key in keys)
+    if words:
+        counts = ", ".join(f"{count} of {word}" for word, count in sorted(words.items()))
+        warn(f"left out: {counts}")

@@ -1,4 +1,4 @@
-"""One bar at a time: it starts with its first work and goes when that is done."""
+"""A progress bar that appears with its first work and goes when the work is done."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -11,7 +11,7 @@ WIDTH = 32
 
 
 class Bar:
-    """A bar on a terminal, nothing without one; several of them may wait side by side."""
+    """A bar on a terminal, nothing without one; several may exist, and one is shown at a time."""
 
     def __init__(self, *columns: ProgressColumn) -> None:
         self._bar = Progress(
@@ -30,21 +30,21 @@ class Bar:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
 
     def begin(self, description: str, total: int, done: int = 0, **fields: Any) -> None:
-        """Show a new piece of work in the place of the last."""
+        """Show new work, instead of the work before."""
         for task in self._bar.task_ids:
             self._bar.remove_task(task)
         self._bar.add_task(description, total=total, completed=done, **fields)
         self._bar.start()
 
     def move(self, done: int, **fields: Any) -> None:
-        """Show how much of the work is done; the bar goes when all is."""
+        """Show how much of the work is done; the bar goes when all is done."""
         task = self._bar.tasks[-1]
         self._bar.update(task.id, completed=done, **fields)
         if task.finished:

@@ -12,7 +12,7 @@ from clearbench.scans.inventory import Inventory
 
 
 def show_inventory(inventory: Inventory, scans: Sequence[NamedScan]) -> None:
-    """Show every scan with its geometry and problems, and the files left out by reason."""
+    """Print every scan with its geometry and problems, and the files left out by reason."""
     rows = [_scan_row(item) for item in scans]
     show_rows(rows)
     odd = [(item.scan_id, item.scan.error or "; ".join(item.scan.facts.problems)) for item in scans]
@@ -22,13 +22,13 @@ def show_inventory(inventory: Inventory, scans: Sequence[NamedScan]) -> None:
     unreadable = sum(1 for item in scans if item.scan.error)
     warn(
         f"{len(rows)} scans"
-        + (f", {unreadable} of them can't be embedded as they are" if unreadable else "")
+        + (f"; {unreadable} of them can't be embedded as they are" if unreadable else "")
     )
     show_left_out(inventory.reasons())
 
 
 def _scan_row(item: NamedScan) -> dict[str, object]:
-    """Tell one scan in a few columns."""
+    """Return one scan's cells."""
     scan, facts = item.scan, item.scan.facts
     spacing = " × ".join(f"{mm:.2f}" for mm in scan.spacing_mm if mm == mm)
     thickness = f"{facts.thickness_mm:g} mm" if facts.thickness_mm else ""
@@ -47,13 +47,13 @@ def _scan_row(item: NamedScan) -> dict[str, object]:
 
 
 def show_left_out(reasons: "Counter[str]") -> None:
-    """Say which files are no scans, and why."""
+    """Count the files that are not scans, by reason."""
     for reason, count in reasons.most_common():
         warn(f"left out: {count} × {reason}")
 
 
 def show_built(built: BuiltCohort, target: Path, pick: str) -> None:
-    """Say what a cohort was made of, and what did not match."""
+    """Print what a cohort was made of, and what did not match."""
     labelled = len(built.scans) - len(built.unmatched_scans)
     say(f"{target}: {len(built.scans)} scans, {labelled} with labels")
     warn(f"one series per study, by: {pick}")
@@ -69,7 +69,7 @@ def show_built(built: BuiltCohort, target: Path, pick: str) -> None:
 
 
 def show_cohort(cohort: Cohort) -> None:
-    """Show a cohort's size, its labels with their values, and its problems."""
+    """Print a cohort's size, its labels with their values, and its problems."""
     patients = len(set(cohort.column("patient_id")))
     say(
         f"{cohort.name}: {cohort.table.num_rows} scans of {patients} "

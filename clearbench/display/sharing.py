@@ -1,4 +1,4 @@
-"""Heads applied elsewhere, packs, and results repeated, as a person sees them."""
+"""Applied heads, packs and repeated results, as a person sees them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from clearbench.packs.reproduce import TOLERANCE, Reproduction
 
 
 def show_applied(applied: Applied) -> None:
-    """Say whose heads spoke, how a decision is made, and what to beware of."""
+    """Print the heads that were applied, the threshold rule, and what to note."""
     facts, count = applied.facts, len(applied.facts.heads)
     heads = f"mean of {count} heads" if count > 1 else "one head"
     warn(
@@ -21,15 +21,15 @@ def show_applied(applied: Applied) -> None:
     show_list(applied.units.excluded, "note")
     if facts.task_card.cohort in applied.units.cohorts:
         warn(
-            "note: the heads were trained on a cohort of this name; "
-            "scores of patients they learnt from say nothing about new ones"
+            "note: the heads were trained on a cohort of this name; scores of patients in their "
+            "training set don't show how well they do on new patients"
         )
     for name in facts.not_scored:
         warn(f"note: not scored when trained: {name}")
 
 
 def show_pack(facts: PackFacts, target: Path) -> None:
-    """Say what is in a pack, what is not, and who may have it."""
+    """Print what is in a pack, what is left out, and the notice about patient data."""
     cohorts = ", ".join(f"{one.name} ({one.patients} patients)" for one in facts.cohorts)
     features = ", ".join(f"{one.encoder}@{one.fingerprint[:8]}" for one in facts.features)
     say(f"{target}: {facts.task} · {cohorts} · {features} · {len(facts.results)} results")
@@ -41,7 +41,7 @@ def show_pack(facts: PackFacts, target: Path) -> None:
 
 
 def show_reproduction(found: Reproduction) -> None:
-    """Print each metric then and now, the largest differences, and what was not alike."""
+    """Print each metric then and now, the largest difference, and what differs."""
     show_rows(
         [
             {
@@ -54,9 +54,9 @@ def show_reproduction(found: Reproduction) -> None:
         ]
     )
     if found.unit_gap is None:
-        warn("note: no predictions lie beside the result, so that its metrics decide")
+        warn("note: there are no predictions next to the result, so only metrics are compared")
     else:
         say(f"units' scores: {found.unit_gap:.3g} at most (largest absolute difference)")
-    show_list(found.notes, "not alike")
+    show_list(found.notes, "different")
     word = "repeated" if found.repeated else "not repeated"
     say(f"{word}: {found.gap:.3g} {'≤' if found.repeated else '>'} {TOLERANCE:g}")

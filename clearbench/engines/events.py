@@ -7,7 +7,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class EmbedStarted:
-    """One encoder starts: the facts of its features."""
+    """One encoder starts: the facts of its features.
+
+    views_from_images: the views are the windows of images that were windowed before.
+    """
 
     encoder: str
     fingerprint: str
@@ -16,6 +19,7 @@ class EmbedStarted:
     precision: str
     device: str
     scans: int
+    views_from_images: bool = False
 
 
 @dataclass(frozen=True)

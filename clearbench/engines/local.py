@@ -37,6 +37,7 @@ class EmbedJob:
     tasks: tuple[ReadTask, ...]
     batch_size: int
     workers: int
+    views_from_images: bool = False
 
 
 def default_batch_size(encoder: Encoder) -> int:
@@ -94,6 +95,7 @@ def _started(job: EmbedJob) -> EmbedStarted:
         precision=encoder.precision,
         device=str(encoder.device),
         scans=len(job.tasks),
+        views_from_images=job.views_from_images,
     )
 
 

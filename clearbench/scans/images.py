@@ -28,7 +28,7 @@ def window_folders(folder: Path) -> dict[str, Path]:
     return {
         path.name.lower(): path
         for path in sorted(folder.iterdir(), key=lambda path: path.name.lower())
-        if path.is_dir() and path.name.lower() in WINDOWS_HU and image_files(path)
+        if path.name.lower() in WINDOWS_HU and path.is_dir() and image_files(path)
     }
 
 

@@ -29,11 +29,11 @@ def test_the_doctor_says_what_can_run(capsys: pytest.CaptureFixture[str], tmp_pa
     for words in (
         "torch 2.",
         "cpu: ",
-        "compressed DICOM that is read: RLE; ",
+        "compressed DICOM that can be read: RLE; ",
         "encoders can run now: efficientnet-lite0, ",
-        "wait to be trained: nobody published weights: lecl-",
+        "wait to be trained, as no weights are published: lecl-",
         "have never run here with their real weights",
-        f"store: {tmp_path / 'kept'} (not made yet), ",
+        f"store: {tmp_path / 'kept'} (does not exist yet), ",
         "nothing is broken",
     ):
         assert words in told

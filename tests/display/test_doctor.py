@@ -35,23 +35,23 @@ FOUND = Checkup(
 
 def shown(found: Checkup, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], str]:
     show_checkup(found)
-    told = capsys.readouterr()
-    return told.out.splitlines(), told.err
+    printed = capsys.readouterr()
+    return printed.out.splitlines(), printed.err
 
 
-def test_each_thing_stands_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_part_has_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     lines, errors = shown(FOUND, capsys)
     assert lines == [
         "Python 3.12 on Linux",
         "torch 2.9",
         "cpu: Some CPU, 4 cores, 8.0 GiB, no fast bfloat16: float32 is used",
         "cuda:0: Some GPU, 80.0 GiB, bfloat16",
-        "compressed DICOM that is read: RLE",
-        "compressed DICOM that is not read: HTJ2K (needs x)",
+        "compressed DICOM that can be read: RLE",
+        "compressed DICOM that can't be read: HTJ2K (needs x)",
         "optional: ray (no: pip install 'clearbench[ray]'), volume",
         "plug-in acme 1.0, family lung: works",
         "2 of 5 encoders can run now: seeded, known",
-        "1 wait for a download, which happens when they are first used: far",
+        "1 wait for a download at their first use: far",
         "1 wait for a licence to be accepted: shut",
         "  shut: accept the licence at PAGE",
         "1 lack a library: deep",
@@ -59,15 +59,15 @@ def test_each_thing_stands_in_one_line(capsys: pytest.CaptureFixture[str]) -> No
         "3 have never run here with their real weights",
         "hub token: none (HF_TOKEN); only gated weights need it",
         "hub cache: /home/hub, 3.0 GiB free, writable, ext4",
-        "store: /data/store (not made yet), 1.0 GiB free, NOT writable (Read-only file system), "
-        "nfs4",
-        "  a network file system: machines may share the work of one embed by --shard i/n",
+        "store: /data/store (does not exist yet), 1.0 GiB free, NOT writable (Read-only file "
+        "system), nfs4",
+        "  a network file system: several machines can share one embed by --shard i/n",
         "nothing is broken",
     ]
     assert errors == ""
 
 
-def test_what_is_broken_is_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_broken_comes_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     fault = PlugInState("beta", "2.0", "x", "beta:build", "plug-in beta 2.0: importing it fails")
     found = replace(
         FOUND,

@@ -117,6 +117,6 @@ def test_a_killed_run_goes_on_bit_for_bit(small_deeplesion: Path, tmp_path: Path
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed/registry/own.toml").exists()
     said = run(arguments)
-    assert "going on after epoch" in said
+    assert "continuing after epoch" in said
     ends = [tmp_path / way / "registry/own.safetensors" for way in ("straight", "killed")]
     assert ends[0].read_bytes() == ends[1].read_bytes()
