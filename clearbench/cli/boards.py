@@ -115,6 +115,9 @@ def demo(
     ),
 ) -> None:
     """Show the whole path on a synthetic cohort: scans, features, heads, leaderboard, SQL."""
+    from clearbench.cores import prepare_threads
+
+    prepare_threads()
     from clearbench.demo import run_demo
     from clearbench.display.demo import show_demo
 
@@ -141,6 +144,9 @@ def evaluate(
     tasks: TaskFolders = None,
 ) -> None:
     """Train heads on stored features, and score them on test patients, with intervals."""
+    from clearbench.cores import prepare_threads
+
+    prepare_threads()
     from clearbench import pipeline
     from clearbench.board.tables import make_leaderboard
     from clearbench.display.boards import EvaluationProgress, show_leaderboard, show_seeds
@@ -180,6 +186,9 @@ def evaluate(
 
 def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
     """Repeat a result from a pack; return 0 if the scores are the same, else 1."""
+    from clearbench.cores import prepare_threads
+
+    prepare_threads()
     from clearbench import sharing
     from clearbench.display.boards import EvaluationProgress
     from clearbench.display.sharing import show_reproduction
