@@ -9,7 +9,7 @@ reproduce:  a pack and one of its results → the scores again, and their differ
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from clearbench.errors import BadArgument
+from clearbench.errors import BadRequest
 from clearbench.evaluation.bundles.apply import Applied, apply_bundle, find_features
 from clearbench.evaluation.bundles.bundle import read_bundle
 from clearbench.evaluation.protocol.evaluate import OnFold
@@ -62,8 +62,8 @@ def freeze(
 ) -> SplitFile:
     """Write a task's folds to <task>.split.json next to its card, for every later evaluation.
 
-    Raises UnknownName, BadTask, and without `replace` BadRequest if the file exists with other folds
-    or labels.
+    Raises UnknownName, BadTask, and without `replace` BadRequest if a file has other
+    folds or labels.
     """
     task = find_task(name, task_folders)
     unsplit = task.model_copy(update={"split_file": None})
@@ -82,8 +82,8 @@ def _refuse_other(path: Path, existing: SplitFile, split: SplitFile) -> None:
     if not other and existing.labels_check not in ({}, split.labels_check):
         other = "labels"
     if other:
-        reason = f"{path} has other {other}; replace it, or keep it"
-        raise BadArgument("replace", False, reason)
+        again = f"clearbench tasks freeze {split.task} --replace"
+        raise BadRequest(f"{path} has other {other}; to replace it, run: {again}")
 
 
 def pack(

@@ -360,4 +360,4 @@ def test_a_tasks_name_is_no_path(
     arguments = ["tasks", "new", name, "--cohort", "own", "--labels", "path"]
     assert run(*arguments, monkeypatch=monkeypatch) == 2
     said = capsys.readouterr().err
-    assert f'"{name}" is no name of a task: letters, digits, dots, dashes and under' in said
+    assert f'"{name}" can\'t be the name of a task: use letters, digits, dots' in said

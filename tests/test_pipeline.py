@@ -143,7 +143,7 @@ def test_a_dry_run_writes_no_features(cohort: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "store").rglob("*.h5"))
 
 
-def test_labels_can_be_queried_beside_features(cohort: Path, tmp_path: Path) -> None:
+def test_labels_can_be_queried_with_features(cohort: Path, tmp_path: Path) -> None:
     run(cohort, tmp_path / "store")
     rows = FeatureStore(tmp_path / "store").sql(
         "SELECT value, count(*) FROM slices JOIN labels USING (cohort, scan_id) GROUP BY value "
@@ -400,7 +400,7 @@ def test_a_planted_signal_is_found_and_kept(tmp_path: Path) -> None:
     assert [result.scores for result in again] == [result.scores for result in results]
 
 
-def test_floors_stand_beside_and_guards_speak(tmp_path: Path) -> None:
+def test_floors_and_guards_are_part_of_an_evaluation(tmp_path: Path) -> None:
     store = planted(tmp_path)
     (tmp_path / "planted-task.toml").write_text(CARD)
     results = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store)
@@ -429,7 +429,7 @@ def test_all_heads_are_each_kind_once_and_best_is_typed() -> None:
 def test_a_curve_without_the_declared_head_is_refused(tmp_path: Path) -> None:
     store, card = planted(tmp_path), tmp_path / "planted-task.toml"
     card.write_text(CARD)
-    with pytest.raises(BadRequest, match="declares the head abmil; add --head abmil"):
+    with pytest.raises(BadRequest, match="declares the head abmil; evaluate it too"):
         pipeline.evaluate([str(card)], heads=["knn"], fractions="16", store=store)
 
 

@@ -27,7 +27,7 @@ BOOTSTRAP = "paired bootstrap over patients"
 
 
 def method_of(compared: ComparedResult) -> str:
-    """Return how results of this kind are compared."""
+    """Return how this result is compared."""
     if compared.result.crossed:
         return FOLDS
     heads = list(compared.predictions.values())

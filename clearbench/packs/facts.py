@@ -27,7 +27,7 @@ class PackedCohort(Card):
 
 
 class PackedFeatures(Card):
-    """A set of features in a pack; `split_sha256` are the folds' digests in results of the store."""
+    """A set of features in a pack; `split_sha256` are the digests of the store's folds."""
 
     encoder: str
     fingerprint: str

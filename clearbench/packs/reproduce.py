@@ -140,7 +140,7 @@ def _unit_gap(before: Result, after: Result, *, renamed: bool) -> float | None:
 
 
 def _has_new_names(pack: Pack, result: Result, features: PackedFeatures) -> bool:
-    """Tell whether a result from outside has the packed units, but with their names in the store."""
+    """Tell whether a result from outside has the packed units under their original names."""
     outside = pack.root not in Path(result.path).parents
     renamed = any(cohort.renamed for cohort in pack.facts.cohorts)
     return outside and renamed and result.split_sha256 in features.split_sha256

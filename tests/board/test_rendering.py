@@ -46,7 +46,7 @@ def test_tiers_are_explained_where_there_are_any(make_result: Make) -> None:
     assert "one tier" not in board_markdown(make_leaderboard([strong]))
 
 
-def test_without_ranks_the_reasons_are_told_and_no_table(found: Leaderboard) -> None:
+def test_without_ranks_the_reasons_are_shown_and_no_table(found: Leaderboard) -> None:
     text = board_markdown(replace(found, overall=replace(OVERALL, ranks=())))
     _, _, overall = text.partition("## Average rank")
     assert overall.strip() == "- c is left out"
@@ -81,10 +81,10 @@ def test_json_tells_how_every_two_encoders_compare(make_result: Make) -> None:
         ("floor", "twin", "floor"),
         ("floor", "weak", "floor"),
     ]
-    told = met["encoders", "strong", "weak"]
-    assert told["separable"]
-    assert 0 < told["low"] < told["difference"] < told["high"]
-    assert told["p"] < told["adjusted_p"] < 0.05
+    row = met["encoders", "strong", "weak"]
+    assert row["separable"]
+    assert 0 < row["low"] < row["difference"] < row["high"]
+    assert row["p"] < row["adjusted_p"] < 0.05
     assert not met["encoders", "strong", "twin"]["separable"]
 
 

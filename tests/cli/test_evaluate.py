@@ -68,7 +68,7 @@ def run(*arguments: object) -> int:
 @pytest.mark.parametrize(
     ("split", "words"),
     [
-        ('group = "site"', "auroc, one site of 3 left out in turn, 36 test patients"),
+        ('group = "site"', "auroc, each site of 3 left out once, 36 test patients"),
         ("folds = 3\nrepeats = 1", "auroc, 1 × 3 folds, 36 test patients"),
         ('column = "side"', "auroc, fixed test set, 12 test patients"),
     ],
@@ -121,7 +121,7 @@ def test_labels_that_changed_since_the_split_was_frozen_are_an_alarm(
     assert "ALARM" not in capsys.readouterr().err
     Path("news.csv").write_text("patient_id,ill\np0,1\n")
     assert run("cohort", "add", "news.csv") == 0
-    words = "labels: not those that the split was frozen with"
+    words = "labels: not those of the split file"
     assert run("tasks", "check", "t") == 0
     assert words in capsys.readouterr().err
     assert evaluate(split) == 0

@@ -6,7 +6,7 @@ from clearbench.statistics.calibration import calibration_scores
 
 
 def folds(slope: float, intercept: float, count: int = 4000) -> list[FoldScores]:
-    """Two repeats of two folds whose logits, on that line, tell the true probability."""
+    """Two repeats of two folds whose logits, on that line, give the true probability."""
     rng, found = np.random.default_rng(0), []
     for repeat in range(2):
         logit = rng.normal(size=(2, count))
@@ -30,10 +30,10 @@ def test_folds_of_a_repeat_are_put_together() -> None:
     """Each fold alone has one class, and no line; both together have one."""
     [first, second, *_] = folds(1.0, 0.0)
     halves = []
-    for fold, kind in ((first, 0), (second, 1)):
-        rows = fold.truth[:, 0] == kind
+    for fold, label in ((first, 0), (second, 1)):
+        rows = fold.truth[:, 0] == label
         names = tuple(np.array(fold.patients)[rows])
-        halves.append(FoldScores(0, kind, 0, names, fold.truth[rows], fold.scores[rows]))
+        halves.append(FoldScores(0, label, 0, names, fold.truth[rows], fold.scores[rows]))
     assert np.isnan(calibration_scores(halves[:1])["calibration_slope"].value)
     assert calibration_scores(halves)["calibration_slope"].value == pytest.approx(1, abs=0.2)
 

@@ -10,7 +10,7 @@ def of(se: float, **df: float) -> Difference:
     return Difference(0.0, -2 * se, 2 * se, 1.0, se, **df)
 
 
-def test_a_normal_test_sees_2_8_standard_errors() -> None:
+def test_a_normal_test_finds_2_8_standard_errors() -> None:
     """1.96 for the two-sided 5 %, 0.84 for the power of 80 %."""
     expected = norm.ppf(0.975) + norm.ppf(0.8)
     assert detectable_difference([of(0.02)]) == pytest.approx(0.02 * expected, rel=1e-4)

@@ -37,8 +37,8 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     assert 86 <= hits <= 100
 
 
-def test_patients_are_drawn_not_units() -> None:
-    """Every row ten times over says nothing new: the interval must not shrink."""
+def test_patients_are_resampled_not_units() -> None:
+    """Every row ten times adds no information: the interval must not shrink."""
     rng = np.random.default_rng(2)
     truth, scores = case(60, rng)
     names = [f"p{i}" for i in range(60)]
@@ -48,7 +48,7 @@ def test_patients_are_drawn_not_units() -> None:
     assert (often.low, often.high) == pytest.approx((once.low, once.high))
 
 
-def test_a_patient_is_drawn_in_all_repeats_at_once() -> None:
+def test_a_patient_is_resampled_in_all_repeats_at_once() -> None:
     rng = np.random.default_rng(3)
     truth, scores = case(60, rng)
     once = score_with_bootstrap("binary", [fold_of(truth, scores)], resamples=300)["auroc"]

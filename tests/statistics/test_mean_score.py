@@ -7,10 +7,10 @@ def test_the_mean_counts_every_value_and_its_interval_draws_patients() -> None:
     values, patients = np.array([0.0, 0.0, 0.0, 1.0]), ("a", "a", "a", "b")
     found = mean_score(values, patients)
     assert found.value == 0.25
-    assert (found.low, found.high) == (0.0, 1.0)  # half of the draws hold one patient twice
+    assert (found.low, found.high) == (0.0, 1.0)  # half of the resamples have one patient twice
 
 
-def test_an_interval_is_as_wide_as_the_standard_error_says() -> None:
+def test_an_interval_has_the_width_of_its_standard_error() -> None:
     values = np.random.default_rng(0).normal(size=400)
     found = mean_score(values, tuple(map(str, range(400))))
     assert abs(found.value - values.mean()) < 1e-12

@@ -23,7 +23,7 @@ def test_the_variance_over_draws_is_added_by_its_share() -> None:
 
 
 def test_what_comes_of_few_test_patients_is_taken_off() -> None:
-    """Four heads, each tested with variance .0008, their mean with .0002: all of it is chance."""
+    """Four heads, each tested with variance .0008, their mean with .0002: no training variance."""
     values = [0.01, 0.05, 0.03, 0.07]
     rng = spread(values, tested=0.0008, together=0.0002)
     assert rng.variance == 0
@@ -35,21 +35,21 @@ def test_heads_that_agree_leave_the_test_of_the_patients() -> None:
     assert many.p == pytest.approx(2 * norm.sf(2.5))
     assert few.df == pytest.approx(20)
     assert few.p == pytest.approx(2 * student_t.sf(2.5, 20))
-    nothing = compare_trained(0.0, Sampled(0.0, 21), spread([0.0, 0.0]))
-    assert (nothing.p, nothing.se) == (1.0, 0.0)
+    equal = compare_trained(0.0, Sampled(0.0, 21), spread([0.0, 0.0]))
+    assert (equal.p, equal.se) == (1.0, 0.0)
 
 
 def test_one_draw_has_no_spread() -> None:
-    with pytest.raises(BadTask, match="1 draws of training patients have no spread"):
+    with pytest.raises(BadTask, match="1 retrained heads show no spread"):
         compare_trained(0.0, Sampled(1.0, 50), spread([0.1]))
 
 
 def test_a_quadratic_score_is_shown_three_times_as_variable_by_the_bootstrap() -> None:
     """Why a share is taken: δ scatters around an optimum, the bootstrap adds δ* of the same law."""
     rng = np.random.default_rng(0)
-    drawn = rng.normal(size=(4000, 30))
-    true = (drawn**2).sum(axis=1).var()
-    again = [((one + rng.normal(size=(200, 30))) ** 2).sum(axis=1).var() for one in drawn[:500]]
+    deltas = rng.normal(size=(4000, 30))
+    true = (deltas**2).sum(axis=1).var()
+    again = [((one + rng.normal(size=(200, 30))) ** 2).sum(axis=1).var() for one in deltas[:500]]
     assert np.mean(again) / true == pytest.approx(3, abs=0.3)
 
 

@@ -96,7 +96,7 @@ def ignore_progress(_done: int, _total: int) -> None:
 def evaluate_head(
     data: EncoderData, config: HeadConfig, on_fold: OnFold = ignore_progress
 ) -> Evaluation:
-    """Train and score one kind of head on every fold, a new head each, many heads at once.
+    """Train and score one head on every fold, a new one each, many at once.
 
     A deterministic head is trained once per fold, whatever the number of seeds. Raises UnknownName
     for a head or preset, BadArgument for a number of seeds below 1.

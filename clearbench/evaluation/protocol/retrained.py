@@ -71,17 +71,17 @@ def _widened(evaluation: Evaluation, retrained: Sequence[RetrainedHead]) -> dict
 
     measures: list[Measure] = [original, *(partial(measured, head.scores) for head in retrained)]
     resampling = Resampling(first.patients, resamples=TEST_RESAMPLES, seed=card.split.seed)
-    drawn = bootstrap(measures, resampling)
+    found = bootstrap(measures, resampling)
     scores, patients = evaluation.scores, len(set(first.patients))
-    return scores | {name: _widen(name, scores[name], drawn[name], patients) for name in drawn}
+    return scores | {name: _widen(name, scores[name], found[name], patients) for name in found}
 
 
-def _widen(metric: str, score: Score, drawn: Resampled, patients: int) -> Score:
+def _widen(metric: str, score: Score, found: Resampled, patients: int) -> Score:
     """Widen one metric's interval; row 0 is the original heads, the others are retrained ones."""
     if np.isnan([score.value, score.low]).any():
         return score
-    spread = Spread.of(drawn.values[1:], drawn.resampled[1:])
-    tested = Sampled(float(np.nanvar(drawn.resampled[0], ddof=1)), patients)
+    spread = Spread.of(found.values[1:], found.resampled[1:])
+    tested = Sampled(float(np.nanvar(found.resampled[0], ddof=1)), patients)
     return widen(score, tested, spread, bounds_of(metric))
 
 

@@ -29,7 +29,7 @@ class Brightest(BagEstimator):
         self.classes = classes
 
     def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
-        """Learn nothing."""
+        """Fit nothing."""
         del train, tune
         return self
 
@@ -102,7 +102,7 @@ def test_only_units_with_an_output_and_more_than_one_instance_are_asked() -> Non
     assert len(silent.places) == len(silent.deletion) == len(silent.insertion) == 0
 
 
-def test_of_many_units_some_are_drawn_the_same_each_time() -> None:
+def test_of_many_units_the_same_random_ones_are_taken_each_time() -> None:
     bags = bags_of(*np.random.default_rng(1).normal(size=(MOST_UNITS + 50, 3)))
     positive = np.repeat(HAS_FIRST[None], len(bags), axis=0)
     head = Brightest()

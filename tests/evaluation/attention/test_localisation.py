@@ -110,9 +110,9 @@ def test_units_that_cannot_be_ranked_are_left_out_and_counted_once() -> None:
     assert found.attention.value == pytest.approx((1 + 1 / 3) / 2)
     assert found.uniform.value == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
     assert (found.attention.low, found.attention.high) == pytest.approx((1 / 3, 1))
-    nothing = localisation(lost)
-    assert nothing.units == 0
-    assert np.isnan(nothing.attention.value)
+    none = localisation(lost)
+    assert none.units == 0
+    assert np.isnan(none.attention.value)
 
 
 def test_ct_ich_marks_can_be_ranked_in_every_patient_with_haemorrhage(shared_data: Path) -> None:

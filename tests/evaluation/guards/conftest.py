@@ -1,4 +1,4 @@
-"""Thumbnails of real heads and of drawn bodies, and copies of their scans as archives make them."""
+"""Thumbnails of real heads and synthetic bodies, and copies of scans as archives make them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,10 +44,10 @@ def heads(shared_data: Path) -> Sample:
 
 @pytest.fixture(scope="session")
 def bodies() -> Sample:
-    """32 drawn scans of 30 patients."""
+    """32 synthetic scans of 30 patients."""
     plan = plan_scans(30, 2411)
-    drawn = [draw_scan(scan.patient, scan.technique, scan.seeds).hu for scan in plan]
-    return sample(drawn, [scan.patient.patient_id for scan in plan], BROAD_HU)
+    scans = [draw_scan(scan.patient, scan.technique, scan.seeds).hu for scan in plan]
+    return sample(scans, [scan.patient.patient_id for scan in plan], BROAD_HU)
 
 
 @pytest.fixture

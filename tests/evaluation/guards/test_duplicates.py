@@ -1,4 +1,4 @@
-"""Scans under two patients' ids: caught among real heads and drawn bodies, without false alarms."""
+"""Scans under two patients' ids: found in real heads and synthetic bodies, no false alarms."""
 
 import time
 from collections.abc import Callable
@@ -83,13 +83,13 @@ def test_a_cohort_of_copies_throughout_does_not_deceive_the_threshold(
 
 
 def test_three_copies_are_three_pairs(heads: Any, copied: Copied) -> None:
-    ways = [copied(heads, 9, how) for how in WAYS[2:4]]
-    thumbnails = np.concatenate([heads.thumbnails, np.stack(ways)])
+    copies = [copied(heads, 9, how) for how in WAYS[2:4]]
+    thumbnails = np.concatenate([heads.thumbnails, np.stack(copies)])
     found = find_duplicates(thumbnails, [*heads.patients, "a", "b"])
     assert sorted(rows(found)) == [(9, 82), (9, 83), (82, 83)]
 
 
-def test_few_patients_are_judged_by_certainty_alone(heads: Any) -> None:
+def test_of_few_patients_only_certain_copies_count(heads: Any) -> None:
     few, names = heads.thumbnails[:5], heads.patients[:5]
     alone = find_duplicates(few, names)
     assert alone.pairs == ()

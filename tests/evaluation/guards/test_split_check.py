@@ -24,11 +24,11 @@ def test_sound_folds_pass() -> None:
 @pytest.mark.parametrize(
     ("sides", "words"),
     [
-        ((("a", "b"), ("c",), ("b", "d")), "patient b in train and in test"),
-        ((("a", "b"), ("b",), ("d",)), "patient b in train and in tune"),
-        ((("a",), ("c", "d"), ("d", "c")), "patients c, d in tune and in test"),
-        (((), ("c",), ("d",)), "nobody in train"),
-        ((("a",), ("c",), ()), "nobody in test"),
+        ((("a", "b"), ("c",), ("b", "d")), "patient b in both train and test"),
+        ((("a", "b"), ("b",), ("d",)), "patient b in both train and tune"),
+        ((("a",), ("c", "d"), ("d", "c")), "patients c, d in both tune and test"),
+        (((), ("c",), ("d",)), "no patient in train"),
+        ((("a",), ("c",), ()), "no patient in test"),
     ],
 )
 def test_a_fold_that_leaks_is_refused_by_name(sides: Any, words: str) -> None:
@@ -38,7 +38,7 @@ def test_a_fold_that_leaks_is_refused_by_name(sides: Any, words: str) -> None:
 
 def test_many_patients_are_counted() -> None:
     both = tuple("abcdefg")
-    with pytest.raises(BadTask, match="patients a, b, c, d, e and 2 more in train and in test"):
+    with pytest.raises(BadTask, match="patients a, b, c, d, e and 2 more in both train and test"):
         check_split([Fold(0, 0, both, ("z",), both)])
 
 

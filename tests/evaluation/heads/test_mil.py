@@ -54,7 +54,7 @@ def test_the_order_of_instances_does_not_matter(net: nn.Module) -> None:
     torch.testing.assert_close(there.attention, back.attention.flip(1))
 
 
-def test_a_bag_is_judged_alike_in_any_company(net: nn.Module) -> None:
+def test_a_bag_scores_the_same_in_any_batch(net: nn.Module) -> None:
     raw = [torch.randn(n, 6).numpy() for n in (1, 9, 4)]
     together = BagSet.of(raw)
     trained = TrainedNet(net, together.unmoved())
