@@ -91,8 +91,8 @@ def report(found: dict[str, dict[str, float]], rounds: int) -> str:
         "`python benchmarks/busy.py -o benchmarks/reports/busy.md`",
         "",
         f"EfficientNet-Lite0, {SLICES} synthetic slices, one view, a new process for each run, "
-        f"median of {rounds} runs, settings in turn. {usable_cores()} cores. Next to one busy core: "
-        "one other process computes all the time. Ratios are to the first row.",
+        f"median of {rounds} runs, settings in turn. {usable_cores()} cores. Next to one busy "
+        "core: one other process computes all the time. Ratios are to the first row.",
         "",
         "| setting | quiet, slices/s | ratio | next to one busy core, slices/s | ratio |",
         "|---|--:|--:|--:|--:|",
