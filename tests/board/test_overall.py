@@ -69,7 +69,7 @@ def test_damaged_predictions_leave_one_encoder_out(
     found = ranked(results_of(*first), results_of(*second), results_of(*third))
     assert [rank.encoder for rank in found.ranks] == ["strong", "weak"]
     [note] = found.notes
-    assert note.startswith("broken is left out, without a result of the declared head on first, se")
+    assert note.startswith("broken is left out: no result of the declared head on first, se")
 
 
 def test_encoders_that_are_nearly_equal_have_wide_intervals(

@@ -235,7 +235,7 @@ def test_what_is_frozen_is_compared_with(
     assert run("check", "mine", "--device", "cpu") == 0
     assert "| golden       | pass " in capsys.readouterr().out
     assert run("freeze", "mine", "--device", "cpu") == 2
-    assert "to replace it, run: clearbench tasks freeze" in capsys.readouterr().err
+    assert "are frozen there; --replace freezes these instead" in capsys.readouterr().err
     state = {key: value * 1.01 for key, value in load_file(weights_of(mine)).items()}
     save_file(state, weights_of(mine))
     assert run("check", "mine", "--device", "cpu") == 1

@@ -35,7 +35,7 @@ class Brightest(BagEstimator):
 
     def predict(self, bags: Bags) -> Predictions:
         """Return the largest value, and each value (or its opposite) as importance."""
-        found = [bag[:, 0] for bag in as_set(bags)._raw()]
+        found = [bag[:, 0] for bag in as_set(bags)._given()]
         sign = 1 if self.honest else -1
         scores = np.array([[bag.max(), 0.0] for bag in found], np.float64)
         return Predictions(scores, tuple(sign * bag for bag in found))

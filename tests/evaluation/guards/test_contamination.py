@@ -22,8 +22,8 @@ def seen(*patients: str) -> frozenset[str]:
     [
         (["DeepLesion"], "deeplesion", "yes", "pretrained on DeepLesion itself"),
         (["LIDC-IDRI"], "luna16", "yes", "LIDC-IDRI shares patients with luna16 (https://luna16."),
-        (["ImageNet-1k"], "ct-ich", "none", "ImageNet-1k holds no medical images of patients"),
-        (["ImageNet-1k"], "my-hospital", "none", "ImageNet-1k holds no medical images"),
+        (["ImageNet-1k"], "ct-ich", "none", "ImageNet-1k has no medical images of patients"),
+        (["ImageNet-1k"], "my-hospital", "none", "ImageNet-1k has no medical images"),
         (["PMC-15M"], "ct-ich", "possible", "PMC-15M is made of figures in publications"),
         (["CT-FM"], "nlst", "possible", "CT-FM may share patients with nlst (https://"),
         (

@@ -52,7 +52,7 @@ def test_patients_that_merely_look_alike_raise_no_alarm(cohort: Any) -> None:
     assert found.scans == len(cohort.patients)
     assert 3 <= found.threshold_times <= 5
     patients = len(set(cohort.patients))
-    assert f"calibrated on the nearest others of these {patients} patients" in found.calibration
+    assert f"calibrated on the neighbours of these {patients} patients" in found.calibration
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -163,6 +163,6 @@ def test_an_alarm_names_scans_and_says_what_to_do(heads: Any) -> None:
     assert "and 2 more; give them one patient_id" in text
     assert duplicates_alarm(find_duplicates(heads.thumbnails, heads.patients), [], []) == ""
     both = duplicates_alarm(found, names, ["home"] * 82 + ["away"] * 7)
-    assert "perhaps on two sides of a fold (7 of cohorts away and home): " in both
+    assert "perhaps in train and test (7 of cohorts away and home): " in both
     assert "home/s0 and away/s82 (1.000)" in both
     assert both.endswith("and 2 more; leave one of them out"), "one id would not make them one"

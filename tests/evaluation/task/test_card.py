@@ -52,7 +52,11 @@ def test_an_unknown_task_offers_the_nearest() -> None:
         ('["x", "y"]', '["x"]', "two or more labels"),
         ('"multilabel"', '"binary"', "binary target has one label, not 2"),
         ('"multilabel"', '"ordered"', "target"),
-        ("version = 1", 'version = 1\nmetric = "auroc"', "metric of a multilabel target: auroc_"),
+        (
+            "version = 1",
+            'version = 1\nmetric = "auroc"',
+            "metric of a multilabel target is one of auroc_",
+        ),
         ("version = 1", 'version = 1\nunit = "lesion"', "unit"),
     ],
 )
