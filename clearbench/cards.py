@@ -11,11 +11,10 @@ from typing import Any, Generic, TypeVar
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from clearbench.errors import BadArgument, BadCard, UnknownName, suggestion
+from clearbench.errors import BadArgument, BadCard, UnknownName, name_some, suggestion
 from clearbench.files import write_text
 from clearbench.plugins import plugin_folders
 
-SHOWN = 5
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -76,8 +75,7 @@ def check_card(facts: dict[str, Any], card_type: type[AnyCard], where: str) -> A
 def told_faults(error: ValidationError, card_type: type[Card]) -> str:
     """Return a record's first few faults in plain words, and the number of the others."""
     faults = [_fault(item, card_type) for item in error.errors()]
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-    return "; ".join(faults[:SHOWN]) + more
+    return name_some(faults, separator="; ")
 
 
 def _fault(item: Any, card_type: type[Card]) -> str:

@@ -13,14 +13,13 @@ import pyarrow as pa
 
 from clearbench import technical
 from clearbench.cohort.files import read_table
-from clearbench.errors import BadCohort, UnknownName, suggestion
+from clearbench.errors import BadCohort, UnknownName, name_some, suggestion
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REQUIRED = ("scan_id", "patient_id", "path")
 MARKS = "key_slices"  # slices that a reader marked; key_slices_<label>: for that label
 PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split", MARKS)
 KNOWN = (*REQUIRED, *PLACES, *technical.NAMES)
-SHOWN = 5
 MANY_WORDS = 10  # a column of this many words that never repeat may hold names of people
 
 
@@ -141,16 +140,8 @@ def stated_name(table: pa.Table, source: Path) -> str:
         return ""
     names = sorted({name for name in table.column("cohort").to_pylist() if name})
     if len(names) > 1:
-        raise BadCohort(
-            f"{source}: several cohorts in one table ({', '.join(names[:SHOWN])}); split it"
-        )
+        raise BadCohort(f"{source}: several cohorts in one table ({name_some(names)}); split it")
     return names[0] if names else ""
-
-
-def _some(values: Sequence[str]) -> str:
-    """Return the first few values and the number of the others."""
-    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
-    return ", ".join(values[:SHOWN]) + more
 
 
 def _blank(table: pa.Table) -> list[str]:
@@ -160,7 +151,7 @@ def _blank(table: pa.Table) -> list[str]:
         rows = [
             str(i + 2) for i, value in enumerate(table.column(name).to_pylist()) if value is None
         ]
-        faults += [f"{name} is blank in line {_some(rows)}"] if rows else []
+        faults += [f"{name} is blank in line {name_some(rows)}"] if rows else []
     return faults
 
 
@@ -173,7 +164,7 @@ def _bad_ids(table: pa.Table, name: str) -> list[str]:
         if bad:
             faults.append(
                 f"{column} may have letters, digits, dot, dash and underscore (at most 100), "
-                f"not {_some(bad)}"
+                f"not {name_some(bad)}"
             )
     if not ID_PATTERN.fullmatch(name):
         faults.append(f"{name!r} can't be the cohort's name; choose another name")
@@ -184,7 +175,9 @@ def _twice(table: pa.Table) -> list[str]:
     """Return faults: scan ids of two rows; ids that differ only by case would share one file."""
     counts = Counter(str(value).lower() for value in table.column("scan_id").to_pylist() if value)
     twice = [value for value, count in counts.items() if count > 1]
-    return [f"scan_id has more than one row: {_some(twice)} (keep one of each)"] if twice else []
+    return (
+        [f"scan_id has more than one row: {name_some(twice)} (keep one of each)"] if twice else []
+    )
 
 
 def _two_splits(table: pa.Table) -> list[str]:
@@ -201,7 +194,7 @@ def _two_splits(table: pa.Table) -> list[str]:
         for patient, found in sides.items()
         if len(found) > 1
     ]
-    return [f"a patient in two splits: {_some(both)}"] if both else []
+    return [f"a patient in two splits: {name_some(both)}"] if both else []
 
 
 def _infinite(table: pa.Table) -> list[str]:
@@ -213,7 +206,7 @@ def _infinite(table: pa.Table) -> list[str]:
         known = [(scan, text) for scan, text in cells if text is not None]
         if all(_is_number(text) for _, text in known):
             bad = [f"{text} (scan {scan})" for scan, text in known if isinf(float(text))]
-            fault = f"label {name} has an infinite number: {_some(bad)} (blank = unknown)"
+            fault = f"label {name} has an infinite number: {name_some(bad)} (blank = unknown)"
             faults += [fault] if bad else []
     return faults
 
@@ -249,5 +242,7 @@ def _missing_files(paths: Sequence[Path]) -> list[str]:
     """Return problems: paths that do not exist; only those scans will fail."""
     missing = [str(path) for path in paths if not path.exists()]
     return (
-        [f"{len(missing)} of {len(paths)} paths do not exist: {_some(missing)}"] if missing else []
+        [f"{len(missing)} of {len(paths)} paths do not exist: {name_some(missing)}"]
+        if missing
+        else []
     )

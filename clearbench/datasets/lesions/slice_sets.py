@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.errors import BadCohort
+from clearbench.errors import BadCohort, name_some
 
 UNKNOWN = -1
-SHOWN = 5
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2
 
@@ -93,10 +92,7 @@ def slice_set(
 
 def because(problems: Sequence[str]) -> str:
     """Return the first few problems in brackets and the number of the others; "" for none."""
-    if not problems:
-        return ""
-    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-    return f" ({'; '.join(problems[:SHOWN])}{more})"
+    return f" ({name_some(problems, separator='; ')})" if problems else ""
 
 
 def thinned(slices: SliceSet, others_per_lesion: float | None, seed: int) -> SliceSet:

@@ -4,10 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearbench.errors import BadCohort
+from clearbench.errors import BadCohort, name_some
 
 SIDES = ("train", "val", "test")
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,6 @@ def check_split(
 
 def _some(names: Sequence[str], counts: dict[str, Counter[str]], owner: str) -> str:
     """Return the number of owners on two sides and the first few names."""
-    shown = ", ".join(f"{name} ({' and '.join(sorted(counts[name]))})" for name in names[:SHOWN])
-    more = ", …" if len(names) > SHOWN else ""
+    shown = name_some([f"{name} ({' and '.join(sorted(counts[name]))})" for name in names])
     several = f"{len(names)} {owner}s are" if len(names) > 1 else f"1 {owner} is"
-    return f"{several} on two sides of the split: {shown}{more}"
+    return f"{several} on two sides of the split: {shown}"

@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.units import Units
 from clearbench.store.features import map_features, read_facts, read_slice_rows
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord, find_records
-
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,7 @@ def present_units(units: Units, record: EncoderRecord, store: StoreFolder) -> Un
             f"no unit of cohort {', '.join(cohorts)} has features of {record.reference}; "
             f"make them: {command}"
         )
-    names = ", ".join(units.ids[i] for i in missing[:SHOWN]) + (
-        " …" if len(missing) > SHOWN else ""
-    )
+    names = name_some([units.ids[i] for i in missing])
     note = (
         (f"{len(missing)} without features of {record.reference}: {names} ({command})",)
         if missing

@@ -15,11 +15,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.errors import name_some
 from clearbench.evaluation.guards.alignment import Floats32, Indices, aligned_similarity, centred
 from clearbench.evaluation.guards.frame import same_frame
 
 NEIGHBOURS = 8
-SHOWN = 5
 BLOCK = 1000
 FEWEST_PATIENTS = 10  # fewer give no threshold
 FLOOR = 0.95  # a lower similarity is never a copy
@@ -98,10 +98,9 @@ def duplicates_alarm(found: Duplicates, scan_ids: Sequence[str], cohorts: Sequen
         f"{names[pair.first]} and {names[pair.second]} ({pair.similarity:.3f})"
         for pair in found.pairs
     ]
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     return (
         f"{len(listed)} × the same scan under two patients' ids, perhaps in train and test"
-        f"{_across(found.pairs, cohorts)}: {', '.join(listed[:SHOWN])}{more}; "
+        f"{_across(found.pairs, cohorts)}: {name_some(listed)}; "
         f"{_way_out(found, cohorts)}"
     )
 

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.splits import Fold
-
-SHOWN = 5
 
 
 def check_split(folds: Sequence[Fold]) -> None:
@@ -30,6 +28,5 @@ def check_split(folds: Sequence[Fold]) -> None:
 
 def _some(patients: Sequence[str]) -> str:
     """Name a few patients and count the rest."""
-    more = f" and {len(patients) - SHOWN} more" if len(patients) > SHOWN else ""
     noun = "patient" if len(patients) == 1 else "patients"
-    return f"{noun} {', '.join(patients[:SHOWN])}{more}"
+    return f"{noun} {name_some(patients)}"

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 
 from clearbench.cohort.table import Cohort
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.card import TaskCard
 
 YES_NO = MappingProxyType(
@@ -36,7 +36,6 @@ SIDES = MappingProxyType(
         "holdout": "test",
     }
 )
-SHOWN = 5
 
 
 def read_labels(cohort: Cohort, task: TaskCard) -> list[list[float]]:
@@ -81,7 +80,7 @@ def _values(cohort: Cohort, name: str, task: TaskCard) -> list[float]:
     if bad:
         wanted = ", ".join(task.classes) if task.classes else "0, 1, yes, no, true, false"
         raise BadTask(
-            f"label {name} of cohort {cohort.name} has the values {', '.join(bad[:SHOWN])}; "
+            f"label {name} of cohort {cohort.name} has the values {name_some(bad)}; "
             f"the task allows {wanted} (blank = unknown)"
         )
     return [math.nan if text is None else float(allowed[_key(text, task)]) for text in texts]

@@ -12,13 +12,12 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from clearbench.cards import Card, told_faults
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.card import Split, Task
 from clearbench.evaluation.task.splits import Fold, split_sha256
 from clearbench.evaluation.task.units import Units
 from clearbench.files import write_text
 
-SHOWN = 5
 CHECK_DIGITS = 4  # hexadecimal, 16 bits: one change in 65,536 is missed
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -177,8 +176,7 @@ def _sides(fold: Fold) -> tuple[tuple[str, ...], ...]:
 def _note(patients: set[str], what: str) -> list[str]:
     """Return one note: the number of patients, and the first few; none for no patients."""
     names = sorted(patients)
-    more = " …" if len(names) > SHOWN else ""
-    return [f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}"] if names else []
+    return [f"{len(names)} {what}: {name_some(names)}"] if names else []
 
 
 def _with_units(fold: Fold, present: set[str], task: str) -> Fold:

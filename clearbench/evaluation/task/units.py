@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.cohort.table import Cohort
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.card import Split, TaskCard
 from clearbench.evaluation.task.labels import SIDES, read_days, read_labels, read_sides
 from clearbench.evaluation.task.marks import Marks, read_marks
@@ -18,7 +18,6 @@ from clearbench.evaluation.task.marks import Marks, read_marks
 COMPARISONS: MappingProxyType[str, Callable[[float, float], bool]] = MappingProxyType(
     {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
 )
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ def _with_side(units: Units, task: TaskCard) -> Units:
     kept = [row for row, side in enumerate(units.sides) if side in SIDES.values()]
     lost = len(units.ids) - len(kept)
     other = sorted({side or "blank" for side in units.sides} - set(SIDES.values()))
-    found, column = ", ".join(other[:SHOWN]), task.split.column
+    found, column = name_some(other), task.split.column
     if not kept:
         raise BadTask(f"column {column} must have the values train and test; it has {found}")
     note = (
@@ -281,6 +280,6 @@ def _patient(unit: str, scans: list[_Scan], task: TaskCard) -> str:
     """Return the one patient of a unit."""
     patients = {scan.patient for scan in scans}
     if len(patients) > 1:
-        names = ", ".join(sorted(patients)[:SHOWN])
+        names = name_some(sorted(patients))
         raise BadTask(f"{task.unit} {unit} belongs to several patients ({names})")
     return patients.pop()
