@@ -76,7 +76,7 @@ def test_the_error_for_an_empty_set_names_what_was_left_out(tmp_path: Path) -> N
     with pytest.raises(BadCohort, match=r"no slice to train on$"):
         slice_set("made", tmp_path, [])
     problems = [f"scan s{i} is damaged" for i in range(7)]
-    with pytest.raises(BadCohort, match=r"s0 is damaged; .*s4 is damaged; and 2 more\)") as caught:
+    with pytest.raises(BadCohort, match=r"s0 is damaged; .*s4 is damaged and 2 more\)") as caught:
         slice_set("made", tmp_path, [], problems)
     assert "s5" not in str(caught.value)
 
