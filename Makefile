@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PAGES  := README.md leaderboard/README.md $(wildcard docs/*.md)
 
-.PHONY: demo test check bench nightly board clean
+.PHONY: demo test test-lowest check bench nightly board clean
 
 demo: $(READY)
 	$(BIN)/clearbench demo
@@ -13,12 +14,20 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -q -m "not weights and not gpu and not slow"
 
+# The same tests with the lowest allowed version of every dependency, in an environment of its own.
+test-lowest: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/constraints.txt -e ".[dev]"
+	.venv-lowest/bin/python -m pytest -q -m "not weights and not gpu and not slow" \
+	    -W "ignore::DeprecationWarning" -W "ignore::PendingDeprecationWarning"
+
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/cog --check README.md leaderboard/README.md
+	$(BIN)/cog --check $(PAGES)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/embedding.py -o benchmarks/reports/embedding.md
@@ -40,7 +49,8 @@ nightly: $(READY)
 
 # Generated parts of the README and the leaderboard, made fresh.
 board: $(READY)
-	$(BIN)/cog -r README.md leaderboard/README.md
+	$(BIN)/cog -r $(PAGES)
+	$(BIN)/python docs/pictures/leaderboard.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -49,4 +59,4 @@ $(READY): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) clearbench-demo clearbench-store dist build
+	rm -rf $(VENV) .venv-lowest clearbench-demo clearbench-store dist build

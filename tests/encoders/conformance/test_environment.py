@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from clearbench.encoders.conformance.environment import usable_cores
+from clearbench.cores import usable_cores
 
 MEASURE = """
 import torch
