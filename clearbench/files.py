@@ -54,7 +54,7 @@ def write_first(path: Path, content: bytes, *, private: bool = False) -> None:
 
     def settle(draft: Path) -> None:
         try:
-            path.hardlink_to(draft)
+            path.hardlink_to(draft)  # unlike a rename, it never replaces a file
         except FileExistsError:
             pass
         except OSError:  # a file system without hard links
@@ -93,7 +93,7 @@ def _write(
             os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
         write(draft)
         with draft.open("rb+") as file:
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # else a crash may leave an empty file under the final name
 
     _fill_and_settle(path, draft_of(path), fill, settle)
 

@@ -113,7 +113,10 @@ def _no_series(left_out: tuple[LeftOut, ...]) -> str:
 
 @lru_cache(maxsize=2)
 def _headers(path: Path, _signature: str) -> tuple[tuple[Slice, ...], tuple[LeftOut, ...]]:
-    """Read the headers under a path; cached, as several series may share one folder."""
+    """Read the headers under a path; cached, as several series may share one folder.
+
+    `_signature` is part of the cache's key: a changed folder is read again.
+    """
     found = [read_slices(file) for file in files_under(path)]
     slices = tuple(item for group in found if not isinstance(group, LeftOut) for item in group)
     return slices, tuple(item for item in found if isinstance(item, LeftOut))

@@ -179,6 +179,7 @@ def read_sketch(path: Path) -> Sketch | None:
 def _opened(path: Path) -> Iterator[Any]:
     """Open a feature file; HDF5's errors, also those while reading, become BadStore."""
     try:
+        # no locks: a feature file never changes, and some network file systems refuse them
         with h5py.File(path, "r", locking=False) as file:
             schema = int(file.attrs.get("schema", 0))
             if schema != FILE_SCHEMA:

@@ -69,6 +69,7 @@ def _connected(store: StoreFolder, sql: str) -> tuple[Any, str]:
         catalogue = str(refresh(store)).replace("'", "''")
         connection.execute(f"ATTACH '{catalogue}' AS catalogue (READ_ONLY)")
         _make_views(connection, store, statement)
+        # only after ATTACH, which needs file access; the user's statement must not have it
         connection.execute("SET enable_external_access = false")
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
