@@ -170,7 +170,7 @@ def test_a_name_that_a_card_has_is_not_taken(
     def build(*_: Any) -> Any:
         raise NotImplementedError
 
-    with pytest.raises(BadRequest, match=r'biomedclip\.toml is called "biomedclip"; give another'):
+    with pytest.raises(BadRequest, match=r"biomedclip\.toml has this name; give another"):
         register_encoder(make_card(), build, name="biomedclip")
     for name in ("../evil", "a b", "-", "é"):
         with pytest.raises(BadRequest, match="letters, digits, dots, dashes"):

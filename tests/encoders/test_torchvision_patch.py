@@ -40,13 +40,13 @@ def test_missing_operators_are_declared(package: Path) -> None:
     )
     alone = run("import torchvision", package.parent.parent)
     assert "operator torchvision::nms does not exist" in alone.stderr
-    cured = run(PATCH + "print(len(cure._declared))", package.parent.parent)
-    assert cured.stdout == "1\n", cured.stderr
+    patched = run(PATCH + "print(len(patch._declared))", package.parent.parent)
+    assert patched.stdout == "1\n", patched.stderr
 
 
 def test_a_whole_torchvision_is_left_alone(package: Path) -> None:
     package.write_text("")
-    done = run(PATCH + "print(len(cure._declared))", package.parent.parent)
+    done = run(PATCH + "print(len(patch._declared))", package.parent.parent)
     assert done.stdout == "0\n", done.stderr
 
 

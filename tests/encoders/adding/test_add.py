@@ -82,17 +82,17 @@ def test_an_encoder_has_one_source(typed: dict[str, Any], request_: AddRequest) 
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ({}, "none of them"),
-        ({"net": "vit"}, "--net"),
-        ({"checkpoint": Path("f")}, "--checkpoint"),
-        ({"timm": "resnet18", "open_clip": "a"}, "--open-clip, --timm"),
-        ({"timm": "resnet18", "net": "vit"}, "--net, --timm"),
-        ({"checkpoint": Path("f"), "net": "vit", "timm": "a"}, "--checkpoint, --net, --timm"),
-        ({"checkpoint": Path("f"), "open_clip": "a"}, "--checkpoint, --open-clip"),
-        ({"torchvision": "resnet18"}, "--torchvision"),
+        ({}, "none"),
+        ({"net": "vit"}, "net"),
+        ({"checkpoint": Path("f")}, "checkpoint"),
+        ({"timm": "resnet18", "open_clip": "a"}, "open_clip, timm"),
+        ({"timm": "resnet18", "net": "vit"}, "net, timm"),
+        ({"checkpoint": Path("f"), "net": "vit", "timm": "a"}, "checkpoint, net, timm"),
+        ({"checkpoint": Path("f"), "open_clip": "a"}, "checkpoint, open_clip"),
+        ({"torchvision": "resnet18"}, "torchvision"),
     ],
 )
-def test_no_way_or_two_are_refused(typed: dict[str, Any], words: str) -> None:
+def test_no_source_or_two_are_refused(typed: dict[str, Any], words: str) -> None:
     with pytest.raises(BadRequest, match=rf"name one source: timm, .*; given: {words}$"):
         make_request(**typed)
 
@@ -134,7 +134,7 @@ def test_what_is_typed_wins_over_what_the_library_says(
     add = ("models", "add", "mine", "--timm", "test_vit", "--pooling", "cls+mean", *options)
     assert run(*add) == 0
     said = capsys.readouterr().out
-    typed = "96 px, views brain, soft=-100:200, pooling cls+mean, licence mine alone: as typed"
+    typed = "96 px, views brain, soft=-100:200, pooling cls+mean, licence mine alone: given by you"
     assert typed in said
     assert "  mean and std, bicubic, dim 128: from timm, test_vit\n" in said
     card = find_encoder("mine").card

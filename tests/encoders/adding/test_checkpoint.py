@@ -436,7 +436,7 @@ def test_a_damaged_or_missing_checkpoint_is_named(
 
 def test_a_checkpoint_of_something_else_is_named(tmp_path: Path, folder: Path) -> None:
     for state in ({}, {"epoch": 3}, {"state_dict": {}}, {"model": [1, 2]}):
-        with pytest.raises(WeightsUnavailable, match="weights of another network than vit"):
+        with pytest.raises(WeightsUnavailable, match="not weights of the network vit"):
             convert_checkpoint("mine", saved(state, tmp_path), "vit", folder)
     assert not folder.exists()
 

@@ -173,7 +173,7 @@ def test_a_network_that_stops_at_a_single_image_fails_that_check_alone(
 
     found = check_network(planted(honest, few), only=("features", "alone", "order", "apart"))
     assert ended(found, "fail") == {"alone"}
-    assert finding(found, "alone").sentence.endswith("stops with RuntimeError: needs a crowd")
+    assert finding(found, "alone").sentence.endswith("fails with RuntimeError: needs a crowd")
 
 
 def test_weights_made_without_a_seed_are_found(

