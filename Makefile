@@ -27,6 +27,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/heads.py -o benchmarks/reports/heads.md
 	$(BIN)/python benchmarks/families.py -o benchmarks/reports/families.md
 	$(BIN)/python benchmarks/newcomer.py -o benchmarks/reports/newcomer.md
+	$(BIN)/python benchmarks/busy.py -o benchmarks/reports/busy.md
 
 # What is too long for CI; its reports are committed.
 nightly: $(READY)

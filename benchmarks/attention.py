@@ -1,10 +1,10 @@
-"""Is attention right? Where it falls against a reader's marks, and whether scores follow it.
+"""Quality of attention: compared with a reader's marks, and whether scores depend on it.
 
     python benchmarks/attention.py [--ct-ich FOLDER] [--model NAME …] [--head NAME …]
                                    [--work FOLDER] [-o REPORT.md]
 
-Heads learn haemorrhage from patients' labels of CT-ICH; the radiologists' labels of each slice
-are kept for the end. A second run goes on from what `--work` holds.
+Heads are trained on haemorrhage by patients' labels of CT-ICH; the radiologists' labels of slices
+are used for scoring only. A second run continues from the results in `--work`.
 """
 
 import argparse
@@ -17,26 +17,27 @@ import torch
 from clearbench import pipeline
 from clearbench.cohort.files import write_table
 from clearbench.datasets.public.published import build_published
-from clearbench.evaluation.heads.mil import NETS
+from clearbench.evaluation.head_registry import HEADS
 from clearbench.results.record import Result, read_results
 
 CT_ICH = Path(__file__).parents[1].parent / "shared" / "data" / "ct-ich"
 TASK = "ct-ich-hemorrhage"
 MODELS = ("efficientnet-lite0",)
 VIEWS = ("brain", "bone")
+NETS = [name for name, head in HEADS.items() if head.network]
 LOCATED = ("localisation_ap", "localisation_ap_uniform", "localisation_ap_central")
 FAITHFUL = ("faithfulness_deletion", "faithfulness_insertion")
 MEANING = """
-Average precision: how far up the marked slices of a positive patient stand when slices are ranked
-by attention (sum over views), by nothing (expected of a random order), or by nearness to the middle
-of the scan. Deletion and insertion: how much faster the score falls, or rises, when the most
-important tenths of the bag leave, or come, first than in random order; areas between 0 and 1, 0 is
-chance. 95 % intervals over patients. Attention that does not stand above the middle of the scan
-shows no haemorrhage, however good the AUROC."""
+Average precision: of the marked slices of a positive patient, when slices are ranked by attention
+(sum over views), at random (expected value), or by nearness to the middle of the scan. Deletion and
+insertion: how much faster the score falls, or rises, when the most important tenths of the bag are
+removed, or added, first than in random order; areas between 0 and 1, 0 is chance level. 95 %
+intervals over patients. Attention that is no better than the middle of the scan does not locate
+haemorrhage, however good the AUROC."""
 
 
 def score(options: argparse.Namespace, work: Path) -> list[Result]:
-    """Embed, train what is not there yet, and return the results."""
+    """Embed, train heads without a result, and return all results."""
     table, store = work / "ct-ich.csv", work / "store"
     write_table(build_published("ct-ich", options.ct_ich, table).table, table)
     report = pipeline.embed(
@@ -67,7 +68,7 @@ def report(results: list[Result]) -> str:
     heads = " ".join(dict.fromkeys(r.head for r in results))
     models = " ".join(dict.fromkeys(r.encoder for r in results))
     lines = [
-        "# Is attention right?",
+        "# Quality of attention",
         "",
         f"`python benchmarks/attention.py --model {models} --head {heads}`",
         "",
@@ -99,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ct-ich", type=Path, default=CT_ICH)
     parser.add_argument("--model", nargs="+", default=list(MODELS))
-    parser.add_argument("--head", nargs="+", default=list(NETS), choices=list(NETS))
+    parser.add_argument("--head", nargs="+", default=NETS, choices=NETS)
     parser.add_argument("--work", type=Path)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()

@@ -1,12 +1,12 @@
-"""How often the tests of equal encoders cry wolf, and how often intervals hold the truth.
+"""False alarms of the tests for equal encoders, and the coverage of intervals.
 
     python benchmarks/comparisons.py [--trials 1000] [-o REPORT.md]
 
-Scores are drawn, no head is trained. A unit's score is the quality of its head, if it is positive,
-and a normal part of variance 1 that the encoders share in part: some patients are hard for all. An
-AUROC is then Φ(quality / √2). In cross-validation every training patient moves the quality of the
-heads trained with it a little, so that folds that share patients have heads that resemble each
-other; `wobble` is the standard deviation of the quality over training sets.
+Scores are simulated, no head is trained. A unit's score is the quality of its head, if the unit is
+positive, plus a normal part of variance 1 that encoders partly share: some patients are hard for
+all. So an AUROC is Φ(quality / √2). In cross-validation every training patient changes the quality
+of the heads trained with it a little, so folds that share patients have similar heads; `wobble` is
+the standard deviation of the quality over training sets.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
 
+from clearbench.arrays import Floats
 from clearbench.metrics import auroc
 from clearbench.statistics.bootstrap import (
     Resampled,
@@ -33,22 +34,20 @@ from clearbench.statistics.bootstrap import (
 )
 from clearbench.statistics.comparison import Difference, Pair
 from clearbench.statistics.delong import area_interval, compare_areas, delong_areas
-from clearbench.statistics.detectable import detectable_difference
-from clearbench.statistics.families import ALPHA, compare_all
+from clearbench.statistics.detectable_difference import detectable_difference
+from clearbench.statistics.multiple_testing import ALPHA, compare_all
 from clearbench.statistics.resampled import Design, compare_folds, cv_interval
-
-Floats = NDArray[np.float64]
 
 PATIENTS, POSITIVES = 120, 40
 FOLDS, REPEATS = 5, 5
 DESIGN = Design(1 / (FOLDS - 1), tuple(np.repeat(range(REPEATS), FOLDS)), PATIENTS)
 ENCODERS = 6
 QUALITY = 1.2  # an AUROC of 0.80
-LESS = 0.9  # and of 0.74
-SHARED = 0.6  # of a score's variance between encoders
-AGAIN = 0.8  # of an encoder's own part between heads of different repeats
+LESS = 0.9  # an AUROC of 0.74
+SHARED = 0.6  # share of a score's variance that all encoders have in common
+AGAIN = 0.8  # share of the rest that heads of different repeats have in common
 WOBBLES = (0.0, 0.15, 0.3)  # 0.15 moves an AUROC by 0.03
-DRAWS = 1000
+RESAMPLES = 1000
 PILOT = 100
 PILOT_STEPS = 3
 TRUTH = (np.arange(PATIENTS) < POSITIVES) * 1.0
@@ -56,7 +55,7 @@ TRUTH = (np.arange(PATIENTS) < POSITIVES) * 1.0
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the report: a share of trials, beside what it should be."""
+    """One line of the report: a share of trials, and what it should be."""
 
     what: str
     wanted: float
@@ -84,25 +83,27 @@ class Crossed:
 
 
 def area_of(quality: float, wobble: float = 0.0) -> float:
-    """Return the AUROC that a quality means, on average over training sets."""
+    """Return the AUROC of a quality, on average over training sets."""
     return float(norm.cdf(quality / sqrt(2 + wobble**2)))
 
 
 def quality_of(area: float, wobble: float = 0.0) -> float:
-    """Return the quality that an AUROC means."""
+    """Return the quality of an AUROC."""
     return float(brentq(lambda quality: area_of(quality, wobble) - area, -5, 5))
 
 
-def draw_test(rng: np.random.Generator, quality: Sequence[float], wobble: float = 0.0) -> Floats:
-    """Draw the scores [n, encoders] of heads on a test set of their own."""
+def simulate_test(
+    rng: np.random.Generator, quality: Sequence[float], wobble: float = 0.0
+) -> Floats:
+    """Simulate the scores [n, encoders] of heads on a separate test set."""
     own = rng.normal(size=(PATIENTS, len(quality)))
     shared = rng.normal(size=(PATIENTS, 1))
     heads = np.array(quality) + wobble * rng.normal(size=len(quality))
     return TRUTH[:, None] * heads + sqrt(SHARED) * shared + sqrt(1 - SHARED) * own
 
 
-def draw_folds(rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw the fold of each patient [repeats, n], positives spread evenly."""
+def random_folds(rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return a random fold for each patient [repeats, n], positives spread evenly."""
     number = np.r_[np.arange(POSITIVES) % FOLDS, np.arange(PATIENTS - POSITIVES) % FOLDS]
     for repeat in (fold := np.tile(number, (REPEATS, 1))):
         rng.shuffle(repeat[:POSITIVES])
@@ -110,9 +111,9 @@ def draw_folds(rng: np.random.Generator) -> NDArray[np.int64]:
     return fold
 
 
-def draw_crossed(rng: np.random.Generator, quality: Sequence[float], wobble: float) -> Crossed:
-    """Draw the scores of repeated cross-validation."""
-    fold, encoders = draw_folds(rng), len(quality)
+def simulate_folds(rng: np.random.Generator, quality: Sequence[float], wobble: float) -> Crossed:
+    """Simulate the scores of repeated cross-validation."""
+    fold, encoders = random_folds(rng), len(quality)
     training = fold[:, None] != np.arange(FOLDS)[:, None]  # [repeats, folds, n]
     moves = rng.normal(size=(encoders, PATIENTS)) / np.sqrt(PATIENTS * (1 - 1 / FOLDS))
     heads = np.array(quality)[:, None, None] + wobble * np.einsum("en,rfn->erf", moves, training)
@@ -137,35 +138,35 @@ def by_folds(crossed: Crossed) -> Callable[[int, int], Difference]:
 
 
 def false_alarm(pairs: Sequence[Pair]) -> bool:
-    """Tell whether any pair of a family is called different."""
+    """Tell whether any pair of a family differs significantly."""
     return any(pair.separable for pair in pairs)
 
 
 def holds(low: float, high: float, truth: float) -> bool:
-    """Tell whether an interval holds the truth."""
+    """Tell whether an interval covers the truth."""
     return low <= truth <= high
 
 
 def test_set_rows(trials: int, rng: np.random.Generator) -> list[Row]:
-    """Try what is made for a test set of its own."""
+    """Count false alarms of the tests for a separate test set."""
     alarms: dict[str, list[bool]] = {"delong": [], "moved": [], "boot": [], "holm": [], "raw": []}
     for _ in range(trials):
-        scores = draw_test(rng, [QUALITY] * ENCODERS)
+        scores = simulate_test(rng, [QUALITY] * ENCODERS)
         delong = by_delong(scores)
         alarms["delong"].append(delong(0, 1).p < ALPHA)
         alarms["boot"].append(compare_resampled(_resampled(scores[:, :2], rng), 0, 1).p < ALPHA)
         alarms["holm"].append(false_alarm(compare_all("abcdef", delong)))
         every = combinations(range(ENCODERS), 2)
         alarms["raw"].append(any(delong(*pair).p < ALPHA for pair in every))
-        moved = by_delong(draw_test(rng, [QUALITY] * 2, WOBBLES[1]))
+        moved = by_delong(simulate_test(rng, [QUALITY] * 2, WOBBLES[1]))
         alarms["moved"].append(moved(0, 1).p < ALPHA)
     pairs = ENCODERS * (ENCODERS - 1) // 2
     named = {
         "delong": "DeLong",
         "boot": "paired bootstrap",
-        "moved": f"DeLong, heads that wobble by {WOBBLES[1]}: it tells of heads, not of encoders",
+        "moved": f"DeLong, heads that wobble by {WOBBLES[1]}: it compares heads, not encoders",
         "holm": f"DeLong and Holm, any of {pairs} pairs",
-        "raw": f"DeLong without Holm, any of {pairs} pairs: the warning",
+        "raw": f"DeLong without Holm, any of {pairs} pairs: not valid, for comparison",
     }
     return [Row(name, ALPHA, alarms[key]) for key, name in named.items()]
 
@@ -175,16 +176,16 @@ def _resampled(scores: Floats, rng: np.random.Generator) -> Resampled:
     measures = [lambda w, s=column: {"auroc": auroc(TRUTH, s, w)} for column in scores.T]
     patients = tuple(map(str, range(PATIENTS)))
     seed = int(rng.integers(2**31))
-    return bootstrap(measures, Resampling(patients, resamples=DRAWS, seed=seed))["auroc"]
+    return bootstrap(measures, Resampling(patients, resamples=RESAMPLES, seed=seed))["auroc"]
 
 
 def crossed_rows(trials: int, rng: np.random.Generator) -> list[Row]:
-    """Try what is made for repeated cross-validation, and what is not."""
+    """Count false alarms of tests in repeated cross-validation, valid ones and others."""
     rows = []
     for wobble in WOBBLES:
         corrected, holm, naive = [], [], []
         for _ in range(trials):
-            crossed = draw_crossed(rng, [QUALITY] * ENCODERS, wobble)
+            crossed = simulate_folds(rng, [QUALITY] * ENCODERS, wobble)
             folds = by_folds(crossed)
             corrected.append(folds(0, 1).p < ALPHA)
             holm.append(false_alarm(compare_all("abcdef", folds)))
@@ -192,13 +193,15 @@ def crossed_rows(trials: int, rng: np.random.Generator) -> list[Row]:
         rows += [
             Row(f"corrected resampled t, wobble {wobble}", ALPHA, corrected),
             Row(f"corrected resampled t and Holm, any of 15 pairs, wobble {wobble}", ALPHA, holm),
-            Row(f"DeLong on pooled scores, wobble {wobble}: the warning", ALPHA, naive),
+            Row(
+                f"DeLong on pooled scores, wobble {wobble}: not valid, for comparison", ALPHA, naive
+            ),
         ]
     return rows
 
 
 def coverage_rows(trials: int, rng: np.random.Generator) -> list[Row]:
-    """Count the intervals that hold the truth, for encoders that differ."""
+    """Count the intervals that cover the truth, for encoders that differ."""
     hits: dict[str, list[bool]] = {}
     for _ in range(trials):
         for name, hit in (_test_set_hits(rng) | _crossed_hits(rng)).items():
@@ -207,34 +210,34 @@ def coverage_rows(trials: int, rng: np.random.Generator) -> list[Row]:
 
 
 def _test_set_hits(rng: np.random.Generator) -> dict[str, bool]:
-    """Tell which intervals of one test set hold the truth."""
-    scores = draw_test(rng, [QUALITY, LESS])
-    areas, drawn = delong_areas(TRUTH, scores), _resampled(scores, rng)
+    """Return which intervals of one test set cover the truth."""
+    scores = simulate_test(rng, [QUALITY, LESS])
+    areas, resampled = delong_areas(TRUTH, scores), _resampled(scores, rng)
     alone = {
         "DeLong": area_interval(areas, 0),
-        "percentile bootstrap": percentile_interval(drawn, 0),
+        "percentile bootstrap": percentile_interval(resampled, 0),
     }
     paired = {
         "DeLong": compare_areas(areas, 0, 1),
-        "percentile bootstrap": compare_resampled(drawn, 0, 1),
+        "percentile bootstrap": compare_resampled(resampled, 0, 1),
     }
     one, gap = area_of(QUALITY), area_of(QUALITY) - area_of(LESS)
     return {
         **{
-            f"{config}, one AUROC": holds(each.low, each.high, one)
-            for config, each in alone.items()
+            f"{method}, one AUROC": holds(each.low, each.high, one)
+            for method, each in alone.items()
         },
         **{
-            f"{config}, difference": holds(each.low, each.high, gap)
-            for config, each in paired.items()
+            f"{method}, difference": holds(each.low, each.high, gap)
+            for method, each in paired.items()
         },
     }
 
 
 def _crossed_hits(rng: np.random.Generator) -> dict[str, bool]:
-    """Tell which intervals of one cross-validation hold the truth."""
+    """Return which intervals of one cross-validation cover the truth."""
     wobble = WOBBLES[1]
-    crossed = draw_crossed(rng, [QUALITY, LESS], wobble)
+    crossed = simulate_folds(rng, [QUALITY, LESS], wobble)
     found = [crossed.per_fold(encoder) for encoder in (0, 1)]
     one = cv_interval(found[0], DESIGN, (0.0, 1.0))
     two = compare_folds(found[0], found[1], DESIGN)
@@ -251,28 +254,28 @@ Compare = Callable[[Sequence[float]], Difference]
 
 
 def power_rows(trials: int, rng: np.random.Generator) -> list[Row]:
-    """Count how often the smallest detectable difference is found, where it is there."""
+    """Count how often a true difference of the smallest detectable size is found."""
     wobble = WOBBLES[1]
-    ways: dict[str, tuple[float, Compare]] = {
-        "DeLong": (0.0, lambda quality: by_delong(draw_test(rng, quality))(0, 1)),
+    methods: dict[str, tuple[float, Compare]] = {
+        "DeLong": (0.0, lambda quality: by_delong(simulate_test(rng, quality))(0, 1)),
         f"corrected resampled t, wobble {wobble}": (
             wobble,
-            lambda quality: by_folds(draw_crossed(rng, quality, wobble))(0, 1),
+            lambda quality: by_folds(simulate_folds(rng, quality, wobble))(0, 1),
         ),
     }
     rows = []
-    for name, (own, compare) in ways.items():
+    for name, (own, compare) in methods.items():
         less = QUALITY
         for apart in ("equal encoders", "encoders that far apart"):
             for _ in range(1 if less == QUALITY else PILOT_STEPS):
-                less, gap = _just_seen(compare, less, own)
+                less, gap = _detectable(compare, less, own)
             found = [compare([QUALITY, less]).p < ALPHA for _ in range(trials)]
-            rows.append(Row(f"{name}: {gap:.3f}, judged by {apart}", 0.8, found))
+            rows.append(Row(f"{name}: {gap:.3f}, estimated from {apart}", 0.8, found))
     return rows
 
 
-def _just_seen(compare: Compare, less: float, wobble: float) -> tuple[float, float]:
-    """Return the quality just told from QUALITY, judged by pairs with `less`, and the gap."""
+def _detectable(compare: Compare, less: float, wobble: float) -> tuple[float, float]:
+    """Return the detectable difference from QUALITY, by pairs with `less`, as quality and gap."""
     gap = detectable_difference([compare([QUALITY, less]) for _ in range(PILOT)])
     return quality_of(area_of(QUALITY, wobble) - gap, wobble), gap
 
@@ -281,9 +284,9 @@ def measure(trials: int) -> str:
     """Run every trial; returns the report."""
     start, rng = time.process_time(), np.random.default_rng(1)
     tables = {
-        "False alarms on a test set of its own, equal encoders": test_set_rows(trials, rng),
+        "False alarms on a separate test set, equal encoders": test_set_rows(trials, rng),
         "False alarms in cross-validation, equal encoders": crossed_rows(trials, rng),
-        f"Intervals that hold the truth, AUROC {area_of(QUALITY):.2f} and {area_of(LESS):.2f}": (
+        f"Intervals that cover the truth, AUROC {area_of(QUALITY):.2f} and {area_of(LESS):.2f}": (
             coverage_rows(trials, rng)
         ),
         "The smallest detectable difference, found": power_rows(trials, rng),
@@ -296,8 +299,8 @@ def measure(trials: int) -> str:
     ]
     lines += [
         f"{PATIENTS} patients, {POSITIVES} positive; {REPEATS} × {FOLDS} folds; {trials:,} trials, "
-        f"± their Monte Carlo error; {DRAWS:,} bootstrap draws; "
-        f"{time.process_time() - start:.0f} s of CPU. Scores are drawn, no head is trained.",
+        f"± their Monte Carlo error; {RESAMPLES:,} bootstrap resamples; "
+        f"{time.process_time() - start:.0f} s of CPU. Scores are simulated, no head is trained.",
         "",
     ]
     for title, rows in tables.items():

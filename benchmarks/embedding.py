@@ -1,12 +1,12 @@
-"""Slices per second of embedding, against the published way and the bare network, in one run.
+"""Slices per second of embedding, compared with a published pipeline and the bare network.
 
     python benchmarks/embedding.py [--scans 24] [--slices 16] [--device cuda] [-o REPORT.md]
 
 ViT-B/16 with random weights, one view, over DICOM series of 512 × 512 (synthetic pixels):
-(a) the published way: one slice per forward pass, float32, PIL transforms, in one process;
+(a) a published pipeline: one slice per forward pass, float32, PIL transforms, in one process;
 (b) `clearbench embed`, end to end: reading, preparing, network, writing;
-(c) the bare network on ready tensors, same batch size and precision as (b).
-Speed depends on the machine, ratios less so.
+(c) the bare network on prepared tensors, with batch size and precision of (b).
+Speed depends on the machine; ratios depend on it less.
 """
 
 import argparse
@@ -70,8 +70,8 @@ def write_scans(root: Path, scans: int, slices: int) -> None:
         write_dicom_series(root / f"scan-{number}", hu, (5.0, 0.7, 0.7), header=header)
 
 
-def published_way(root: Path, encoder: Encoder) -> float:
-    """Embed file by file: PIL resize, one slice per forward pass; returns slices per second."""
+def published_pipeline(root: Path, encoder: Encoder) -> float:
+    """Embed file by file, with PIL and one slice per forward pass; returns slices per second."""
     low, high = encoder.views[0].windows_hu[0]
     mean, std = (
         np.array(values, np.float32)[:, None, None]
@@ -92,7 +92,7 @@ def published_way(root: Path, encoder: Encoder) -> float:
 
 
 def bare_network(encoder: Encoder, count: int, batch_size: int) -> float:
-    """Run the network alone on ready tensors; returns slices per second."""
+    """Run only the network on prepared tensors; returns slices per second."""
     images = torch.randn(batch_size, 3, 224, 224, device=encoder.device)
     encoder.forward(images)
     settle()
@@ -104,13 +104,13 @@ def bare_network(encoder: Encoder, count: int, batch_size: int) -> float:
 
 
 def settle() -> None:
-    """Wait until the GPU, if there is one, has done what it was given."""
+    """Wait until the GPU, if there is one, has finished."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def end_to_end(root: Path, card: Path, batch_size: int, store: Path, device: str) -> float:
-    """Run `embed`; returns slices per second, reading and writing included."""
+    """Run `embed`; returns slices per second, with reading and writing."""
     report = pipeline.embed(
         root, [str(card)], store=store, batch_size=batch_size, name="bench", device=device
     )
@@ -121,7 +121,7 @@ def end_to_end(root: Path, card: Path, batch_size: int, store: Path, device: str
 
 
 def spread(rates: list[float]) -> str:
-    """Show every measured rate, in the order of measuring."""
+    """Write every measured rate, in order."""
     return ", ".join(f"{rate:.2f}" for rate in rates)
 
 
@@ -139,10 +139,10 @@ def measure(options: argparse.Namespace) -> str:
             store = Path(folder) / f"store-{turn}"
             embed.append(end_to_end(root, card, batch_size, store, options.device))
             bare.append(bare_network(encoder, scans * slices, batch_size))
-        published = published_way(root, exact)
+        published = published_pipeline(root, exact)
     b, c = mean(embed), mean(bare)
     rows = [
-        f"| (a) published way: one slice per forward, float32, PIL | {published:.2f} | 1.00 |",
+        f"| (a) published pipeline: one slice per forward, float32, PIL | {published:.2f} | 1.00 |",
         f"| (b) `clearbench embed`, end to end, {encoder.precision}, batch {batch_size} | "
         f"{b:.2f} | {b / published:.2f} |",
         f"| (c) bare network, {encoder.precision}, batch {batch_size} (around each b) | "
@@ -160,20 +160,20 @@ def measure(options: argparse.Namespace) -> str:
             "",
             head,
             "",
-            "| way | slices/s | × (a) |",
+            "| method | slices/s | × (a) |",
             "|---|--:|--:|",
             *rows,
             "",
             f"b / a = {b / published:.2f} · b / c = {b / c:.2f}",
             "",
-            f"every measured rate, in order: b {spread(embed)}; c {spread(bare)}",
+            f"Every measured rate, in order: b {spread(embed)}; c {spread(bare)}",
             "",
         ]
     )
 
 
 def machine(device: str) -> str:
-    """Say what it ran on."""
+    """Return the machine's hardware and torch version."""
     cores = f"{os.cpu_count()} cores, {platform.machine()}"
     if device == "cuda":
         return f"{torch.cuda.get_device_name()}, {cores}, torch {torch.__version__}."
@@ -181,7 +181,7 @@ def machine(device: str) -> str:
 
 
 def shown(options: argparse.Namespace) -> str:
-    """Return the options that make this report, less where it goes."""
+    """Return the options of this report, without the output file."""
     if options.device == "cpu":
         return ""
     return (

@@ -1,10 +1,10 @@
-"""Other people's networks through every family: dim, slices a second, peak memory.
+"""Published networks in every family: dim, slices per second, peak memory.
 
     python benchmarks/families.py [-o REPORT.md]
 
-Each network has seeded random weights in its published architecture, and a process of its own, so
-that the peak of memory is its own too (Python, torch and the library included). Slice encoders
-embed 8 synthetic slices at once under their card's views; volume encoders one scan of 32 slices.
+Each network has seeded random weights in its published architecture, and runs in its own process;
+peak memory is of that process, with Python, torch and the library. Slice encoders embed 8 synthetic
+slices at once with their card's views; volume encoders embed one scan of 32 slices.
 """
 
 import argparse
@@ -38,11 +38,11 @@ CARDS = (
     "sam2-hiera-large", "lecl-vit-base", "lecl-vssm-tiny", "lecl-gated-cnn-tiny", "ct-fm", "merlin",
 )  # fmt: skip
 SLICES, DEPTH = 8, 32
-LARGE_PX = 400  # inputs from here on are embedded two at once
+LARGE_PX = 400  # of larger inputs, two slices are embedded at once
 
 
 def all_cards() -> dict[str, EncoderCard]:
-    """Return every card by what the report calls it."""
+    """Return every card by its name in the report."""
     found = {net: timm.describe(net) for net in TIMM}
     clip = find_encoder("biomedclip").card
     found |= {
@@ -71,7 +71,7 @@ def monai_resnet() -> EncoderCard:
 
 
 def measure_one(path: str, count: int) -> None:
-    """Run one card, and print its findings; in a process of its own."""
+    """Check one card, and print its findings; runs in its own process."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     found = check_encoder(
         path, device="cpu", count=count, only=("features", "finite", "speed", "memory")
@@ -82,7 +82,7 @@ def measure_one(path: str, count: int) -> None:
 
 
 def row(name: str, card: EncoderCard, folder: Path) -> str:
-    """Measure one network, and write its line."""
+    """Measure one network, and return its row."""
     path = folder / "card.toml"
     write_card(card if card.source.startswith("pypi:") else card.with_random_weights(), path)
     large = card.input is not None and card.input.size_px > LARGE_PX
@@ -92,12 +92,12 @@ def row(name: str, card: EncoderCard, folder: Path) -> str:
     views = 1 if card.input is None else max(1, len(card.input.default_views))
     head = f"| {name} | {card.family} | {card.dim} | {card.size_text} | {views} |"
     if done.returncode:
-        said = done.stderr.strip().splitlines()[-1].partition(": ")[2]
-        return f"{head} – | – | {said} |"
+        reason = done.stderr.strip().splitlines()[-1].partition(": ")[2]
+        return f"{head} – | – | {reason} |"
     facts = json.loads(done.stdout.splitlines()[-1])
     faults = [sentence for status, sentence, _ in facts.values() if status == "fail"]
     speed, memory = (facts[check][2] for check in ("speed", "memory"))
-    return f"{head} {speed:.2f} | {memory:,.0f} | {faults[0] if faults else 'sound'} |"
+    return f"{head} {speed:.2f} | {memory:,.0f} | {faults[0] if faults else 'finite'} |"
 
 
 def report() -> str:
@@ -117,11 +117,11 @@ def report() -> str:
             "`python benchmarks/families.py`",
             "",
             f"Published architectures with seeded random weights (EfficientNet-Lite0: its own), "
-            f"float32, {SLICES} synthetic slices at once (2 where the input is above {LARGE_PX} "
+            f"float32, {SLICES} synthetic slices at once (2 if the input is above {LARGE_PX} "
             f"px), volumes of {DEPTH} slices of 96 px. {os.cpu_count()} cores, "
             f"{platform.machine()}, torch {torch.__version__} "
-            f"({torch.backends.cpu.get_cpu_capability()}). Slices/s count all views of a slice; "
-            "MB are the whole process's at the peak.",
+            f"({torch.backends.cpu.get_cpu_capability()}). A slice counts once, with all its "
+            "views; MB are the peak of the whole process.",
             "",
             "| network | family | dim | input | views | slices/s | MB | features |",
             "|---|---|--:|--:|--:|--:|--:|---|",

@@ -1,10 +1,10 @@
-"""What the guard against duplicates catches, what it lets pass, and what its sketches cost.
+"""The guard against duplicates: copies that it finds, copies that it misses, and its cost.
 
     python benchmarks/guards.py [--ct-ich FOLDER] [-o REPORT.md]
 
-Copies of scans are made in each way that archives and exports make them, one at a time, and
-searched for among all patients under another id. The baseline is the cohort as it is: the most
-alike pair of unrelated patients. CT-ICH is left out without its folder.
+Every sixth scan is copied with one change at a time, of the changes that archives and exports make,
+and searched for among all patients under another id. The baseline is the most similar pair of
+unrelated patients. Without a folder of CT-ICH, that data set is left out.
 """
 
 import argparse
@@ -23,26 +23,26 @@ from embedding import write_scans
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, rotate, shift
 
+from clearbench.arrays import Float32s
 from clearbench.datasets.synthetic.cohort import plan_scans
 from clearbench.datasets.synthetic.scan import draw_scan
 from clearbench.evaluation.guards import duplicates
 from clearbench.evaluation.guards.duplicates import find_duplicates
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.thumbnail import BROAD_HU, GREY, thumbnail
 
-Pixels = NDArray[np.float32]
-EVERY = 6  # each sixth scan is copied
+EVERY = 6  # every sixth scan is copied
 TURNS = 5
 ONE_READER = """
 import sys, time
 from pathlib import Path
-from clearbench.scans.slices import Source, pixels_signature, read_scan, source_signature
+from clearbench.scans.slices import ScanSource, pixels_signature, read_scan, source_signature
 from clearbench.scans.thumbnail import take_sketch
 
 for path in sorted(Path(sys.argv[1]).iterdir()):
     start = time.process_time()
     source_signature(path)
-    scan = read_scan(Source(path))
+    scan = read_scan(ScanSource(path))
     pixels_signature(scan)
     read = time.process_time()
     take_sketch(scan)
@@ -54,7 +54,7 @@ MANY = 2000
 
 @dataclass(frozen=True)
 class Sample:
-    """One cohort: pixels [n, y, x] of each scan, its patients, its thumbnails."""
+    """One cohort: pixels [n, y, x] and patient of each scan, and the range of pixel values."""
 
     name: str
     pixels: list[NDArray[np.generic]]
@@ -63,14 +63,14 @@ class Sample:
 
     @property
     def grey(self) -> float:
-        """Return one of 255 grey levels in the unit of the pixels."""
+        """Return the step of one of 255 grey levels, in the unit of the pixels."""
         return (self.window[1] - self.window[0]) / 255
 
 
 def heads(folder: Path) -> Sample:
-    """Read CT-ICH under its bone window."""
+    """Read CT-ICH in its bone window."""
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
-    scans = [read_scan(Source(path)) for path in folders]
+    scans = [read_scan(ScanSource(path)) for path in folders]
     pixels = [scan.pixels[scan.present[:, 0], 0] for scan in scans]
     return Sample("CT-ICH, 82 patients", pixels, [path.name for path in folders], GREY)
 
@@ -82,19 +82,19 @@ def bodies() -> Sample:
     return Sample("synthetic, 60 patients", pixels, [s.patient.patient_id for s in plan], BROAD_HU)
 
 
-def turned(pixels: Pixels, angle_deg: float) -> Pixels:
-    """Turn every slice, air in the corners."""
+def turned(pixels: Float32s, angle_deg: float) -> Float32s:
+    """Rotate every slice, with air in the corners."""
     air = float(pixels.min())
     return rotate(pixels, angle_deg, (1, 2), reshape=False, order=1, cval=air)
 
 
-def moved(pixels: Pixels, share: float) -> Pixels:
-    """Move every slice sideways by a share of its width."""
+def moved(pixels: Float32s, share: float) -> Float32s:
+    """Shift every slice sideways by a share of its width."""
     return shift(pixels, (0, 0, share * pixels.shape[2]), order=1, mode="nearest")
 
 
-def copies(pixels: Pixels, grey: float) -> Iterator[tuple[str, Pixels]]:
-    """Make one scan's copies, by what was done to it."""
+def copies(pixels: Float32s, grey: float) -> Iterator[tuple[str, Float32s]]:
+    """Yield one scan's copies, each with the name of its change."""
     rng = np.random.default_rng(0)
     noise = rng.normal(0, grey, pixels.shape).astype(np.float32)
     edge = pixels.shape[1] // 40
@@ -111,30 +111,30 @@ def copies(pixels: Pixels, grey: float) -> Iterator[tuple[str, Pixels]]:
     yield "field of view 95 %", pixels[:, edge:-edge, edge:-edge]
 
 
-def caught(sample: Sample) -> list[str]:
-    """Search for each copy; returns the report's lines."""
+def search_copies(sample: Sample) -> list[str]:
+    """Search for each copy; return the lines of the report."""
     usual = np.stack([thumbnail(pixels, sample.window) for pixels in sample.pixels])
     found: dict[str, list[tuple[float, float]]] = {}
     false = len(find_duplicates(usual, sample.patients).pairs)
     for row in range(0, len(usual), EVERY):
-        for how, pixels in copies(sample.pixels[row].astype(np.float32), sample.grey):
+        for change, pixels in copies(sample.pixels[row].astype(np.float32), sample.grey):
             picture = thumbnail(pixels, sample.window)[None]
             search = find_duplicates(np.concatenate([usual, picture]), [*sample.patients, "copy"])
             hits = [p for p in search.pairs if (p.first, p.second) == (row, len(usual))]
             false += len(search.pairs) - len(hits)
             score = (hits[0].similarity, hits[0].times_nearer) if hits else (np.nan, np.nan)
-            found.setdefault(how, []).append(score)
+            found.setdefault(change, []).append(score)
     lines = [f"## {sample.name}", "", unrelated(usual, sample.patients), ""]
-    lines += ["| copy | caught | least alike | least times nearer |", "|---|--:|--:|--:|"]
-    for how, scores in found.items():
-        hit = [score for score in scores if score[0] == score[0]]
+    lines += ["| copy | found | lowest similarity | lowest times nearer |", "|---|--:|--:|--:|"]
+    for change, scores in found.items():
+        hit = [score for score in scores if score[0] == score[0]]  # NaN: not found
         least = [f"{min(values):.3g}" for values in zip(*hit, strict=True)] or ["–", "–"]
-        lines.append(f"| {how} | {len(hit)}/{len(scores)} | {least[0]} | {least[1]} |")
+        lines.append(f"| {change} | {len(hit)}/{len(scores)} | {least[0]} | {least[1]} |")
     return [*lines, "", f"False alarms in all these searches: {false}.", ""]
 
 
 def unrelated(usual: NDArray[np.uint8], patients: list[str]) -> str:
-    """Say how near unrelated patients come: without thresholds every pair counts."""
+    """Return the highest scores of unrelated patients: without thresholds, every pair counts."""
     limits = {"FLOOR": -1.0, "LEAST_TIMES": 1e-9, "MOST_TIMES": 1e-9}
     before = {name: getattr(duplicates, name) for name in limits}
     try:
@@ -144,12 +144,12 @@ def unrelated(usual: NDArray[np.uint8], patients: list[str]) -> str:
     finally:
         for name, value in before.items():
             setattr(duplicates, name, value)
-    alike, times = max(p.similarity for p in pairs), max(p.times_nearer for p in pairs)
-    return f"Unrelated patients: at most {alike:.3f} alike, at most {times:.1f} times nearer."
+    similarity, times = max(p.similarity for p in pairs), max(p.times_nearer for p in pairs)
+    return f"Unrelated patients: similarity at most {similarity:.3f}, {times:.1f} times nearer."
 
 
 def search_seconds(sample: Sample) -> float:
-    """Time the search among 2,000 scans: this cohort's, each disturbed in its own way."""
+    """Time the search among 2,000 scans: those of this cohort, each with random changes."""
     rng = np.random.default_rng(0)
     usual = np.stack([thumbnail(pixels, sample.window) for pixels in sample.pixels])
     noise = gaussian_filter(rng.normal(0, 150, (MANY, *usual.shape[1:])), (0, 0, 4, 4))
@@ -160,9 +160,9 @@ def search_seconds(sample: Sample) -> float:
 
 
 def sketch_share() -> float:
-    """Return the sketch's share of reading DICOM series, in a process with one thread as readers.
+    """Return the sketch's share of the time to read DICOM series, in a process with one thread.
 
-    Reading includes both signatures.
+    Readers have one thread too. Reading includes both signatures.
     """
     with tempfile.TemporaryDirectory() as folder:
         write_scans(Path(folder), TURNS, 40)
@@ -182,7 +182,7 @@ def measure(ct_ich: Path | None) -> str:
     samples = [*([heads(ct_ich)] if ct_ich else []), drawn]
     lines = ["# The guard against duplicates", "", "`python benchmarks/guards.py --ct-ich …`", ""]
     for sample in samples:
-        lines += caught(sample)
+        lines += search_copies(sample)
     lines += [
         "## Cost",
         "",
@@ -195,7 +195,7 @@ def measure(ct_ich: Path | None) -> str:
 
 
 def main() -> None:
-    """Parse, measure, print."""
+    """Read the options, measure, print the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ct-ich", type=Path)
     parser.add_argument("-o", "--output", type=Path)

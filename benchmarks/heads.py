@@ -3,10 +3,10 @@
     python benchmarks/heads.py [--seeds N] [--device cuda] [-o REPORT.md]
 
 400 bags × 128 instances × 768, 8 labels, 5 folds × 5 seeds, 32 epochs of batches of 16, without
-early stopping. (a) one head after another in float32, as a plain loop over folds and seeds writes
-it: a standardised copy a fold, every core on each operation. (b) clearbench: instances in memory
-once, heads side by side, bfloat16 where the processor multiplies it. (c) the same in float32. The
-features are synthetic: a tenth of each bag is shifted where a label holds.
+early stopping. (a) one head after another in float32, as a plain loop over folds and seeds: one
+standardised copy per fold, all cores on each operation. (b) clearbench: instances in memory once,
+many heads at once, bfloat16 where the processor multiplies it. (c) the same in float32. Features
+are synthetic: a tenth of each bag is shifted for each positive label.
 """
 
 import argparse
@@ -26,38 +26,38 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from clearbench.arrays import Floats
 from clearbench.encoders.device import has_bfloat16
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.heads.nets.attention import AttentionMIL
 from clearbench.evaluation.heads.presets import PRESETS
 from clearbench.evaluation.heads.targets import make_targets, probabilities
-from clearbench.evaluation.heads.training import LabelledBags, Settings, answer, train_net
+from clearbench.evaluation.heads.training import Hyperparameters, LabelledBags, run_net, train_net
 from clearbench.evaluation.protocol.parallel import choose_parallelism, run_parallel
 from clearbench.metrics import auroc
 
 BAGS, INSTANCES, DIM, LABELS, FOLDS = 400, 128, 768, 8, 5
 EPOCHS, BATCH, HIDDEN = 32, 16, 256
-SETTINGS = Settings(3e-4, 1e-2)
+SETTINGS = Hyperparameters(3e-4, 1e-2)
 
-Floats = NDArray[np.float64]
 Scores = dict[tuple[int, int], Floats]  # by fold and seed
 
 
 def some_bags() -> tuple[list[NDArray[np.float32]], Floats]:
-    """Draw bags and labels; a tenth of a bag's instances shows its labels, faintly."""
+    """Return random bags and labels; a tenth of a bag's instances is shifted by its labels."""
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, (BAGS, LABELS)).astype(float)
-    ways = rng.normal(size=(LABELS, DIM)) / np.sqrt(DIM)
+    directions = rng.normal(size=(LABELS, DIM)) / np.sqrt(DIM)
     bags = []
     for row in truth:
         bag = rng.normal(size=(INSTANCES, DIM))
-        bag[: INSTANCES // 10] += 1.5 * (row @ ways)
+        bag[: INSTANCES // 10] += 1.5 * (row @ directions)
         bags.append(bag.astype(np.float32))
     return bags, truth
 
 
 class PlainHead(nn.Module):
-    """CLEAR's head in torch's own layers."""
+    """CLEAR's head in layers of torch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ def parallel(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Scores:
-    """Train all heads as the protocol does."""
+    """Train all heads as an evaluation does."""
     instances, targets = (
         BagSet.of(bags, device=device, dtype=dtype),
         make_targets("multilabel", truth),
@@ -131,9 +131,9 @@ def parallel(
     def job(fold: int, seed: int) -> Floats:
         test = np.arange(BAGS) % FOLDS == fold
         parts = [np.flatnonzero(side) for side in (~test, test)]
-        lot = LabelledBags(instances.take(parts[0]), targets.take(parts[0]))
-        trained = train_net(AttentionMIL, lot, None, preset, SETTINGS, 1000 * fold + seed)
-        return probabilities(answer(trained, instances.take(parts[1])).logits, "labels")
+        train = LabelledBags(instances.take(parts[0]), targets.take(parts[0]))
+        trained = train_net(AttentionMIL, train, None, preset, SETTINGS, 1000 * fold + seed)
+        return probabilities(run_net(trained, instances.take(parts[1])).logits, "labels")
 
     runs = list(product(range(FOLDS), range(seeds)))
     jobs = [partial(job, *run) for run in runs]
@@ -183,7 +183,7 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def machine(device: torch.device) -> str:
-    """Say what it ran on."""
+    """Return the machine in words."""
     capability = torch.backends.cpu.get_cpu_capability()
     cores = f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}"
     if device.type == "cuda":
@@ -194,20 +194,22 @@ def machine(device: torch.device) -> str:
 
 
 def measure(seeds: int, device: torch.device, command: str) -> str:
-    """Train every way, and write the report."""
+    """Train by every method, and write the report."""
     bags, truth = some_bags()
-    ways: dict[str, Callable[[], Scores]] = {
+    methods: dict[str, Callable[[], Scores]] = {
         "(a) one head after another, float32": lambda: one_after_another(bags, truth, seeds, device)
     }
     rates = f"float32 {multiply_rate(torch.float32, device):.0f}"
     if has_bfloat16(device):
         rates += f", bfloat16 {multiply_rate(torch.bfloat16, device):.0f}"
-        ways["(b) side by side, bfloat16"] = lambda: parallel(
+        methods["(b) many at once, bfloat16"] = lambda: parallel(
             bags, truth, seeds, device, torch.bfloat16
         )
-    ways["(c) side by side, float32"] = lambda: parallel(bags, truth, seeds, device, torch.float32)
+    methods["(c) many at once, float32"] = lambda: parallel(
+        bags, truth, seeds, device, torch.float32
+    )
     rows, first = [], 0.0
-    for name, work in ways.items():
+    for name, work in methods.items():
         seconds, scores = timed(work)
         print(f"{name}: {seconds:.0f} s", file=sys.stderr, flush=True)
         first = first or seconds
@@ -224,7 +226,7 @@ def measure(seeds: int, device: torch.device, command: str) -> str:
             f"{seeds} seeds, {EPOCHS} epochs; {machine(device)}. The head's largest product, "
             f"GFLOP/s on {'the GPU' if device.type == 'cuda' else 'one core'}: {rates}.",
             "",
-            "| way | seconds | × (a) | mean AUROC |",
+            "| method | seconds | × (a) | mean AUROC |",
             "|---|--:|--:|--:|",
             *rows,
             "",
@@ -233,7 +235,7 @@ def measure(seeds: int, device: torch.device, command: str) -> str:
 
 
 def shown(options: argparse.Namespace) -> list[str]:
-    """Return the options that make this report, less where it goes."""
+    """Return the options that make this report, without the output."""
     words = [] if options.seeds == 5 else ["--seeds", str(options.seeds)]
     return words + ([] if options.device == "cpu" else ["--device", options.device])
 

@@ -1,12 +1,12 @@
-"""Does the lesion weight help? A comparison whose terms were fixed before any score was seen.
+"""Does the lesion weight help? A comparison prespecified before any score was known.
 
     python benchmarks/lecl.py [--ct-ich FOLDER] [--work FOLDER] [-o REPORT.md]
 
-One small network (`lecl-gated-cnn-mini`), five ways to get its weights: random, plain MoCo v3,
-and LeCL with a lesion weight of 1, 2 and 5; three seeds each; the same slices and settings. They
-are pretrained on the training patients of a synthetic cohort, and tested on its other patients
-(lesion location) and, as transfer, on CT-ICH (real head CT). Intervals: 95 %, patients drawn anew,
-the same draw for every way and seed. A second run goes on from what `--work` holds.
+One small network (`lecl-gated-cnn-mini`) with five methods of training: random weights, plain
+MoCo v3, and LeCL with a lesion weight of 1, 2 and 5. Three seeds each; the same slices and
+settings. Pretraining is on the training patients of a synthetic cohort. Tests are on its other
+patients (lesion location) and, as transfer, on CT-ICH (real head CT). Intervals: 95 %, with the
+same resamples of test patients for every method and seed. A second run continues in `--work`.
 """
 
 import argparse
@@ -32,9 +32,9 @@ CT_ICH = Path(__file__).parents[1].parent / "shared" / "data" / "ct-ich"
 LIKE = "lecl-gated-cnn-mini"
 SEEDS = (1, 2, 3)
 WEIGHTS = {"moco-v3": 0.0, "lecl-w1": 1.0, "lecl-w2": 2.0, "lecl-w5": 5.0}
-WAYS = ("random", *WEIGHTS)
+METHODS = ("random", *WEIGHTS)
 PATIENTS = 120
-COHORT_SEED = 77  # another cohort than the demo's
+COHORT_SEED = 77  # so that the cohort isn't the demo's
 TASKS = {"synthetic-lesion-location": (), "ct-ich-hemorrhage": ("brain", "bone")}
 HEADS = ("abmil", "mean-logreg")
 SETTINGS = PretrainSettings(
@@ -48,22 +48,22 @@ SETTINGS = PretrainSettings(
     projection=128,
     augment="ct",
 )
-DRAWS = 2000
+RESAMPLES = 2000
 
 
-def name_of(way: str, seed: int) -> str:
-    """Return the encoder's name of one way and seed."""
-    return f"{way}-seed{seed}"
+def name_of(method: str, seed: int) -> str:
+    """Return the encoder's name for one method and seed."""
+    return f"{method}-seed{seed}"
 
 
 def make_encoders(cohort: Path, work: Path) -> dict[str, float]:
-    """Write all fifteen cards; returns the seconds that each way's training took, of its cards."""
+    """Write all fifteen cards; returns the training seconds of each method."""
     registry = work / "registry"
     for seed in SEEDS:
         card = find_encoder(LIKE).card.model_copy(update={"source": f"random:{seed}"})
         write_card(card, registry / f"{name_of('random', seed)}.toml")
-        for way, weight in WEIGHTS.items():
-            name = name_of(way, seed)
+        for method, weight in WEIGHTS.items():
+            name = name_of(method, seed)
             if (registry / f"{name}.toml").is_file():
                 continue
             facts = {**vars(SETTINGS), "lesion_weight": weight, "seed": seed}
@@ -81,15 +81,15 @@ def make_encoders(cohort: Path, work: Path) -> dict[str, float]:
             last = done.history[-1]
             print(f"{name}: loss {last.loss:.3f}, k-NN {last.knn:.2f}, spread {last.spread:.2f}")
     trained = {
-        way: [find_encoder(name_of(way, seed), [registry]).card.training for seed in SEEDS]
-        for way in WEIGHTS
+        method: [find_encoder(name_of(method, seed), [registry]).card.training for seed in SEEDS]
+        for method in WEIGHTS
     }
-    return {way: sum(each.seconds for each in cards) for way, cards in trained.items()}
+    return {method: sum(each.seconds for each in cards) for method, cards in trained.items()}
 
 
 def score(cohorts: dict[str, Path], work: Path) -> None:
     """Embed both cohorts with every encoder, and train the heads."""
-    names = [name_of(way, seed) for seed in SEEDS for way in WAYS]
+    names = [name_of(method, seed) for seed in SEEDS for method in METHODS]
     for task, cohort in cohorts.items():
         report = pipeline.embed(
             cohort,
@@ -109,27 +109,27 @@ def score(cohorts: dict[str, Path], work: Path) -> None:
 
 
 def aurocs(
-    rows: list[tuple], patients: dict[str, int], draws: NDArray[np.float64]
+    rows: list[tuple], patients: dict[str, int], resamples: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return each draw's mean AUROC over labels and folds [draws]; draws [draws, patients]."""
+    """Return the mean AUROC over labels and folds, of each of `resamples` [n, patients]: [n]."""
     groups: dict[tuple, list[tuple[int, float, float]]] = {}
     for repeat, fold, label, patient, truth, value in rows:
         groups.setdefault((repeat, fold, label), []).append((patients[patient], truth, value))
     found = []
     for group in groups.values():
         who, truth, value = (np.array(column) for column in zip(*group, strict=True))
-        found.append(auroc(truth, value, draws[:, who]))
+        found.append(auroc(truth, value, resamples[:, who]))
     return np.nanmean(np.stack(found), axis=0)
 
 
 def table(task: str, head: str, store: FeatureStore) -> list[str]:
-    """Compare the ways on one task: mean over seeds, and the difference to plain MoCo v3."""
+    """Compare the methods on one task: mean over seeds, and difference from plain MoCo v3."""
     rows = {
-        (way, seed): store.sql(
+        (method, seed): store.sql(
             "SELECT repeat, fold, label, patient_id, truth, score FROM predictions "
-            f"WHERE task = '{task}' AND head = '{head}' AND encoder = '{name_of(way, seed)}'"
+            f"WHERE task = '{task}' AND head = '{head}' AND encoder = '{name_of(method, seed)}'"
         ).fetchall()
-        for way in WAYS
+        for method in METHODS
         for seed in SEEDS
     }
     known = sorted({row[3] for found in rows.values() for row in found})
@@ -137,10 +137,10 @@ def table(task: str, head: str, store: FeatureStore) -> list[str]:
     rng = np.random.default_rng(0)
     once = np.ones((1, len(known)))
     share = np.full(len(known), 1 / len(known))
-    draws = np.vstack([once, rng.multinomial(len(known), share, size=DRAWS)]).astype(float)
+    weights = np.vstack([once, rng.multinomial(len(known), share, size=RESAMPLES)]).astype(float)
     scores = {
-        way: np.stack([aurocs(rows[way, seed], patients, draws) for seed in SEEDS], axis=1)
-        for way in WAYS
+        method: np.stack([aurocs(rows[method, seed], patients, weights) for seed in SEEDS], axis=1)
+        for method in METHODS
     }
     lines = [
         "",
@@ -149,16 +149,16 @@ def table(task: str, head: str, store: FeatureStore) -> list[str]:
         "| weights | each seed | mean (95 %) | minus plain MoCo v3 (95 %) |",
         "|---|---|--:|--:|",
     ]
-    for way in WAYS:
-        seeds = ", ".join(f"{value:.3f}" for value in scores[way][0])
-        means, against = scores[way].mean(axis=1), scores["moco-v3"].mean(axis=1)
-        difference = "–" if way == "moco-v3" else _with_interval(means - against, "+.3f")
-        lines.append(f"| {way} | {seeds} | {_with_interval(means, '.3f')} | {difference} |")
+    for method in METHODS:
+        seeds = ", ".join(f"{value:.3f}" for value in scores[method][0])
+        means, against = scores[method].mean(axis=1), scores["moco-v3"].mean(axis=1)
+        difference = "–" if method == "moco-v3" else _with_interval(means - against, "+.3f")
+        lines.append(f"| {method} | {seeds} | {_with_interval(means, '.3f')} | {difference} |")
     return lines
 
 
 def _with_interval(values: NDArray[np.float64], fmt: str) -> str:
-    """Write the value of all patients, and the interval of the draws."""
+    """Write the value of all patients, and the interval of the resamples."""
     low, high = np.percentile(values[1:], [2.5, 97.5])
     return f"{values[0]:{fmt}} ({low:{fmt}} to {high:{fmt}})"
 
@@ -183,17 +183,17 @@ def measure(ct_ich: Path, work: Path) -> str:
         f"Network `{LIKE}` (0.25 M parameters, 96 px); {SETTINGS.epochs} epochs over "
         f"{slices.slices:,} slices ({slices.lesion_slices:,} with a lesion) of {slices.patients} "
         f"synthetic patients; batch {SETTINGS.batch_size}, temperature {SETTINGS.temperature}, "
-        f"augmentation `{SETTINGS.augment}`; AUROC (macro over labels, within folds). "
+        f"augmentation `{SETTINGS.augment}`; AUROC (mean over labels and folds). "
         f"{os.cpu_count()} cores, torch {torch.__version__}. The first cohort is synthetic.",
         "",
         "Seconds of training, three seeds: "
-        + ", ".join(f"{way} {spent:.0f}" for way, spent in seconds.items()),
+        + ", ".join(f"{method} {spent:.0f}" for method, spent in seconds.items()),
     ]
     for task in cohorts:
         for head in HEADS:
             lines += table(task, head, store)
     if len(cohorts) == 1:
-        lines += ["", f"CT-ICH is not at {ct_ich.name}; give its folder with --ct-ich."]
+        lines += ["", f"CT-ICH is not in {ct_ich.name}; give its folder with --ct-ich."]
     return "\n".join([*lines, ""])
 
 

@@ -1,9 +1,9 @@
-"""Peak memory of embedding 8 and 64 scans: it must not grow with the number of scans.
+"""Peak memory of embedding 8 and 64 scans; it must not grow with the number of scans.
 
     python benchmarks/memory.py [-o REPORT.md]
 
-Each count runs in a process of its own; the peak is that of the process (network, batches, writer).
-Readers hold one scan each, whatever the number of scans.
+Each count runs in its own process; the peak is of that process (network, batches, writer).
+Each reader has one scan in memory, for any number of scans.
 """
 
 import argparse
@@ -31,7 +31,7 @@ print(json.dumps({"scans": len(run.outcomes), "slices": run.slices, "peak": peak
 
 
 def run(scans: Path, store: Path) -> dict[str, int]:
-    """Embed a folder in a fresh process; returns scans, slices and the peak in KiB."""
+    """Embed a folder in a new process; returns scans, slices and the peak in KiB."""
     done = subprocess.run(
         [sys.executable, "-c", ONE_RUN, str(scans), str(store)],
         capture_output=True,

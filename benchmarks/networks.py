@@ -1,14 +1,14 @@
-"""LeCL's networks: the selective scan against the published way, and what a training step costs.
+"""LeCL's networks: speed and memory of the selective scan, and speed of a training step.
 
     python benchmarks/networks.py [--quick] [--device cuda --batch 64 --workers 8] [-o REPORT.md]
 
 1. VSSM (43 M parameters, 224 px, batch 4, float32): slices/s of the published step-by-step scan and
-   of ours, turn by turn in one process; what one slice adds to memory at the peak, forward, and
-   forward and backward, each in a process of its own (Linux).
+   of ours, in alternating turns in one process; peak memory of one slice, forward, and forward and
+   backward, each in its own process (Linux).
 2. One training step of each network (both views, momentum encoder, loss, optimiser, views made from
-   HU slices) against the bare forward + backward of the same images on ready tensors.
+   HU slices), compared with forward + backward of the same images on prepared tensors.
 
-On a GPU, 1 also runs mamba_ssm's kernel where it is installed, and memory is left out.
+On a GPU, 1 also runs mamba_ssm's kernel if it is installed, and memory is left out.
 """
 
 import argparse
@@ -51,7 +51,7 @@ TURNS = 3
 
 @dataclass(frozen=True)
 class Steps:
-    """Where training steps are measured, by how many view makers, and how many are measured."""
+    """Device, number of view makers, and numbers of warm-up and measured training steps."""
 
     device: torch.device
     workers: int
@@ -62,9 +62,9 @@ class Steps:
 def step_by_step(  # noqa: PLR0913  the letters of the formula
     x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, delta_bias: Tensor
 ) -> Tensor:
-    """Scan as published fallbacks do: decays and inputs of all positions at once, then a loop.
+    """Scan like published code without a kernel: all decays and inputs at once, then a loop.
 
-    Takes and returns what selective_scan does; works on [batch, groups × channels, length].
+    Has the arguments and result of selective_scan; works on [batch, groups × channels, length].
     """
     groups, channels = len(x), x.shape[3]
     u, step, b_all, c_all = (part.permute(1, 0, 3, 2) for part in (x, delta, b, c))
@@ -88,7 +88,7 @@ def network_of(card: EncoderCard) -> torch.nn.Module:
 
 
 def rate(work: Callable[[], object], count: int) -> float:
-    """Return how many slices a second some work does."""
+    """Return the slices per second of some work."""
     settle()
     start = time.perf_counter()
     work()
@@ -97,13 +97,13 @@ def rate(work: Callable[[], object], count: int) -> float:
 
 
 def settle() -> None:
-    """Wait until the GPU, if there is one, has done what it was given."""
+    """Wait until the GPU, if there is one, has finished."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def in_chunks(*inputs: Tensor) -> Tensor:
-    """Scan by our own code, also where mamba_ssm's kernel is installed."""
+    """Scan with our code, even if mamba_ssm's kernel is installed."""
     kernel, scan.fused_kernel = scan.fused_kernel, lambda: None
     try:
         return scan.selective_scan(*inputs)
@@ -112,7 +112,7 @@ def in_chunks(*inputs: Tensor) -> Tensor:
 
 
 def scans_on(device: torch.device) -> dict[str, Callable[..., Tensor]]:
-    """Name the scans that can run there; the published one is the first."""
+    """Return the scans that can run on a device by name; the published one is first."""
     found = {"published, step by step": step_by_step, "ours, in chunks": in_chunks}
     if device.type == "cuda" and scan.fused_kernel() is not None:
         found["mamba_ssm's kernel"] = scan.selective_scan
@@ -120,18 +120,18 @@ def scans_on(device: torch.device) -> dict[str, Callable[..., Tensor]]:
 
 
 def compare_scans(device: torch.device) -> list[str]:
-    """Run VSSM with each scan, turn by turn."""
+    """Run VSSM with each scan, in alternating turns."""
     network = network_of(find_encoder("lecl-vssm-tiny").card).eval().to(device)
     images = torch.randn(BATCH, 3, 224, 224).to(device)
-    ways, rates, features = scans_on(device), defaultdict(list), {}
+    scans, rates, features = scans_on(device), defaultdict(list), {}
     with torch.inference_mode():
         for turn in range(TURNS + 1):  # the first warms up
-            for name, way in ways.items():
-                vssm.selective_scan = way
+            for name, function in scans.items():
+                vssm.selective_scan = function
                 found = rate(lambda: features.update({name: network(images)}), BATCH)  # noqa: B023
                 rates[name] += [found] if turn else []
     vssm.selective_scan = scan.selective_scan
-    first, *_ = ways
+    first, *_ = scans
     slow, exact = median(rates[first]), features[first]
     cells = [
         f"| {name} | {median(found):.3g} | {median(found) / slow:.1f} | "
@@ -152,7 +152,7 @@ def compare_scans(device: torch.device) -> list[str]:
 
 
 def memory_rows() -> list[str]:
-    """Measure what one slice adds to memory with either scan, in processes of their own."""
+    """Measure the memory of one slice with either scan, in separate processes."""
     rows = [
         f"| {title} | {peak(name, 'forward')} | {peak(name, 'backward')} |"
         for title, name in (("published, step by step", "published"), ("ours, in chunks", "ours"))
@@ -162,14 +162,14 @@ def memory_rows() -> list[str]:
 
 
 def spread(rates: list[float]) -> str:
-    """Show every measured rate."""
+    """Write every measured rate."""
     return ", ".join(f"{value:.3g}" for value in rates)
 
 
-def peak(name: str, way: str) -> str:
-    """Measure in a process of its own how much memory one way adds at its peak."""
+def peak(name: str, direction: str) -> str:
+    """Measure the added peak memory of one direction, in a separate process."""
     done = subprocess.run(
-        [sys.executable, __file__, "--memory", name, way],
+        [sys.executable, __file__, "--memory", name, direction],
         capture_output=True,
         text=True,
         check=True,
@@ -177,10 +177,10 @@ def peak(name: str, way: str) -> str:
     return f"{int(done.stdout.split()[-1]) / 1024:,.0f} MiB"
 
 
-def use_memory(name: str, way: str) -> None:
-    """Run one way once, and print by how many KiB its peak lies above what was in use before.
+def use_memory(name: str, direction: str) -> None:
+    """Run one direction once, and print the KiB of its peak above the memory in use before.
 
-    The kernel forgets the peak of importing and building when 5 is written to clear_refs (Linux).
+    Linux resets the peak (of importing and building) when 5 is written to clear_refs.
     """
     network = network_of(find_encoder("lecl-vssm-tiny").card)
     images = torch.randn(1, 3, 224, 224)
@@ -188,7 +188,7 @@ def use_memory(name: str, way: str) -> None:
         vssm.selective_scan = step_by_step
     Path("/proc/self/clear_refs").write_text("5")
     before = status_kib("VmRSS")
-    if way == "forward":
+    if direction == "forward":
         with torch.inference_mode():
             network(images)
     else:
@@ -203,7 +203,7 @@ def status_kib(name: str) -> int:
 
 
 def some_slices(folder: Path, count: int) -> SliceSet:
-    """Write a stack of synthetic HU noise, every second slice with a box."""
+    """Write a stack of random HU; every second slice has a box."""
     hu = np.random.default_rng(0).integers(-1000, 400, (count, 512, 512)).astype(np.int16)
     np.save(folder / "stack.npy", hu)
     rows = (
@@ -214,7 +214,7 @@ def some_slices(folder: Path, count: int) -> SliceSet:
 
 
 def step_rates(name: str, batch: int, precision: str, place: Steps) -> tuple[float, float]:
-    """Return slices/s of a training step, and of the bare forward + backward."""
+    """Return slices/s of a training step, and of forward + backward alone."""
     card = find_encoder(name).card
     settings = replace(
         PretrainSettings(batch_size=batch, epochs=1, warmup_epochs=0), precision=precision
@@ -274,7 +274,7 @@ def compare_steps(
 
 
 def machine(device: torch.device) -> str:
-    """Say what it ran on."""
+    """Return the machine's hardware and torch version."""
     cores = f"{os.cpu_count()} cores, {platform.machine()}"
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name()}, {cores}, torch {torch.__version__}."
@@ -313,7 +313,7 @@ def measure(options: argparse.Namespace) -> list[str]:
 
 
 def shown(options: argparse.Namespace) -> str:
-    """Return the options that make this report, less where it goes."""
+    """Return the options of this report, without the output file."""
     words = " --quick" if options.quick else ""
     if options.device == "cpu":
         return words
@@ -323,11 +323,13 @@ def shown(options: argparse.Namespace) -> str:
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="leave the full sizes' steps out")
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out the steps of full-size networks"
+    )
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batch", type=int, default=8, help="of the full sizes")
+    parser.add_argument("--batch", type=int, default=8, help="batch size of the full-size networks")
     parser.add_argument("--workers", type=int, default=0, help="processes that make views")
     options = parser.parse_args()
     if options.memory:

@@ -1,9 +1,9 @@
-"""What bfloat16 changes: cosine to float32 features, and the AUROC on CT-ICH.
+"""Effect of bfloat16: cosine with float32 features, and AUROC on CT-ICH.
 
     python benchmarks/precision.py [--ct-ich FOLDER] [-o REPORT.md]
 
 ViT-B/16 with random weights on a few synthetic slices, then EfficientNet-Lite0 on the whole of
-CT-ICH under both precisions, evaluated with every head. Slow where the processor lacks bfloat16.
+CT-ICH, in both precisions. The heads are those of `evaluate`. Slow on processors without bfloat16.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def vit_cosines(slices: int) -> np.ndarray:
-    """Embed synthetic slices with ViT-B/16 under both precisions."""
+    """Embed synthetic slices with ViT-B/16 in both precisions."""
     plan = plan_scans(4, 1)[0]
     hu = draw_scan(plan.patient, plan.technique, plan.seeds).hu[:slices]
     with tempfile.TemporaryDirectory() as folder:
@@ -48,7 +48,7 @@ def vit_cosines(slices: int) -> np.ndarray:
 
 
 def ct_ich(root: Path, store: Path) -> list[str]:
-    """Embed CT-ICH under both precisions and evaluate; returns the report's lines."""
+    """Embed CT-ICH in both precisions, and evaluate; returns the report's lines."""
     table = store / "ct-ich.csv"
     write_table(build_published("ct-ich", root, table).table, table)
     for precision in PRECISIONS:
@@ -87,18 +87,18 @@ def measure(root: Path) -> str:
         with tempfile.TemporaryDirectory() as folder:
             lines += ct_ich(root, Path(folder))
     else:
-        lines += ["", f"CT-ICH is not at {root.name}; give its folder with --ct-ich."]
+        lines += ["", f"CT-ICH is not in {root.name}; give its folder with --ct-ich."]
     capability = torch.backends.cpu.get_cpu_capability()
     head = f"{os.cpu_count()} cores, torch {torch.__version__} ({capability})"
     return "\n".join(
         [
-            "# bfloat16 against float32",
+            "# bfloat16 and float32",
             "",
             "`python benchmarks/precision.py`",
             "",
             head,
             "",
-            "| features | least cosine | mean cosine |",
+            "| features | lowest cosine | mean cosine |",
             "|---|--:|--:|",
             *lines,
             "",

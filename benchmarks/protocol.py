@@ -1,16 +1,16 @@
-"""Do the statistics keep their promise? Encoders that are alike, through the whole protocol.
+"""Error rates of the statistics: equal encoders through a whole evaluation, heads trained.
 
     python benchmarks/protocol.py [--trials 400] [--work FOLDER] [--only NAME …] [-o REPORT.md]
 
-Each trial draws a cohort of patients and the features of encoders that see them equally well, by
-law: the same signal along directions of their own, half of a patient's disturbance shared by all
-encoders and half an encoder's own. Cards, folds, heads, results and standings are clearbench's own
-from there: cross-validated, and trained on the cohort and tested on another. What is called
-different there is a false alarm. The truth that intervals should hold is the mean AUROC of all
-trials' heads on patients that no head was trained or tested on. All data are synthetic.
+Each trial simulates a cohort of patients and the features of encoders of equal quality: the same
+signal along different directions; half of a patient's noise is shared by all encoders, half is an
+encoder's own. Cards, folds, heads, results and standings are those of clearbench, once
+cross-validated and once trained on the cohort and tested on another. Every significant difference
+is a false alarm. The truth that intervals should cover is the mean AUROC of all trials' heads on
+patients that no head was trained or tested on. All data are synthetic.
 
-A second run goes on from the trials that `--work` holds; trials are told by their seeds, so several
-processes may share them out (--shard 1/2, --shard 2/2).
+A second run continues from the trials in `--work`. A trial is identified by its seed, so several
+processes can divide them (--shard 1/2, --shard 2/2).
 """
 
 import argparse
@@ -39,18 +39,18 @@ from clearbench.evaluation.task.card import Split, Task, TaskCard
 from clearbench.evaluation.task.prepared import PreparedTask, prepare_task
 from clearbench.metrics import auroc
 from clearbench.results.write import make_result, write_result
-from clearbench.statistics.families import ALPHA
+from clearbench.statistics.multiple_testing import ALPHA
 from clearbench.store.records import EncoderRecord
 
 Floats = NDArray[np.float32]
 
 SLICES, SHARE_ILL, SHARED, CONTENT, SLICE_NOISE = 4, 1 / 3, 0.5, 6, 0.7
-UNSEEN = 1000  # patients on which the truth is taken
+UNSEEN = 1000  # patients for the true AUROC
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is simulated: the head that the task declares, and how much it has to learn from."""
+    """One simulation: the head that the task declares, and the size of its training data."""
 
     head: str
     patients: int
@@ -61,7 +61,7 @@ class Scene:
 
     @property
     def name(self) -> str:
-        """Return what people and files call it."""
+        """Return the name, also of files."""
         return f"{self.head}-{self.patients}-{self.dim}"
 
 
@@ -80,15 +80,15 @@ class People:
     features: tuple[Floats, ...]
 
 
-def draw_people(scene: Scene, count: int, rng: np.random.Generator) -> People:
-    """Draw patients as every encoder sees them."""
+def simulate_people(scene: Scene, count: int, rng: np.random.Generator) -> People:
+    """Simulate patients and their features under every encoder."""
     ill = (rng.permutation(count) < round(SHARE_ILL * count)) * 1.0
     shared, content = rng.normal(size=count), rng.normal(size=(count, CONTENT))
     features = []
-    for ways in directions(scene):
+    for axes in directions(scene):
         own = rng.normal(size=count)
-        seen = scene.strength * ill + sqrt(SHARED) * shared + sqrt(1 - SHARED) * own
-        patient = seen[:, None] * ways[0] + content @ ways[1:]
+        signal = scene.strength * ill + sqrt(SHARED) * shared + sqrt(1 - SHARED) * own
+        patient = signal[:, None] * axes[0] + content @ axes[1:]
         noise = SLICE_NOISE * rng.normal(size=(count, SLICES, scene.dim))
         features.append((patient[:, None] + noise).astype(np.float32))
     return People(ill, tuple(features))
@@ -137,24 +137,24 @@ def evaluate(
 
 
 def run_trial(scene: Scene, seed: int) -> dict[str, object]:
-    """Simulate once; returns p of every pair, whether any pair is told apart, and intervals."""
+    """Simulate once; returns p of every pair, whether any pair is significant, and intervals."""
     rng = np.random.default_rng([scene.dim, seed])
-    people = {name: draw_people(scene, scene.patients, rng) for name in ("own", "other")}
-    unseen = draw_people(scene, UNSEEN, rng)
+    people = {name: simulate_people(scene, scene.patients, rng) for name in ("own", "other")}
+    unseen = simulate_people(scene, UNSEEN, rng)
     own, other = (cohort_of(each, name) for name, each in people.items())
     found: dict[str, object] = {"seed": seed}
-    for config in ("folds", "external"):
-        task = task_of(scene, seed, ("other",) if config == "external" else ())
-        prepared = prepare_task(task, own, other if config == "external" else None)
+    for split in ("folds", "external"):
+        task = task_of(scene, seed, ("other",) if split == "external" else ())
+        prepared = prepare_task(task, own, other if split == "external" else None)
         evaluations = list(evaluate(scene, prepared, people))
-        found[config] = told(evaluations) | {
+        found[split] = board_facts(evaluations) | {
             "truth": [true_auroc(each, unseen, n) for n, each in enumerate(evaluations)]
         }
     return found
 
 
-def told(evaluations: Sequence[Evaluation]) -> dict[str, object]:
-    """Return what the board says of encoders that are alike."""
+def board_facts(evaluations: Sequence[Evaluation]) -> dict[str, object]:
+    """Return the comparisons and intervals of the board."""
     with tempfile.TemporaryDirectory() as folder:
         results = []
         for evaluation in evaluations:
@@ -177,7 +177,7 @@ def told(evaluations: Sequence[Evaluation]) -> dict[str, object]:
 def true_auroc(evaluation: Evaluation, unseen: People, number: int) -> float:
     """Return the mean AUROC of an evaluation's heads on unseen patients."""
     bags, once = list(unseen.features[number]), np.ones((1, UNSEEN))
-    heads = [answer.head for answer in evaluation.fold_results if answer.head is not None]
+    heads = [each.head for each in evaluation.fold_results if each.head is not None]
     return float(np.mean([auroc(unseen.ill, h.scores(bags)[:, 0], once)[0] for h in heads]))
 
 
@@ -188,10 +188,10 @@ def share(hits: Sequence[Sequence[bool]]) -> str:
 
 
 def rows_of(scene: Scene, trials: Sequence[dict]) -> list[str]:
-    """Write a scene's lines of the report, one per kind of test."""
+    """Write a scene's lines of the report, one per split."""
     lines = []
-    for config, title in (("folds", f"5 × {scene.repeats} folds"), ("external", "external test")):
-        each = [trial[config] for trial in trials]
+    for split, title in (("folds", f"5 × {scene.repeats} folds"), ("external", "external test")):
+        each = [trial[split] for trial in trials]
         truth = float(np.mean([t["truth"] for t in each]))
         ends = [zip(t["low"], t["high"], strict=True) for t in each]
         shares = (
@@ -212,23 +212,23 @@ def rows_of(scene: Scene, trials: Sequence[dict]) -> list[str]:
 
 
 HEADER = (
-    "| head | patients × dim | test | AUROC | alike told apart (5 %) | difference held (95 %) "
-    "| score held (95 %) | any of three pairs, Holm (≤ 5 %) | any, without Holm | trials |"
+    "| head | patients × dim | test | AUROC | false alarms (5 %) | difference covered (95 %) "
+    "| score covered (95 %) | any of three pairs, Holm (≤ 5 %) | any, without Holm | trials |"
 )
 
 
 def report(work: Path) -> str:
-    """Write what all trials so far show."""
+    """Write the report on all trials so far."""
     lines = [
-        "# Statistics through the whole protocol",
+        "# Error rates of a whole evaluation",
         "",
         "`python benchmarks/protocol.py`",
         "",
-        "Encoders that are alike, synthetic features, heads trained; shares of trials ± their "
-        f"Monte Carlo error. {os.cpu_count()} cores, torch {torch.__version__}. *Alike told "
-        "apart*: p of a pair under 5 %, all pairs of a trial counted. *Difference held*: its 95 % "
-        "interval holds 0. *Score held*: the 95 % interval of an encoder's AUROC holds the mean "
-        "AUROC over training sets.",
+        "Encoders of equal quality, synthetic features, heads trained; shares of trials ± their "
+        f"Monte Carlo error. {os.cpu_count()} cores, torch {torch.__version__}. *False alarms*: p "
+        "of a pair under 5 %, over all pairs of a trial. *Difference covered*: its 95 % interval "
+        "covers 0. *Score covered*: the 95 % interval of an encoder's AUROC covers the mean AUROC "
+        "over training sets.",
         "",
         HEADER,
         f"|---|---|---|{'--:|' * 7}",
@@ -240,7 +240,7 @@ def report(work: Path) -> str:
 
 
 def read_trials(work: Path, scene: Scene) -> list[dict]:
-    """Read every trial of a scene that was run."""
+    """Read all trials of a scene."""
     found = {}
     for path in sorted(work.glob(f"{scene.name}.*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():

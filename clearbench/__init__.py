@@ -51,9 +51,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from its module."""
-    return load_public(__name__, _PUBLIC, name)
+if not TYPE_CHECKING:  # a type checker sees the imports above, and no other name
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name from its module."""
+        return load_public(__name__, _PUBLIC, name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""TOML card → frozen checked record, and the lookup of cards by name."""
+"""TOML card → checked record that can't change, and the search for cards by name."""
 
 import hashlib
 import re
@@ -11,16 +11,15 @@ from typing import Any, Generic, TypeVar
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from clearbench.errors import BadCard, BadRequest, UnknownName, suggestion
+from clearbench.errors import BadArgument, BadCard, UnknownName, name_some, suggestion
 from clearbench.files import write_text
 from clearbench.plugins import plugin_folders
 
-SHOWN = 5
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Card(BaseModel):
-    """A frozen record whose unknown keys are refused."""
+    """A record that can't change and that refuses unknown keys."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=False, protected_namespaces=(), allow_inf_nan=False
@@ -33,10 +32,10 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class CardFile:
-    """Where a card lies; its stem is its name.
+    """A card's file; the stem of the file is the card's name.
 
-    origin  who brings it: clearbench, a plug-in package, or nobody ("") for a folder of one's own
-    rivals  other cards of that name, where nothing says which one is meant
+    origin  where it is from: clearbench, a plug-in package, or "" for a folder of the user
+    rivals  cards of the same name from other packages: the name is ambiguous
     """
 
     name: str
@@ -45,8 +44,8 @@ class CardFile:
     rivals: tuple["CardFile", ...] = ()
 
 
-def read_card(path: Path, kind: type[AnyCard]) -> AnyCard:
-    """Read one TOML file as a checked `kind`.
+def read_card(path: Path, card_type: type[AnyCard]) -> AnyCard:
+    """Read one TOML file as a checked card of type `card_type`.
 
     Raises BadCard with the file, the key and the nearest allowed key.
     """
@@ -56,52 +55,50 @@ def read_card(path: Path, kind: type[AnyCard]) -> AnyCard:
         raise BadCard(f"{path}: can't be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadCard(f"{path}: not a TOML file ({error})") from error
-    return check_card(facts, kind, str(path))
+    return check_card(facts, card_type, str(path))
 
 
 def write_card(card: Card, path: Path) -> None:
-    """Write a card as TOML, whole or not at all; what is blank or the default is left out."""
+    """Write a card as TOML, completely or not at all, without blank and default values."""
     facts = card.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     write_text(path, tomli_w.dumps(facts))
 
 
-def check_card(facts: dict[str, Any], kind: type[AnyCard], where: str) -> AnyCard:
-    """Check facts against `kind`; raises BadCard that names `where` and every fault."""
+def check_card(facts: dict[str, Any], card_type: type[AnyCard], where: str) -> AnyCard:
+    """Return facts as a card of type `card_type`; raises BadCard with `where` and the faults."""
     try:
-        return kind.model_validate(facts)
+        return card_type.model_validate(facts)
     except ValidationError as error:
-        raise BadCard(f"{where}: {told_faults(error, kind)}") from error
+        raise BadCard(f"{where}: {told_faults(error, card_type)}") from error
 
 
-def told_faults(error: ValidationError, kind: type[Card]) -> str:
-    """Say in our words what a record breaks: a few faults, and how many more."""
-    faults = [_fault(item, kind) for item in error.errors()]
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-    return "; ".join(faults[:SHOWN]) + more
+def told_faults(error: ValidationError, card_type: type[Card]) -> str:
+    """Return a record's first few faults in plain words, and the number of the others."""
+    faults = [_fault(item, card_type) for item in error.errors()]
+    return name_some(faults, separator="; ")
 
 
-def _fault(item: Any, kind: type[Card]) -> str:
-    """Say one pydantic error in a few words of our own."""
+def _fault(item: Any, card_type: type[Card]) -> str:
+    """Return one pydantic error in plain words."""
     place = ".".join(str(part) for part in item["loc"]) or "card"
     if item["type"] == "extra_forbidden":
-        return (
-            f"unknown key {place}{suggestion(str(item['loc'][-1]), _known_keys(kind, item['loc']))}"
-        )
+        keys = _known_keys(card_type, item["loc"])
+        return f"unknown key {place}{suggestion(str(item['loc'][-1]), keys)}"
     if item["type"] == "missing":
         return f"{place} is missing"
     if item["type"] == "model_type" and item["loc"]:
         return f"{place} must be a table of keys and values"
     if item["type"] == "json_invalid":
-        return "cut off or changed, it is no JSON record any more"
+        return "cut off or changed: it isn't a JSON record any more"
     if item["type"] == "model_type":
         return "not a table of keys and values"
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{place}: {message[:1].lower()}{message[1:]}"
 
 
-def _known_keys(kind: type[Card], location: Sequence[Any]) -> list[str]:
-    """Return the keys allowed in the table that holds the faulty one."""
-    model: Any = kind
+def _known_keys(card_type: type[Card], location: Sequence[Any]) -> list[str]:
+    """Return the allowed keys of the table with the faulty key."""
+    model: Any = card_type
     for part in location[:-1]:
         field = model.model_fields.get(part)
         inner = (
@@ -117,10 +114,10 @@ def _known_keys(kind: type[Card], location: Sequence[Any]) -> list[str]:
 
 
 def card_folders(folder: str, extra: Iterable[Path] = ()) -> dict[Path, str]:
-    """Return the folders that may hold cards of one kind ("registry" or "tasks"), and whose.
+    """Return the folders of cards called `folder` ("registry" or "tasks"), with their origin.
 
-    The checkout's or the installed package's, then those of plug-in packages, then ./folder, then
-    `extra`; the last two are the user's own, which is told by "".
+    In order: that of the checkout or the installed package, those of plug-in packages, ./folder,
+    and `extra`; the last two are the user's, with the origin "".
     """
     package = Path(__file__).parent
     shipped = [package / folder, package.parent / folder]
@@ -135,27 +132,27 @@ def card_folders(folder: str, extra: Iterable[Path] = ()) -> dict[Path, str]:
     return {path: origin for path, origin in found.items() if path.is_dir()}
 
 
-def check_folders(option: str, folders: Iterable[Path]) -> None:
-    """Refuse a folder of cards that isn't there; raises BadRequest naming the option."""
+def check_folders(argument: str, folders: Iterable[Path]) -> None:
+    """Raise BadArgument for a folder of cards that doesn't exist; `argument` is its parameter."""
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise BadRequest(f"{option} {folder}: no such folder")
+            raise BadArgument(argument, str(folder), "no such folder")
 
 
 def check_name(card: CardFile) -> None:
-    """Refuse a file whose stem is no name; raises BadCard."""
+    """Raise BadCard for a file whose stem can't be a card's name."""
     if not NAME.fullmatch(card.name):
         raise BadCard(
-            f"{card.path}: its stem is the name, of letters, digits, dots, dashes and underscores; "
-            "rename the file"
+            f"{card.path}: a card's file name may have letters, digits, dots, dashes and "
+            "underscores; rename the file"
         )
 
 
 def list_cards(folder: str, extra: Iterable[Path] = ()) -> dict[str, CardFile]:
     """Return every card by name, in alphabetical order.
 
-    A card in a folder of the user's own wins over others of its name. Between clearbench and
-    plug-in packages none wins: the first is returned with the others as its rivals.
+    A card in a folder of the user replaces others of its name. If clearbench and plug-in packages
+    have cards of one name, the first is returned, with the others as its rivals.
     """
     cards: dict[str, CardFile] = {}
     for place, origin in card_folders(folder, extra).items():
@@ -167,20 +164,20 @@ def list_cards(folder: str, extra: Iterable[Path] = ()) -> dict[str, CardFile]:
     return dict(sorted(cards.items()))
 
 
-def refuse_rivals(kind: str, folder: str, card: CardFile) -> None:
-    """Raise BadCard if several packages bring a card of this name, with their paths."""
+def refuse_rivals(noun: str, folder: str, card: CardFile) -> None:
+    """Raise BadCard, with the paths, if several packages have a card of this name."""
     if card.rivals:
         places = "; ".join(f"{one.path} ({one.origin})" for one in (card, *card.rivals))
         raise BadCard(
-            f'several cards of {kind}s are called "{card.name}": {places}; '
-            f"type the path of the one you mean, or copy it into ./{folder}"
+            f'several {noun} cards are called "{card.name}": {places}; '
+            f"give the path of one of them, or copy it into ./{folder}"
         )
 
 
-def find_card(kind: str, folder: str, name: str, extra: Iterable[Path] = ()) -> CardFile:
-    """Find a card by name, or by the path of its file.
+def find_card(noun: str, folder: str, name: str, extra: Iterable[Path] = ()) -> CardFile:
+    """Find a card by name, or by the path of its file; `noun` is for errors: "encoder", "task".
 
-    Raises UnknownName with the nearest names, BadCard if several packages bring such a card.
+    Raises UnknownName with the nearest names, BadCard if several packages have such a card.
     """
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
@@ -189,21 +186,21 @@ def find_card(kind: str, folder: str, name: str, extra: Iterable[Path] = ()) -> 
     if name not in known:
         command = "models" if folder == "registry" else folder
         more = f" (`clearbench {command} list` shows all {len(known)})"
-        raise UnknownName.among(kind, name, known, more)
-    refuse_rivals(kind, folder, known[name])
+        raise UnknownName.among(noun, name, known, more)
+    refuse_rivals(noun, folder, known[name])
     return known[name]
 
 
 @dataclass(frozen=True)
 class Readable(Generic[Found]):
-    """Cards that keep their rules, and why others don't."""
+    """The valid cards, and the errors of the others."""
 
     found: tuple[Found, ...]
     broken: tuple[str, ...]
 
 
 def read_all(names: Iterable[str], find: Callable[[str], Found]) -> Readable[Found]:
-    """Find every card that is named; one that breaks its rules stops no other."""
+    """Find every card of `names`; a card that breaks its rules doesn't stop the others."""
     found, broken = [], []
     for name in names:
         try:

@@ -115,7 +115,7 @@ def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f"; did you mean {' or '.join(names[match] for match in near)}?" if near else ""
 
 
-def name_some(names: Sequence[str], shown: int = 5) -> str:
+def name_some(names: Sequence[str], shown: int = 5, separator: str = ", ") -> str:
     """Return "a, b, c, d, e and 3 more": the first `shown` names, and a count of the rest."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+    return separator.join(names[:shown]) + more

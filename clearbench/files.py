@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the drafts that killed processes leave behind."""
+"""Write files completely or not at all, and remove the drafts of killed processes."""
 
 import errno
 import itertools
@@ -24,30 +24,30 @@ _numbers = itertools.count()
 
 
 def draft_of(path: Path) -> Path:
-    """Return a hidden name beside `path` to write to: host, process and a number are in it.
+    """Return the path of a draft, a hidden file next to `path`.
 
-    Every call returns another name, so that threads can write the same file.
+    Its name has the host, the process and a new number: several threads may write the same file.
     """
     unique = f"{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
     return path.with_name(f".{path.name}.{unique}.tmp")
 
 
 def write_whole(path: Path, write: Callable[[Path], object], *, private: bool = False) -> None:
-    """Write a draft in the same folder, flush it to the disk, and rename it.
+    """Write a draft in the same folder, flush it to the disk, and rename it to `path`.
 
-    A `private` file is readable by its owner only, from its first byte on. Raises StorageFull if
-    the disk refuses; then nothing stays behind.
+    Only its owner can read a `private` file, also while it is a draft. Raises StorageFull if the
+    disk refuses; then no draft is left.
     """
     _write(path, write, lambda draft: draft.replace(path), private=private)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in UTF-8, whole or not at all; raises StorageFull."""
+    """Write text in UTF-8, completely or not at all; raises StorageFull."""
     write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def write_first(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a file whole, unless it exists; of several writers at once the first one wins.
+    """Write a complete file, unless it exists; of several writers, the first one wins.
 
     Raises StorageFull if the disk refuses.
     """
@@ -64,7 +64,9 @@ def write_first(path: Path, content: bytes, *, private: bool = False) -> None:
 
 
 def write_folder(path: Path, write: Callable[[Path], object]) -> None:
-    """Fill a draft folder and rename it: `path`, which must not exist, appears whole or not at all.
+    """Fill a draft folder and rename it to `path`, which must not exist yet.
+
+    So `path` appears completely or not at all.
 
     Raises StorageFull if the disk refuses.
     """
@@ -73,7 +75,7 @@ def write_folder(path: Path, write: Callable[[Path], object]) -> None:
         draft.mkdir()
         write(draft)
 
-    _translated(path, draft_of(path), fill, lambda draft: draft.rename(path))
+    _fill_and_settle(path, draft_of(path), fill, lambda draft: draft.rename(path))
 
 
 def _write(
@@ -83,25 +85,26 @@ def _write(
     *,
     private: bool,
 ) -> None:
-    """Write a draft, flush it to the disk, and settle it under its name."""
+    """Write a draft, flush it to the disk, and give it its final name with `settle`."""
 
     def fill(draft: Path) -> None:
         if private:
+            # made with these rights before any byte is in it: changing them later is too late
             os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
         write(draft)
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
 
-    _translated(path, draft_of(path), fill, settle)
+    _fill_and_settle(path, draft_of(path), fill, settle)
 
 
-def _translated(
+def _fill_and_settle(
     path: Path,
     draft: Path,
     fill: Callable[[Path], object],
     settle: Callable[[Path], object],
 ) -> None:
-    """Fill a draft and settle it; a disk that refuses becomes StorageFull, and no draft stays."""
+    """Fill a draft and give it its final name; raises StorageFull, and leaves no draft."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fill(draft)
@@ -115,7 +118,7 @@ def _translated(
 
 
 def _remove(draft: Path) -> None:
-    """Remove what is left of a draft."""
+    """Remove a draft, if it is there."""
     if draft.is_dir():
         shutil.rmtree(draft, ignore_errors=True)
     else:
@@ -123,15 +126,15 @@ def _remove(draft: Path) -> None:
 
 
 def disk_refuses(path: Path, reason: str) -> StorageFull:
-    """Return the error for a file that can't be written: where, why, and what to do."""
+    """Return the error for a file that can't be written."""
     return StorageFull(
-        f"{path.parent}: can't be written ({reason}); what was complete is kept. "
+        f"{path.parent}: can't be written to ({reason}); complete files are kept. "
         "Free some space (or allow writing) and run the same command again"
     )
 
 
 def sweep_drafts(folder: Path, *, deep: bool = True) -> int:
-    """Remove drafts that killed processes of this host left in a folder; returns how many."""
+    """Remove the drafts of killed processes of this host in a folder; returns their number."""
     ours = re.compile(rf"\..+\.{re.escape(socket.gethostname())}-(\d+)(-\d+)?\.tmp.*")
     swept = 0
     drafts = (folder.rglob if deep else folder.glob)(".*.tmp*") if folder.is_dir() else ()
@@ -144,11 +147,11 @@ def sweep_drafts(folder: Path, *, deep: bool = True) -> int:
 
 
 def _alive(process: int) -> bool:
-    """Tell whether a process of this host runs."""
+    """Return True if a process of this host is running."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # it runs, under another user
         return True
     return True

@@ -1,4 +1,4 @@
-"""Public names of a package that are loaded when they are first used."""
+"""Load the public names of a package at their first use."""
 
 import importlib
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""The path from scans to a leaderboard, as one story: read this first.
+"""The way from scans to results: read this first.
 
 embed:     scans → slices in HU → frozen encoder → one feature file per scan → catalogue
-evaluate:  features + labels → bags per patient → attention-MIL heads → honest scores → results
+evaluate:  features + labels → bags per patient → heads, such as attention-MIL → scores → results
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from clearbench.cores import default_workers
 from clearbench.encoders.registry import check_trusted, find_encoder
 from clearbench.engines.encoders import encoder_for, keep_seen_patients
 from clearbench.engines.events import EmbedReport, OnEvent
@@ -24,7 +25,7 @@ from clearbench.evaluation.guards.report import (
     guard_copies,
     guard_labels,
     guard_shortcuts,
-    guard_sides,
+    guard_split,
 )
 from clearbench.evaluation.head_registry import find_head, plain_heads
 from clearbench.evaluation.heads.presets import RETRAINED_HEADS, check_retrained
@@ -43,7 +44,6 @@ from clearbench.evaluation.task.prepared import prepare_from_store
 from clearbench.intake import gather, keep
 from clearbench.results.record import Result
 from clearbench.results.write import make_result, write_result
-from clearbench.scans.inventory import default_workers
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import load_cohort
 from clearbench.store.folder import StoreFolder, default_store, open_store
@@ -76,10 +76,10 @@ def embed(  # noqa: PLR0913  options of a command
     trust_remote_code: Collection[str] = (),
     on_event: OnEvent = _ignore,
 ) -> EmbedReport:
-    """Embed every scan that the store does not hold yet, with each of `models`.
+    """Embed every scan that the store does not have yet, with each of `models`.
 
     `scans` is a cohort table, a cohort of the store, a folder, or one file. A scan that can't be
-    read is reported and costs nothing else; a rerun goes on where a killed run stopped.
+    read is reported and the others go on; a new run continues a stopped one.
     `views` are the card's by default; images that were windowed before have their own windows.
     `trust_remote_code` names those of `models` whose repository's code may run.
     Raises UnknownName, BadRequest, BadCohort, BadStore, WeightsUnavailable, StorageFull.
@@ -141,7 +141,7 @@ def _check(
     if not models:
         raise BadArgument("models", "", "name an encoder (`clearbench models list` shows them)")
     if weights is not None and len(models) > 1:
-        raise BadArgument("weights", weights, "one file of weights is for one encoder; name one")
+        raise BadArgument("weights", weights, "a file of weights is for one encoder; name one")
     if store_dtype not in ("float32", "float16"):
         raise BadArgument("store_dtype", store_dtype, "must be float32 or float16")
     if batch_size is not None and batch_size < 1:
@@ -152,7 +152,7 @@ def _check(
 
 @dataclass(frozen=True)
 class EvaluationStep:
-    """How far an evaluation is: `done` of `total` heads are trained."""
+    """The progress of an evaluation: `done` of `total` heads are trained."""
 
     task: str
     encoder: str
@@ -181,9 +181,9 @@ def evaluate(  # noqa: PLR0913  options of a command
 ) -> list[Result]:
     """Train heads on every task × encoder × head, and write one result each, and the floors.
 
-    `heads` are the task's declared one and mean-logreg by default; "all" means every head but
+    `heads` are the task's declared head and mean-logreg by default; "all" means every head but
     "best", which trains all others to choose one per fold. `models` are names, or name@fp8 where a
-    store holds several sets of features; by default every set of the task's cohort. Heads train in
+    store has several sets of features; by default every set of the task's cohort. Heads train in
     bfloat16 where the processor has it, unless `precision` is float32. On a fixed split, `draws`
     more heads are retrained on bootstrapped training patients, so that comparisons include training
     variance; 0 turns it off. `fractions` ("16,32,all") adds scores of the declared head with fewer
@@ -222,7 +222,7 @@ def evaluate(  # noqa: PLR0913  options of a command
 
 @dataclass(frozen=True)
 class _Evaluator:
-    """One task: how its heads are trained, and where their results go."""
+    """One task: how its heads are trained, and the folder of their results."""
 
     task: Task
     store: StoreFolder
@@ -237,12 +237,12 @@ class _Evaluator:
     saved_heads: Path | None
 
     def run(self, models: Sequence[str], load: Callable[..., EncoderData]) -> list[Result]:
-        """Evaluate every encoder on every cohort that the task is tested on; floors come first."""
+        """Evaluate every encoder on every test cohort of the task; floors come first."""
         found: list[Result] = []
         for prepared in prepare_from_store(self.task, self.store):
             records = find_records(self.store, models, self.task.card.cohort)
             sketches = read_sketches(prepared.units, records[0], self.store)
-            shared = [guard_sides(prepared.folds), guard_copies(prepared.units, sketches)]
+            shared = [guard_split(prepared.folds), guard_copies(prepared.units, sketches)]
             shared += guard_labels(prepared)
             for record in records:
                 data = load(prepared, record)
@@ -257,9 +257,10 @@ class _Evaluator:
     def _run_floors(
         self, data: EncoderData, sketches: Sketches
     ) -> tuple[list[Result], list[GuardFinding]]:
-        """Evaluate what needs no encoder; returns the results, and what they say about shortcuts.
+        """Evaluate the floors; returns their results, and the guards' findings on shortcuts.
 
-        Shuffled labels are for the declared head, and left out if it isn't evaluated.
+        The floor of shuffled labels trains the declared head, and is left out if that isn't
+        evaluated.
         """
         cohorts = {name: load_cohort(self.store, name) for name in set(data.units.cohorts)}
         results = [
@@ -273,9 +274,9 @@ class _Evaluator:
     def _run_head(
         self, data: EncoderData, head: str, guards: Sequence[GuardFinding] = ()
     ) -> Result:
-        """Train one kind of head and write its result; the declared head gets a learning curve.
+        """Train one head and write its result; the declared head gets a learning curve.
 
-        Trained heads are saved if a folder is given; a floor's never are.
+        Trained heads are saved if there is a folder for them, except those of floors.
         """
         folder = self.saved_heads if data.bags else None
         config = HeadConfig(head, self.preset, self.seeds, folder is not None, self.retrained)
@@ -301,7 +302,7 @@ class _Evaluator:
 def _check_heads(
     task: Task, heads: Sequence[str], sizes: Sequence[int], store: StoreFolder
 ) -> None:
-    """Refuse heads that don't exist, and learning curves that can't be shown."""
+    """Refuse heads that don't exist, and sizes of learning curves that aren't possible."""
     chosen = _heads(task, heads)
     for head in chosen:
         find_head(head)
@@ -315,7 +316,7 @@ def _check_heads(
 
 
 def _heads(task: Task, heads: Sequence[str]) -> list[str]:
-    """Return the heads to train for a task; the declared one first, if none is named."""
+    """Return the heads to train for a task; by default the declared one and mean-logreg."""
     plain = plain_heads() if "all" in heads else ()
     named = [head for head in heads if head != "all"]
     return list(dict.fromkeys([*plain, *named] or (task.card.head, "mean-logreg")))

@@ -1,4 +1,4 @@
-"""Plug-in packages: found by their entry points, and not imported here."""
+"""Plug-in packages: found by their entry points, without importing them."""
 
 import importlib.metadata
 import importlib.util
@@ -10,7 +10,7 @@ GROUP = "clearbench.encoders"
 
 @dataclass(frozen=True)
 class PlugIn:
-    """A family of encoders that an installed package brings; `value` is "package.module:build"."""
+    """A family of encoders in an installed package; `value` is "package.module:build"."""
 
     distribution: str
     version: str
@@ -19,7 +19,7 @@ class PlugIn:
 
     @property
     def package(self) -> str:
-        """The top package, in which its cards lie too."""
+        """The top package, which also has the cards."""
         return self.value.partition(":")[0].partition(".")[0].strip()
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class PlugIn:
 
 
 def find_plugins() -> tuple[PlugIn, ...]:
-    """List what the packages of this environment bring, by family and distribution."""
+    """List the encoder families of installed packages, by family and distribution."""
     found = [_plugin(entry) for entry in importlib.metadata.entry_points(group=GROUP)]
     return tuple(sorted(set(found), key=lambda plugin: (plugin.family, str(plugin))))
 
@@ -40,21 +40,21 @@ def _plugin(entry: importlib.metadata.EntryPoint) -> PlugIn:
 
 
 def plugin_folders(folder: str) -> dict[Path, PlugIn]:
-    """Find the folders of cards ("registry" or "tasks") that lie in the plug-ins' packages.
+    """Return the folders of cards ("registry" or "tasks") in the packages of plug-ins.
 
-    An editable install doesn't list its files, so the place is asked of Python's import system,
-    which finds a top package without running it.
+    An editable install doesn't list its files, so Python's import system finds the package; that
+    doesn't run its code.
     """
     found: dict[Path, PlugIn] = {}
     for plugin in find_plugins():
-        for place in package_folders(plugin.package):
-            if (place / folder).is_dir():
-                found.setdefault(place / folder, plugin)
+        for root in package_folders(plugin.package):
+            if (root / folder).is_dir():
+                found.setdefault(root / folder, plugin)
     return found
 
 
 def package_folders(package: str) -> tuple[Path, ...]:
-    """Return where a top package lies; none if Python finds no such package."""
+    """Return the folders of a top package; () if Python can't find it."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):

@@ -1,9 +1,9 @@
-"""What was made here, used elsewhere: heads on new scans, frozen folds, packs and their repetition.
+"""Use heads, folds and results elsewhere.
 
 apply:      a bundle of trained heads + features of a store → scores
-freeze:     a task's folds → a file beside its card
+freeze:     a task's folds → a split file next to its card
 pack:       features, labels, folds and results of a task → one .zip without pixels
-reproduce:  a pack and one of its results → the same scores, or how far off
+reproduce:  a pack and one of its results → the scores again, and their difference
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,9 +16,9 @@ from clearbench.evaluation.protocol.evaluate import OnFold
 from clearbench.evaluation.task.card import find_task, split_path, task_file
 from clearbench.evaluation.task.prepared import prepare_from_store
 from clearbench.evaluation.task.split_file import (
-    FrozenSplit,
-    freeze_split,
+    SplitFile,
     labels_check,
+    make_split_file,
     read_split,
     write_split,
 )
@@ -41,14 +41,14 @@ def apply(
     name: str = "",
     keep_ids: bool = False,
 ) -> Applied:
-    """Score scans that were embedded before by a bundle's heads; labels are not needed.
+    """Score embedded scans with a bundle's heads; labels are not needed.
 
     `bundle` is a folder that `evaluate` wrote under `save_heads`; `scans` is a cohort of the store,
     or the table or folder that was embedded into it. Raises BadRequest if the bundle is damaged or
     the store lacks its features, BadTask if none of the units has them.
     """
     read, folder = read_bundle(Path(bundle)), open_store(store or default_store())
-    find_features(read.facts, folder)  # before a folder of scans is looked through
+    find_features(read.facts, folder)  # before a long search of a folder of scans
     cohort = gather(scans, folder, name=name, keep_ids=keep_ids).cohort
     return apply_bundle(read, unlabelled_units(cohort, read.facts.task_card), folder)
 
@@ -59,30 +59,31 @@ def freeze(
     store: Path | str | None = None,
     task_folders: Iterable[Path] = (),
     replace: bool = False,
-) -> FrozenSplit:
-    """Write a task's folds to <task>.split.json beside its card, for every later evaluation.
+) -> SplitFile:
+    """Write a task's folds to <task>.split.json next to its card, for every later evaluation.
 
-    Folds that were frozen before stay, unless `replace`. Raises UnknownName, BadTask, and
-    BadRequest if other folds are frozen there, or the same of other labels.
+    Raises UnknownName, BadTask, and without `replace` BadRequest if a file has other
+    folds or labels.
     """
     task = find_task(name, task_folders)
-    drawn = task.model_copy(update={"split_file": None})
-    found = prepare_from_store(drawn, open_store(store or default_store()))
+    unsplit = task.model_copy(update={"split_file": None})
+    found = prepare_from_store(unsplit, open_store(store or default_store()))
     checks = {one.test_cohort: labels_check(one.units) for one in found}
-    split = freeze_split(task, {one.test_cohort: one.folds for one in found}, checks)
+    split = make_split_file(task, {one.test_cohort: one.folds for one in found}, checks)
     if task.split_file is not None and not replace:
         _refuse_other(task.split_file, read_split(task.split_file, task), split)
     write_split(split, split_path(name, task_folders))
     return split
 
 
-def _refuse_other(path: Path, there: FrozenSplit, split: FrozenSplit) -> None:
-    """Refuse to freeze other folds, or the same folds of other labels, than those in a file."""
-    other = "folds" if there.folds != split.folds else ""
-    if not other and there.labels_check not in ({}, split.labels_check):
+def _refuse_other(path: Path, existing: SplitFile, split: SplitFile) -> None:
+    """Refuse to replace a split file that has other folds, or the same folds of other labels."""
+    other = "folds" if existing.folds != split.folds else ""
+    if not other and existing.labels_check not in ({}, split.labels_check):
         other = "labels"
     if other:
-        raise BadRequest(f"{path}: other {other} are frozen there; --replace freezes these instead")
+        again = f"clearbench tasks freeze {split.task} --replace"
+        raise BadRequest(f"{path} has other {other}; to replace it, run: {again}")
 
 
 def pack(
@@ -96,7 +97,7 @@ def pack(
 ) -> PackFacts:
     """Write a task's features, labels, folds and results to one .zip, without pixels.
 
-    Ids of a private cohort are numbered anew; what is packed is pseudonymised patient data still.
+    Ids of a private cohort are replaced by numbers; the pack is still pseudonymised patient data.
     `models` as for `evaluate`. Raises UnknownName, BadTask, BadStore, StorageFull.
     """
     task, folder = find_task(name, task_folders), open_store(store or default_store())
@@ -117,10 +118,10 @@ def reproduce(
     device: str = "cpu",
     on_fold: OnFold = lambda _done, _total: None,
 ) -> Reproduction:
-    """Repeat a result from a pack, without a store, and say how far off it is.
+    """Repeat a result from a pack, without a store, and return the difference.
 
     `result` is a file, or the name of one in the pack. Raises BadRequest for a damaged pack, or a
-    result of another task or other features than it holds.
+    result of another task or of features that the pack lacks.
     """
     with opened_pack(Path(pack)) as opened:
         return repeat_result(opened, Path(result), device=device, on_fold=on_fold)

@@ -1,7 +1,7 @@
-"""The technical columns of a scan, one row each: how it was taken, never who was scanned.
+"""The technical columns of a scan: how it was made, never who was scanned.
 
-Readers fill them from headers, cohorts and SQL show them, and the floor of technical tags learns
-from some of them.
+Readers fill them from headers, cohorts and SQL show them, and the floor of technical tags is
+trained on some of them.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TechnicalColumn:
-    """One column.
+    """One technical column.
 
-    number       its values are numbers; text otherwise
-    from_header  readers find it in a scan's header; otherwise only a cohort's table can have it
-    in_floor     the floor of technical tags learns from it (another choice changes its scores)
+    number       True for numbers, False for text
+    from_header  True if it is read from a scan's header, False if only a cohort table can have it
+    in_floor     True if the floor of technical tags uses it; a change changes the floor's scores
     """
 
     name: str
@@ -39,6 +39,6 @@ FLOOR_WORDS = tuple(c.name for c in TECHNICAL if c.in_floor and not c.number)
 
 
 def facts_row(facts: object) -> dict[str, str | None]:
-    """Return what a header says as the text of a cohort's columns; null where it says nothing."""
+    """Return a header's facts as text cells of a cohort; None where the header has no value."""
     values = {column.name: getattr(facts, column.name, None) for column in FROM_HEADER}
     return {name: None if value in (None, "") else str(value) for name, value in values.items()}

@@ -69,7 +69,7 @@ def test_a_card_is_a_frozen_record(tmp_path: Path) -> None:
         ('title = "A"\nzzz = 1', "unknown key zzz$"),
     ],
 )
-def test_faults_are_said_with_file_and_key(tmp_path: Path, text: str, words: str) -> None:
+def test_faults_have_file_and_key(tmp_path: Path, text: str, words: str) -> None:
     path = write(tmp_path, "a", text)
     with pytest.raises(BadCard, match=words) as caught:
         read_card(path, Fruit)

@@ -100,8 +100,8 @@ def test_light_commands_import_no_network_library(arguments: list[str], tmp_path
         (["embed", "nowhere", "-m", "random-vit-tiny"], "no such table, folder or file"),
         (["embed", "nowhere"], "--model NAME"),
         (["embed", "nowhere", "-m", "random-vit-tiny", "--engine", "lokal"], "did you mean local"),
-        (["query", "SELECT 1"], "is no clearbench store"),
-        (["evaluate", "-t", "synthetic-stage"], "is no clearbench store"),
+        (["query", "SELECT 1"], "isn't a clearbench store"),
+        (["evaluate", "-t", "synthetic-stage"], "isn't a clearbench store"),
         (["evaluate", "-t", "x", "-m", "a", "--all-models"], "exclude each other"),
         (["leaderboard", "--format", "pdf"], "table, md, csv, json"),
         (["leaderboard", "--metric", "aurocc"], "did you mean auroc"),
@@ -190,7 +190,7 @@ def test_the_journey_of_ones_own_data(
     )
     add = ["cohort", "add", tmp_path / "later.csv"]
     assert run(*add, monkeypatch=monkeypatch) == 2, "the folder was embedded too, as cohort own"
-    assert "scan_id occurs in cohorts mine, own" in capsys.readouterr().err
+    assert "several cohorts have its scan_id (mine, own)" in capsys.readouterr().err
     assert run(*add, "--name", "mine", monkeypatch=monkeypatch) == 0
     assert run("query", sql, "--format", "csv", monkeypatch=monkeypatch) == 0
     assert '"grade","II",2' in capsys.readouterr().out
@@ -360,4 +360,4 @@ def test_a_tasks_name_is_no_path(
     arguments = ["tasks", "new", name, "--cohort", "own", "--labels", "path"]
     assert run(*arguments, monkeypatch=monkeypatch) == 2
     said = capsys.readouterr().err
-    assert f'"{name}" is no name of a task: letters, digits, dots, dashes and under' in said
+    assert f'"{name}" can\'t be the name of a task: use letters, digits, dots' in said

@@ -37,7 +37,7 @@ def test_a_failed_write_leaves_nothing_and_keeps_the_old_file(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_refusing_disk_is_told_in_our_words(tmp_path: Path, number: int) -> None:
+def test_a_disk_that_refuses_is_named_in_plain_words(tmp_path: Path, number: int) -> None:
     def fail(_draft: Path) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -51,7 +51,7 @@ def test_other_faults_of_the_system_are_not_hidden(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
-    """A real write that the system cuts off."""
+    """A real write that the system stops."""
     code = """
         import resource, sys
         from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
             print(error)
     """
     done = run_python(code, tmp_path / "file")
-    assert "the disk refuses" in done.stdout, done.stderr
+    assert "can't be written to" in done.stdout, done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -111,7 +111,7 @@ def test_other_pixels_under_a_known_id_fail_until_replaced(cohort: Path, tmp_pat
     write_nifti(tmp_path / "0.nii.gz", hu_of(99, 2), SPACING_MM)
     report = run(cohort, tmp_path / "store")
     assert list(report.failed) == ["s0"]
-    assert "--replace" in report.failed["s0"]
+    assert "use replace" in report.failed["s0"]
     np.testing.assert_array_equal(FeatureStore(tmp_path / "store").features(MODEL, "s0"), before)
     assert not run(cohort, tmp_path / "store", replace=True).failed
     assert not np.allclose(FeatureStore(tmp_path / "store").features(MODEL, "s0"), before)
@@ -143,7 +143,7 @@ def test_a_dry_run_writes_no_features(cohort: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "store").rglob("*.h5"))
 
 
-def test_labels_can_be_queried_beside_features(cohort: Path, tmp_path: Path) -> None:
+def test_labels_can_be_queried_with_features(cohort: Path, tmp_path: Path) -> None:
     run(cohort, tmp_path / "store")
     rows = FeatureStore(tmp_path / "store").sql(
         "SELECT value, count(*) FROM slices JOIN labels USING (cohort, scan_id) GROUP BY value "
@@ -167,7 +167,7 @@ def test_bare_folders_get_pseudonyms(tmp_path: Path) -> None:
 def test_views_that_images_lack_are_named(tmp_path: Path, shared_data: Path) -> None:
     report = run(shared_data / "ct-ich" / "084", tmp_path / "store", views=["lung"])
     [reason] = report.failed.values()
-    assert "--views bone,brain" in reason
+    assert "use views bone,brain" in reason
 
 
 def test_a_slice_that_lacks_a_window_is_kept(tmp_path: Path, shared_data: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_store_of_another_schema_is_refused(cohort: Path, tmp_path: Path) -> N
 
 def test_nothing_to_embed(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadRequest, match="no scans there"):
+    with pytest.raises(BadRequest, match="no scans in it"):
         run(tmp_path / "empty", tmp_path / "store")
     with pytest.raises(BadRequest, match="no such table, folder or file"):
         run(tmp_path / "nothing", tmp_path / "store")
@@ -334,7 +334,7 @@ def planted(tmp_path: Path, patients: int = 40) -> Path:
     from clearbench.store.cohorts import save_cohort
     from clearbench.store.features import ScanFeatures, ScanKey, write_features
     from clearbench.store.folder import open_store
-    from clearbench.store.records import EncoderRecord, write_encoder
+    from clearbench.store.records import EncoderRecord, write_record
 
     store = open_store(tmp_path / "store", create=True)
     generator = np.random.default_rng(0)
@@ -363,7 +363,7 @@ def planted(tmp_path: Path, patients: int = 40) -> Path:
         lines.append(f"s{number},p{number},.,{number % 2}")
     (tmp_path / "planted.csv").write_text("\n".join(lines) + "\n")
     save_cohort(read_cohort(tmp_path / "planted.csv"), store)
-    write_encoder(record, store)
+    write_record(record, store)
     return store.root
 
 
@@ -400,7 +400,7 @@ def test_a_planted_signal_is_found_and_kept(tmp_path: Path) -> None:
     assert [result.scores for result in again] == [result.scores for result in results]
 
 
-def test_floors_stand_beside_and_guards_speak(tmp_path: Path) -> None:
+def test_floors_and_guards_are_part_of_an_evaluation(tmp_path: Path) -> None:
     store = planted(tmp_path)
     (tmp_path / "planted-task.toml").write_text(CARD)
     results = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store)
@@ -429,7 +429,7 @@ def test_all_heads_are_each_kind_once_and_best_is_typed() -> None:
 def test_a_curve_without_the_declared_head_is_refused(tmp_path: Path) -> None:
     store, card = planted(tmp_path), tmp_path / "planted-task.toml"
     card.write_text(CARD)
-    with pytest.raises(BadRequest, match="declares the head abmil; add --head abmil"):
+    with pytest.raises(BadRequest, match="declares the head abmil; evaluate it too"):
         pipeline.evaluate([str(card)], heads=["knn"], fractions="16", store=store)
 
 

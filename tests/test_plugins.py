@@ -84,7 +84,7 @@ def test_a_plug_in_s_card_does_not_win_over_one_of_ours(
     assert (ours.origin, [rival.origin for rival in ours.rivals]) == ("clearbench", ["aa_one 1.5"])
     with pytest.raises(BadCard) as refusal:
         find_card("encoder", "registry", "biomedclip")
-    for part in (f"{ours.path} (clearbench)", "biomedclip.toml (aa_one 1.5)", "type the path"):
+    for part in (f"{ours.path} (clearbench)", "biomedclip.toml (aa_one 1.5)", "give the path"):
         assert part in str(refusal.value)
     assert find_card("encoder", "registry", str(ours.path)).path == ours.path
     assert not list_cards("registry", [ours.path.parent])["biomedclip"].rivals

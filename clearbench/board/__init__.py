@@ -1,1 +1,1 @@
-"""Results: written, read, and rendered as tables."""
+"""Leaderboards: results compared, ranked and rendered as tables."""

@@ -19,7 +19,7 @@ from clearbench.statistics.bootstrap import compare_resampled
 from clearbench.statistics.comparison import Difference
 from clearbench.statistics.delong import Areas, compare_areas, delong_areas, mean_areas
 from clearbench.statistics.resampled import Design, compare_folds
-from clearbench.statistics.training import Sampled, Spread, compare_trained
+from clearbench.statistics.training_variance import Sampled, Spread, compare_trained
 
 FOLDS = "corrected resampled t-test over folds"
 DELONG = "DeLong"
@@ -27,7 +27,7 @@ BOOTSTRAP = "paired bootstrap over patients"
 
 
 def method_of(compared: ComparedResult) -> str:
-    """Return how results of this kind are compared."""
+    """Return how this result is compared."""
     if compared.result.crossed:
         return FOLDS
     heads = list(compared.predictions.values())
@@ -36,7 +36,7 @@ def method_of(compared: ComparedResult) -> str:
 
 
 def method_sentence(compared: Sequence[ComparedResult]) -> str:
-    """Say how these results are compared, and what the comparison leaves out."""
+    """Return the method in words, and the encoders without training variance."""
     method = method_of(compared[0])
     if method == FOLDS:
         return method
@@ -139,7 +139,7 @@ def _common_draws(one: ComparedResult, other: ComparedResult) -> list[int]:
 def _by_bootstrap(one: ComparedResult, other: ComparedResult, common: frozenset[str]) -> Difference:
     """Compare under the same bootstrap samples of patients, the metric averaged over seeds."""
     first, second = one.resampled(common), other.resampled(common)
-    found = compare_resampled(first["original"].beside(second["original"]), 0, 1)
+    found = compare_resampled(first["original"].joined(second["original"]), 0, 1)
     both = _common_draws(one, other)
     if not both:
         return found

@@ -36,7 +36,7 @@ class ComparedResult:
 
     @cached_property
     def predictions(self) -> dict[HeadKey, StoredPredictions]:
-        """Return the predictions of the heads that learnt from all their training patients."""
+        """Return the predictions of the heads that were trained on all their training patients."""
         return {key: each for key, each in self.stored.items() if not key.draw}
 
     @cached_property
@@ -66,9 +66,9 @@ class ComparedResult:
 
     def measure(self, predictions: StoredPredictions, weights: Floats) -> Floats:
         """Return the task's metric of one head under weights of its units [b, n] → [b]."""
-        facts, metric = self.result, self.result.metric
+        metric = self.result.metric
         found = score_outputs(
-            facts.target,
+            self.result.target,
             predictions.truth,
             predictions.scores,
             weights,
@@ -109,15 +109,15 @@ class ComparedResult:
 
 
 def read_compared(results: Sequence[Result]) -> tuple[list[ComparedResult], tuple[str, ...]]:
-    """Read the predictions beside results; a result without readable ones is named, with the reason.
+    """Read the predictions next to results.
 
-    Returns the results that can be compared, and one note for each of the others.
+    Returns the results that can be compared, and one note with the reason for each of the others.
     """
     found, lost = [], []
     for result in results:
         named = f"{result.encoder}, {result.head}"
         if not predictions_path(result).is_file():
-            lost.append(f"{named}: not compared; there are no predictions beside the result")
+            lost.append(f"{named}: not compared; there are no predictions next to the result")
             continue
         try:
             found.append(ComparedResult(result, read_predictions(result)))

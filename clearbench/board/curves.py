@@ -22,20 +22,20 @@ class CurveTable:
 
 
 def curve_tables(results: Sequence[Result]) -> list[CurveTable]:
-    """Return the curves of some results, one table a task; none where none was asked for."""
+    """Return the curves of some results, one table per task; none for tasks without curves."""
     tasks = dict.fromkeys(result.task for result in results if result.curve)
     return [_table([r for r in results if r.task == task and r.curve]) for task in tasks]
 
 
 def _table(results: Sequence[Result]) -> CurveTable:
-    """Lay one task's curves out."""
+    """Make the table of one task's curves."""
     sizes = tuple(sorted({point["patients"] for r in results for point in r.curve}))
     rows = tuple((r.encoder, tuple(_cell(r, size) for size in sizes)) for r in results)
     return CurveTable(results[0].task, results[0].metric, sizes, rows)
 
 
 def _cell(result: Result, size: int) -> str:
-    """Write one point: the score, and how much it varies from draw to draw."""
+    """Write one point: the score, and its standard deviation over training subsets."""
     for point in result.curve:
         if point["patients"] == size and point["value"] is not None:
             return f"{point['value']:.3f} ± {point['spread']:.3f}"
@@ -43,19 +43,21 @@ def _cell(result: Result, size: int) -> str:
 
 
 def plot_curves(results: Sequence[Result], path: Path) -> Path:
-    """Draw one task's curves with their intervals, and write them as PNG."""
+    """Plot one task's curves with their intervals, and write them as PNG."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for number, result in enumerate(result for result in results if result.curve):
         points = [point for point in result.curve if point["value"] is not None]
         sizes = [point["patients"] for point in points]
         values = [point["value"] for point in points]
-        away = [
+        errors = [
             [point["value"] - point["low"] for point in points],
             [point["high"] - point["value"] for point in points],
         ]
-        shifted = [size * 1.02**number for size in sizes]  # bars of one size beside each other
-        axes.errorbar(shifted, values, yerr=away, marker="o", capsize=3, label=result.encoder)
+        shifted = [
+            size * 1.02**number for size in sizes
+        ]  # so that the error bars of one size don't overlap
+        axes.errorbar(shifted, values, yerr=errors, marker="o", capsize=3, label=result.encoder)
     axes.set_xscale("log", base=2)
     ticks = sorted({point["patients"] for result in results for point in result.curve})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])

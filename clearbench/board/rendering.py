@@ -10,15 +10,15 @@ from clearbench.board.overall import Overall
 from clearbench.board.tables import FACTS, Board, Leaderboard, Row
 
 TIER_NOTE = (
-    "Encoders of one tier can't be told apart with these patients (Holm over all pairs, "
-    "α = 0.05); a rank is the interval that those tests leave. Only the head that the task "
+    "Encoders of one tier don't differ significantly on these patients (Holm over all pairs, "
+    "α = 0.05); a rank is the interval that follows from these tests. Only the head that the task "
     "declares is ranked, and only where an encoder beats the best floor."
 )
 OVERALL_NOTE = (
-    "Ranks among these encoders alone, by each task's declared head and own metric, averaged over "
-    "tasks; 95 % over draws of patients, joint for tasks of one cohort. Heads are not trained "
-    "anew, so these intervals are surer than tiers of cross-validated results; where encoders are "
-    "nearly equal they are a guide."
+    "Ranks among these encoders, by each task's declared head and metric, averaged over tasks; "
+    "95 % intervals over resamples of patients, together for tasks of one cohort. Heads are not "
+    "retrained, so these intervals are too narrow for cross-validated results; where encoders are "
+    "nearly equal they are only a guide."
 )
 
 
@@ -57,7 +57,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def overall_title(overall: Overall) -> str:
-    """Name the table of all tasks together."""
+    """Return the title of the table over all tasks."""
     return f"average rank over {len(overall.tasks)} tasks" if overall.ranks else "average rank"
 
 
@@ -69,7 +69,7 @@ def overall_cells(overall: Overall) -> list[tuple[str, ...]]:
     ]
 
 
-def as_markdown(found: Leaderboard) -> str:
+def board_markdown(found: Leaderboard) -> str:
     """Render a leaderboard as Markdown tables."""
     parts = [*map(_board, found.boards), *((TIER_NOTE,) if found.tiered else ())]
     if found.overall is not None:
@@ -90,7 +90,7 @@ def _board(board: Board) -> str:
 
 
 def _overall(overall: Overall) -> list[str]:
-    """Render all tasks together."""
+    """Render the average ranks over all tasks."""
     title = overall_title(overall)
     if not overall.ranks:
         return [f"## {title.capitalize()}", *_notes(overall.notes)]
@@ -116,7 +116,7 @@ def _notes(notes: Iterable[str]) -> list[str]:
     return [text] if text else []
 
 
-def as_csv(found: Leaderboard) -> str:
+def board_csv(found: Leaderboard) -> str:
     """Render a leaderboard as one CSV table; average ranks are rows of the metric average_rank."""
     text = io.StringIO()
     rows = [asdict(row) for board in found.boards for row in board.rows]
@@ -133,9 +133,9 @@ def as_csv(found: Leaderboard) -> str:
     return text.getvalue()
 
 
-def as_json(found: Leaderboard) -> str:
-    """Render a leaderboard as JSON: boards, and overall (null where nothing is to be said).
+def board_json(found: Leaderboard) -> str:
+    """Render a leaderboard as JSON: boards, and overall (null without average ranks).
 
-    Boards hold each comparison of two encoders too, which the other formats sum up as tiers.
+    Boards have each comparison of two encoders too, which other formats only show as tiers.
     """
     return json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n"

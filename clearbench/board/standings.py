@@ -1,7 +1,7 @@
-"""What a task's results allow one to say: who stands above whom, and who above the floors.
+"""The standings of one task: which encoders differ significantly, and which beat the floors.
 
-One head, declared by the task before scores are seen, speaks for every encoder; Holm over all
-pairs (`compare` has the tests).
+Every encoder is compared by one head, declared by the task before scores are seen, so that nobody
+picks the best of many heads. p is adjusted by Holm over all pairs (`compare` has the tests).
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from clearbench.board.compared import ComparedResult, read_compared
 from clearbench.errors import BadTask
 from clearbench.results.record import Result
 from clearbench.statistics.comparison import Pair
-from clearbench.statistics.detectable import detectable_difference
-from clearbench.statistics.families import adjust, compare_all
+from clearbench.statistics.detectable_difference import detectable_difference
+from clearbench.statistics.multiple_testing import adjust, compare_all
 from clearbench.statistics.tiers import Standing, rank_encoders
 
 
 @dataclass(frozen=True)
 class Standings:
-    """Who stands where on one task.
+    """The comparison of all encoders on one task.
 
-    signal: whether any encoder beats the best floor; None where nothing was compared with one.
-    `encoders` is how many were compared, `places` are empty without a signal. detectable: the
-    smallest difference that the task would show; None where fewer than two can be compared.
-    against_floor: each encoder against the best floor.
+    signal: whether any encoder beats the best floor; None without a comparison with a floor
+    encoders: how many were compared; places: empty without a signal
+    detectable: the smallest difference that the task would show; None without a pair to compare
+    against_floor: each encoder against the best floor
     """
 
     method: str
@@ -39,7 +39,7 @@ class Standings:
 
     @property
     def comparisons(self) -> tuple["Comparison", ...]:
-        """Return every comparison that was made, as a table has it."""
+        """Return every comparison as a row of a table."""
         families = {"encoders": self.pairs, "floor": self.against_floor}
         return tuple(_comparison(name, pair) for name, pairs in families.items() for pair in pairs)
 
@@ -49,7 +49,7 @@ class Comparison:
     """One comparison: how much `one` scores above `other`, with its interval at 95 %.
 
     adjusted_p is Holm's over its family: all pairs of encoders, or all encoders against the best
-    floor. separable: whether the two can be told apart by it.
+    floor. separable: whether the two differ significantly by it.
     """
 
     family: str
@@ -64,7 +64,7 @@ class Comparison:
 
 
 def _comparison(family: str, pair: Pair) -> Comparison:
-    """Lay one comparison flat."""
+    """Return one comparison as a row."""
     found = pair.difference
     return Comparison(
         family=family,
@@ -82,10 +82,10 @@ def _comparison(family: str, pair: Pair) -> Comparison:
 def make_standings(results: Sequence[Result]) -> Standings:
     """Compare the declared head's results of one task, split and preset.
 
-    A result without readable predictions beside it is not compared, and named.
+    A result without readable predictions next to it is not compared, but named in the notes.
     """
-    chosen = [r for r in results if r.floor or r.head == r.declared_head]
-    chosen = [r for r in chosen if r.score()["value"] is not None]
+    declared = [r for r in results if r.floor or r.head == r.declared_head]
+    chosen = [r for r in declared if r.score()["value"] is not None]
     everyone, lost = read_compared(chosen)
     encoders = [each for each in everyone if not each.result.floor]
     floors = [each for each in everyone if each.result.floor]
@@ -109,13 +109,13 @@ def make_standings(results: Sequence[Result]) -> Standings:
     )
 
 
-def _value(of: ComparedResult) -> float:
+def _value(compared: ComparedResult) -> float:
     """Return the score that ranks."""
-    return float(of.result.score()["value"] or 0.0)
+    return float(compared.result.score()["value"] or 0.0)
 
 
 def _against(encoders: Sequence[ComparedResult], floor: ComparedResult) -> tuple[Pair, ...]:
-    """Compare every encoder with the floor, Holm over encoders."""
+    """Compare every encoder with the floor; Holm over encoders."""
     names = [(each.name, floor.name) for each in encoders]
     return adjust(names, [compare(each, floor) for each in encoders])
 
@@ -129,11 +129,11 @@ def _detectable(pairs: Sequence[Pair]) -> float | None:
 
 
 def _left_out(encoders: Sequence[ComparedResult]) -> tuple[str, ...]:
-    """Tell which encoders lack units that others have."""
+    """Return a note for each encoder that lacks units."""
     everyone = frozenset[str]().union(*(each.units for each in encoders))
     return tuple(
         f"{each.result.encoder} lacks {len(everyone - each.units)} of {len(everyone)} units; "
-        "pairs are compared on those that both have"
+        "each pair is compared on the units of both"
         for each in encoders
         if everyone - each.units
     )

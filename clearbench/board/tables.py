@@ -1,27 +1,27 @@
-"""Results → boards of one task each, and what holds over all of them."""
+"""Results → one board per task, and the average rank over all."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clearbench.board.overall import Contest, Overall, one_preset, rank_overall
+from clearbench.board.overall import Overall, TaskResults, one_preset, rank_overall
 from clearbench.board.standings import Comparison, Standings, make_standings
 from clearbench.errors import UnknownName
 from clearbench.metrics.registry import less_is_better
 from clearbench.results.record import Result, find_results, published_results
 from clearbench.statistics.tiers import Standing
 
-FACTS = ("seconds", "slices_per_s", "parameters_m")  # of a result as a whole, without an interval
+FACTS = ("seconds", "slices_per_s", "parameters_m")  # columns of a result, without an interval
 FEW_FOLDS = 10
-LESS_IS_BETTER = ("seconds", "parameters_m")  # of FACTS; metrics say it in their registry
+LESS_IS_BETTER = ("seconds", "parameters_m")  # of FACTS; the metrics' registry has the others
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a board; `floor` marks an encoder that has learnt nothing.
+    """One line of a board; `floor` is True for a floor.
 
-    tier and ranks are those of the declared head; None where nothing is claimed.
+    tier and ranks are those of the declared head; None for other heads and without a signal.
     """
 
     task: str
@@ -46,7 +46,7 @@ class Row:
 
     @property
     def rank(self) -> str:
-        """Return the rank interval as people write it."""
+        """Return the rank interval as text: 2 or 1–3."""
         if self.rank_low is None:
             return ""
         one = self.rank_low == self.rank_high
@@ -55,10 +55,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """One task's rows by one metric, best value first, floors and missing scores where they fall.
+    """One task's rows by one metric: ranked rows first, each part by value, best first.
 
-    Tiers, ranks, comparisons and what is claimed are those of the task's own metric, and of no
-    other.
+    Tiers, ranks, comparisons and claims exist for the task's own metric only.
     """
 
     task: str
@@ -73,9 +72,9 @@ class Board:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Every task's board, and the average rank over tasks; None where nothing is to be said.
+    """Every task's board, and the average rank over tasks, None without two tasks to rank.
 
-    `unreadable` says which files are no results, and why.
+    `unreadable` names the files that aren't results, with the reason.
     """
 
     boards: tuple[Board, ...]
@@ -91,19 +90,19 @@ class Leaderboard:
 def leaderboard(
     folders: Sequence[Path | str], task: str = "", *, published: bool = True, metric: str = ""
 ) -> Leaderboard:
-    """Return the boards of the results below some folders, beside the published ones.
+    """Return the boards of the results below some folders, and of the published ones.
 
-    `metric` is another than the tasks' own: of tasks that have it, without tiers or ranks. A file
-    that is no result is told and stops no other. Raises UnknownName for a task without results or
-    a metric that none has, BadRequest for predictions of another clearbench.
+    With `metric`, boards are by another metric than the tasks' own, without tiers or ranks, for
+    tasks that have it. A file that isn't a result is listed in `unreadable`. Raises UnknownName for
+    a task without results or a metric that no result has.
     """
     shipped = published_results()
     own = [Path(folder) for folder in folders]
     found = find_results([*own, shipped] if published else own)
     known = {result.task for result in found.results}
     if task and task not in known:
-        lost = "".join(f"; {fault}" for fault in found.unreadable[:1])
-        hint = f"; make some: clearbench evaluate --task {task}{lost}"
+        unreadable = "".join(f"; {fault}" for fault in found.unreadable[:1])
+        hint = f"; make some: clearbench evaluate --task {task}{unreadable}"
         raise UnknownName.among("task with results", task, known, hint)
     kept = [result for result in found.results if task in ("", result.task)]
     made = make_leaderboard(kept, str(shipped) if published else "", metric)
@@ -113,7 +112,7 @@ def leaderboard(
 def make_leaderboard(
     results: Sequence[Result], published: str = "", metric: str = ""
 ) -> Leaderboard:
-    """Sort results into one board per task, version and split; mark those below `published`.
+    """Make one board per task, version and split; results below `published` have that source.
 
     Raises UnknownName for a metric that no result has.
     """
@@ -124,20 +123,20 @@ def make_leaderboard(
         if not metric or _has(result, metric):
             key = (result.task, result.task_version, result.split_sha256)
             groups.setdefault(key, []).append(result)
-    contests = [_contest(group, metric) for _, group in sorted(groups.items())]
-    boards = tuple(_board(contest, published, metric) for contest in contests)
-    return Leaderboard(boards, None if metric else rank_overall(contests))
+    tasks = [_task_results(group, metric) for _, group in sorted(groups.items())]
+    boards = tuple(_board(task, published, metric) for task in tasks)
+    return Leaderboard(boards, None if metric else rank_overall(tasks))
 
 
 def _has(result: Result, metric: str) -> bool:
-    """Tell whether a result has a metric at all."""
+    """Tell whether a result has a metric."""
     return metric in result.scores or metric in FACTS
 
 
-def _contest(group: Sequence[Result], metric: str) -> Contest:
-    """Compare one task's results, if they are to be shown by the task's own metric."""
+def _task_results(group: Sequence[Result], metric: str) -> TaskResults:
+    """Compare one task's results, if they are shown by the task's own metric."""
     own = metric in ("", group[0].metric)
-    return Contest(tuple(group), make_standings(one_preset(group)) if own else None)
+    return TaskResults(tuple(group), make_standings(one_preset(group)) if own else None)
 
 
 def _check_metric(metric: str, results: Sequence[Result]) -> None:
@@ -148,15 +147,15 @@ def _check_metric(metric: str, results: Sequence[Result]) -> None:
         raise UnknownName.among("metric of these results", metric, known, f" ({plain})")
 
 
-def _board(contest: Contest, published: str, metric: str) -> Board:
+def _board(task: TaskResults, published: str, metric: str) -> Board:
     """Make one task's board: the tiers first, then what is not ranked, best value first."""
-    first, group, standings = contest.first, contest.results, contest.standings
+    first, group, standings = task.first, task.results, task.standings
     shown = metric or first.metric
     places = {place.encoder: place for place in standings.places} if standings else {}
     rows = sorted((_row(each, published, shown, places) for each in group), key=_order)
     excluded = dict.fromkeys(f"{r.encoder}: {text}" for r in group for text in r.excluded)
     not_scored = dict.fromkeys(f"not scored: {text}" for r in group for text in r.not_scored)
-    rows = _told_apart(rows)
+    rows = _distinct(rows)
     other = () if shown == first.metric else (_no_claims(shown, first.metric),)
     return Board(
         task=first.task,
@@ -186,44 +185,44 @@ def _only_floors(group: Sequence[Result]) -> tuple[str, ...]:
 
 
 def _protocol(result: Result) -> str:
-    """Say how patients were split."""
+    """Return how patients were split, in words."""
     if not result.crossed:
         return "fixed test set"
     left_out = {row["left_out"] for row in result.fold_scores if "left_out" in row}
     if left_out:
-        return f"one {left_out.pop()} of {result.folds} left out in turn"
+        return f"each {left_out.pop()} of {result.folds} left out once"
     return f"{result.repeats} × {result.folds} folds"
 
 
 def _intervals(group: Sequence[Result], metric: str) -> tuple[str, ...]:
-    """Say which chance the intervals hold."""
+    """Return a note on what the intervals include."""
     first = group[0]
     if all(result.score(metric)["low"] is None for result in group):
         return ()
     if first.crossed:
         folds = first.folds * first.repeats
-        few = f"; they rest on {folds} folds alone" if folds < FEW_FOLDS else ""
+        few = f"; from {folds} folds only" if folds < FEW_FOLDS else ""
         return (f"intervals, 95 %: corrected resampled t over folds{few}",)
     plain = "intervals, 95 %: bootstrap over test patients"
     if not any(result.draws for result in group):
-        return (f"{plain} alone, not for the chance of who trained (--draws 10)",)
-    return (f"{plain}; for {first.declared_head} and floors widened by who trained",)
+        return (f"{plain}, without the variance over training sets (add it with --draws 10)",)
+    return (f"{plain}; for {first.declared_head} and floors with the variance over training sets",)
 
 
 def _no_claims(shown: str, own: str) -> str:
-    """Say why a board by another metric has no tiers."""
-    return f"no tiers or ranks by {shown}: they are claimed by {own} alone, the task's own metric"
+    """Return the note that a board by another metric has no tiers."""
+    return f"no tiers or ranks by {shown}: they are by {own} only, the task's own metric"
 
 
 def _alarms(group: Sequence[Result]) -> tuple[str, ...]:
-    """Say what the guards warn of, each once; an encoder's own by its name."""
+    """Return the guards' alarms, each once; those about one encoder with its name."""
     found: dict[str, None] = {}
     for result in group:
         for finding in result.guards:
             if finding["alarm"]:
-                own = finding["guard"] == "contamination"
-                of = f"{result.encoder}, " if own else ""
-                found[f"ALARM: {of}{finding['guard']}: {finding['says']}"] = None
+                of_encoder = finding["guard"] == "contamination"
+                name = f"{result.encoder}, " if of_encoder else ""
+                found[f"ALARM: {name}{finding['guard']}: {finding['says']}"] = None
     return tuple(found)
 
 
@@ -235,8 +234,8 @@ def _order(row: Row) -> tuple[bool, bool, float, str, str]:
     return (row.tier is None, row.value is None, better, row.encoder, row.head)
 
 
-def _told_apart(rows: Sequence[Row]) -> list[Row]:
-    """Add the fingerprint to the name of an encoder of which there are several sets of features."""
+def _distinct(rows: Sequence[Row]) -> list[Row]:
+    """Add the fingerprint to the name of an encoder with several sets of features."""
     sets = Counter(name for name, _ in {(row.encoder, row.fingerprint) for row in rows})
     return [
         replace(row, encoder=f"{row.encoder}@{row.fingerprint}") if sets[row.encoder] > 1 else row
@@ -245,14 +244,14 @@ def _told_apart(rows: Sequence[Row]) -> list[Row]:
 
 
 def _claims(standings: Standings | None) -> tuple[str, ...]:
-    """Say what the comparison allows, in sentences."""
+    """Return what the comparison shows, in sentences."""
     if standings is None:
         return ()
     lines = [f"compared by: {standings.method}"] if standings.pairs else []
     if not standings.encoders:
         lines.append("none is ranked: the task's declared head has no result to compare")
     elif standings.signal is None:
-        lines.append("no floor stands beside, so none is ranked: evaluate without --no-floors")
+        lines.append("no floor was evaluated, so none is ranked: evaluate without --no-floors")
     elif not standings.signal:
         lines.append(f"no signal: no encoder beats the floor {standings.floor}, so none is ranked")
     if standings.detectable is not None:

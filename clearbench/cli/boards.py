@@ -115,6 +115,9 @@ def demo(
     ),
 ) -> None:
     """Show the whole path on a synthetic cohort: scans, features, heads, leaderboard, SQL."""
+    from clearbench.cores import prepare_threads
+
+    prepare_threads()
     from clearbench.demo import run_demo
     from clearbench.display.demo import show_demo
 
@@ -141,6 +144,9 @@ def evaluate(
     tasks: TaskFolders = None,
 ) -> None:
     """Train heads on stored features, and score them on test patients, with intervals."""
+    from clearbench.cores import prepare_threads
+
+    prepare_threads()
     from clearbench import pipeline
     from clearbench.board.tables import make_leaderboard
     from clearbench.display.boards import EvaluationProgress, show_leaderboard, show_seeds
@@ -180,6 +186,9 @@ def evaluate(
 
 def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
     """Repeat a result from a pack; return 0 if the scores are the same, else 1."""
+    from clearbench.cores import prepare_threads
+
+    prepare_threads()
     from clearbench import sharing
     from clearbench.display.boards import EvaluationProgress
     from clearbench.display.sharing import show_reproduction
@@ -237,7 +246,7 @@ def leaderboard(
     ] = "",
 ) -> None:
     """Show results as tables: the store's and the published ones, and all tasks together."""
-    from clearbench.board.rendering import as_csv, as_json, as_markdown
+    from clearbench.board.rendering import board_csv, board_json, board_markdown
     from clearbench.board.tables import leaderboard as make
     from clearbench.display.boards import show_leaderboard
     from clearbench.display.console import out, save_text, show_list
@@ -250,7 +259,9 @@ def leaderboard(
     if fmt == "table" and output is None:
         show_leaderboard(found, all_heads=all_heads)
     else:
-        text = {"md": as_markdown, "csv": as_csv, "json": as_json}.get(fmt, as_markdown)(found)
+        text = {"md": board_markdown, "csv": board_csv, "json": board_json}.get(
+            fmt, board_markdown
+        )(found)
         save_text(text, output) if output else out.out(text, end="")
     show_list(found.unreadable, "left out, as they can't be read")
     raise typer.Exit(1 if found.unreadable else 0)

@@ -62,6 +62,9 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check an encoder on slices that are made here; exit code 1 if a check fails."""
+    from clearbench.cores import prepare_threads
+
+    prepare_threads()
     from dataclasses import asdict
 
     from clearbench.display.checks import show_conformance
@@ -132,6 +135,9 @@ def freeze(
     trust_remote_code: Trusted = None,
 ) -> None:
     """Write an encoder's reference vectors: a few slices and their features, for later checks."""
+    from clearbench.cores import prepare_threads
+
+    prepare_threads()
     from clearbench.display.checks import show_vectors
     from clearbench.encoders.conformance.vectors import freeze_vectors
 

@@ -35,10 +35,11 @@ def scans(
     """List the scans that would be read: shape, spacing, thickness, kernel, problems."""
     from clearbench.cohort.files import write_table
     from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
+    from clearbench.cores import default_workers
     from clearbench.datasets.series import key_table, name_scans, series_table
     from clearbench.display.console import dump, warn
     from clearbench.display.scans import show_inventory
-    from clearbench.scans.inventory import default_workers, find_scans
+    from clearbench.scans.inventory import find_scans
 
     inventory = find_scans(path, workers=default_workers())
     root = store_path(store)
@@ -159,11 +160,12 @@ def _build_folder(
     from clearbench.cohort.files import write_table
     from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
     from clearbench.cohort.table import check_cohort
+    from clearbench.cores import default_workers
     from clearbench.datasets.own.folder import build_folder
     from clearbench.datasets.pick import DEFAULT_PICK
     from clearbench.datasets.series import key_table
     from clearbench.display.scans import show_built, show_cohort, show_left_out
-    from clearbench.scans.inventory import default_workers, find_scans
+    from clearbench.scans.inventory import find_scans
 
     inventory = find_scans(root, workers=default_workers())
     chosen = pick or DEFAULT_PICK

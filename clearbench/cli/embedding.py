@@ -99,6 +99,9 @@ def embed(
     verbose: Verbose = False,
 ) -> None:
     """Embed every scan that has no features in the store yet."""
+    from clearbench.cores import prepare_threads
+
+    prepare_threads()
     from clearbench import pipeline
     from clearbench.display.embedding import EmbedProgress, show_report
     from clearbench.errors import UnknownName
@@ -168,5 +171,24 @@ def reindex(store: Store = None) -> None:
     from clearbench.store.folder import open_store
 
     folder = open_store(store_path(store))
-    say(f"rebuilt: {refresh(folder, anew=True)}")
+    say(f"rebuilt: {refresh(folder, rebuild=True)}")
     show_damaged(damaged_files(folder))
+
+
+@store_app.command()
+def migrate(
+    store: Store = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show the steps that would run.")
+    ] = False,
+) -> None:
+    """Bring an older store to the schema of this version; features are kept."""
+    from clearbench.display.console import say
+    from clearbench.store.migrate import migrate as run
+
+    done = run(store_path(store), dry_run=dry_run)
+    if not done.steps:
+        say(f"nothing to do: the store has schema {done.after} already")
+        return
+    for step in done.steps:
+        say(f"{'would run' if dry_run else 'done'}: step {step}")

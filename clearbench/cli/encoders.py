@@ -142,12 +142,12 @@ def add(
 ) -> None:
     """Add an encoder: a model of timm, open_clip or transformers, or your own checkpoint."""
     from clearbench.cli.options import words
-    from clearbench.display.encoders import show_added, show_adopted
-    from clearbench.encoders.adding.add import Changes, add_encoder, choose_way
-    from clearbench.encoders.adding.checkpoint import adopt_checkpoint
+    from clearbench.display.encoders import show_added, show_converted
+    from clearbench.encoders.adding.add import Changes, add_encoder, make_request
+    from clearbench.encoders.adding.checkpoint import convert_checkpoint
     from clearbench.errors import BadRequest
 
-    way = choose_way(
+    request = make_request(
         timm=timm,
         open_clip=open_clip,
         transformers=transformers,
@@ -156,17 +156,17 @@ def add(
         torchvision=torchvision,
     )
     shown = tuple(words(views))
-    if way.family != "lecl" or way.checkpoint is None:
+    if request.family != "lecl" or request.checkpoint is None:
         if num_heads is not None or branch != "base":
             raise BadRequest("--branch and --num-heads need --checkpoint FILE --net NET")
         changes = Changes(shown, size_px, pooling, licence)
-        show_added(add_encoder(name, way, folder, changes, replace=replace))
+        show_added(add_encoder(name, request, folder, changes, replace=replace))
         return
     if size_px or pooling:
         raise BadRequest("--net: the checkpoint has its own size and pooling; leave both out")
-    adopted = adopt_checkpoint(
+    converted = convert_checkpoint(
         name,
-        way.checkpoint,
+        request.checkpoint,
         net,
         folder,
         branch=branch,  # type: ignore[arg-type]  # checked there
@@ -175,4 +175,4 @@ def add(
         views=shown,
         replace=replace,
     )
-    show_adopted(name, adopted)
+    show_converted(name, converted)

@@ -126,7 +126,10 @@ def pretrain(
 
     Several processes: torchrun --nproc-per-node N -m clearbench pretrain, then the options.
     """
+    from clearbench.cores import prepare_threads
     from clearbench.display.pretraining import PretrainProgress, show_pretrained
+
+    prepare_threads()
     from clearbench.pretraining.run import pretrain as run
     from clearbench.pretraining.settings import PretrainSettings
     from clearbench.pretraining.stacks import DataRequest

@@ -49,6 +49,9 @@ def apply(
     output: Output = None,
 ) -> None:
     """Score scans of the store with saved heads; no labels are needed."""
+    from clearbench.cores import prepare_threads
+
+    prepare_threads()
     from clearbench import sharing
     from clearbench.display.answers import show_answer
     from clearbench.display.sharing import show_applied

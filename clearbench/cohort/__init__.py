@@ -1,1 +1,1 @@
-"""The table of scans, patients and labels, and the pseudonyms under which it is kept."""
+"""The table of scans, patients and labels, and the pseudonyms of their identifiers."""

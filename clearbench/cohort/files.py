@@ -19,14 +19,14 @@ BLANK = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 
 
 def is_table(path: Path) -> bool:
-    """Tell a table of scans from a scan, by its suffix."""
+    """Return True if a path is a table, not a scan, by its suffix."""
     return path.suffix.lower() in TABLE_SUFFIXES
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read CSV (its delimiter is found out) or Parquet, every column as text.
+    """Read CSV (with any usual delimiter) or Parquet, every column as text.
 
-    Blank cells are null. Raises BadCohort if the file is missing, empty or not such a table.
+    Blank cells are null. Raises BadCohort if the file is missing, empty or isn't such a table.
     """
     if not path.is_file():
         raise BadCohort(f"{path}: no such file")
@@ -49,7 +49,7 @@ def _read_parquet(path: Path) -> list[tuple[str, list[object]]]:
 
 
 def _read_csv(path: Path) -> list[tuple[str, list[object]]]:
-    """Return names and cells of a CSV file's columns; nameless blank columns are left out."""
+    """Return names and cells of a CSV file's columns, without blank columns that have no name."""
     lines = list(io.StringIO(_decoded(path), newline=""))
     header = next((line for line in lines if line.strip()), "")
     try:
@@ -59,9 +59,9 @@ def _read_csv(path: Path) -> list[tuple[str, list[object]]]:
         raise BadCohort(f"{path}: not a readable CSV file ({error})") from error
     names = [name.strip() for name in numbered[0][1]] if numbered else []
     rows = [_fitted(row, len(names), f"{path}, line {line}") for line, row in numbered[1:]]
-    columns = [(name, [row[place] for row in rows]) for place, name in enumerate(names)]
+    columns = [(name, [row[index] for row in rows]) for index, name in enumerate(names)]
     if any(not name and any(cells) for name, cells in columns):
-        raise BadCohort(f"{path}: a column has cells and no name in the first line")
+        raise BadCohort(f"{path}: a column has cells but no name in the first line; name it")
     return [(name, list(cells)) for name, cells in columns if name]
 
 
@@ -72,24 +72,24 @@ def _decoded(path: Path) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise BadCohort(f"{path}: not in UTF-8; save it as CSV in UTF-8") from error
+        raise BadCohort(f"{path}: not in UTF-8; save it as CSV UTF-8") from error
 
 
 def _fitted(row: list[str], width: int, where: str) -> list[str]:
-    """Return a row of just `width` cells; only blank cells may be too many."""
+    """Return a row of exactly `width` cells; extra cells must be blank."""
     if len(row) < width or any(cell.strip() for cell in row[width:]):
         raise BadCohort(f"{where}: {len(row)} cells under {width} column names")
     return row[:width]
 
 
 def _as_text(values: list[object]) -> pa.Array:
-    """Turn any values to text; blanks and the usual words for "unknown" become null."""
+    """Turn values into text; blanks and the usual words for "unknown" become null."""
     texts = [None if value is None else _text(value) for value in values]
     return pa.array([None if t is None or t.lower() in BLANK else t for t in texts], pa.string())
 
 
 def _text(value: object) -> str:
-    """Write one cell; whole floats and booleans as numbers, so that 1.0 and true are 1."""
+    """Return one cell as text; 1.0 and True become 1."""
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, float) and value.is_integer():
@@ -98,7 +98,10 @@ def _text(value: object) -> str:
 
 
 def write_table(table: pa.Table, path: Path) -> Path:
-    """Write CSV or Parquet, by the suffix of `path`, whole or not at all."""
+    """Write CSV or Parquet, by the suffix of `path`: the whole file or nothing.
+
+    Raises BadRequest for another suffix, StorageFull if the disk refuses.
+    """
     if not is_table(path):
         raise BadRequest(f"{path}: write a table as .csv or .parquet")
     write_whole(path, partial(_write_as, path.suffix.lower(), table))

@@ -1,7 +1,7 @@
-"""Keyed hashes that stand for identifiers, and the key table that leads back to them.
+"""Pseudonyms (keyed hashes of identifiers), and the key table with the identifiers.
 
-A pseudonym is an HMAC-SHA256 (RFC 2104) of the identifier under the store's secret, so it can be
-neither guessed nor compared across stores. Secret and key table are readable by their owner only.
+A pseudonym is an HMAC-SHA256 (RFC 2104) of the identifier under the store's secret. It can't be
+guessed, or compared across stores. Only the owner can read the secret and the key table.
 """
 
 import csv
@@ -22,7 +22,7 @@ KEY_TABLE = "keys.csv"
 
 @dataclass(frozen=True)
 class Pseudonyms:
-    """Names identifiers under one store's secret; a frozen key, safe to hand to a process."""
+    """Makes pseudonyms under one store's secret; may be passed to other processes."""
 
     secret: bytes = field(repr=False)
 
@@ -32,34 +32,34 @@ class Pseudonyms:
         return f"{kind}-{hmac.new(self.secret, text, hashlib.sha256).hexdigest()[:12]}"
 
     def series(self, series_uid: str) -> str:
-        """Return the pseudonym of a SeriesInstanceUID, as cohort tables hold it."""
+        """Return the pseudonym of a SeriesInstanceUID, as in cohort tables."""
         return self.name("series", series_uid)
 
 
 def patient_hash(patient_id: str) -> str:
-    """Return 16 hex digits that tell the same patient again, and don't show the id.
+    """Return 16 hex digits, always the same for a patient, that don't show the id.
 
-    Ids that can be guessed can be found out by trying; pseudonymise them first.
+    The hash has no secret: anyone can test a guessed id against it, so pseudonymise ids first.
     """
     return hashlib.sha256(f"clearbench patient {patient_id}".encode()).hexdigest()[:16]
 
 
 def open_pseudonyms(store: Path) -> Pseudonyms:
-    """Read the store's secret, or make one with owner-only rights.
+    """Read the store's secret, or make one that only its owner can read.
 
-    Raises BadStore if the secret was cut off: pseudonyms under it would be others, or guessable.
+    Raises BadStore if the secret is cut off: its pseudonyms would be different, and easy to guess.
     """
     path = store / SECRET_FILE
     if not path.exists():
         write_first(path, secrets.token_bytes(SECRET_BYTES), private=True)
     secret = path.read_bytes()
     if len(secret) < SECRET_BYTES:
-        raise BadStore(f"{path}: the secret is damaged; put its copy back, or begin a new store")
+        raise BadStore(f"{path}: the secret is damaged; restore its backup, or begin a new store")
     return Pseudonyms(secret)
 
 
 def remember_keys(store: Path, keys: Mapping[str, str]) -> Path:
-    """Add pseudonym → identifier pairs to the store's key table, whole or not at all."""
+    """Add pseudonym → identifier pairs to the store's key table: all of them or none."""
     path = store / KEY_TABLE
     known = read_keys(store) | dict(keys)
 
@@ -74,7 +74,7 @@ def remember_keys(store: Path, keys: Mapping[str, str]) -> Path:
 
 
 def read_keys(store: Path) -> dict[str, str]:
-    """Return the key table, empty if there is none yet."""
+    """Return the key table as pseudonym → identifier; empty if there is none yet."""
     path = store / KEY_TABLE
     if not path.exists():
         return {}

@@ -1,33 +1,34 @@
-"""The best rows of one table by SQL that a user typed, with nothing else in its reach."""
+"""Rank the rows of one table by a user's SQL, which can read nothing but this table."""
 
 import duckdb
 import pyarrow as pa
 
 from clearbench.errors import BadQuery
 
-ALONE = {"enable_external_access": "false"}
+NO_FILES = {"enable_external_access": "false"}  # else the SQL could read files
 
 
 def best_series(table: pa.Table, where: str, order: str) -> dict[str, tuple[str, ...]]:
-    """Return for every study_id the scan_ids that come first by `order` where `where` holds.
+    """Return the first scan_ids of every study_id by `order`, of the rows that meet `where`.
 
-    Rows with an `error` are left aside. Equals come with most slices first, then by scan_id.
-    Raises BadQuery if DuckDB refuses a part, or if it reaches for anything but this table.
+    Rows with an `error` are left out. Equal rows are sorted by most slices, then by scan_id.
+    Raises BadQuery if DuckDB refuses a part, or if a part reads anything but this table.
     """
     try:
-        with duckdb.connect(config=ALONE) as connection:
+        with duckdb.connect(config=NO_FILES) as connection:
             return {study: tuple(ids) for study, ids in _ranked(connection, table, where, order)}
     except duckdb.Error as error:
         columns = ", ".join(table.column_names)
-        raise BadQuery(f"--pick: {str(error).splitlines()[0]}. Columns: {columns}") from error
+        raise BadQuery(f"pick: {str(error).splitlines()[0]}. Columns: {columns}") from error
 
 
 def _ranked(
     connection: duckdb.DuckDBPyConnection, table: pa.Table, where: str, order: str
 ) -> list[tuple[str, list[str]]]:
-    """Rank within each study; `where` and `order` are parsed alone, so neither ends the query."""
+    """Return each study_id with its first-ranked scan_ids, most slices first."""
     series = connection.from_arrow(table).filter("coalesce(error, '') = ''").filter(where)
-    series.order(order)
+    series.order(order)  # DuckDB parses it alone here and refuses text that closes a bracket below
+    # the line break ends a SQL comment in `order`
     place = f"rank() OVER (PARTITION BY study_id ORDER BY {order}\n) AS place"
     best = series.project(f"study_id, scan_id, n_slices, {place}").filter("place = 1")
     ids = "list(scan_id ORDER BY n_slices DESC, scan_id)"

@@ -1,4 +1,4 @@
-"""The cohort: one row per scan, checked; ids, path, split, technical facts, labels."""
+"""The cohort: a checked table with one row per scan: ids, path, split, technical facts, labels."""
 
 import os
 import re
@@ -13,25 +13,24 @@ import pyarrow as pa
 
 from clearbench import technical
 from clearbench.cohort.files import read_table
-from clearbench.errors import BadCohort, UnknownName, suggestion
+from clearbench.errors import BadCohort, UnknownName, name_some, suggestion
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REQUIRED = ("scan_id", "patient_id", "path")
 MARKS = "key_slices"  # slices that a reader marked; key_slices_<label>: for that label
 PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split", MARKS)
 KNOWN = (*REQUIRED, *PLACES, *technical.NAMES)
-SHOWN = 5
-MANY_WORDS = 10  # from so many on, words that never repeat look like names
+MANY_WORDS = 10  # a column of this many words that never repeat may hold names of people
 
 
 def is_label(column: str) -> bool:
-    """Tell a label column: one that is neither id, place, technical, nor slices marked."""
+    """Return True for a label: a column without a fixed meaning (ids, paths, technical, slices)."""
     return column not in KNOWN and not column.startswith(f"{MARKS}_")
 
 
 @dataclass(frozen=True)
 class ScanRow:
-    """One scan of a cohort: who, and where its pixels lie."""
+    """One scan of a cohort: its ids, and where its pixels are."""
 
     scan_id: str
     patient_id: str
@@ -43,7 +42,7 @@ class ScanRow:
 class Cohort:
     """A checked table of scans: every column text, blank = null, paths absolute.
 
-    `problems` are told to the user and stop nothing.
+    `problems` are shown to the user; the cohort can be used all the same.
     """
 
     name: str
@@ -57,15 +56,15 @@ class Cohort:
 
     @property
     def public(self) -> bool:
-        """Tell whether the cohort is a published data set."""
+        """Return True if the cohort is a published data set."""
         return (self.column("public") or [None])[0] in ("1", "true", "True")
 
     def column(self, name: str) -> list[str | None]:
-        """Return one column as text; empty if the cohort has none of that name."""
+        """Return one column as text; [] if the cohort doesn't have it."""
         return list(self.table.column(name).to_pylist()) if name in self.table.column_names else []
 
     def label(self, name: str) -> list[str | None]:
-        """Return one label of every scan; raises UnknownName with the nearest labels."""
+        """Return one label of every scan; raises UnknownName with the nearest columns."""
         if name not in self.table.column_names:
             raise UnknownName.among(f"column of cohort {self.name}", name, self.table.column_names)
         return self.column(name)
@@ -80,13 +79,13 @@ class Cohort:
 def read_cohort(path: Path, name: str = "") -> Cohort:
     """Read and check a cohort table; `path` cells are relative to the file.
 
-    Raises BadCohort naming the rows at fault.
+    Raises BadCohort with the faulty rows.
     """
     return check_cohort(read_table(path), name, path)
 
 
 def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
-    """Check a table of scans that lies (or would lie) at `source`; see read_cohort."""
+    """Check a table of scans whose file is (or will be) `source`; see read_cohort."""
     _check_columns(table, source)
     name = name or stated_name(table, source) or source.stem
     faults = [*_blank(table), *_bad_ids(table, name), *_twice(table), *_two_splits(table)]
@@ -103,11 +102,11 @@ def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
 def _check_columns(table: pa.Table, source: Path) -> None:
     """Require the id columns, and refuse known columns in another spelling."""
     names = table.column_names
-    lost = [name for name in REQUIRED if name not in names]
-    if lost:
-        hints = "".join(suggestion(name, names) for name in lost[:1])
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        hint = suggestion(missing[0], names)
         raise BadCohort(
-            f"{source}: no column {', '.join(lost)}{hints or '.'} "
+            f"{source}: no column {', '.join(missing)}{hint or '.'} "
             f"A cohort has {', '.join(REQUIRED)}; this table has {', '.join(names)}"
         )
     plain = {plain_name(name): name for name in KNOWN}
@@ -118,12 +117,12 @@ def _check_columns(table: pa.Table, source: Path) -> None:
 
 
 def plain_name(name: str) -> str:
-    """Fold case, dashes, spaces and underscores of a column name."""
+    """Return a column name in lower case, without dashes, dots, spaces and underscores."""
     return re.sub(r"[\s_.-]", "", name).lower()
 
 
 def _near_names(table: pa.Table) -> list[str]:
-    """Tell label columns that look like a misspelt known column."""
+    """Return problems: labels whose names look like a misspelt known column."""
     near = [
         (name, suggestion(name, PLACES + technical.NAMES, cutoff=0.85))
         for name in table.column_names
@@ -133,62 +132,56 @@ def _near_names(table: pa.Table) -> list[str]:
 
 
 def stated_name(table: pa.Table, source: Path) -> str:
-    """Return the name that the column cohort states, "" where there is none.
+    """Return the name in the column cohort, "" if there is none.
 
-    Raises BadCohort if it states several.
+    Raises BadCohort if there are several.
     """
     if "cohort" not in table.column_names:
         return ""
     names = sorted({name for name in table.column("cohort").to_pylist() if name})
     if len(names) > 1:
-        raise BadCohort(
-            f"{source}: several cohorts in one table ({', '.join(names[:SHOWN])}); split it"
-        )
+        raise BadCohort(f"{source}: several cohorts in one table ({name_some(names)}); split it")
     return names[0] if names else ""
 
 
-def _some(values: Sequence[str]) -> str:
-    """Name a few values and count the rest."""
-    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
-    return ", ".join(values[:SHOWN]) + more
-
-
 def _blank(table: pa.Table) -> list[str]:
-    """Find rows without an id or path."""
+    """Return faults: rows without an id or path."""
     faults = []
     for name in REQUIRED:
         rows = [
             str(i + 2) for i, value in enumerate(table.column(name).to_pylist()) if value is None
         ]
-        faults += [f"{name} is blank in line {_some(rows)}"] if rows else []
+        faults += [f"{name} is blank in line {name_some(rows)}"] if rows else []
     return faults
 
 
 def _bad_ids(table: pa.Table, name: str) -> list[str]:
-    """Find ids that can't be file names."""
+    """Return faults: ids that can't be file names."""
     faults = []
     ids = {"scan_id": table.column("scan_id"), "patient_id": table.column("patient_id")}
     for column, values in ids.items():
         bad = [v for v in values.to_pylist() if v is not None and not ID_PATTERN.fullmatch(v)]
         if bad:
             faults.append(
-                f"{column} may hold letters, digits, dot, dash and underscore (at most 100), "
-                f"not {_some(bad)}"
+                f"{column} may have letters, digits, dot, dash and underscore (at most 100), "
+                f"not {name_some(bad)}"
             )
     if not ID_PATTERN.fullmatch(name):
-        faults.append(f"the cohort's name may not be {name!r}; give one with --name")
+        faults.append(f"{name!r} can't be the cohort's name; choose another name")
     return faults
 
 
 def _twice(table: pa.Table) -> list[str]:
-    """Find scan ids that name two rows; ids that differ by case only would share a file."""
+    """Return faults: scan ids of two rows; ids that differ only by case would share one file."""
     counts = Counter(str(value).lower() for value in table.column("scan_id").to_pylist() if value)
     twice = [value for value, count in counts.items() if count > 1]
-    return [f"scan_id names more than one row: {_some(twice)} (keep one of each)"] if twice else []
+    return (
+        [f"scan_id has more than one row: {name_some(twice)} (keep one of each)"] if twice else []
+    )
 
 
 def _two_splits(table: pa.Table) -> list[str]:
-    """Find patients on two sides of the split."""
+    """Return faults: patients on two sides of the split."""
     if "split" not in table.column_names:
         return []
     sides: dict[Any, set[str]] = defaultdict(set)
@@ -201,11 +194,11 @@ def _two_splits(table: pa.Table) -> list[str]:
         for patient, found in sides.items()
         if len(found) > 1
     ]
-    return [f"a patient in two splits: {_some(both)}"] if both else []
+    return [f"a patient in two splits: {name_some(both)}"] if both else []
 
 
 def _infinite(table: pa.Table) -> list[str]:
-    """Find infinite values, such as 1e400, among labels that are numbers throughout."""
+    """Return faults: infinite values, such as 1e400, in labels whose values are all numbers."""
     faults = []
     scans = table.column("scan_id").to_pylist()
     for name in filter(is_label, table.column_names):
@@ -213,29 +206,31 @@ def _infinite(table: pa.Table) -> list[str]:
         known = [(scan, text) for scan, text in cells if text is not None]
         if all(_is_number(text) for _, text in known):
             bad = [f"{text} (scan {scan})" for scan, text in known if isinf(float(text))]
-            told = f"label {name} holds an infinite number: {_some(bad)} (blank = unknown)"
-            faults += [told] if bad else []
+            fault = f"label {name} has an infinite number: {name_some(bad)} (blank = unknown)"
+            faults += [fault] if bad else []
     return faults
 
 
 def _absolute(path: Path, base: Path) -> Path:
-    """Resolve a cell's path from the table's folder, without following links."""
+    """Return a cell's path as an absolute path from the table's folder; links stay links."""
     return Path(os.path.abspath(base / path))  # noqa: PTH100  resolve() would follow links
 
 
 def _identifiers(table: pa.Table) -> list[str]:
-    """Tell label columns of words that differ on every row: a name, perhaps, and no label."""
+    """Return problems: columns of words that differ in every row, perhaps names of people."""
     notes = []
     for name in filter(is_label, table.column_names):
         words = [value for value in table.column(name).to_pylist() if value is not None]
-        differ = len(words) >= MANY_WORDS and len(set(words)) == len(words)
-        if differ and not any(_is_number(word) for word in words):
-            notes.append(f"column {name} differs on every row; if it names people, drop it")
+        unique = len(words) >= MANY_WORDS and len(set(words)) == len(words)
+        if unique and not any(_is_number(word) for word in words):
+            notes.append(
+                f"column {name} differs in every row; if it has names of people, remove it"
+            )
     return notes
 
 
 def _is_number(text: str) -> bool:
-    """Tell a number from a word."""
+    """Return True if a text is a number."""
     try:
         float(text)
     except ValueError:
@@ -244,8 +239,10 @@ def _is_number(text: str) -> bool:
 
 
 def _missing_files(paths: Sequence[Path]) -> list[str]:
-    """Tell which paths do not exist; those scans will fail, the others go on."""
+    """Return problems: paths that do not exist; only those scans will fail."""
     missing = [str(path) for path in paths if not path.exists()]
     return (
-        [f"{len(missing)} of {len(paths)} paths do not exist: {_some(missing)}"] if missing else []
+        [f"{len(missing)} of {len(paths)} paths do not exist: {name_some(missing)}"]
+        if missing
+        else []
     )

@@ -1,1 +1,1 @@
-"""Public data sets and one's own exports: a folder on disk → a cohort table."""
+"""Public data sets and your own exports: a folder on disk → a cohort table."""

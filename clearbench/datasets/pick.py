@@ -1,4 +1,4 @@
-"""One series per study, by an SQL preference over the series table."""
+"""One series per study, chosen by an SQL preference over the series table."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from clearbench.cohort.ranking import best_series
-from clearbench.errors import BadRequest
+from clearbench.errors import BadArgument
 
 DEFAULT_PICK = (
     "ORDER BY orientation = 'axial' DESC, thickness_mm >= 1 DESC NULLS LAST, "
@@ -16,18 +16,22 @@ DEFAULT_PICK = (
 
 @dataclass(frozen=True)
 class Picked:
-    """The chosen scan ids, in study order, and for each tie the ids that were equally good."""
+    """The chosen scan ids, in study order.
+
+    ties     for each study with equally good series, their scan ids
+    without  studies without a series that is readable and meets the condition
+    """
 
     scan_ids: tuple[str, ...]
     ties: tuple[tuple[str, ...], ...]
-    without: tuple[str, ...]  # studies none of whose series is readable and wanted
+    without: tuple[str, ...]
 
 
 def pick_series(table: pa.Table, pick: str = DEFAULT_PICK) -> Picked:
-    """Take one readable series per study_id: the first by `pick`, `[WHERE …] [ORDER BY …]`.
+    """Choose one readable series per study_id: the first by `pick`, `[WHERE …] [ORDER BY …]`.
 
-    Equally good series are ties; of those, the one with most slices, then the smallest scan_id.
-    Raises BadRequest or BadQuery if `pick` is anything else than that over the series table.
+    Of equally good series, the one with most slices is taken, then the smallest scan_id.
+    Raises BadArgument if `pick` has another form, BadQuery if DuckDB refuses it.
     """
     where, order = _parts(pick)
     chosen = best_series(table, where, order)
@@ -45,5 +49,5 @@ def _parts(pick: str) -> tuple[str, str]:
         r"\s*(?:where\s+(?P<where>.+?))?\s*(?:order\s+by\s+(?P<order>.+?))?\s*", pick, re.I | re.S
     )
     if match is None or not pick.strip():
-        raise BadRequest(f'--pick takes "WHERE … ORDER BY …" over the series table, not {pick!r}')
+        raise BadArgument("pick", pick, 'write "WHERE … ORDER BY …" over the series table')
     return match["where"] or "true", match["order"] or "1"

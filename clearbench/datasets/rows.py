@@ -1,4 +1,4 @@
-"""What builders of public data sets share: tables with checked columns in, cohort rows out."""
+"""Shared by the builders of public data sets: read a table's rows, make a cohort table."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,31 +8,32 @@ import pyarrow as pa
 from clearbench.cohort.files import read_table
 from clearbench.errors import BadCohort, suggestion
 
-Row = dict[str, str | None]
+TableRow = dict[str, str | None]
 
 
-def read_rows(path: Path, columns: Iterable[str], whence: str) -> list[Row]:
+def read_table_rows(path: Path, columns: Iterable[str], source_url: str) -> list[TableRow]:
     """Read a data set's table, every cell as text and blanks as None.
 
-    Raises BadCohort, which ends in `whence` (where to get the data), for a missing file or column.
+    Raises BadCohort for a missing file or column; its message ends with `source_url`, where the
+    data can be downloaded.
     """
     if not path.is_file():
-        raise BadCohort(f"{path}: no such file; get it from {whence}")
+        raise BadCohort(f"{path}: no such file; get it from {source_url}")
     table = read_table(path)
     for name in columns:
         if name not in table.column_names:
             raise BadCohort(
                 f"{path}: no column {name}{suggestion(name, table.column_names)} "
-                f"(it has {', '.join(table.column_names)}; expected as in {whence})"
+                f"(it has {', '.join(table.column_names)}; expected as in {source_url})"
             )
-    rows: list[Row] = table.to_pylist()
+    rows: list[TableRow] = table.to_pylist()
     return rows
 
 
-def only_file(root: Path, patterns: Sequence[str], what: str, whence: str) -> Path:
-    """Return the one file right in `root` that fits a pattern; letters' case does not matter.
+def only_file(root: Path, patterns: Sequence[str], title: str, source_url: str) -> Path:
+    """Return the only file in `root` (not below) that fits a pattern, in upper or lower case.
 
-    Raises BadCohort, naming what is missing or which files compete.
+    Raises BadCohort if no file fits, or several do.
     """
     found = sorted(
         file
@@ -42,13 +43,15 @@ def only_file(root: Path, patterns: Sequence[str], what: str, whence: str) -> Pa
     if len(found) == 1:
         return found[0]
     if not found:
-        raise BadCohort(f"{root}: no {what} ({' or '.join(patterns)}); get it from {whence}")
+        raise BadCohort(f"{root}: no {title} ({' or '.join(patterns)}); get it from {source_url}")
     names = ", ".join(file.name for file in found)
-    raise BadCohort(f"{root}: several files may be the {what} ({names}); leave one of them there")
+    raise BadCohort(
+        f"{root}: several files may be the {title} ({names}); keep only one of them there"
+    )
 
 
 def whole(text: str | None) -> str | None:
-    """Write 1.0 as 1, as a column with gaps may hold it."""
+    """Return 1.0 as 1: tools write whole numbers so when a column has gaps."""
     return None if text is None else text.removesuffix(".0")
 
 
@@ -58,8 +61,8 @@ def highest(values: Iterable[str | None]) -> str | None:
     return whole(max(known, key=float)) if known else None
 
 
-def cohort_table(name: str, rows: Sequence[Row]) -> pa.Table:
-    """Make the table of a public cohort; its columns stand in the order of the first row."""
+def public_cohort_table(name: str, rows: Sequence[TableRow]) -> pa.Table:
+    """Make the table of a public cohort; its columns are in the order of the first row."""
     columns = dict.fromkeys(column for row in rows for column in row)
     table = {"cohort": [name] * len(rows), "public": ["1"] * len(rows)}
     cells = table | {column: [row.get(column) for row in rows] for column in columns}

@@ -1,4 +1,4 @@
-"""The series table: what `clearbench scans` lists, under pseudonyms or, if asked, in clear."""
+"""The series table, as `clearbench scans` lists it: with pseudonyms or, if asked, ids in clear."""
 
 import os
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.cohort.table import ID_PATTERN
-from clearbench.errors import BadRequest
+from clearbench.errors import BadArgument
 from clearbench.scans.inventory import FoundScan, Inventory
 from clearbench.scans.kernels import is_soft_kernel
 from clearbench.technical import FROM_HEADER
@@ -19,7 +19,7 @@ KEYS = ("PatientID", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID",
 
 @dataclass(frozen=True)
 class NamedScan:
-    """A found scan under the ids that a cohort will give it; `keys` are in clear."""
+    """A found scan with its ids in a cohort; `keys` are its identifiers in clear."""
 
     scan: FoundScan
     place: str
@@ -33,9 +33,9 @@ class NamedScan:
 def name_scans(
     inventory: Inventory, names: Pseudonyms, *, keep_ids: bool = False
 ) -> list[NamedScan]:
-    """Give every found scan its ids: keyed hashes, or with `keep_ids` the identifiers themselves.
+    """Give every found scan its ids: pseudonyms, or with `keep_ids` the identifiers themselves.
 
-    Raises BadRequest if an identifier to keep can't serve as an id.
+    Raises BadArgument if an identifier to keep can't be an id.
     """
     root = inventory.root if inventory.root.is_dir() else inventory.root.parent
     return [
@@ -45,13 +45,13 @@ def name_scans(
 
 
 def _named(scan: FoundScan, place: str, names: Pseudonyms, keep_ids: bool) -> NamedScan:
-    """Name one scan; without DICOM identities each file is its own study and patient."""
-    who = scan.identity
+    """Name one scan; a file without DICOM identifiers is its own study and patient."""
+    identity = scan.identity
     keys = {
-        "PatientID": who.patient_id if who else "",
-        "AccessionNumber": who.accession_number if who else "",
-        "StudyInstanceUID": who.study_uid if who else "",
-        "SeriesInstanceUID": who.series_uid if who else "",
+        "PatientID": identity.patient_id if identity else "",
+        "AccessionNumber": identity.accession_number if identity else "",
+        "StudyInstanceUID": identity.study_uid if identity else "",
+        "SeriesInstanceUID": identity.series_uid if identity else "",
         "path": place,
     }
     unique = keys["SeriesInstanceUID"] or place
@@ -69,12 +69,14 @@ def _named(scan: FoundScan, place: str, names: Pseudonyms, keep_ids: bool) -> Na
 
 
 def _kept(identifier: str) -> str:
-    """Return an identifier as an id in clear, if its letters allow that."""
+    """Return an identifier as an id in clear; raises BadArgument if its letters don't allow it."""
     name = identifier.replace("/", "_")
     if not ID_PATTERN.fullmatch(name):
-        raise BadRequest(
-            f"--keep-ids: {identifier!r} can't be an id (letters, digits, dot, dash, underscore); "
-            "leave the option out for pseudonyms"
+        raise BadArgument(
+            "keep_ids",
+            True,
+            f"{identifier!r} can't be an id (letters, digits, dot, dash, underscore); "
+            "leave the option out to use pseudonyms",
         )
     return name
 
@@ -102,7 +104,7 @@ def _schema(keep_ids: bool) -> pa.Schema:
 
 
 def _row(item: NamedScan, keep_ids: bool) -> dict[str, object]:
-    """Write one scan as a row."""
+    """Return one scan as a row of the series table."""
     scan, facts = item.scan, item.scan.facts
     shape = (*scan.shape, None, None, None)[:3]
     spacing = (*(None if isnan(mm) else mm for mm in scan.spacing_mm), None, None, None)[:3]
@@ -132,12 +134,12 @@ def key_table(scans: list[NamedScan]) -> dict[str, str]:
 
 
 def relative_to(place: str, root: Path, target: Path) -> str:
-    """Return a scan's path as the cohort file at `target` should hold it."""
+    """Return a scan's path, relative to the cohort file `target`."""
     return os.path.relpath(root / place, target.parent)
 
 
-def cohort_table(scans: list[NamedScan], root: Path) -> pa.Table:
-    """List scans below `root` as a cohort without labels; paths are absolute."""
+def unlabelled_cohort_table(scans: list[NamedScan], root: Path) -> pa.Table:
+    """Make the table of a cohort without labels, of scans below `root`; paths are absolute."""
     rows = [
         {
             "scan_id": item.scan_id,

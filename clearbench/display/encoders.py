@@ -29,12 +29,12 @@ def _row(item: Any, available: Any) -> dict[str, Any]:
     }
 
 
-def show_adopted(name: str, adopted: Any) -> None:
-    """Print what was written from a checkpoint, and what was left out: an Adopted."""
-    sizes = ", ".join(f"{key} {value}" for key, value in adopted.sizes.model_dump().items())
-    say(f"written: {adopted.card} and {adopted.weights.name} ({sizes})")
-    _warn_of_dropped(adopted.dropped)
-    _say_next(name, adopted.card.parent)
+def show_converted(name: str, converted: Any) -> None:
+    """Say what was written of a checkpoint, and what was left out: a ConvertedCheckpoint."""
+    sizes = ", ".join(f"{key} {value}" for key, value in converted.sizes.model_dump().items())
+    say(f"written: {converted.card} and {converted.weights.name} ({sizes})")
+    _warn_of_dropped(converted.dropped)
+    _say_next(name, converted.card.parent)
 
 
 def show_added(added: Any) -> None:

@@ -1,1 +1,1 @@
-"""Frozen networks behind one call: axial slices in HU → features."""
+"""Frozen networks with one call: axial slices in HU → features."""

@@ -1,4 +1,4 @@
-"""Encoder cards: everything that makes an encoder's features what they are, as checked facts."""
+"""Encoder cards: every fact that decides an encoder's features, checked."""
 
 import re
 from typing import Any, Literal, Self
@@ -17,10 +17,10 @@ Triple = tuple[float, float, float]
 
 
 class WeightFacts(Card):
-    """Where weights may be used, the hash they must have, and which of their keys are not used.
+    """Licence, file and hash of the weights, and the keys that the encoder doesn't use.
 
-    `unused` lists prefixes of keys that belong to no part of the encoder (a text tower, a decoder).
-    `remote_code` says that the network is code out of its repository, run only if it is trusted.
+    `unused` lists prefixes of keys that are not part of the encoder (a text tower, a decoder).
+    With `remote_code` the network is code of its repository; it runs only if the user trusts it.
     """
 
     licence: str
@@ -36,7 +36,7 @@ class InputFacts(Card):
     """What a slice network sees: views in HU, size in px, channels, mean and std.
 
     `channels = "hu"` feeds HU within `clip_hu`; mean and std are then in HU too. With `z_score`
-    each slice, as resized, has its own mean taken off and is divided by its own spread.
+    each resized slice is standardised by its own mean and standard deviation.
     """
 
     size_px: int = Field(gt=0, le=4096)
@@ -70,8 +70,8 @@ class InputFacts(Card):
 class Slicing(Card):
     """Which axial slices are embedded: all, or one every `spacing_mm`.
 
-    `context` neighbours on either side become channels beside the slice, feet to head; where the
-    scan ends, its last slice stands for them. Neighbours are those of the slices that are taken.
+    `context` neighbours on each side become channels next to the slice, feet to head. At the ends
+    of the scan, the last slice is repeated. Neighbours are counted among the embedded slices.
     """
 
     spacing_mm: float | None = Field(default=None, gt=0)
@@ -81,10 +81,10 @@ class Slicing(Card):
 class VolumeFacts(Card):
     """What a volume network sees: the grid, its axes, its size, and HU scaled to a range.
 
-    spacing_mm  (z, y, x) of the grid; absent: the scan's own
-    axes        where the network's three axes point, in their order, e.g. "SPL" (MONAI's letters)
-    size_zyx    cut or padded with air around the centre; absent: as large as the scan
-    clip_hu     HU outside are clipped; `scale_to` is what they become
+    spacing_mm  (z, y, x) of the grid; absent: the spacing of the scan
+    axes        directions of the network's three axes, in order, e.g. "SPL" (MONAI's letters)
+    size_zyx    cut or padded with air around the centre; absent: the size of the scan
+    clip_hu     HU are clipped to this range, then scaled to `scale_to`
     foreground  whether the scan is first cut to the box of voxels above the lower bound
     """
 
@@ -108,14 +108,14 @@ class VolumeFacts(Card):
 
 
 def _rising(bounds: Hu) -> bool:
-    """Tell whether the lower bound comes first."""
+    """Return whether the lower bound comes first."""
     return bounds[0] < bounds[1]
 
 
 class Facts(Card):
-    """What a reader of the leaderboard wants to know.
+    """Facts for a reader of the leaderboard.
 
-    `code` is where the network's code lies, if it is its authors' own and no family of ours.
+    `code` is the address of the network's code, if no family of clearbench has it.
     """
 
     parameters_m: float | None = None
@@ -125,7 +125,7 @@ class Facts(Card):
 
 
 class Training(Card):
-    """How `clearbench pretrain` made the weights; `patients_file` lists hashes of whom it saw."""
+    """How `clearbench pretrain` made the weights; `patients_file` lists its patients, hashed."""
 
     method: str
     data: str
@@ -139,7 +139,7 @@ class Training(Card):
 
 
 class EncoderCard(Card):
-    """Everything that makes an encoder's features what they are, but the weights themselves."""
+    """Every fact that decides an encoder's features, except the weights themselves."""
 
     title: str
     family: str
@@ -149,7 +149,7 @@ class EncoderCard(Card):
     scope: Literal["slice", "volume"] = "slice"
     dim: int = Field(gt=0)
     pooling: Literal["cls", "mean", "cls+mean", "projection", "native"]
-    precision: Literal["float32", "bfloat16"] = "bfloat16"  # the coarsest that auto may choose
+    precision: Literal["float32", "bfloat16"] = "bfloat16"  # the lowest that auto may choose
     weights: WeightFacts
     input: InputFacts | None = None
     volume: VolumeFacts | None = None
@@ -167,8 +167,8 @@ class EncoderCard(Card):
         return self
 
     @model_validator(mode="after")
-    def _pinned(self) -> Self:
-        """Code of a repository is that of one commit, and a network of transformers."""
+    def _fixed_code(self) -> Self:
+        """Code of a repository is fixed to one commit, and needs the family transformers."""
         if not self.weights.remote_code:
             return self
         if self.family != "transformers":
@@ -179,7 +179,7 @@ class EncoderCard(Card):
 
     @model_validator(mode="after")
     def _scoped(self) -> Self:
-        """A slice encoder says what it sees in [input], a volume encoder in [volume]."""
+        """A slice encoder has [input], a volume encoder has [volume]."""
         tables = {"slice": self.input, "volume": self.volume}
         if tables.pop(self.scope) is None or any(tables.values()):
             table = "[input]" if self.scope == "slice" else "[volume]"
@@ -194,12 +194,12 @@ class EncoderCard(Card):
     def seen(self) -> InputFacts:
         """What a slice encoder sees; raises BadRequest for a volume encoder."""
         if self.input is None:
-            raise BadRequest(f"{self.title} embeds whole volumes, not slices")
+            raise BadRequest(f"{self.title}: embeds whole volumes, not slices")
         return self.input
 
     @property
     def size_text(self) -> str:
-        """How large the network's input is, for people."""
+        """The size of the network's input, as text."""
         if self.input is not None:
             return f"{self.input.size_px} px"
         size = self.volume.size_zyx if self.volume is not None else None
@@ -207,7 +207,7 @@ class EncoderCard(Card):
 
     @property
     def views_text(self) -> str:
-        """Which views the encoder sees, for people."""
+        """The encoder's views, as text."""
         if self.input is None:
             return "volume"
         if self.input.channels == "hu":
@@ -215,7 +215,7 @@ class EncoderCard(Card):
         return "free" if self.input.views == "free" else ", ".join(self.input.views)
 
     def with_random_weights(self, seed: int = 0) -> Self:
-        """Return the card of the same network with seeded random weights: nothing is fetched."""
+        """Return the card of the same network with seeded random weights."""
         facts = self.weights.model_copy(update={"sha256": None, "gated": False, "file": ""})
         return self.model_copy(update={"source": f"random:{seed}", "weights": facts})
 
@@ -226,7 +226,7 @@ class EncoderCard(Card):
 
     @model_validator(mode="after")
     def _sized(self) -> Self:
-        """A LeCL card says the sizes of its network, and they agree with the rest."""
+        """A LeCL card has the sizes of its network, and they agree with the rest."""
         if self.family != "lecl":
             return self
         try:
@@ -234,7 +234,7 @@ class EncoderCard(Card):
         except ClearbenchError as error:
             raise ValueError(str(error)) from error
         if features_dim(sizes) != self.dim:
-            raise ValueError(f"dim is {self.dim}, and the sizes give {features_dim(sizes)}")
+            raise ValueError(f"dim is {self.dim}, but the sizes give {features_dim(sizes)}")
         reason = why_no_size(sizes, self.seen.size_px, self.seen.size_px)
         if reason:
             raise ValueError(f"size_px is {self.seen.size_px}; {reason}")

@@ -1,4 +1,4 @@
-"""Where and in what precision a network runs; settled before anything is hashed."""
+"""Device and precision of a network, chosen before the fingerprint is computed."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import torch
 
-from clearbench.errors import BadRequest
+from clearbench.errors import BadArgument
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -17,7 +17,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 def choose_device(wanted: str = "auto") -> torch.device:
     """Return a device; auto takes CUDA, then Apple's MPS, then the CPU.
 
-    Raises BadRequest if the device isn't there.
+    Raises BadArgument if torch finds no such device.
     """
     if wanted == "auto":
         if torch.cuda.is_available():
@@ -26,14 +26,12 @@ def choose_device(wanted: str = "auto") -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise BadRequest(f"--device {wanted}: auto, cpu, cuda, cuda:1 or mps") from error
+        raise BadArgument("device", wanted, "must be auto, cpu, cuda, cuda:1 or mps") from error
     missing = (device.type == "cuda" and not torch.cuda.is_available()) or (
         device.type == "mps" and not torch.backends.mps.is_available()
     )
     if missing:
-        raise BadRequest(
-            f"--device {wanted}: torch sees none here; leave the option out for the CPU"
-        )
+        raise BadArgument("device", wanted, "torch finds no such device; use cpu")
     return device
 
 
@@ -45,19 +43,20 @@ def choose_precision(
 ) -> Precision:
     """Return a precision; auto follows `stored`, else takes bfloat16 where the processor has it.
 
-    `coarsest` is the card's: "float32" where rounding moves the features, and auto keeps to it.
+    `coarsest` comes from the card; "float32", where rounding changes the features, keeps auto to
+    float32. Raises BadArgument for an unknown precision.
     """
     if wanted == "auto":
         rounds = coarsest != "float32" and has_bfloat16(device)
         return stored or ("bfloat16" if rounds else "float32")
     if wanted not in PRECISIONS:
-        raise BadRequest(f"--precision {wanted}: auto, {', '.join(PRECISIONS)}")
+        raise BadArgument("precision", wanted, f"must be auto, {', '.join(PRECISIONS)}")
     return next(name for name in PRECISIONS if name == wanted)
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Tell whether the processor multiplies bfloat16 matrices itself, and so faster."""
-    if device.type == "cuda":
+    """Return whether the processor multiplies bfloat16 matrices in hardware, which is faster."""
+    if device.type == "cuda":  # Ampere is compute capability 8
         return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type == "cpu":
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -67,7 +66,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """A device that --device may name; `bfloat16` where it multiplies bfloat16 itself."""
+    """A device of this machine; `bfloat16` is true if it multiplies bfloat16 in hardware."""
 
     device: str
     name: str
@@ -77,7 +76,7 @@ class DeviceFacts:
 
 
 def list_devices() -> tuple[DeviceFacts, ...]:
-    """Describe the CPU and every GPU that torch sees here."""
+    """Describe the CPU and every GPU that torch finds."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     found = [_facts("cpu", _processor(), memory, os.cpu_count())]
     for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
@@ -94,8 +93,8 @@ def _facts(device: str, name: str, memory: int, cores: int | None) -> DeviceFact
 
 
 def _processor() -> str:
-    """Return the processor's name, as Linux or Python knows it."""
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text(errors="replace").splitlines() if listed.is_file() else []
+    """Return the processor's name, from Linux or Python."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(errors="replace").splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""A frozen network behind one call: axial slices in HU → features."""
+"""A frozen network with one call: axial slices in HU → features."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ DTYPES = MappingProxyType(
 
 @dataclass(frozen=True)
 class Encoder:
-    """One encoder, ready: its card, effective views, precision, fingerprint and frozen network."""
+    """A loaded encoder: card, chosen views, precision, fingerprint and frozen network."""
 
     name: str
     card: EncoderCard
@@ -51,17 +51,17 @@ class Encoder:
     ) -> NDArray[np.float32]:
         """Embed axial slices [n, y, x] in HU → features [n, views, dim] float32.
 
-        Each slice alone, or with the neighbours that its card names: order of batches doesn't
-        matter. A volume encoder takes the slices as one scan, with `spacing_mm` (z, y, x), and
-        answers [1, 1, dim]. Raises BadRequest for another shape, a volume without spacing, or
-        features that are not all numbers.
+        A slice is embedded alone, or with the neighbours that its card names; batches don't change
+        its features. A volume encoder takes the slices as one scan with `spacing_mm` (z, y, x),
+        and returns [1, 1, dim]. Raises BadRequest for another shape, a volume without spacing, or
+        features that are NaN or infinite.
         """
         features = self.answer(slices_hu, spacing_mm, batch_size=batch_size)
-        lost = int((~np.isfinite(features)).any(axis=(1, 2)).sum())
-        if lost:
+        bad = int((~np.isfinite(features)).any(axis=(1, 2)).sum())
+        if bad:
             raise BadRequest(
-                f"{self.name}: features of {lost} of {len(features)} slices are NaN or infinite; "
-                f"look at the slices' HU and at `clearbench models check {self.name}`"
+                f"{self.name}: features of {bad} of {len(features)} slices are NaN or infinite; "
+                f"check the slices' HU, and run: clearbench models check {self.name}"
             )
         return features
 
@@ -72,14 +72,14 @@ class Encoder:
         *,
         batch_size: int = 16,
     ) -> NDArray[np.float32]:
-        """Embed as `embed` does, whatever comes out."""
+        """Embed as `embed` does, but return NaN and infinite features too."""
         if slices_hu.ndim != 3 or slices_hu.shape[0] == 0:
             raise BadRequest(
                 f"embed takes slices [n, y, x] in HU, not an array of shape {slices_hu.shape}"
             )
         if self.card.volume is not None:
             if spacing_mm is None:
-                raise BadRequest(f"{self.name} embeds volumes and needs spacing_mm = (z, y, x)")
+                raise BadRequest(f"{self.name}: a volume encoder needs spacing_mm = (z, y, x)")
             whole = self.forward(self.prepare_volume(slices_hu, spacing_mm))
             return whole[None].cpu().numpy()
         parts = []
@@ -94,9 +94,9 @@ class Encoder:
     ) -> Tensor:
         """Put slices on the device as network input [n, views, c, size, size] float32.
 
-        `pixels` are a scan's; `rows` says which of its slices are wanted (all of them, if absent).
-        `windows` names the columns of pixels [n, windows, y, x] that were windowed before. Raises
-        UnreadableScan if the card needs HU, or a view is not among the windows.
+        `pixels` are the whole scan, `rows` the wanted slices (default: all). `windows` names the
+        columns of pixels [n, windows, y, x] that are already windowed. Raises UnreadableScan if
+        the card needs HU, or a view is not among the windows.
         """
         if windows:
             self.check_windows(windows)
@@ -113,14 +113,15 @@ class Encoder:
         Raises BadRequest for a slice encoder; see clearbench.encoders.inputs.volumes.
         """
         if self.card.volume is None:
-            raise BadRequest(f"{self.name} embeds slices, not volumes")
+            raise BadRequest(f"{self.name}: embeds slices, not volumes")
         with torch.inference_mode():
             return prepare_volume(pixels, spacing_mm, self.card.volume, self.device)
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the network on prepared images or volumes [b, c, …] → [b, dim] float32.
 
-        Raises BadCard if the network stops, or its features are not as long as the card says.
+        Raises BadCard if the network fails or its features don't have the card's dim, BadRequest
+        if the batch doesn't fit in memory.
         """
         batch = images.to(DTYPES[self.precision], memory_format=_layout(self.card))
         try:
@@ -130,43 +131,43 @@ class Encoder:
             raise
         except torch.OutOfMemoryError as error:
             raise BadRequest(
-                f"{self.name}: {len(images)} images are too many for the memory of {self.device}; "
-                "type a smaller --batch-size"
+                f"{self.name}: {len(images)} images don't fit in the memory of {self.device}; "
+                "use a smaller batch_size"
             ) from error
-        except (Exception, SystemExit) as error:  # a stranger's code may raise anything
-            raise BadCard(f"{self.name}: the network stops with {_first_line(error)}") from error
+        except (Exception, SystemExit) as error:  # foreign code may raise anything
+            raise BadCard(f"{self.name}: the network fails with {_first_line(error)}") from error
         if features.shape != (len(images), self.card.dim):
             raise BadCard(
-                f"{self.name}: the card says dim = {self.card.dim}, and the network answers "
-                f"{tuple(features.shape)} to {len(images)} images"
+                f"{self.name}: the card has dim = {self.card.dim}, but the network returns "
+                f"{tuple(features.shape)} for {len(images)} images"
             )
         return features
 
     def check_windows(self, windows: tuple[str, ...]) -> None:
-        """Refuse windowed images that can't become this encoder's views; HU always can."""
+        """Refuse windowed images that can't become this encoder's views; raises UnreadableScan."""
         if not windows:
             return
         have = ", ".join(windows)
         seen = self.card.input
         if seen is None or seen.views != "free" or seen.channels == "hu":
             raise UnreadableScan(
-                f"{self.name} needs HU, and these images were windowed before ({have})"
+                f"{self.name} needs HU, but these images are already windowed ({have})"
             )
-        lost = [name for view in self.views for name in view.window_names if name not in windows]
-        if lost:
+        absent = [name for view in self.views for name in view.window_names if name not in windows]
+        if absent:
             raise UnreadableScan(
-                f"these images hold the windows {have}, not {', '.join(lost)}; "
-                f"type --views {','.join(windows)}"
+                f"these images have the windows {have}, not {', '.join(absent)}; "
+                f"use views {','.join(windows)}"
             )
 
 
 def _native(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return pixels as torch takes them: contiguous, writable, in this machine's byte order."""
+    """Return pixels as torch needs them: contiguous, writable, in this machine's byte order."""
     return np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W"])
 
 
 def _layout(card: EncoderCard) -> torch.memory_format:
-    """Return the order of numbers in memory with which convolutions are fastest."""
+    """Return the memory layout in which convolutions are fastest."""
     return torch.channels_last if card.volume is None else torch.channels_last_3d
 
 
@@ -181,10 +182,10 @@ def load_encoder(  # noqa: PLR0913  each is an option of its own
     registry: Iterable[Path] = (),
     trust_remote_code: bool = False,
 ) -> Encoder:
-    """Load an encoder by its name (or its card's path), frozen and in eval mode.
+    """Load an encoder by its name, or the path of its card: frozen, in eval mode.
 
-    `trust_remote_code` runs the code of its repository, where the card says that it has some.
-    Raises UnknownName, BadCard, BadRequest for views it can't have, WeightsUnavailable.
+    `trust_remote_code` allows code of the encoder's repository to run, if its card needs it.
+    Raises UnknownName, BadCard, BadArgument for device, precision or views, WeightsUnavailable.
     """
     found = find_encoder(name, registry)
     return build_encoder(
@@ -214,14 +215,14 @@ def build_encoder(  # noqa: PLR0913  each is an option of its own
     place = choose_device(device)
     exact = choose_precision(precision, place, coarsest=card.precision)
     own = Path(weights) if weights is not None else None
-    bring = found.build is None or own is not None
+    needs_file = found.build is None or own is not None
     build = found.build or family_builder(card, found.folder, trust_remote_code=trust_remote_code)
-    file = find_weights(card, own, found.folder) if bring else None
+    file = find_weights(card, own, found.folder) if needs_file else None
     network = _built(found, build, file)
     network.eval().requires_grad_(False)
     digest = file_sha256(file) if file is not None else module_sha256(network)
     code = code_sha256(fetch_code(card, file)) if card.weights.remote_code and file else ""
-    network.to(place, DTYPES[exact])
+    network.to(place, DTYPES[exact])  # after hashing: the hash is of the published numbers
     network.to(memory_format=_layout(card))  # type: ignore[call-overload]
     return Encoder(
         name=found.name,
@@ -237,7 +238,7 @@ def build_encoder(  # noqa: PLR0913  each is an option of its own
 
 
 def _built(found: Registered, build: Build, file: Path | None) -> nn.Module:
-    """Build a network; what a stranger's code raises, or answers instead, becomes one sentence."""
+    """Build a network; raises BadCard if foreign code fails, or returns no torch module."""
     ours = found.build is None and found.card.family in FAMILIES
     try:
         network: Any = build(found.card, file)
@@ -246,15 +247,15 @@ def _built(found: Registered, build: Build, file: Path | None) -> nn.Module:
     except (Exception, SystemExit) as error:
         if ours:
             raise
-        raise BadCard(f"{found.name}: its builder stops with {_first_line(error)}") from error
+        raise BadCard(f"{found.name}: its builder fails with {_first_line(error)}") from error
     if not isinstance(network, nn.Module):
         raise BadCard(
-            f"{found.name}: its builder answers a {type(network).__name__}, not a torch module"
+            f"{found.name}: its builder returns a {type(network).__name__}, not a torch module"
         )
     return network
 
 
 def _first_line(error: BaseException) -> str:
-    """Say an error of a stranger's code in one line."""
+    """Return an error of foreign code in one line."""
     lines = str(error).strip().splitlines() or ["no message"]
     return f"{type(error).__name__}: {lines[0]}"

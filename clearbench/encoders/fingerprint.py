@@ -1,4 +1,4 @@
-"""The fingerprint: all that changes the features, hashed into their name."""
+"""The fingerprint: a hash of every fact that changes the features."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from clearbench.encoders.card import EncoderCard, InputFacts
 from clearbench.encoders.device import Precision
 from clearbench.encoders.inputs.views import View
 
-FEATURES_VERSION = 1  # raised only when golden vectors change
+FEATURES_VERSION = 1  # raised only when reference vectors change
 
 
 def fingerprint(
@@ -21,8 +21,8 @@ def fingerprint(
 ) -> str:
     """Return 64 hex digits over input, slicing, pooling, views, weights, precision and store dtype.
 
-    `code_sha256` is that of code which comes with the weights, if any does. Library versions,
-    device and batch size are not in it: they must not change features beyond rounding.
+    `code_sha256` is the hash of code that comes with the weights. Library versions, device and
+    batch size are left out: they must not change features beyond rounding.
     """
     facts = {
         "family": card.family,
@@ -47,12 +47,13 @@ def fingerprint(
 
 
 def _slicing(card: EncoderCard) -> dict[str, object]:
-    """Return which slices are taken; a context of none is no fact."""
+    """Return which slices are embedded; a context of 0 is left out."""
     facts = card.slicing.model_dump(mode="json")
+    # the keys of a card without the newer fact stay as they were, and so does its fingerprint
     return facts if card.slicing.context else {"spacing_mm": facts["spacing_mm"]}
 
 
 def _input(seen: InputFacts) -> dict[str, object]:
-    """Return what the network sees, less the views, and less what does not apply."""
+    """Return what the network sees, without views and unused facts."""
     facts = seen.model_dump(mode="json", exclude={"views", "default_views"}, exclude_none=True)
     return facts if seen.z_score else {k: v for k, v in facts.items() if k != "z_score"}

@@ -1,4 +1,4 @@
-"""Golden tensors: weights, an input, and what the published implementation answered."""
+"""Golden tensors: weights, an input, and the features of the published implementation."""
 
 import ast
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SIZES = tuple(sorted({name for sizes in NETS.values() for name in sizes.model_fi
 
 @dataclass(frozen=True)
 class GoldenCheck:
-    """How far a network is from the published one, in absolute numbers."""
+    """The difference between a network and the published one, in absolute numbers."""
 
     net: str
     sizes: Sizes
@@ -32,20 +32,20 @@ class GoldenCheck:
 
     @property
     def agrees(self) -> bool:
-        """Whether the difference is within 1e-4; not a number never is."""
+        """Whether the difference is within 1e-4; NaN isn't."""
         return self.largest_difference <= TOLERANCE
 
 
 def check_golden(net: str, path: Path) -> GoldenCheck:
-    """Build `net` in the sizes that a golden file's metadata names, and compare its features.
+    """Build `net` in the sizes of a golden file's metadata, and compare its features.
 
-    The file holds `weights.*`, `input` [b, 3, h, w] and `features` [b, dim]; the weights are loaded
+    The file has `weights.*`, `input` [b, 3, h, w] and `features` [b, dim]; the weights are loaded
     strictly. Raises BadRequest for another file, WeightsUnavailable for another network's weights.
     """
     facts, tensors = _read(path)
     images, expected = tensors.get("input"), tensors.get("features")
     if images is None or expected is None or images.ndim != 4 or images.shape[1] != 3:
-        raise BadRequest(f"{path}: a golden file holds weights.*, input [b, 3, h, w] and features")
+        raise BadRequest(f"{path}: a golden file needs weights.*, input [b, 3, h, w] and features")
     height, width = images.shape[-2:]
     sizes = check_sizes(net, facts, f"{path} (metadata)")
     reason = why_no_size(sizes, height, width)
@@ -61,7 +61,7 @@ def check_golden(net: str, path: Path) -> GoldenCheck:
         found = network(images.float())
     if found.shape != expected.shape:
         raise BadRequest(
-            f"{path}: features are {tuple(expected.shape)}, and the network answers "
+            f"{path}: features are {tuple(expected.shape)}, but the network returns "
             f"{tuple(found.shape)}"
         )
     difference = (found - expected).abs().max().item()
@@ -80,5 +80,5 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise WeightsUnavailable(f"{path}: not a readable safetensors file ({error})") from error
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
         raise BadRequest(
-            f"{path}: a size in the metadata is no Python literal ({error})"
+            f"{path}: a size in the metadata is not a Python literal ({error})"
         ) from error

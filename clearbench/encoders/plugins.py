@@ -1,4 +1,4 @@
-"""Families of encoders: ours, and those that plug-in packages bring; a builder is imported here."""
+"""Families of encoders, of clearbench and of plug-in packages; imports their builders."""
 
 import importlib
 import re
@@ -27,7 +27,7 @@ FAMILIES = MappingProxyType(
     }
 )
 VALUE = re.compile(r"\w+(\.\w+)*:\w+")
-PIP_NAMES = MappingProxyType(  # what pip calls a module whose distribution has another name
+PIP_NAMES = MappingProxyType(  # module → its name for pip, where the two differ
     {
         "cv2": "opencv-python-headless",
         "merlin": '"clearbench[merlin]"',
@@ -45,21 +45,21 @@ PIP_NAMES = MappingProxyType(  # what pip calls a module whose distribution has 
 
 @dataclass(frozen=True)
 class PlugInFault:
-    """A plug-in that can't be used, and what to do."""
+    """A plug-in that can't be used: why, and what to do."""
 
     plugin: PlugIn
     reason: str
 
 
 def find_faults() -> tuple[PlugInFault, ...]:
-    """List the plug-ins that can't be used, as far as is known without importing them."""
+    """List the plug-ins that can't be used, without importing any."""
     plugins = find_plugins()
     reasons = ((plugin, _refusal(plugin, plugins)) for plugin in plugins)
     return tuple(PlugInFault(plugin, reason) for plugin, reason in reasons if reason)
 
 
 def try_plugins() -> tuple[PlugInFault, ...]:
-    """Import every plug-in's builder, and list those that can't be used."""
+    """Import every plug-in's builder, and list the plug-ins that can't be used."""
     plugins, faults = find_plugins(), []
     for plugin in plugins:
         try:
@@ -72,71 +72,71 @@ def try_plugins() -> tuple[PlugInFault, ...]:
 def family_builder(
     card: EncoderCard, folder: Path | None = None, *, trust_remote_code: bool = False
 ) -> Build:
-    """Return the builder of a card's family: one of ours, or a plug-in's.
+    """Return the builder of a card's family, from clearbench or a plug-in.
 
-    `folder` is where the card lies. Raises UnknownName for a family that nobody brings, BadCard
-    for one that a plug-in can't bring, MissingExtra with the pip command for a missing package,
+    `folder` is the folder of the card. Raises UnknownName for a family that no package has, BadCard
+    for a plug-in that can't be used, MissingExtra with the pip command for a missing package,
     BadRequest for code of a repository that isn't trusted.
     """
     if card.weights.remote_code and not trust_remote_code:
         raise BadRequest(
-            f"{card.title}: its network is code out of its repository ({card.source}, revision "
-            f"{card.revision or 'none'}), which could do anything here; read it, and if you trust "
-            "it type --trust-remote-code and the encoder's name"
+            f"{card.title}: its network is code of its repository ({card.source}, revision "
+            f"{card.revision or 'none'}), and such code can do anything; read it, and if you trust "
+            "it, allow it with trust_remote_code"
         )
     plugins = find_plugins()
-    mine = [plugin for plugin in plugins if plugin.family == card.family]
+    matching = [plugin for plugin in plugins if plugin.family == card.family]
     if card.family not in FAMILIES:
-        if not mine and card.facts.code:
+        if not matching and card.facts.code:
             raise MissingExtra(f"{card.title}: {authors_code(card)}")
-        if not mine:
+        if not matching:
             known = {*FAMILIES, *(plugin.family for plugin in plugins)}
             more = f" (known: {', '.join(sorted(known))})"
             raise UnknownName.among("family of encoders", card.family, known, more)
-        return _load_plugin(mine[0], plugins)
-    for plugin in mine:
+        return _load_plugin(matching[0], plugins)
+    for plugin in matching:
         if folder is not None and folder.parent in package_folders(plugin.package):
             raise BadCard(_refusal(plugin, plugins))
     return _load(FAMILIES[card.family], f"family {card.family}")
 
 
 def authors_code(card: EncoderCard) -> str:
-    """Say what to do about a network whose code is its authors' own."""
+    """Return what to do about a network whose code is only in its authors' repository."""
     return (
-        f"its network is its authors' code ({card.facts.code}); it runs here once a plug-in brings "
-        f"the family {card.family}: docs/encoders/plugin.md shows a whole one"
+        f"its network is its authors' code ({card.facts.code}); it needs a plug-in with the family "
+        f"{card.family}: docs/encoders/plugin.md shows how to write one"
     )
 
 
 def _refusal(plugin: PlugIn, plugins: Sequence[PlugIn]) -> str:
-    """Say why a plug-in is not imported at all, and what to do; "" if nothing speaks against it."""
+    """Return why a plug-in is not imported, and what to do; "" if it can be."""
     named = f'plug-in {plugin}, family "{plugin.family}"'
     if plugin.family in FAMILIES:
         return (
-            f"{named}: clearbench has a family of this name, which no package replaces; "
-            f"name the entry point of {plugin.distribution} otherwise, and the family in its cards"
+            f"{named}: clearbench has a family of this name, and no package may replace it; rename "
+            f"the entry point of {plugin.distribution}, and the family in its cards"
         )
     rivals = [other for other in plugins if other.family == plugin.family and other != plugin]
     if rivals:
         return (
-            f"{named}: also brought by {', '.join(map(str, rivals))}, and none of them is used; "
+            f"{named}: {', '.join(map(str, rivals))} has it too, so none of them is used; "
             f"keep one: pip uninstall {rivals[0].distribution} (or {plugin.distribution})"
         )
     if not VALUE.fullmatch(plugin.value):
-        return f'{named}: its entry point is "{plugin.value}"; {GROUP} takes package.module:build'
+        return f'{named}: its entry point is "{plugin.value}"; {GROUP} needs package.module:build'
     if not package_folders(plugin.package):
-        return f"{named}: there is no package {plugin.package}; {_again(plugin)}"
+        return f"{named}: the package {plugin.package} is missing; {_repair(plugin)}"
     return ""
 
 
-def _again(plugin: PlugIn) -> str:
-    """Say what to do about a plug-in that is damaged."""
+def _repair(plugin: PlugIn) -> str:
+    """Return what to do about a damaged plug-in."""
     name = plugin.distribution
     return f"repair or reinstall {name}, or remove it: pip uninstall {name}"
 
 
 def _load_plugin(plugin: PlugIn, plugins: Sequence[PlugIn]) -> Build:
-    """Import a plug-in's builder; whatever its code raises becomes one sentence."""
+    """Import a plug-in's builder; raises BadCard with one sentence if its code fails."""
     reason = _refusal(plugin, plugins)
     if reason:
         raise BadCard(reason)
@@ -145,16 +145,16 @@ def _load_plugin(plugin: PlugIn, plugins: Sequence[PlugIn]) -> Build:
         return _load(plugin.value, named, plugin.package)
     except ClearbenchError:
         raise
-    except (Exception, SystemExit) as error:  # a stranger's code may raise anything
-        said = next(iter(str(error).splitlines()), "")
+    except (Exception, SystemExit) as error:  # foreign code may raise anything
+        line = next(iter(str(error).splitlines()), "")
         raise BadCard(
             f"{named}: importing {plugin.value.partition(':')[0]} fails "
-            f"({type(error).__name__}: {said}); {_again(plugin)}"
+            f"({type(error).__name__}: {line}); {_repair(plugin)}"
         ) from error
 
 
 def family_module(family: str) -> Any:
-    """Import the module of a family of ours, and with it the library that it knows.
+    """Import the module of one of clearbench's families, and with it the library it uses.
 
     Raises MissingExtra with the pip command for a missing package.
     """
@@ -171,21 +171,21 @@ def _load(value: str, named: str, package: str = "clearbench") -> Build:
 
 
 def _imported(place: str, named: str, package: str = "clearbench") -> ModuleType:
-    """Import a module of a package; a package that is missing is named, with its pip command."""
+    """Import a module of a package; raises MissingExtra with the pip command if one is missing."""
     try:
         return importlib.import_module(place)
     except MissingExtra:
         raise
     except ImportError as error:
-        lost = (error.name or "").partition(".")[0]
-        if lost in ("", package):
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", package):
             raise BadCard(f"{named}: importing {place} fails ({error})") from error
-        raise MissingExtra(f"{named} {_need(lost, error)}") from error
+        raise MissingExtra(f"{named} {_need(missing, error)}") from error
 
 
-def _need(lost: str, error: ImportError) -> str:
-    """Say which package to install, or to bring up to date."""
-    pip = PIP_NAMES.get(lost, lost)
-    if isinstance(error, ModuleNotFoundError) and error.name == lost:
-        return f"needs {lost}: pip install {pip}"
-    return f"needs another version of {lost} ({error}): pip install --upgrade {pip}"
+def _need(missing: str, error: ImportError) -> str:
+    """Return which package to install or to upgrade."""
+    pip = PIP_NAMES.get(missing, missing)
+    if isinstance(error, ModuleNotFoundError) and error.name == missing:
+        return f"needs {missing}: pip install {pip}"
+    return f"needs another version of {missing} ({error}): pip install --upgrade {pip}"

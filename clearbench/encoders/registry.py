@@ -1,4 +1,4 @@
-"""Which encoders there are: cards by name, and those that were registered at run time."""
+"""The encoders by name: cards, and those registered at run time."""
 
 import re
 import unicodedata
@@ -21,7 +21,7 @@ from clearbench.cards import (
     refuse_rivals,
 )
 from clearbench.encoders.card import EncoderCard
-from clearbench.errors import BadCard, BadRequest, UnknownName
+from clearbench.errors import BadArgument, BadCard, UnknownName
 
 if TYPE_CHECKING:
     import torch
@@ -37,49 +37,48 @@ class Registered(Card):
     name: str
     card: EncoderCard
     build: Any = None
-    folder: Path | None = None  # where its card lies; a file of weights may lie beside it
-    origin: str = ""  # who brings the card: clearbench, or a plug-in package
+    folder: Path | None = None  # of its card; a file of weights may be in it too
+    origin: str = ""  # which package has the card: clearbench, or a plug-in
 
 
 _registered: dict[str, Registered] = {}
 
 
 def register_encoder(card: EncoderCard | dict[str, Any], build: Build, *, name: str = "") -> str:
-    """Add an encoder to this process; returns the name under which it is now known.
+    """Add an encoder to this process; returns its name.
 
-    `build(card, weights)` returns a torch module: [b, c, size, size] → [b, dim]; `weights` is the
-    file that the user names (--weights), else None, and finding them is the builder's. Registered
-    again (a notebook's cell is run twice), the later one counts. Without `name` the title makes it.
-    Raises BadCard if the card breaks its rules, BadRequest if a card has the name already, or
-    `build` is no function.
+    `build(card, weights)` returns a torch module: [b, c, size, size] → [b, dim]. `weights` is the
+    file that the user gives, else None, and then the builder finds them. Registering a name again
+    (a notebook cell run twice) replaces the encoder. Without `name`, the name is made from the
+    title. Raises BadCard if the card breaks its rules, BadArgument if `build` is not a function, or
+    if a card has the name.
     """
     if not callable(build) or hasattr(build, "state_dict"):
-        raise BadRequest(
-            f"register_encoder: build is a {type(build).__name__}; it takes a function of card and "
-            "weights that returns a torch module"
+        raise BadArgument(
+            "build",
+            type(build).__name__,
+            "must be a function of card and weights that returns a torch module",
         )
     checked = (
         card if isinstance(card, EncoderCard) else check_card(card, EncoderCard, "register_encoder")
     )
     key = name or re.sub(r"[^a-z0-9]+", "-", _plain(checked.title)).strip("-")
     if not NAME.fullmatch(key):
-        raise BadRequest(f'register_encoder: name "{key}": letters, digits, dots, dashes and _')
+        raise BadArgument("name", key, "use letters, digits, dots, dashes and underscores")
     taken = list_cards(FOLDER).get(key)
     if taken is not None:
-        raise BadRequest(
-            f'register_encoder: {taken.path} is called "{key}"; give another name (name=…)'
-        )
+        raise BadArgument("name", key, f"{taken.path} has this name; give another")
     _registered[key] = Registered(name=key, card=checked, build=build)
     return key
 
 
 def _plain(title: str) -> str:
-    """Write a title in small letters without accents."""
+    """Return a title in lower case without accents."""
     return unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode()
 
 
 def encoder_names(extra: Iterable[Path] = ()) -> list[str]:
-    """Return every encoder's name: cards and those registered at run time."""
+    """Return every encoder's name, from cards and from this process."""
     return sorted({*list_cards(FOLDER, extra), *_registered})
 
 
@@ -89,9 +88,9 @@ def encoder_files(extra: Iterable[Path] = ()) -> dict[str, CardFile]:
 
 
 def list_encoders(extra: Iterable[Path] = ()) -> Readable[Registered]:
-    """Read every card, and say why others are left out; then those registered at run time."""
+    """Return every encoder, sorted by name, and the cards that can't be read."""
     extra = tuple(extra)
-    check_folders("--registry", extra)
+    check_folders("registry", extra)
     files = encoder_files(extra)
     cards = read_all(files, lambda name: _read(files[name]))
     ours = (one for name, one in _registered.items() if name not in files)
@@ -102,11 +101,11 @@ def list_encoders(extra: Iterable[Path] = ()) -> Readable[Registered]:
 def find_encoder(name: str, extra: Iterable[Path] = ()) -> Registered:
     """Find an encoder by name, or by the path of its card.
 
-    Raises UnknownName with the nearest names, BadCard if the card breaks its rules, or if not one
-    card alone has this name.
+    Raises UnknownName with the nearest names, BadCard if the card breaks its rules, or if several
+    cards have this name.
     """
     extra = tuple(extra)
-    check_folders("--registry", extra)
+    check_folders("registry", extra)
     if name in _registered:
         return _only(_registered[name], extra)
     try:
@@ -118,26 +117,26 @@ def find_encoder(name: str, extra: Iterable[Path] = ()) -> Registered:
     return _read(file)
 
 
-def check_trusted(trusted: Iterable[str], meant: Sequence[str]) -> None:
-    """Refuse trust in an encoder that isn't meant; raises UnknownName with the nearest name."""
+def check_trusted(trusted: Iterable[str], named: Sequence[str]) -> None:
+    """Refuse a trusted name that is not among the named encoders; raises UnknownName."""
     for name in trusted:
-        if name not in meant:
-            raise UnknownName.among("encoder to be trusted", name, meant)
+        if name not in named:
+            raise UnknownName.among("encoder to be trusted", name, named)
 
 
 def _only(found: Registered, extra: Iterable[Path]) -> Registered:
-    """Refuse an encoder of this process if a card has come to have its name."""
+    """Return an encoder of this process; raises BadCard if a newer card has its name."""
     card = encoder_files(extra).get(found.name)
     if card is not None:
         raise BadCard(
-            f'"{found.name}" was registered in this process, and {card.path} has that name too; '
-            "register it under another name (name=…), or type the path of the card"
+            f'"{found.name}" is registered in this process, and {card.path} has the same name; '
+            "register it under another name, or use the path of the card"
         )
     return found
 
 
 def _read(file: CardFile) -> Registered:
-    """Read a card that no other card rivals."""
+    """Read a card; raises BadCard if another package has a card of the same name."""
     refuse_rivals("encoder", FOLDER, file)
     check_name(file)
     card = read_card(file.path, EncoderCard)

@@ -1,1 +1,1 @@
-"""Who runs reading and encoding, and where."""
+"""Running an encoder on a cohort: reading scans, batches, writing features."""

@@ -1,4 +1,4 @@
-"""An encoder as this store goes on with it: its precision, its weights, and whom it has seen."""
+"""An encoder for a store: with the stored precision, remembered weights and seen patients."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from clearbench.encoders.registry import Registered
 from clearbench.encoders.weights.files import HUBS
 from clearbench.engines.local import encoder_record
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import keep_seen, list_encoders, pin_weights
+from clearbench.store.records import keep_seen, list_records, pin_weights
 
 
 def encoder_for(  # noqa: PLR0913  options of a command
@@ -23,10 +23,13 @@ def encoder_for(  # noqa: PLR0913  options of a command
     store_dtype: str,
     trust_remote_code: bool,
 ) -> Encoder:
-    """Build an encoder; auto precision follows what the store holds for it."""
+    """Build an encoder; auto precision takes that of the store's features.
+
+    The hash of weights from a hub is pinned at first use, if the card has none.
+    """
     names = tuple(view.name for view in choose_views(card.card, views))
     stored: Precision | None = None
-    for record in list_encoders(store):
+    for record in list_records(store):
         if record.name == card.name and record.views == names and record.store_dtype == store_dtype:
             stored = choose_precision(record.precision, choose_device(device))
     exact = choose_precision(precision, choose_device(device), stored, card.card.precision)
@@ -49,7 +52,7 @@ def encoder_for(  # noqa: PLR0913  options of a command
 
 
 def keep_seen_patients(card: Registered, encoder: Encoder, store: StoreFolder) -> None:
-    """Keep the hashes of the patients that an encoder of our own saw, for leak checks."""
+    """Store the hashes of the patients in an encoder's pretraining, for leak checks."""
     training = card.card.training
     if training is not None and card.folder is not None:
         listed = card.folder / training.patients_file

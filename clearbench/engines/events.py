@@ -1,4 +1,4 @@
-"""What an engine tells while it works, and the report it leaves."""
+"""Events of an engine while it works, and its report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class EmbedStarted:
-    """One encoder begins: what its features will be.
+    """One encoder starts: the facts of its features.
 
     views_from_images: the views are the windows of images that were windowed before.
     """
@@ -24,7 +24,7 @@ class EmbedStarted:
 
 @dataclass(frozen=True)
 class ScanOutcome:
-    """One scan is done with: written, skipped because it was done before, or failed and why."""
+    """One scan is finished: written, skipped because its features exist, or failed."""
 
     scan_id: str
     path: str
@@ -39,7 +39,7 @@ OnEvent = Callable[[EmbedStarted | ScanOutcome], None]
 
 @dataclass(frozen=True)
 class EncoderRun:
-    """What one encoder did to a list of scans; `shares` of time: read, prepare, net, write."""
+    """One encoder's run on a list of scans; `shares` of time: read, prepare, net, write."""
 
     started: EmbedStarted
     outcomes: tuple[ScanOutcome, ...]
@@ -52,13 +52,13 @@ class EncoderRun:
 
     @property
     def slices(self) -> int:
-        """Return how many slices were written."""
+        """Return the number of written slices."""
         return sum(outcome.slices for outcome in self.of("written"))
 
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """What `embed` did, by encoder; `left_out` counts the files that are no scans, by reason."""
+    """The report of `embed`, by encoder; `left_out` counts files that are not scans, by reason."""
 
     cohort: str
     store: str

@@ -1,19 +1,18 @@
-"""This machine's engine: readers → batches → network → writer, in bounded memory."""
+"""The engine of this machine: readers → batches → network → writer, in bounded memory."""
 
-import os
 import platform
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from clearbench.cores import usable_cores
 from clearbench.encoders.encoder import Encoder
 from clearbench.engines.events import EmbedStarted, EncoderRun, OnEvent, ScanOutcome
 from clearbench.engines.packer import Clock, Encoded, encode
@@ -21,7 +20,8 @@ from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
 from clearbench.files import sweep_drafts
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import EncoderRecord, RunRecord, write_encoder, write_run
+from clearbench.store.records import EncoderRecord, RunRecord, write_record, write_run
+from clearbench.versions import FEATURE_LIBRARIES, library_versions
 
 WRITES_AHEAD = 4
 BATCH_CPU, BATCH_GPU = 16, 128
@@ -29,7 +29,7 @@ BATCH_CPU, BATCH_GPU = 16, 128
 
 @dataclass(frozen=True)
 class EmbedJob:
-    """One encoder over one cohort, into one store."""
+    """One encoder, one cohort, one store."""
 
     encoder: Encoder
     store: StoreFolder
@@ -41,7 +41,7 @@ class EmbedJob:
 
 
 def default_batch_size(encoder: Encoder) -> int:
-    """Return a batch that keeps the device busy and fits: fewer for big inputs."""
+    """Return a batch size that keeps the device busy and fits in memory: less for large inputs."""
     if encoder.card.input is None:
         return 1
     base = BATCH_CPU if encoder.device.type == "cpu" else BATCH_GPU
@@ -50,10 +50,10 @@ def default_batch_size(encoder: Encoder) -> int:
 
 
 def run(job: EmbedJob, on_event: OnEvent, *, dry: bool = False) -> EncoderRun:
-    """Embed every scan of a job that is not done; returns what happened to each.
+    """Embed every scan of a job that has no features yet; returns the outcome of each.
 
-    A dry run only tells which scans have features already. Raises StorageFull if the disk refuses;
-    what was written stays and a rerun goes on from there.
+    A dry run only lists which scans have features. Raises StorageFull if the disk is full; written
+    features stay, and a new run continues from there.
     """
     start = time.perf_counter()
     clock = Clock()
@@ -64,7 +64,7 @@ def run(job: EmbedJob, on_event: OnEvent, *, dry: bool = False) -> EncoderRun:
         return EncoderRun(started, outcomes, time.perf_counter() - start)
     record = encoder_record(job.encoder)
     sweep_drafts(job.store.encoder(record.name, record.fingerprint))
-    write_encoder(record, job.store)
+    write_record(record, job.store)
     finished = []
     reads = read_ahead(job.tasks, job.workers)
     for outcome in _written(encode(job.encoder, reads, job.batch_size, clock), job, clock):
@@ -79,13 +79,13 @@ def run(job: EmbedJob, on_event: OnEvent, *, dry: bool = False) -> EncoderRun:
 
 
 def _expected(task: ReadTask) -> ScanOutcome:
-    """Tell what a dry run knows of one scan without reading it."""
-    known = task.done.is_file() and not task.replace
-    return ScanOutcome(task.scan_id, str(task.source.path), "skipped" if known else "written")
+    """Return the outcome that a dry run expects, without reading the scan."""
+    exists = task.done.is_file() and not task.replace
+    return ScanOutcome(task.scan_id, str(task.source.path), "skipped" if exists else "written")
 
 
 def _started(job: EmbedJob) -> EmbedStarted:
-    """Say what is about to be made."""
+    """Return the event at the start of a job."""
     encoder = job.encoder
     return EmbedStarted(
         encoder=encoder.name,
@@ -102,7 +102,7 @@ def _started(job: EmbedJob) -> EmbedStarted:
 def _written(
     results: Iterable[ReadScan | Encoded], job: EmbedJob, clock: Clock
 ) -> Iterator[ScanOutcome]:
-    """Write features in a thread beside the network, a few at most ahead of it."""
+    """Write features in a second thread while the network runs; at most a few wait in memory."""
     waiting: deque[tuple[Encoded, Future[Path]]] = deque()
     with ThreadPoolExecutor(max_workers=1) as writer:
         for result in results:
@@ -135,14 +135,14 @@ def _finish(result: Encoded, future: "Future[Path]", clock: Clock) -> ScanOutcom
 def _outcome(
     read: ReadScan, status: Any, reason: str = "", slices: int = 0, problems: tuple[str, ...] = ()
 ) -> ScanOutcome:
-    """Tell what became of one scan."""
+    """Return the outcome of one scan."""
     return ScanOutcome(
         read.task.scan_id, str(read.task.source.path), status, slices, reason, problems
     )
 
 
 def scan_features(result: Encoded, job: EmbedJob) -> ScanFeatures:
-    """Gather what a feature file holds."""
+    """Collect the contents of a feature file."""
     encoder, scan = job.encoder, result.scan
     key = ScanKey(encoder.name, encoder.fingerprint, job.cohort, result.read.task.scan_id)
     return ScanFeatures(
@@ -165,7 +165,7 @@ def scan_features(result: Encoded, job: EmbedJob) -> ScanFeatures:
 
 
 def about(encoder: Encoder) -> dict[str, Any]:
-    """Return what a file says of the encoder that made it, as JSON values."""
+    """Return a feature file's facts about its encoder, as JSON values."""
     return {
         "fingerprint": encoder.fingerprint,
         "card": encoder.card.model_dump(mode="json"),
@@ -173,13 +173,12 @@ def about(encoder: Encoder) -> dict[str, Any]:
         "precision": encoder.precision,
         "weights_sha256": encoder.weights_sha256,
         "device": encoder.device.type,
-        "versions": {name: version(name) for name in ("clearbench", "torch", "timm")}
-        | {"python": platform.python_version()},
+        "versions": library_versions(FEATURE_LIBRARIES),
     }
 
 
 def encoder_record(encoder: Encoder) -> EncoderRecord:
-    """Return the record that names an encoder's features in a store."""
+    """Return the record of an encoder's features in a store."""
     return EncoderRecord(
         name=encoder.name,
         fingerprint=encoder.fingerprint,
@@ -193,7 +192,7 @@ def encoder_record(encoder: Encoder) -> EncoderRecord:
 
 
 def _remember_speed(done: EncoderRun, job: EmbedJob, record: EncoderRecord) -> None:
-    """Keep a run's speed beside the features, for the board."""
+    """Write a run's speed next to the features, for the leaderboard."""
     if done.slices:
         device = (
             torch.cuda.get_device_name()
@@ -205,7 +204,7 @@ def _remember_speed(done: EncoderRun, job: EmbedJob, record: EncoderRecord) -> N
             scans=len(done.of("written")),
             seconds=round(done.seconds, 3),
             device=f"{job.encoder.device.type} {device}",
-            cores=os.cpu_count() or 1,
+            cores=usable_cores(),
             batch_size=job.batch_size,
         )
         write_run(run_record, record, job.store)

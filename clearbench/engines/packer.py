@@ -1,4 +1,4 @@
-"""Batches packed across scans: the device never waits between two scans."""
+"""Batches that cross the borders of scans, so that the device never waits between scans."""
 
 import time
 from collections import deque
@@ -20,14 +20,14 @@ from clearbench.scans.volume import Scan
 
 @dataclass
 class Clock:
-    """Seconds spent by step; the only thing here that changes after it is made."""
+    """Seconds by step; the only record in this module that changes over time."""
 
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("read", "prepare", "net", "write"), 0.0)
     )
 
     def add(self, step: str, since: float) -> float:
-        """Count the time since a moment towards a step; returns the present moment."""
+        """Add the time since a moment to a step; returns the current time."""
         now = time.perf_counter()
         self.seconds[step] += now - since
         return now
@@ -35,9 +35,9 @@ class Clock:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One scan's features [n, views, dim] float32, NaN where a view is absent.
+    """One scan's features [n, views, dim] float32, NaN where a view is missing.
 
-    A volume encoder's are one row, of no slice and at no height.
+    A volume encoder has one row for the whole scan, without slice index or z.
     """
 
     read: ReadScan
@@ -49,18 +49,18 @@ class Encoded:
 
     @property
     def z_mm(self) -> NDArray[np.float32]:
-        """Where each row's slice lies [rows]."""
+        """Return the z of each row's slice in mm [rows]; NaN for the whole scan."""
         return np.full(1, np.nan, np.float32) if self.whole else self.scan.z_mm
 
     @property
     def slice_index(self) -> NDArray[np.int32]:
-        """Which slice of its source each row is [rows]; -1 for the whole scan."""
+        """Return the index of each row's slice in its source [rows]; -1 for the whole scan."""
         return np.full(1, -1, np.int32) if self.whole else self.scan.slice_index
 
 
 @dataclass
 class _Open:
-    """A scan whose slices are on their way through the network."""
+    """A scan with `left` embeddings still missing."""
 
     read: ReadScan
     scan: Scan
@@ -71,7 +71,7 @@ class _Open:
 
 @dataclass(frozen=True)
 class _Segment:
-    """Prepared images of one scan, and the rows of its features that they become."""
+    """Prepared images of one scan, and the rows of their features."""
 
     owner: _Open
     rows: NDArray[np.int64]
@@ -81,10 +81,10 @@ class _Segment:
 def encode(
     encoder: Encoder, reads: Iterable[ReadScan], batch_size: int, clock: Clock
 ) -> Iterator[ReadScan | Encoded]:
-    """Yield each scan as it is complete; those done before or failed pass through.
+    """Yield each scan when it is complete; failed scans and those with features are passed on.
 
-    Batches of exactly `batch_size` images run over the borders of scans. Holds at most one batch
-    beyond the scan at hand.
+    Batches of exactly `batch_size` images cross the borders of scans. At most one batch is in
+    memory besides the current scan.
     """
     waiting: deque[_Segment] = deque()
     moment = time.perf_counter()
@@ -104,7 +104,7 @@ def encode(
 
 
 def _whole(encoder: Encoder, read: ReadScan, scan: Scan, clock: Clock) -> ReadScan | Encoded:
-    """Embed a scan as one volume; scans differ in size, so each is a batch of its own."""
+    """Embed a scan as one volume; scans differ in size, so every batch is one scan."""
     try:
         encoder.check_windows(scan.windows)
         moment = time.perf_counter()
@@ -115,7 +115,7 @@ def _whole(encoder: Encoder, read: ReadScan, scan: Scan, clock: Clock) -> ReadSc
     except UnreadableScan as error:
         return ReadScan(read.task, "failed", reason=str(error))
     present = np.ones((1, 1), np.bool_)
-    return Encoded(read, scan, features, present, _unsound(features, present), whole=True)
+    return Encoded(read, scan, features, present, _not_finite(features, present), whole=True)
 
 
 def _feed(
@@ -126,11 +126,11 @@ def _feed(
     batch_size: int,
     clock: Clock,
 ) -> Iterator[ReadScan | Encoded]:
-    """Prepare a scan part by part, and run a batch whenever there are images enough."""
+    """Prepare a scan in parts, and run a batch when there are enough images."""
     try:
         present = _present(encoder, scan)
         if not present.any():
-            raise UnreadableScan("none of its slices has the wanted views")
+            raise UnreadableScan("no slice has the wanted views")
         owner = _Open(
             read,
             scan,
@@ -155,7 +155,7 @@ def _feed(
 
 
 def _present(encoder: Encoder, scan: Scan) -> NDArray[np.bool_]:
-    """Return which slices have which of the encoder's views [n, views], their neighbours too."""
+    """Return which slices have which views [n, views]; with context, neighbours need them too."""
     if not scan.windows:
         return np.repeat(scan.present, len(encoder.views), axis=1)
     encoder.check_windows(scan.windows)
@@ -168,7 +168,7 @@ def _present(encoder: Encoder, scan: Scan) -> NDArray[np.bool_]:
 def _run_batch(
     encoder: Encoder, waiting: deque[_Segment], batch_size: int, clock: Clock
 ) -> Iterator[Encoded]:
-    """Run one batch from the front of the queue, and yield the scans that it completes."""
+    """Run one batch from the start of the queue, and yield the completed scans."""
     moment = time.perf_counter()
     batch = _take(waiting, batch_size)
     features = encoder.forward(torch.cat([segment.images for segment in batch])).cpu().numpy()
@@ -183,7 +183,7 @@ def _run_batch(
 
 
 def _take(waiting: deque[_Segment], batch_size: int) -> list[_Segment]:
-    """Take `batch_size` images from the queue, or all there are; the last segment is split."""
+    """Take `batch_size` images from the queue, or all; the last segment may be split."""
     batch: list[_Segment] = []
     room = batch_size
     while waiting and room:
@@ -197,15 +197,15 @@ def _take(waiting: deque[_Segment], batch_size: int) -> list[_Segment]:
 
 
 def _complete(owner: _Open) -> Encoded:
-    """Close a scan."""
-    reason = _unsound(owner.features, owner.present)
+    """Return a scan's features."""
+    reason = _not_finite(owner.features, owner.present)
     return Encoded(owner.read, owner.scan, owner.features, owner.present, reason)
 
 
-def _unsound(features: NDArray[np.float32], present: NDArray[np.bool_]) -> str:
-    """Say that features are not finite, which fails a scan; nothing if they are."""
+def _not_finite(features: NDArray[np.float32], present: NDArray[np.bool_]) -> str:
+    """Return why a scan fails if features are NaN or infinite; "" if they are finite."""
     finite = np.isfinite(features).all(axis=2) | ~present
     bad = int((~finite).sum())
     if not bad:
         return ""
-    return f"{bad} of {finite.size} features are NaN or infinite; try --precision float32"
+    return f"{bad} of {finite.size} features are NaN or infinite; try precision float32"

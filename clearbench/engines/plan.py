@@ -1,4 +1,4 @@
-"""A cohort → what to read for one encoder, neighbours on the disk together."""
+"""A cohort → the reading tasks for one encoder."""
 
 import re
 from zlib import crc32
@@ -7,8 +7,8 @@ from clearbench.cohort.pseudonyms import open_pseudonyms
 from clearbench.cohort.table import Cohort
 from clearbench.encoders.encoder import Encoder
 from clearbench.engines.reader import ReadTask
-from clearbench.errors import BadRequest
-from clearbench.scans.slices import Source
+from clearbench.errors import BadArgument
+from clearbench.scans.slices import ScanSource
 from clearbench.store.features import ScanKey
 from clearbench.store.folder import StoreFolder
 
@@ -22,7 +22,7 @@ def read_tasks(
     resample: bool = False,
     replace: bool = False,
 ) -> tuple[ReadTask, ...]:
-    """List what to read for one encoder, neighbours on the disk together."""
+    """List the reading tasks for one encoder, sorted by path, so that disk reads are in order."""
     pseudonyms = open_pseudonyms(store.root)
     wanted = _shard(shard)
     rows = sorted(cohort.rows(), key=lambda row: (row.path, row.series_id))
@@ -30,7 +30,7 @@ def read_tasks(
         ReadTask(
             scan_id=row.scan_id,
             patient_id=row.patient_id,
-            source=Source(row.path, row.series_id),
+            source=ScanSource(row.path, row.series_id),
             done=ScanKey(encoder.name, encoder.fingerprint, cohort.name, row.scan_id).path(store),
             spacing_mm=encoder.card.slicing.spacing_mm,
             resample=resample,
@@ -46,5 +46,5 @@ def _shard(text: str) -> tuple[int, int]:
     """Read `i/n`: the i-th of n parts, counted from 1."""
     match = re.fullmatch(r"(\d+)/(\d+)", text or "1/1")
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise BadRequest(f"--shard {text}: write i/n with 1 ≤ i ≤ n, e.g. 2/8")
+        raise BadArgument("shard", text, "write i/n with 1 ≤ i ≤ n, e.g. 2/8")
     return int(match[1]), int(match[2])

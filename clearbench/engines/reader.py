@@ -1,4 +1,4 @@
-"""Read scans ahead of the network, in other processes; imported by them, so without torch."""
+"""Read scans ahead of the network, in reader processes; these import no torch."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from loky import ProcessPoolExecutor
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.errors import BadStore, UnreadableScan
 from clearbench.scans.slices import (
-    Source,
+    ScanSource,
     pixels_signature,
     read_scan,
     source_signature,
@@ -28,16 +28,16 @@ from clearbench.scans.volume import Scan
 from clearbench.store.features import FileFacts, read_facts
 
 PARENT_CHECK_S = 1.0
-DIED = "the process that read it was killed, most likely for want of memory"
+KILLED = "its reader process was killed, probably out of memory"
 
 
 @dataclass(frozen=True)
 class ReadTask:
-    """One scan to read; `done` is the feature file that it would have become before."""
+    """One scan to read; `done` is the path of its feature file, if it was embedded before."""
 
     scan_id: str
     patient_id: str
-    source: Source
+    source: ScanSource
     done: Path
     spacing_mm: float | None = None
     resample: bool = False
@@ -47,9 +47,9 @@ class ReadTask:
 
 @dataclass(frozen=True)
 class ReadScan:
-    """A scan that was read, or known to be done, or why it failed.
+    """A scan that was read, has features already ("done"), or failed.
 
-    The sketch is of the whole scan, also where an encoder takes few of its slices.
+    The sketch is of the whole scan, also if the encoder embeds only some of its slices.
     """
 
     task: ReadTask
@@ -62,7 +62,7 @@ class ReadScan:
 
 
 def read_one(task: ReadTask) -> ReadScan:
-    """Read one scan, unless its features are there and its source is the same."""
+    """Read one scan, unless its features exist and its source has not changed."""
     try:
         return _read(task)
     except UnreadableScan as error:
@@ -74,7 +74,7 @@ def read_one(task: ReadTask) -> ReadScan:
 
 
 def _read(task: ReadTask) -> ReadScan:
-    """Compare cheap signatures first, pixels only if those differ; see read_one."""
+    """Compare file signatures first, and pixels only if those differ; see read_one."""
     if not task.source.path.exists():
         raise UnreadableScan("the path does not exist")
     before = None if task.replace else _facts(task.done)
@@ -91,8 +91,8 @@ def _read(task: ReadTask) -> ReadScan:
         return ReadScan(task, "done")
     if before is not None:
         raise UnreadableScan(
-            "same id, other pixels than the store's features; --replace to embed anew, or another "
-            "--name if it is another scan (ids of a bare folder come from the paths in it)"
+            "the store has features of this id from other pixels; use replace to embed it again, "
+            "or another name if it is another scan (ids of a plain folder are its paths)"
         )
     return ReadScan(
         task,
@@ -105,7 +105,7 @@ def _read(task: ReadTask) -> ReadScan:
 
 
 def _facts(path: Path) -> FileFacts | None:
-    """Return what a feature file says; None if there is none that can be read."""
+    """Return the facts in a feature file; None if it is missing or can't be read."""
     if not path.is_file():
         return None
     try:
@@ -115,9 +115,9 @@ def _facts(path: Path) -> FileFacts | None:
 
 
 def read_ahead(tasks: Iterable[ReadTask], workers: int) -> Iterator[ReadScan]:
-    """Yield every task's scan in order, reading a few ahead; memory doesn't grow with the tasks.
+    """Yield every task's scan in order; a few are read ahead, so memory doesn't grow with tasks.
 
-    A reader process that dies fails only the scan that killed it.
+    If a reader process is killed, only its scan fails.
     """
     if workers < 1:
         yield from map(read_one, tasks)
@@ -144,32 +144,32 @@ def read_ahead(tasks: Iterable[ReadTask], workers: int) -> Iterator[ReadScan]:
 
 
 def _read_alone(task: ReadTask) -> ReadScan:
-    """Read a scan in a process of its own, to learn whether it was the one that killed the pool."""
+    """Read a scan in its own process, to find out whether it was the one that broke the pool."""
     pool = _pool(1)
     try:
         read: ReadScan = pool.submit(read_one, task).result()
         return read
     except BrokenExecutor:
-        return ReadScan(task, "failed", reason=DIED)
+        return ReadScan(task, "failed", reason=KILLED)
     finally:
         pool.shutdown(wait=False, kill_workers=True)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    """Start reader processes that leave Ctrl-C to their parent, and don't outlive it."""
+    """Start reader processes that ignore Ctrl-C, and end with their parent."""
     return ProcessPoolExecutor(
-        max_workers=workers, initializer=_settle, env={"OMP_NUM_THREADS": "1"}
+        max_workers=workers, initializer=_follow_parent, env={"OMP_NUM_THREADS": "1"}
     )
 
 
-def _settle() -> None:
-    """Ignore Ctrl-C in a reader, and watch its parent."""
+def _follow_parent() -> None:
+    """Ignore Ctrl-C in a reader, because its parent handles it, and watch the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
 def _end_with_parent(parent: int) -> None:
-    """End this reader soon after its parent was killed."""
+    """End this reader after its parent was killed."""
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_S)
     os._exit(1)

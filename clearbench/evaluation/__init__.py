@@ -1,1 +1,1 @@
-"""Tasks, honest splits, bags, heads and scores."""
+"""Tasks, patient-level splits, bags, heads and scores."""

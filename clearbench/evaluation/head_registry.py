@@ -76,6 +76,11 @@ def find_head(name: str) -> HeadEntry:
     return HEADS[name]
 
 
+def head_names() -> tuple[str, ...]:
+    """Return the names of all heads."""
+    return tuple(HEADS)
+
+
 def plain_heads() -> tuple[str, ...]:
     """Return every head but "best", which chooses among them."""
     return tuple(name for name in HEADS if name != BEST)

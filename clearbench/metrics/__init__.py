@@ -1,4 +1,4 @@
-"""Scores of predictions, for one weighting of units or thousands at once."""
+"""Metrics of predictions, under one weighting of units or thousands at once."""
 
 from clearbench.metrics.calibration import brier, expected_calibration_error
 from clearbench.metrics.decisions import balanced_accuracy, f1, quadratic_kappa

@@ -1,13 +1,14 @@
-"""Whether a probability means what it says.
+"""Calibration: how near probabilities are to the truth.
 
-Truth [n] is 0 or 1, score [n] a probability, weights [b, n] say how often each unit is drawn;
-returns [b]; NaN where nothing is drawn. Lower is better in both.
+truth [n] is 0 or 1, score [n] a probability, weights [b, n] how often each resample has each unit
+→ [b], NaN for an empty resample. Lower is better for both metrics.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.metrics.weighted import Floats, ratio
+from clearbench.arrays import Floats
+from clearbench.metrics.weighted import ratio
 
 BINS = 15
 
@@ -23,8 +24,8 @@ def expected_calibration_error(
     """Return the mean distance of score and frequency over bins of equal mass.
 
     Naeini, Cooper and Hauskrecht, AAAI 2015, with the bins of equal mass of Nguyen and O'Connor,
-    EMNLP 2015. Tied scores share the bin of their middle. It is biased upwards in small samples:
-    bins of a few units are never quite calibrated.
+    EMNLP 2015. Tied scores share the bin of their middle. In small samples it is too high, because
+    the frequency in a bin of a few units is never exact.
     """
     if not len(score):
         return np.full(len(weights), np.nan)
@@ -40,6 +41,7 @@ def expected_calibration_error(
 
 def _bin_of(mass: Floats, bins: int) -> NDArray[np.int64]:
     """Return the bin of each group of tied scores, by the middle of its mass [b, groups]."""
+    # Twice the middle, so that whole weights give whole numbers and no bin depends on rounding.
     doubled = 2 * np.cumsum(mass, axis=1) - mass
     total = np.maximum(2 * mass.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     place: NDArray[np.int64] = np.minimum((bins * doubled) // total, bins - 1).astype(np.int64)

@@ -1,8 +1,8 @@
-"""The line that would set probabilities right.
+"""The calibration line: how probabilities would have to be corrected.
 
 Cox, "Two further applications of a model for binary regression", Biometrika 45, 1958: the logit of
-the true probability as a line in the logit of the stated one. Slope 1, intercept 0 is perfect; a
-slope under 1 means too extreme, an intercept under 0 too high.
+the true probability as a line in the logit of the predicted one. Slope 1 and intercept 0 are
+perfect; a slope under 1 means too extreme, an intercept under 0 too high.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from statsmodels.api import Logit, add_constant
 
-from clearbench.metrics.weighted import Floats
+from clearbench.arrays import Floats
 
 CLIP = 1e-6  # a probability of 0 or 1 has no logit
 
@@ -26,8 +26,8 @@ class CalibrationLine:
 def calibration_line(truth: Floats, score: Floats) -> CalibrationLine:
     """Fit the line to truth [n] (0 or 1) and probabilities [n].
 
-    NaN where there is none: one class only, one score only, or classes that a threshold tells apart
-    without an error (the slope would be infinite).
+    NaN where there is none: one class, one score, or classes that a threshold separates without an
+    error (the slope would be infinite).
     """
     clipped = np.clip(score, CLIP, 1 - CLIP)
     logit = np.log(clipped / (1 - clipped))

@@ -1,16 +1,17 @@
-"""How often decisions are right.
+"""Metrics of decisions.
 
-Truth and predicted [n] are class numbers, weights [b, n] how often each unit is drawn; returns [b].
-Definitions as in scikit-learn.
+truth and predicted [n] are class numbers, weights [b, n] how often each resample has each unit
+→ [b]. Definitions are those of scikit-learn.
 """
 
 import numpy as np
 
-from clearbench.metrics.weighted import Floats, both_drawn, mean_known, ratio
+from clearbench.arrays import Floats
+from clearbench.metrics.weighted import mean_known, ratio, where_both_classes
 
 
 def balanced_accuracy(truth: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """Return the mean recall of the classes of `truth`; predicted and truth are class numbers."""
+    """Return the mean recall over the classes of `truth`."""
     recalls = [
         ratio(
             (weights * ((truth == k) & (predicted == k))).sum(axis=1),
@@ -22,12 +23,12 @@ def balanced_accuracy(truth: Floats, predicted: Floats, weights: Floats) -> Floa
 
 
 def label_balanced_accuracy(truth: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """Return the balanced accuracy of one label (0 or 1); NaN unless both classes are drawn."""
-    return both_drawn(truth, weights, balanced_accuracy(truth, predicted, weights))
+    """Return the balanced accuracy of one label (0 or 1); NaN without both classes."""
+    return where_both_classes(truth, weights, balanced_accuracy(truth, predicted, weights))
 
 
 def f1(truth: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """Return 2·TP / (2·TP + FP + FN) of the positive class; NaN where no positive is drawn."""
+    """Return 2·TP / (2·TP + FP + FN) of the positive class; NaN without a positive."""
     hit = (weights * ((truth == 1) & (predicted == 1))).sum(axis=1)
     wrong = (weights * (truth != predicted)).sum(axis=1)
     return np.where(
@@ -36,11 +37,11 @@ def f1(truth: Floats, predicted: Floats, weights: Floats) -> Floats:
 
 
 def quadratic_kappa(truth: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """Return the agreement beyond chance, errors counted by the square of the classes between.
+    """Return Cohen's kappa, errors weighted by their square: 1 perfect, 0 at chance level.
 
-    Cohen, "Weighted kappa", Psychological Bulletin 70, 1968. With squares, the expected error is
-    that of two independent draws: E[t²] + E[g²] − 2·E[t]·E[g]. NaN where both are one
-    and the same class throughout.
+    Cohen, "Weighted kappa", Psychological Bulletin 70, 1968. With squares, the error at chance
+    level is E[t²] + E[p²] − 2·E[t]·E[p], t and p independent. NaN where truth and prediction are
+    one and the same class for all units.
     """
     total = weights.sum(axis=1)
     error = ratio(weights @ (truth - predicted) ** 2, total)

@@ -1,18 +1,19 @@
-"""How well scores put positives above negatives.
+"""Ranking metrics: how well scores put positives above negatives.
 
-All functions take truth [n] (0 or 1), score [n] and weights [b, n] (how often each unit is drawn)
-and return [b]; NaN where a draw lacks positives or negatives. Definitions as in scikit-learn.
+truth [n] is 0 or 1, score [n], weights [b, n] how often each resample has each unit → [b], NaN
+where a resample lacks positives or negatives. Definitions are those of scikit-learn.
 """
 
 import numpy as np
 
-from clearbench.metrics.weighted import Floats, both_drawn, ratio
+from clearbench.arrays import Floats
+from clearbench.metrics.weighted import ratio, where_both_classes
 
 SPECIFICITY = 0.95
 
 
 def auroc(truth: Floats, score: Floats, weights: Floats) -> Floats:
-    """Return the area under the ROC curve: the share of pairs in the right order, ties half."""
+    """Return the area under the ROC curve: the share of pairs in right order, ties half."""
     order = np.argsort(score, kind="stable")
     ranks = np.unique(score[order], return_index=True)[1]
     positive = np.add.reduceat(weights[:, order] * (truth[order] == 1), ranks, axis=1)
@@ -23,7 +24,7 @@ def auroc(truth: Floats, score: Floats, weights: Floats) -> Floats:
 
 
 def average_precision(truth: Floats, score: Floats, weights: Floats) -> Floats:
-    """Return the mean precision over the recalls of falling thresholds."""
+    """Return the mean precision over the recalls of falling thresholds, without interpolation."""
     order = np.argsort(-score, kind="stable")
     ranks = np.unique(-score[order], return_index=True)[1]
     positive = np.add.reduceat(weights[:, order] * (truth[order] == 1), ranks, axis=1)
@@ -39,7 +40,7 @@ def sensitivity_at(
 ) -> Floats:
     """Return the best sensitivity of any threshold whose specificity is at least `specificity`.
 
-    The thresholds are the scores themselves; nothing is interpolated between them.
+    The thresholds are the scores; nothing is interpolated between them.
     """
     order = np.argsort(-score, kind="stable")
     ranks = np.unique(-score[order], return_index=True)[1]
@@ -49,6 +50,7 @@ def sensitivity_at(
     alarms = np.cumsum(
         np.add.reduceat(weights[:, order] * (truth[order] == 0), ranks, axis=1), axis=1
     )
+    # 1e-12: 1 - 0.9 is a little below 0.1, which would forbid 1 false alarm of 10 negatives.
     allowed = (1 - specificity + 1e-12) * (weights * (truth == 0)).sum(axis=1, keepdims=True)
     best = np.where(alarms <= allowed, found, 0.0).max(axis=1, initial=0.0)
-    return both_drawn(truth, weights, ratio(best, (weights * (truth == 1)).sum(axis=1)))
+    return where_both_classes(truth, weights, ratio(best, (weights * (truth == 1)).sum(axis=1)))

@@ -1,4 +1,4 @@
-"""Every metric of a target, macro and per output."""
+"""All metrics of a target, macro and per output."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from clearbench.arrays import Floats
 from clearbench.metrics.registry import Metric, metrics_of
-from clearbench.metrics.weighted import Floats, mean_known
+from clearbench.metrics.weighted import mean_known
 
-THRESHOLD = 0.5  # heads are class-weighted, so that 0.5 is their cut
+THRESHOLD = 0.5  # heads train with class weights, so 0.5 is the balanced threshold
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class _Output:
 
 @dataclass(frozen=True)
 class _Scored:
-    """What metrics are taken of: each output, and all of them together.
+    """The input of metrics: each output, and all outputs together.
 
     truth, predicted, weights: class numbers of the whole target, or time and event with a risk
     """
@@ -35,7 +36,7 @@ class _Scored:
     weights: Floats
 
 
-def score_outputs(  # noqa: PLR0913  what is scored, and by what
+def score_outputs(  # noqa: PLR0913  all are facts of one scoring
     target: str,
     truth: Floats,
     scores: Floats,
@@ -48,16 +49,16 @@ def score_outputs(  # noqa: PLR0913  what is scored, and by what
     """Return every metric of a target by name, macro and per output, each [b].
 
     truth [n, labels] (class number for multiclass and ordinal, time and event for survival, NaN
-    unknown), scores [n, outputs]; outputs that are `unscored` have NaN and don't count in the macro
-    metrics. `censoring` [m, 2] is the times and events from which survival estimates censoring, by
-    default the units themselves. With `only`, the name of one score, no other metric is taken:
-    several times as fast. Names: auroc, average_precision, … for binary; uno_c for survival;
+    unknown), scores [n, outputs]. Outputs that are `unscored` have NaN and don't count in the macro
+    metrics. `censoring` [m, 2] are the times and events from which survival estimates censoring, by
+    default those of the units. With `only`, the name of one score, no other metric is taken, which
+    is several times faster. Names: auroc, average_precision, … for binary; uno_c for survival;
     auroc_macro and auroc/<output number> otherwise.
     """
-    scored = _PREPARE[target](truth, scores, weights, unscored)
+    prepared = _PREPARE[target](truth, scores, weights, unscored)
     found: dict[str, Floats] = {}
     for metric in metrics_of(target, only):
-        found |= _take(metric, target, scored, censoring)
+        found |= _take(metric, target, prepared, censoring)
     return found
 
 
@@ -110,7 +111,7 @@ def _classes(truth: Floats, scores: Floats, weights: Floats, unscored: Collectio
 
 
 def _cuts(truth: Floats, scores: Floats, weights: Floats, unscored: Collection[int]) -> _Scored:
-    """Prepare each cut, "class k or above", and the class that the cuts passed make."""
+    """Prepare each cut, "class k or above", and the predicted class: the number of cuts passed."""
     known = ~np.isnan(truth[:, 0])
     classes, scores, weights = truth[known, 0], scores[known], weights[:, known]
     passed = scores > THRESHOLD

@@ -1,14 +1,15 @@
 """The metrics, one row each: add a metric here, and nowhere else.
 
-A row says for which targets a metric is taken, what its function takes, its bounds, and whether a
-task may rank encoders by it. Every function takes truth and scores [n] and weights [b, n] (how
-often each unit is drawn), and returns [b].
+A row has the targets of a metric, what its function takes, its bounds, and whether a task may rank
+encoders by it. Every function takes truth and scores [n] and weights [b, n] (how often each
+resample has each unit), and returns [b].
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from clearbench.arrays import Floats
 from clearbench.errors import UnknownName
 from clearbench.metrics.calibration import brier, expected_calibration_error
 from clearbench.metrics.decisions import (
@@ -19,7 +20,6 @@ from clearbench.metrics.decisions import (
 )
 from clearbench.metrics.order import auroc, average_precision, sensitivity_at
 from clearbench.metrics.survival import uno_c
-from clearbench.metrics.weighted import Floats
 
 Takes = Literal["score", "decision", "classes", "risk"]
 
@@ -50,7 +50,7 @@ class Metric:
 
     @property
     def per_output(self) -> bool:
-        """Tell whether it is taken of each output by itself."""
+        """Tell whether it is taken of each output separately."""
         return self.takes in ("score", "decision")
 
     def shown_as(self, target: str) -> str:
@@ -85,7 +85,7 @@ METRICS: tuple[Metric, ...] = (
 
 
 def metrics_of(target: str, only: str = "") -> list[Metric]:
-    """Return the metrics of a target, or the one that a score's name means."""
+    """Return the metrics of a target, or with `only` the one of a score's name."""
     wanted = plain_name(only)
     return [m for m in METRICS if target in m.targets and wanted in ("", m.name)]
 
@@ -116,8 +116,13 @@ def bounds_of(score: str) -> tuple[float, float]:
 
 
 def less_is_better(score: str) -> bool:
-    """Tell whether a lower value of this score is the better one; False for what is no metric."""
+    """Tell whether a lower value of this score is the better one; False for what isn't a metric."""
     return any(m.less_is_better for m in METRICS if m.name == plain_name(score))
+
+
+def pooled_metrics(target: str) -> list[Metric]:
+    """Return the metrics of a target that are taken over all folds of a repeat together."""
+    return [metric for metric in metrics_of(target) if metric.pooled]
 
 
 def is_pooled(score: str) -> bool:

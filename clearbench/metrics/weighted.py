@@ -1,13 +1,15 @@
-"""Sums and ratios over weighted draws, NaN where there is nothing to divide by."""
+"""Sums and ratios under weights of units, NaN where there is nothing to divide by.
+
+Weights [b, n] are how often each of b resamples has each unit.
+"""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from clearbench.arrays import Floats
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
-    """Divide, NaN where there is nothing to divide by."""
+    """Divide; NaN where `whole` is 0."""
     found: Floats = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
     return found
 
@@ -18,7 +20,7 @@ def mean_known(rows: Floats) -> Floats:
     return ratio(np.where(known, rows, 0.0).sum(axis=0), known.sum(axis=0).astype(float))
 
 
-def both_drawn(truth: Floats, weights: Floats, values: Floats) -> Floats:
-    """Keep a value only where both classes were drawn."""
-    drawn = [(weights * (truth == k)).sum(axis=1) > 0 for k in (0, 1)]
-    return np.where(drawn[0] & drawn[1], values, np.nan)
+def where_both_classes(truth: Floats, weights: Floats, values: Floats) -> Floats:
+    """Keep a value only where the resample has both classes; else NaN."""
+    present = [(weights * (truth == k)).sum(axis=1) > 0 for k in (0, 1)]
+    return np.where(present[0] & present[1], values, np.nan)

@@ -1,1 +1,1 @@
-"""A task's features, labels and folds as one file without pixels, and results repeated from it."""
+"""Packs: a task's features, labels and folds in one file without pixels, to repeat results."""

@@ -1,4 +1,4 @@
-"""What a pack says of itself: pack.json, and how its parts are called."""
+"""The content of pack.json, and the names of a pack's files."""
 
 from typing import Literal
 
@@ -6,18 +6,18 @@ from clearbench.cards import Card
 
 FACTS_FILE, NOTICE_FILE = "pack.json", "NOTICE.txt"
 PUBLIC = (
-    "This pack holds features, labels and folds of published cohorts ({names}). Their own terms "
-    "go with them."
+    "This pack holds features, labels and folds of published cohorts ({names}). The terms of these "
+    "cohorts apply."
 )
 PRIVATE = (
-    "This pack holds pseudonymised patient data: features and labels of patients of {names}, whose "
-    "ids were numbered anew. That is not anonymous data: give it only to those who may have "
-    "patient data."
+    "This pack holds pseudonymised patient data: features and labels of patients of {names}, with "
+    "new numbers as ids. That is not anonymous data: give it only to people who may have patient "
+    "data."
 )
 
 
 class PackedCohort(Card):
-    """A cohort in a pack; `renamed` where its ids were numbered anew."""
+    """A cohort in a pack; `renamed` if its ids were replaced by numbers."""
 
     name: str
     public: bool
@@ -27,7 +27,7 @@ class PackedCohort(Card):
 
 
 class PackedFeatures(Card):
-    """A set of features in a pack; `split_sha256` as results on the whole store name the folds."""
+    """A set of features in a pack; `split_sha256` are the digests of the store's folds."""
 
     encoder: str
     fingerprint: str
@@ -36,7 +36,7 @@ class PackedFeatures(Card):
 
 
 class PackFacts(Card):
-    """What lies in a pack; `files` gives the sha256 of each."""
+    """The content of a pack; `files` has the sha256 of each file."""
 
     pack: Literal[1] = 1
     task: str
@@ -51,7 +51,7 @@ class PackFacts(Card):
 
 
 def notice_of(cohorts: tuple[PackedCohort, ...]) -> str:
-    """Return what who receives a pack must know."""
+    """Return the notice to the receiver of a pack."""
     private = [cohort.name for cohort in cohorts if not cohort.public]
     text = PRIVATE if private else PUBLIC
     return text.format(names=", ".join(private or [cohort.name for cohort in cohorts]))

@@ -1,4 +1,4 @@
-"""What is packed, from where, and under which names."""
+"""What goes into a pack, from where, and with which names."""
 
 import json
 from collections.abc import Mapping
@@ -17,8 +17,10 @@ from clearbench.store.records import EncoderRecord
 
 @dataclass(frozen=True)
 class PackRequest:
-    """What is to be packed: a task with its card's file, prepared once per test cohort; features;
-    where its results lie.
+    """A request for a pack.
+
+    card_file: the task's card; prepared: the task, once per test cohort; records: the features
+    results: the folder of the results
     """
 
     card_file: Path
@@ -42,59 +44,63 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A cohort of a pack, its new names, and the scans that the task's units hold."""
+class CohortToPack:
+    """A cohort for a pack, its new names, and the scans of the task's units."""
 
     cohort: Cohort
     names: Names
     scans: frozenset[str]
 
-    def told(self) -> PackedCohort:
-        """Return what the pack says of it."""
-        rows = {row.scan_id: row.patient_id for row in self.cohort.rows()}
+    def facts(self) -> PackedCohort:
+        """Return its entry in pack.json."""
+        patient_of = {row.scan_id: row.patient_id for row in self.cohort.rows()}
         return PackedCohort(
             name=self.cohort.name,
             public=self.cohort.public,
             renamed=not self.cohort.public,
-            patients=len({rows[scan] for scan in self.scans}),
+            patients=len({patient_of[scan] for scan in self.scans}),
             scans=len(self.scans),
         )
 
 
-Sources = Mapping[str, Source]
+CohortsToPack = Mapping[str, CohortToPack]
 
 
-def find_sources(request: PackRequest) -> Sources:
-    """Return the task's cohort and those it is tested on."""
+def find_cohorts(request: PackRequest) -> CohortsToPack:
+    """Return the task's cohort and its test cohorts, by name."""
     scans: dict[str, set[str]] = {}
     for prepared in request.prepared:
-        for cohort, some in zip(prepared.units.cohorts, prepared.units.scans, strict=True):
-            scans.setdefault(cohort, set()).update(some)
+        for cohort, unit_scans in zip(prepared.units.cohorts, prepared.units.scans, strict=True):
+            scans.setdefault(cohort, set()).update(unit_scans)
     found = {name: load_cohort(request.store, name) for name in scans}
     return {
-        name: Source(cohort, make_names(cohort, request.card.split.group), frozenset(scans[name]))
+        name: CohortToPack(
+            cohort, make_names(cohort, request.card.split.group), frozenset(scans[name])
+        )
         for name, cohort in found.items()
     }
 
 
-def patient_names(request: PackRequest, sources: Sources) -> dict[str, str]:
-    """Return new names of patients as units name them: by their cohort, if others are tested."""
-    return _named(request, {name: source.names.patients for name, source in sources.items()})
+def patient_names(request: PackRequest, cohorts: CohortsToPack) -> dict[str, str]:
+    """Return the new name of every patient, as units have it."""
+    return _with_cohort(request, {name: each.names.patients for name, each in cohorts.items()})
 
 
-def unit_names(request: PackRequest, sources: Sources) -> dict[str, str]:
-    """Return new names of units, as results name them."""
-    kind = {"patient": "patients", "study": "studies", "scan": "scans"}[request.card.unit]
-    return _named(request, {name: getattr(s.names, kind) for name, s in sources.items()})
+def unit_names(request: PackRequest, cohorts: CohortsToPack) -> dict[str, str]:
+    """Return the new name of every unit, as results have it."""
+    names = {"patient": "patients", "study": "studies", "scan": "scans"}[request.card.unit]
+    return _with_cohort(
+        request, {name: getattr(each.names, names) for name, each in cohorts.items()}
+    )
 
 
-def _named(request: PackRequest, names: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Put the cohort before each name where a task is tested on other cohorts."""
+def _with_cohort(request: PackRequest, names: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Put the cohort before each name if the task has test cohorts."""
     if not request.card.split.test:
         return dict(names[request.card.cohort])
-    return {f"{c}/{old}": f"{c}/{new}" for c, some in names.items() for old, new in some.items()}
+    return {f"{c}/{old}": f"{c}/{new}" for c, each in names.items() for old, new in each.items()}
 
 
-def as_json(value: object) -> bytes:
-    """Write a record."""
+def json_bytes(value: object) -> bytes:
+    """Return a record as the bytes of a JSON file."""
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()

@@ -1,4 +1,4 @@
-"""A pack → a store in a folder of its own, each file as it was packed."""
+"""A pack → a store in a temporary folder, every file checked by its sha256."""
 
 import hashlib
 import shutil
@@ -20,7 +20,7 @@ from clearbench.store.folder import StoreFolder, open_store
 
 @dataclass(frozen=True)
 class Pack:
-    """An unpacked pack: what it says of itself, its task, its store, the folder of it all."""
+    """An unpacked pack: its pack.json, its task, its store, and its folder."""
 
     facts: PackFacts
     task: Task
@@ -32,7 +32,7 @@ class Pack:
 def opened_pack(path: Path) -> Iterator[Pack]:
     """Unpack a pack into a temporary folder, which is removed afterwards.
 
-    Raises BadRequest for what is no pack, or holds other files than its pack.json tells.
+    Raises BadRequest for a file that isn't a pack, or whose files don't match its pack.json.
     """
     with tempfile.TemporaryDirectory(prefix="clearbench-pack-") as folder:
         root = Path(folder)
@@ -48,7 +48,7 @@ def _unpack(path: Path, root: Path) -> PackFacts:
             facts = PackFacts.model_validate_json(archive.read(FACTS_FILE))
             names = set(archive.namelist()) - {FACTS_FILE}
             if names != set(facts.files):
-                raise _bad(path, "it holds other files than it tells")
+                raise _bad(path, f"its files don't match the list in {FACTS_FILE}")
             for name, sha256 in facts.files.items():
                 _extract(archive, name, sha256, root)
     except OSError as error:
@@ -61,21 +61,21 @@ def _unpack(path: Path, root: Path) -> PackFacts:
 
 
 def _bad(path: Path, why: str) -> BadRequest:
-    """Say that a pack can't be read."""
+    """Return the error for a pack that can't be read."""
     return BadRequest(
         f"{path}: not a readable pack ({why}); `clearbench pack TASK -o FILE.zip` makes one"
     )
 
 
 def _extract(archive: zipfile.ZipFile, name: str, sha256: str, root: Path) -> None:
-    """Write one file below the folder, if it is as it was packed."""
+    """Write one file below the folder, if its sha256 matches."""
     parts = PurePosixPath(name).parts
     if PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name:
-        raise zipfile.BadZipFile(f"{name} would lie outside of the folder")
+        raise zipfile.BadZipFile(f"{name} would be written outside of the folder")
     place = root.joinpath(*parts)
     place.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(name) as source, place.open("wb") as target:
         shutil.copyfileobj(source, target)
     with place.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise zipfile.BadZipFile(f"{name} is damaged: its sha256 is another")
+            raise zipfile.BadZipFile(f"{name} is damaged: its sha256 doesn't match")

@@ -1,4 +1,4 @@
-"""A result repeated from a pack: the same head on the same folds, and how far off it is."""
+"""Repeat a result from a pack: the same head on the same folds, and the largest difference."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,18 +15,18 @@ from clearbench.packs.read import Pack
 from clearbench.results.predictions import largest_difference, predictions_path, read_predictions
 from clearbench.results.record import Result, read_result
 from clearbench.results.write import make_result, write_result
-from clearbench.store.records import EncoderRecord, list_encoders
+from clearbench.store.records import EncoderRecord, list_records
 
-TOLERANCE = 1e-3
-AGAIN = "again"  # where a repetition lies in an unpacked pack
+TOLERANCE = 1e-3  # other processors and library versions round differently
+AGAIN = "again"  # the folder of the repeated result in an unpacked pack
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """How far a result is from its repetition, as absolute differences.
+    """A result, its repetition, and their absolute differences.
 
-    `unit_gap` is the largest over all scores of units, None if the result has no predictions beside
-    it; `metric_gaps` by metric, infinite where one of the two has no value.
+    unit_gap: the largest over all scores of units; None if the result has no predictions
+    metric_gaps: by metric; infinite where one of the two has no value
     """
 
     before: Result
@@ -37,7 +37,7 @@ class Reproduction:
 
     @property
     def gap(self) -> float:
-        """Return what decides: the units' scores, or without any the metrics."""
+        """Return the largest difference of units' scores, or without predictions of metrics."""
         metrics = max(self.metric_gaps.values(), default=float("inf"))
         return metrics if self.unit_gap is None else self.unit_gap
 
@@ -56,7 +56,7 @@ def repeat_result(
 ) -> Reproduction:
     """Repeat a result from a pack; `result` is a file, or the name of one in the pack.
 
-    Raises BadRequest if the result is of another task, or features that the pack doesn't hold.
+    Raises BadRequest if the result is of another task, or of features that the pack lacks.
     """
     path = _result_file(pack, result)
     before = read_result(path)
@@ -76,7 +76,7 @@ def repeat_result(
         before=before,
         after=after,
         metric_gaps=_metric_gaps(before, after),
-        unit_gap=_unit_gap(before, after, renamed=_renumbered(pack, before, features)),
+        unit_gap=_unit_gap(before, after, renamed=_has_new_names(pack, before, features)),
         notes=_notes(before, after, features),
     )
 
@@ -88,18 +88,18 @@ def _result_file(pack: Pack, result: Path) -> Path:
     packed = {Path(name).name: pack.root / name for name in pack.facts.results}
     if result.name not in packed:
         names = ", ".join(packed) or "none"
-        raise BadRequest(f"{result}: no such result, nor in the pack (it holds {names})")
+        raise BadRequest(f"{result}: no such file, and no such result in the pack (it has {names})")
     return packed[result.name]
 
 
 def _features(pack: Pack, result: Result) -> tuple[PackedFeatures, EncoderRecord]:
-    """Return the features of which a result tells; a result of another task is refused."""
+    """Return the features of a result; raises BadRequest for another task or other features."""
     if result.task != pack.task.name:
         raise BadRequest(f"the result is of task {result.task}, the pack of task {pack.task.name}")
-    told = {features.fingerprint: features for features in pack.facts.features}
-    for record in list_encoders(pack.store):
-        if record.fingerprint == result.fingerprint and record.fingerprint in told:
-            return told[record.fingerprint], record
+    packed = {features.fingerprint: features for features in pack.facts.features}
+    for record in list_records(pack.store):
+        if record.fingerprint == result.fingerprint and record.fingerprint in packed:
+            return packed[record.fingerprint], record
     has = ", ".join(f"{one.encoder}@{one.fingerprint[:8]}" for one in pack.facts.features)
     wanted = f"{result.encoder}@{result.fingerprint[:8]}"
     raise BadRequest(f"the result is of features {wanted}; the pack has {has}")
@@ -120,40 +120,41 @@ def _metric_gaps(before: Result, after: Result) -> dict[str, float]:
 
 
 def _gap(one: float | None, other: float | None) -> float:
-    """Return an absolute difference; two missing values are alike."""
+    """Return an absolute difference; 0 for two missing values."""
     if one is None or other is None:
         return 0.0 if one is other else float("inf")
     return abs(one - other)
 
 
 def _unit_gap(before: Result, after: Result, *, renamed: bool) -> float | None:
-    """Return the largest difference between units' scores, None without those of then.
+    """Return the largest difference between units' scores; None without the old predictions.
 
-    Heads without chance may have been trained once per seed then; they are trained once now.
+    Older versions trained deterministic heads once per seed. They are trained once now, so only
+    the first is compared.
     """
     if not predictions_path(before).is_file():
         return None
-    then = read_predictions(before)
-    once = {run: each for run, each in then.items() if run.seed < after.seeds}
-    return largest_difference(once, read_predictions(after), renamed=renamed)
+    old = read_predictions(before)
+    repeated = {key: each for key, each in old.items() if key.seed < after.seeds}
+    return largest_difference(repeated, read_predictions(after), renamed=renamed)
 
 
-def _renumbered(pack: Pack, result: Result, features: PackedFeatures) -> bool:
-    """Tell whether the packed units are those of a result from outside under other names."""
+def _has_new_names(pack: Pack, result: Result, features: PackedFeatures) -> bool:
+    """Tell whether a result from outside has the packed units under their original names."""
     outside = pack.root not in Path(result.path).parents
     renamed = any(cohort.renamed for cohort in pack.facts.cohorts)
     return outside and renamed and result.split_sha256 in features.split_sha256
 
 
 def _notes(before: Result, after: Result, features: PackedFeatures) -> tuple[str, ...]:
-    """Say what else is not as it was."""
+    """Return notes on other versions, another card or other folds."""
     notes = [
         f"{name} {version} then, {after.versions.get(name, 'none')} now"
         for name, version in before.versions.items()
         if after.versions.get(name) != version
     ]
     if before.task_sha256 != after.task_sha256:
-        notes.append("the pack's task card is another than the result's")
+        notes.append("the pack's task card differs from the result's")
     if before.split_sha256 not in (*features.split_sha256, after.split_sha256):
-        notes.append("the pack's folds are others than the result's")
+        notes.append("the pack's folds differ from the result's")
     return tuple(notes)

@@ -1,6 +1,6 @@
-"""LeCL, lesion-enhanced contrastive learning: how encoders of CT slices are trained.
+"""LeCL, lesion-enhanced contrastive learning: training of encoders for CT slices.
 
-Public names are loaded when they are first used, so that naming a setting imports no torch.
+Public names are loaded at first use, so that importing the settings doesn't import torch.
 """
 
 from types import MappingProxyType
@@ -26,6 +26,8 @@ _PUBLIC = MappingProxyType(
 __all__ = ["DataRequest", "PretrainSettings", "lecl_loss", "pretrain"]
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from its module."""
-    return load_public(__name__, _PUBLIC, name)
+if not TYPE_CHECKING:  # a type checker sees the imports above, and no other name
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name from its module."""
+        return load_public(__name__, _PUBLIC, name)

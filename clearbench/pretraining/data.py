@@ -1,4 +1,4 @@
-"""Slices as batches: the same views, in the same order, however many processes read them."""
+"""Batches of slices: the same views in the same order for any number of reader processes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from clearbench.pretraining.views import ViewMaker
 from clearbench.scans.images import read_hu_image
 
 OPEN_STACKS = 64
-MOST_DAMAGED = 20  # in a row; more is no accident
+MOST_DAMAGED = 20  # unreadable slices in a row; more means that the data are wrong
 
 
 @dataclass(frozen=True)
 class Batch:
     """views [2, b, size, size] float32 in 0 to 1, lesion [b] bool, patient [b] int64.
 
-    `damaged` says which slices could not be read; the next sound ones stand in their places.
+    `damaged` names the slices that could not be read; the next readable ones replace them.
     """
 
     views: Tensor
@@ -51,13 +51,13 @@ def read_slice(slices: SliceSet, index: int) -> NDArray[np.int16]:
 
 @lru_cache(maxsize=OPEN_STACKS)
 def _stack(path: Path) -> NDArray[np.int16]:
-    """Map a stack of slices."""
+    """Open a stack of slices as a memory map."""
     mapped: NDArray[np.int16] = np.load(path, mmap_mode="r")
     return mapped
 
 
 class Pairs(Dataset[Item]):
-    """Both views of a slice, drawn by (seed, epoch, slice) alone; items are (epoch, slice)."""
+    """Both views of a slice, random by (seed, epoch, slice) only; items are (epoch, slice)."""
 
     def __init__(self, slices: SliceSet, maker: ViewMaker, seed: int) -> None:
         self.slices, self.maker, self.seed = slices, maker, seed
@@ -68,13 +68,13 @@ class Pairs(Dataset[Item]):
     def __getitem__(self, item: tuple[int, int]) -> Item:
         epoch, wanted = item
         rng = np.random.default_rng([self.seed, epoch, wanted])
-        index, hu, damaged = self._sound(wanted)
+        index, hu, damaged = self._readable(wanted)
         boxes = self.slices.boxes_of(index)
         views = self.maker.views(hu, boxes, rng)
         return views, len(boxes) > 0, int(self.slices.patient[index]), damaged
 
-    def _sound(self, wanted: int) -> tuple[int, NDArray[np.int16], tuple[str, ...]]:
-        """Read a slice, or the next one that can be read."""
+    def _readable(self, wanted: int) -> tuple[int, NDArray[np.int16], tuple[str, ...]]:
+        """Read a slice, or the next readable one."""
         damaged: list[str] = []
         for index in range(wanted, wanted + MOST_DAMAGED):
             place = index % len(self.slices)
@@ -86,9 +86,9 @@ class Pairs(Dataset[Item]):
 
 
 class EpochOrder(Sampler[list[tuple[int, int]]]):
-    """Which slices each batch holds: one shuffled pass an epoch, cut alike for every process.
+    """The slices of each batch: one shuffled pass per epoch, in the same order in every process.
 
-    A process takes its own part of each global batch; a last incomplete batch is left out.
+    A process takes its part of each global batch; the last incomplete batch is left out.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
 
 
 def collate(items: list[Item]) -> Batch:
-    """Put slices into one batch."""
+    """Make one batch of slices."""
     planes, lesion, patient, damaged = zip(*items, strict=True)
     views = torch.from_numpy(np.stack(planes, axis=1))
     reasons = tuple(reason for found in damaged for reason in found)
@@ -117,19 +117,19 @@ def collate(items: list[Item]) -> Batch:
 
 
 def loader(pairs: Pairs, order: EpochOrder, workers: int) -> "DataLoader[Batch]":
-    """Return the batches of an epoch; readers live through all of them."""
+    """Return the batches of an epoch; reader processes stay alive between epochs."""
     return DataLoader(
         pairs,  # type: ignore[arg-type]  # collate makes batches of its items
         batch_sampler=order,
-        generator=torch.Generator(),  # its own, so that torch's is left alone
+        generator=torch.Generator(),  # else the loader changes torch's global generator
         num_workers=workers,
         collate_fn=collate,
-        worker_init_fn=_settle,
+        worker_init_fn=_use_one_core,
         persistent_workers=workers > 0,
         multiprocessing_context="forkserver" if workers else None,
     )
 
 
-def _settle(_worker: int) -> None:
-    """Keep a reader to one core."""
+def _use_one_core(_worker: int) -> None:
+    """Limit a reader to one core."""
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""One process or many: who we are, keys of all processes, and batch norm over all of them."""
+"""One or many training processes: rank, shared keys, and batch norm over all of them."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Place:
-    """This process among those that `torchrun` started; 0 of 1 without it."""
+    """The rank of this process among those of `torchrun`; 0 of 1 without it."""
 
     rank: int = 0
     world: int = 1
@@ -21,13 +21,13 @@ class Place:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and speaks for all."""
+        """Whether this process writes files and reports events for all."""
         return self.rank == 0
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Place]:
-    """Join the processes that torchrun started (NCCL on GPUs, gloo elsewhere), and leave them."""
+    """Join the processes of torchrun (NCCL on GPUs, else gloo), and leave them at the end."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Place()
@@ -58,7 +58,7 @@ def barrier() -> None:
 
 
 def with_global_norms(module: nn.Module, device: torch.device) -> nn.Module:
-    """Make every batch norm see the batch of all processes: torch's own on GPUs, ours on CPUs."""
+    """Make every batch norm use the batch of all processes: torch's on GPUs, ours on CPUs."""
     if not dist.is_initialized():
         return module
     if device.type == "cuda":
@@ -66,13 +66,13 @@ def with_global_norms(module: nn.Module, device: torch.device) -> nn.Module:
         return converted
     for child in module.modules():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            one = isinstance(child, nn.BatchNorm1d)
-            child.__class__ = GlobalBatchNorm1d if one else GlobalBatchNorm2d
+            vectors = isinstance(child, nn.BatchNorm1d)
+            child.__class__ = GlobalBatchNorm1d if vectors else GlobalBatchNorm2d
     return module
 
 
 class _Global(nn.modules.batchnorm._BatchNorm):
-    """Batch norm whose moments are those of all processes' slices; torch's own needs a GPU."""
+    """Batch norm with the moments of all processes' slices, because torch's needs a GPU."""
 
     def forward(self, values: Tensor) -> Tensor:
         """Normalise [b, c, …] by channel."""
@@ -85,17 +85,19 @@ class _Global(nn.modules.batchnorm._BatchNorm):
         shape = [1, -1, *([1] * (values.ndim - 2))]
         centred = exact - mean.view(shape)
         variance = _summed(centred.square().sum(dims)) / count
-        self._remember(mean.detach(), variance.detach(), count)
+        self._update_running(mean.detach(), variance.detach(), count)
         normed = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
             normed = normed * self.weight.view(shape) + self.bias.view(shape)
         return normed.to(values.dtype)
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Move the running moments."""
-        ours = (self.running_mean, self.running_var)
-        for running, value in zip(ours, (mean, variance * count / max(count - 1, 1)), strict=True):
+    def _update_running(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Update the running moments."""
+        moments = (self.running_mean, self.running_var)
+        for running, value in zip(
+            moments, (mean, variance * count / max(count - 1, 1)), strict=True
+        ):
             if running is not None:
                 running.lerp_(value, self.momentum or 0.0)
         if self.num_batches_tracked is not None:
@@ -103,7 +105,7 @@ class _Global(nn.modules.batchnorm._BatchNorm):
 
 
 class _Summed(torch.autograd.Function):
-    """The sum over all processes; its gradient is the sum of theirs."""
+    """The sum over all processes; its gradient is the sum of their gradients."""
 
     @staticmethod
     def forward(_ctx: Any, values: Tensor) -> Tensor:

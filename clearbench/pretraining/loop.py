@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps, a checkpoint after each, and going on from the last one."""
+"""The training loop: epochs of steps, a checkpoint after each, and resuming from the last."""
 
 import math
 import time
@@ -20,7 +20,7 @@ from clearbench.pretraining.data import Batch, EpochOrder, Pairs, loader
 from clearbench.pretraining.distributed import Place, barrier, with_global_norms
 from clearbench.pretraining.moco import LossFacts, MoCo
 from clearbench.pretraining.outcome import write_log
-from clearbench.pretraining.probe import COLLAPSED, Probe, ask
+from clearbench.pretraining.probe import COLLAPSED, Probe, run_probe
 from clearbench.pretraining.settings import (
     Collapsed,
     EpochFacts,
@@ -36,7 +36,7 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True)
 class Work:
-    """All that the loop needs: what to train on, how, where, and whom to tell."""
+    """The inputs of the loop: data, settings, folder, device, processes, and the event callback."""
 
     pairs: Pairs
     probe: Probe
@@ -51,8 +51,8 @@ class Work:
 
 
 @dataclass
-class State:
-    """What changes while training, and lies in the checkpoint."""
+class TrainingState:
+    """The parts that change in training, and are saved in the checkpoint."""
 
     moco: MoCo
     optimiser: torch.optim.AdamW
@@ -61,7 +61,7 @@ class State:
     damaged: set[str] = field(default_factory=set)
 
     def as_dict(self, settings: PretrainSettings, net: dict[str, Any]) -> dict[str, Any]:
-        """Return tensors and plain values, to be loaded without running code."""
+        """Return tensors and plain values, which load without running code."""
         return {
             "moco": self.moco.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -74,8 +74,8 @@ class State:
 
 def new_state(
     network: nn.Module, dim: int, settings: PretrainSettings, device: torch.device
-) -> State:
-    """Set up the networks, seeded, and the optimiser."""
+) -> TrainingState:
+    """Make the networks with seeded weights, and the optimiser."""
     facts = LossFacts(
         settings.temperature,
         settings.lesion_weight,
@@ -88,24 +88,24 @@ def new_state(
     trained = [part for part in moco.parameters() if part.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
-    return State(moco, optimiser, scaler)
+    return TrainingState(moco, optimiser, scaler)
 
 
-def resume(state: State, work: Work, net: dict[str, Any]) -> int:
-    """Load the last checkpoint, if there is one; returns how many epochs are done.
+def resume(state: TrainingState, work: Work, net: dict[str, Any]) -> int:
+    """Load the last checkpoint, if it exists; returns the number of finished epochs.
 
-    Raises BadRequest if it is of another network, other data or other settings.
+    Raises BadRequest if it has another network, other data or other settings.
     """
     path = work.folder / CHECKPOINT
     if not path.is_file():
         return 0
     saved = read_checkpoint(path)
     changed = work.settings.differs(saved["settings"])
-    changed += [f"{name} {value}" for name, value in saved["net"].items() if net.get(name) != value]
+    changed += [
+        f"{name} = {value}" for name, value in saved["net"].items() if net.get(name) != value
+    ]
     if changed:
-        raise BadRequest(
-            f"{path} was made with {', '.join(changed)}; use the same, or another --out"
-        )
+        raise BadRequest(f"{path} has {', '.join(changed)}; use the same, or another folder as out")
     state.moco.load_state_dict(saved["moco"])
     state.optimiser.load_state_dict(saved["optimiser"])
     state.scaler.load_state_dict(saved["scaler"])
@@ -113,16 +113,18 @@ def resume(state: State, work: Work, net: dict[str, Any]) -> int:
     return len(state.history)
 
 
-def train(state: State, work: Work, net: dict[str, Any]) -> list[EpochFacts]:
-    """Train the epochs that are not done; a checkpoint follows each.
+def train(state: TrainingState, work: Work, net: dict[str, Any]) -> list[EpochFacts]:
+    """Train the remaining epochs, and write a checkpoint after each.
 
-    Raises TrainingDiverged if the loss is no number any more, and keeps the last checkpoint.
+    Raises TrainingDiverged if the loss is NaN or infinite; the last checkpoint stays.
     """
     settings, place = work.settings, work.place
     model: nn.Module = state.moco
     if place.world > 1:
         model = DistributedDataParallel(with_global_norms(state.moco, work.device))
-        warnings.filterwarnings("ignore", "Grad strides do not match")  # slower by nothing here
+        warnings.filterwarnings(
+            "ignore", "Grad strides do not match"
+        )  # a warning about speed, which is not slower here
     order = EpochOrder(len(work.pairs), settings.batch_size, settings.seed, place.rank, place.world)
     batches = loader(work.pairs, order, work.workers)
     for epoch in range(len(state.history), settings.epochs):
@@ -130,7 +132,7 @@ def train(state: State, work: Work, net: dict[str, Any]) -> list[EpochFacts]:
         start = time.perf_counter()
         loss = _epoch(model, state, work, batches, epoch)
         seconds = time.perf_counter() - start
-        facts = _look(state, work, epoch, loss, seconds, len(order))
+        facts = _epoch_facts(state, work, epoch, loss, seconds, len(order))
         state.history.append(facts)
         if place.leads:
             saved = state.as_dict(settings, net)
@@ -143,7 +145,7 @@ def train(state: State, work: Work, net: dict[str, Any]) -> list[EpochFacts]:
     return state.history
 
 
-def _epoch(model: nn.Module, state: State, work: Work, batches: Any, epoch: int) -> float:
+def _epoch(model: nn.Module, state: TrainingState, work: Work, batches: Any, epoch: int) -> float:
     """Train one epoch; returns its mean loss."""
     model.train()
     losses, steps = [], len(batches)
@@ -158,8 +160,13 @@ def _epoch(model: nn.Module, state: State, work: Work, batches: Any, epoch: int)
     return math.fsum(losses) / len(losses)
 
 
-def train_step(model: nn.Module, state: State, work: Work, batch: Batch, epoch: float) -> float:
-    """Train one batch; returns its loss, the mean over all processes' slices."""
+def train_step(
+    model: nn.Module, state: TrainingState, work: Work, batch: Batch, epoch: float
+) -> float:
+    """Train one batch; returns its loss, the mean over the slices of all processes.
+
+    Raises TrainingDiverged if the loss is NaN or infinite.
+    """
     settings, device = work.settings, work.device
     for group in state.optimiser.param_groups:
         group["lr"] = lr_at(settings, epoch)
@@ -176,12 +183,13 @@ def train_step(model: nn.Module, state: State, work: Work, batch: Batch, epoch: 
     value = _mean_over_processes(loss.detach())
     if not math.isfinite(value):
         raise TrainingDiverged(
-            f"the loss is {value} in epoch {int(epoch) + 1}; the last checkpoint is kept. Lower "
-            "--lr, raise --temperature, or use --precision float32"
+            f"the loss is {value} in epoch {int(epoch) + 1}; the last checkpoint stays. Lower lr, "
+            "raise temperature, or use precision float32"
         )
     state.optimiser.zero_grad(set_to_none=True)
     state.scaler.scale(loss).backward()
     if settings.clip:
+        # gradients are scaled for float16; clipping needs their true norm
         state.scaler.unscale_(state.optimiser)
         nn.utils.clip_grad_norm_(
             [part for part in model.parameters() if part.requires_grad], settings.clip
@@ -192,7 +200,7 @@ def train_step(model: nn.Module, state: State, work: Work, batch: Batch, epoch: 
 
 
 def normalised(views: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Turn grey views [2, b, h, w] in 0 to 1 into network input [2, b, 3, h, w]."""
+    """Normalise grey views [2, b, h, w] in 0 to 1 → network input [2, b, 3, h, w]."""
     centre, scale = (
         torch.tensor(facts, device=views.device)[:, None, None] for facts in (mean, std)
     )
@@ -208,11 +216,11 @@ def _mean_over_processes(loss: Tensor) -> float:
     return total.item() / torch.distributed.get_world_size()
 
 
-def _look(
-    state: State, work: Work, epoch: int, loss: float, seconds: float, steps: int
+def _epoch_facts(
+    state: TrainingState, work: Work, epoch: int, loss: float, seconds: float, steps: int
 ) -> EpochFacts:
-    """Gather what is to be told of an epoch."""
-    found = ask(work.probe, state.moco.network, work.device, work.settings.batch_size)
+    """Return the facts of a finished epoch, with the probe's."""
+    found = run_probe(work.probe, state.moco.network, work.device, work.settings.batch_size)
     return EpochFacts(
         epoch=epoch + 1,
         loss=loss,

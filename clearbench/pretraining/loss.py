@@ -1,4 +1,4 @@
-"""The lesion-enhanced contrastive loss of LeCL, one direction."""
+"""The lesion-enhanced contrastive loss of LeCL, in one direction."""
 
 from typing import Literal
 
@@ -20,16 +20,16 @@ def lecl_loss(  # noqa: PLR0913  each is an option of its own
     first: int = 0,
     hidden: Tensor | None = None,
 ) -> Tensor:
-    """Return the mean loss of queries against keys, whose lesion slices count again as negatives.
+    """Return the mean loss of queries against keys; lesion slices count twice as negatives.
 
-    query  [n, dim], key [m, dim]: the key of query i is `first` + i (other processes' keys stand
-           around one's own); normalised here
+    query  [n, dim], key [m, dim]: query i belongs to key `first` + i, because keys of other
+           processes come before and after; both are normalised here
     lesion [m]: whether the slice of that key has a lesion
-    hidden [n, m]: pairs that are no negatives, such as slices of one patient; never the own key
+    hidden [n, m]: pairs that are not negatives, e.g. slices of one patient; never the own key
     With s = cos / temperature and w = `weight`, over the lesion keys j of other slices:
-    −s_ii + log(Σ_j exp s_ij + Σ_lesion exp(w · s_ij)), times 2 · temperature; `placement` "outside"
-    takes w · exp(s_ij) instead. A weight of 0 is plain MoCo v3.
-    In float32 (float64 if `query` is) also under autocast.
+    −s_ii + log(Σ_j exp s_ij + Σ_lesion exp(w · s_ij)), times 2 · temperature. With `placement`
+    "outside", w · exp(s_ij) replaces exp(w · s_ij). A weight of 0 is plain MoCo v3.
+    Computes in float32 (float64 if `query` is float64), also with autocast.
     Source: CLEAR (arXiv 2411.16803) and MoCo v3 (arXiv 2104.02057, algorithm 1).
     """
     exact = torch.float64 if query.dtype == torch.float64 else torch.float32

@@ -13,7 +13,7 @@ from clearbench.pretraining.loss import Placement, lecl_loss
 
 @dataclass(frozen=True)
 class LossFacts:
-    """Temperature and lesion weight; `other_patients` keeps a patient's own slices out."""
+    """Facts of the loss; with `other_patients`, slices of one patient are not negatives."""
 
     temperature: float
     weight: float
@@ -22,9 +22,9 @@ class LossFacts:
 
 
 class MoCo(nn.Module):
-    """A network and its momentum copy, a projector on both, a predictor on the first.
+    """A network and its momentum copy, both with a projector; the network has a predictor too.
 
-    Images of both views and the momentum coefficient → the loss of this process's slices.
+    Both views and the momentum coefficient → the loss of this process's slices.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class MoCo(nn.Module):
         """Return the symmetric loss of views [2, b, 3, h, w]."""
         queries = [self.predictor(self.base(view)) for view in views]
         with torch.no_grad():
-            self._follow(coefficient)
+            self._update_momentum(coefficient)
             keys = [gathered(self.momentum(view).float()) for view in views]
         lesions, patients = gathered(lesion), gathered(patient)
         same = patient[:, None] == patients[None, :] if self.loss.other_patients else None
@@ -67,14 +67,14 @@ class MoCo(nn.Module):
             ]
         ).sum()
 
-    def _follow(self, coefficient: float) -> None:
-        """Move the momentum encoder towards the base encoder; buffers are its own."""
-        for ours, theirs in zip(self.momentum.parameters(), self.base.parameters(), strict=True):
-            ours.lerp_(theirs, 1.0 - coefficient)
+    def _update_momentum(self, coefficient: float) -> None:
+        """Move the momentum encoder towards the base encoder; buffers are not copied."""
+        for slow, fast in zip(self.momentum.parameters(), self.base.parameters(), strict=True):
+            slow.lerp_(fast, 1.0 - coefficient)
 
 
 def mlp(widths: list[int]) -> nn.Sequential:
-    """Return linear layers with batch norm between; the last norm has no weights of its own."""
+    """Return linear layers with batch norm and ReLU; the last norm has no weights, and no ReLU."""
     layers: list[nn.Module] = []
     last = len(widths) - 2
     for number, (before, after) in enumerate(pairwise(widths)):

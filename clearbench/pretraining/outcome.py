@@ -1,4 +1,4 @@
-"""What a pretraining leaves: weights, a registry card, hashed patients, a log and its curve."""
+"""Files of a pretraining: weights, card, hashed patients, log and loss curve."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ CURVE = "loss.png"
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A new encoder: its card, where everything lies, and how it went."""
+    """A new encoder: its card, weights, folder, epochs, and problems with the data."""
 
     name: str
     card: Path
@@ -37,11 +37,11 @@ def write_log(folder: Path, history: Sequence[EpochFacts], settings: PretrainSet
     facts = {"settings": _plain(settings), "epochs": [asdict(epoch) for epoch in history]}
     text = json.dumps(facts, indent=1) + "\n"
     write_text(folder / LOG, text)
-    write_whole(folder / CURVE, lambda draft: _draw(history, draft))
+    write_whole(folder / CURVE, lambda draft: _plot(history, draft))
 
 
-def _draw(history: Sequence[EpochFacts], path: Path) -> None:
-    """Draw loss and probe over epochs."""
+def _plot(history: Sequence[EpochFacts], path: Path) -> None:
+    """Plot loss and probe by epoch."""
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
@@ -50,10 +50,10 @@ def _draw(history: Sequence[EpochFacts], path: Path) -> None:
     epochs = [item.epoch for item in history]
     left.plot(epochs, [item.loss for item in history], color="tab:blue", marker=".")
     left.set(xlabel="epoch", ylabel="loss")
-    votes = [(item.epoch, item.knn) for item in history if item.knn is not None]
-    if votes:
+    scores = [(item.epoch, item.knn) for item in history if item.knn is not None]
+    if scores:
         right = left.twinx()
-        right.plot(*zip(*votes, strict=True), color="tab:orange", marker=".")
+        right.plot(*zip(*scores, strict=True), color="tab:orange", marker=".")
         right.set(ylabel="balanced accuracy of the k-NN probe", ylim=(0, 1))
         right.axhline(history[0].chance or 0, color="tab:orange", linestyle=":")
     figure.savefig(path, format="png", dpi=120)
@@ -66,9 +66,10 @@ def write_encoder(
     patients: Iterable[str],
     target: Path,
 ) -> tuple[Path, Path]:
-    """Write weights, hashed patients and, last, the card; returns the paths of card and weights.
+    """Write weights, hashed patients and the card; returns the paths of card and weights.
 
-    `target` is the folder of cards and the encoder's name in it.
+    `target` is the folder of cards with the encoder's name. The card is written last, so that a
+    card without weights never exists.
     """
     folder, name = target.parent, target.name
     weights = folder / f"{name}.safetensors"
@@ -97,7 +98,7 @@ def write_encoder(
 def training_facts(
     slices: SliceSet, settings: PretrainSettings, history: Sequence[EpochFacts], name: str
 ) -> Training:
-    """Say how the weights were made."""
+    """Return the card's facts about the training."""
     plain = settings.lesion_weight == 0
     return Training(
         method="MoCo v3" if plain else "LeCL (MoCo v3 with the lesion-enhanced loss)",
@@ -113,5 +114,5 @@ def training_facts(
 
 
 def _plain(settings: PretrainSettings) -> dict[str, object]:
-    """Return settings as TOML can hold them: what is None is left out."""
+    """Return settings without None, which TOML doesn't have."""
     return {key: value for key, value in asdict(settings).items() if value is not None}

@@ -1,4 +1,4 @@
-"""Is it learning? Features of a fixed sample: their spread, and a k-NN vote by other patients."""
+"""Probe of a training network: spread of a sample's features, and k-NN over other patients."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ from clearbench.pretraining.views import resized
 MOST_SLICES = 400
 NEIGHBOURS = 5
 COLLAPSED = 0.01  # networks start at 0.05 and above
-FEWEST = 5  # slices of a class, from two patients, before it counts
+FEWEST = 5  # slices per class, from at least two patients; smaller classes are left out
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A sample of slices [n, 3, size, size], and what they show [n]."""
+    """A sample of slices [n, 3, size, size], with their classes and patients [n]."""
 
     images: Tensor
     label: Tensor
@@ -29,14 +29,14 @@ class Probe:
 
 @dataclass(frozen=True)
 class ProbeFacts:
-    """What the features of a sample tell; see EpochFacts."""
+    """Results of a probe; see EpochFacts."""
 
     spread: float
     knn: float | None
     chance: float | None
 
 
-def draw_probe(
+def make_probe(
     slices: SliceSet,
     window_hu: tuple[float, float],
     size_px: int,
@@ -44,16 +44,16 @@ def draw_probe(
     std: tuple[float, ...],
     seed: int,
 ) -> Probe:
-    """Draw the sample: labelled slices; without labels, slices with and without lesions.
+    """Choose the sample at random: labelled slices, else slices with and without lesions.
 
-    A slice that can't be read is left out; training names it. Raises UnreadableScan if all are.
+    Unreadable slices are left out; training reports them. Raises UnreadableScan if all are.
     """
     rng = np.random.default_rng([seed, 5])
-    kinds = slices.label if len(slices.labels) > 1 else slices.lesion.astype(np.int32)
-    known = np.flatnonzero(kinds >= 0)
+    classes = slices.label if len(slices.labels) > 1 else slices.lesion.astype(np.int32)
+    known = np.flatnonzero(classes >= 0)
     chosen = np.sort(rng.permutation(known)[:MOST_SLICES])
     low, high = window_hu
-    planes, sound, reason = [], [], ""
+    planes, readable, reason = [], [], ""
     for index in chosen:
         try:
             hu = read_slice(slices, int(index)).astype(np.float32)
@@ -61,18 +61,20 @@ def draw_probe(
             reason = f"{slices.files[index]}: {error}"
             continue
         planes.append(resized(np.clip((hu - low) / (high - low), 0, 1), size_px))
-        sound.append(index)
+        readable.append(index)
     if not planes:
         raise UnreadableScan(f"{slices.root}: none of {len(chosen)} slices can be read ({reason})")
-    chosen = np.array(sound)
+    chosen = np.array(readable)
     grey = torch.from_numpy(np.stack(planes))[:, None].expand(-1, 3, -1, -1)
     images = (grey - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-    label = torch.from_numpy(kinds[chosen].astype(np.int64))
+    label = torch.from_numpy(classes[chosen].astype(np.int64))
     return Probe(images, label, torch.from_numpy(slices.patient[chosen].astype(np.int64)))
 
 
-def ask(probe: Probe, network: nn.Module, device: torch.device, batch_size: int) -> ProbeFacts:
-    """Embed the sample and look at it; the network's mode is left as it was."""
+def run_probe(
+    probe: Probe, network: nn.Module, device: torch.device, batch_size: int
+) -> ProbeFacts:
+    """Embed the sample in eval mode and score its features; then restore the network's mode."""
     training = network.training
     network.eval()
     with torch.inference_mode():
@@ -88,21 +90,23 @@ def ask(probe: Probe, network: nn.Module, device: torch.device, batch_size: int)
 
 
 def _vote(features: Tensor, probe: Probe) -> tuple[float | None, float | None]:
-    """Let each slice's nearest slices of other patients vote; balanced accuracy, and chance."""
-    kinds = [
-        kind
-        for kind in probe.label.unique().tolist()
-        if (probe.label == kind).sum() >= FEWEST
-        and len(probe.patient[probe.label == kind].unique()) > 1
+    """Return the balanced accuracy of k-NN over other patients' slices, and the chance level."""
+    classes = [
+        label
+        for label in probe.label.unique().tolist()
+        if (probe.label == label).sum() >= FEWEST
+        and len(probe.patient[probe.label == label].unique()) > 1
     ]
-    if len(kinds) < 2:
+    if len(classes) < 2:
         return None, None
     similarity = features @ features.T
     similarity[probe.patient[:, None] == probe.patient[None, :]] = -torch.inf
     near = similarity.topk(min(NEIGHBOURS, len(features) - 1), dim=1)
     counts = near.values.isfinite()
     labels = probe.label[near.indices]
-    votes = torch.stack([((labels == kind) & counts).sum(dim=1) for kind in kinds], dim=1)
-    said = torch.tensor(kinds)[votes.argmax(dim=1)]
-    recalls = [(said[probe.label == kind] == kind).float().mean().item() for kind in kinds]
-    return float(np.mean(recalls)), 1 / len(kinds)
+    votes = torch.stack([((labels == label) & counts).sum(dim=1) for label in classes], dim=1)
+    predicted = torch.tensor(classes)[votes.argmax(dim=1)]
+    recalls = [
+        (predicted[probe.label == label] == label).float().mean().item() for label in classes
+    ]
+    return float(np.mean(recalls)), 1 / len(classes)

@@ -1,4 +1,4 @@
-"""pretrain() as one readable story: slices → views → MoCo v3 with the lesion loss → an encoder."""
+"""pretrain(): slices → views → MoCo v3 with the lesion loss → an encoder."""
 
 import tempfile
 from dataclasses import replace
@@ -16,14 +16,14 @@ from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import NETS, check_sizes
 from clearbench.encoders.registry import FOLDER, find_encoder
-from clearbench.errors import BadCard, BadRequest, UnknownName
+from clearbench.errors import BadArgument, BadCard, UnknownName
 from clearbench.files import disk_refuses
 from clearbench.pretraining import outcome
 from clearbench.pretraining.data import Pairs
 from clearbench.pretraining.distributed import Place, barrier, joined
-from clearbench.pretraining.loop import State, Work, new_state, resume, train
+from clearbench.pretraining.loop import TrainingState, Work, new_state, resume, train
 from clearbench.pretraining.outcome import Pretrained
-from clearbench.pretraining.probe import draw_probe
+from clearbench.pretraining.probe import make_probe
 from clearbench.pretraining.settings import (
     OnPretrain,
     PretrainSettings,
@@ -36,7 +36,7 @@ WORKERS_GPU = 8
 
 
 def _silent(_event: Any) -> None:
-    """Tell nobody: the default, and what processes but the first do."""
+    """Ignore an event: the default, and for all processes except the first."""
 
 
 def pretrain(  # noqa: PLR0913  each is an option of its own
@@ -56,10 +56,10 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
 ) -> Pretrained | None:
     """Train a LeCL encoder, and write its weights and card into `registry` (./registry).
 
-    `net` is vit, vssm or gated-cnn; `like` names the card whose sizes and input it takes. `out`
-    keeps the checkpoint, the log and the stacks of slices: run again, it goes on from there.
-    Started by torchrun, all processes train as one, and all but the first return None. Raises
-    BadRequest, UnknownName, BadCohort.
+    `net` is vit, vssm or gated-cnn; `like` names the card with the sizes and input to use. `out`
+    is the folder for the checkpoint, the log and the stacks of slices; a second run with the same
+    folder continues from the checkpoint. With torchrun, all processes train one network, and all
+    except the first return None. Raises BadRequest, UnknownName, BadCohort.
     """
     card = template(net, like)
     label = name or f"my-{like or USUAL[net]}"
@@ -71,15 +71,15 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
     readers = (WORKERS_GPU if chosen.type == "cuda" else 0) if workers is None else workers
     settings = replace(settings, precision=choose_precision(precision, chosen))
     with joined(chosen) as place:
-        chosen = _own(chosen, place)
+        chosen = _device_of(chosen, place)
         settings.check(world=place.world)
         slices = _slices(data, folder, place, settings, on_scan)
         settings.check(len(slices), place.world)
-        tell = on_event if place.leads else _silent
-        work = _work(card, slices, settings, folder, chosen, place, readers, tell)
+        report = on_event if place.leads else _silent
+        work = _work(card, slices, settings, folder, chosen, place, readers, report)
         state, facts = _untrained(card, work), _facts(card, slices)
         done = resume(state, work, facts)
-        tell(_started(label, card, state, slices, work, done))
+        report(_started(label, card, state, slices, work, done))
         history = train(state, work, facts)
         if not place.leads:
             return None
@@ -92,19 +92,14 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
 
 
 def _check_target(registry: Path, name: str) -> None:
-    """Refuse a name that is none or that another card has, or a folder that can't be written,
-    before hours pass.
-    """
+    """Refuse a bad or taken name, or a folder that can't be written, before hours of training."""
     if not NAME.fullmatch(name):
-        raise BadRequest(f"--name {name}: letters, digits, dots, dashes and underscores")
+        raise BadArgument("name", name, "use letters, digits, dots, dashes and underscores")
     taken = list_cards(FOLDER).get(name)
     if taken is not None and taken.path.parent.resolve() != registry.resolve():
-        raise BadRequest(
-            f"--name {name}: {taken.path} has this name; choose another, so that neither hides "
-            "the other"
-        )
-    whole = registry.resolve()
-    place = next(folder for folder in (whole, *whole.parents) if folder.exists())
+        raise BadArgument("name", name, f"{taken.path} has this name; choose another")
+    full = registry.resolve()
+    place = next(folder for folder in (full, *full.parents) if folder.exists())
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -113,7 +108,7 @@ def _check_target(registry: Path, name: str) -> None:
 
 
 def template(net: str, like: str = "") -> EncoderCard:
-    """Return the card whose sizes and input a new encoder takes.
+    """Return the card with the sizes and input of a new encoder.
 
     Raises UnknownName for another network, BadCard for a card of another network.
     """
@@ -121,12 +116,12 @@ def template(net: str, like: str = "") -> EncoderCard:
         raise UnknownName.among("LeCL network", net, NETS, f" ({', '.join(NETS)})")
     card = find_encoder(like or USUAL[net]).card
     if card.family != "lecl" or card.net != net:
-        raise BadCard(f"{like} is no card of the LeCL network {net}")
+        raise BadCard(f"{like} is not a card of the LeCL network {net}")
     return card
 
 
-def _own(device: torch.device, place: Place) -> torch.device:
-    """Give each process of one machine its own GPU."""
+def _device_of(device: torch.device, place: Place) -> torch.device:
+    """Return the GPU of this process, if several processes share a machine."""
     several = device.type == "cuda" and place.world > 1
     return torch.device("cuda", place.local_rank) if several else device
 
@@ -138,7 +133,7 @@ def _slices(
     settings: PretrainSettings,
     on_scan: OnScan | None,
 ) -> SliceSet:
-    """Find the slices; one process reads the scans, the others find its stacks."""
+    """Find the slices; the first process reads the scans, the others read its stacks."""
     cache = folder / "slices"
     if place.leads:
         found = find_slices(data, cache, on_scan)
@@ -146,10 +141,11 @@ def _slices(
     if not place.leads:
         found = find_slices(data, cache)
     if settings.lesion_weight and not found.lesion.any():
-        why = because(found.problems) or "; give --lesions FILE"
-        raise BadRequest(
-            f"{data.root}: no slice has a lesion box{why}, or type --lesion-weight 0 for plain "
-            "MoCo v3"
+        reason = because(found.problems) or "; give a table of lesions"
+        raise BadArgument(
+            "lesion_weight",
+            settings.lesion_weight,
+            f"{data.root}: no slice has a lesion box{reason}, or use 0 for plain MoCo v3",
         )
     return thinned(found, settings.others_per_lesion, settings.seed)
 
@@ -162,13 +158,13 @@ def _work(  # noqa: PLR0913  the parts of one record
     device: torch.device,
     place: Place,
     workers: int,
-    tell: OnPretrain,
+    report: OnPretrain,
 ) -> Work:
-    """Put together what the loop needs."""
+    """Collect the inputs of the loop."""
     windows = tuple(view.windows_hu[0] for view in choose_views(card))
     facts = card.seen
     maker = ViewMaker(facts.size_px, windows, find_augmentation(settings.augment))
-    probe = draw_probe(slices, windows[0], facts.size_px, facts.mean, facts.std, settings.seed)
+    probe = make_probe(slices, windows[0], facts.size_px, facts.mean, facts.std, settings.seed)
     return Work(
         Pairs(slices, maker, settings.seed),
         probe,
@@ -179,19 +175,19 @@ def _work(  # noqa: PLR0913  the parts of one record
         device,
         place,
         workers,
-        tell,
+        report,
     )
 
 
-def _untrained(card: EncoderCard, work: Work) -> State:
-    """Build the networks with their first weights."""
+def _untrained(card: EncoderCard, work: Work) -> TrainingState:
+    """Build the networks with seeded random weights."""
     sizes = check_sizes(card.net, card.sizes, card.title)
     network = build_net(sizes, card.seen.size_px, seed=work.settings.seed)
     return new_state(network, card.dim, work.settings, work.device)
 
 
 def _facts(card: EncoderCard, slices: SliceSet) -> dict[str, Any]:
-    """Return what a checkpoint must agree with to be gone on from."""
+    """Return the facts that a checkpoint must have, so that training can resume."""
     return {
         "net": card.net,
         "sizes": card.sizes,
@@ -202,9 +198,9 @@ def _facts(card: EncoderCard, slices: SliceSet) -> dict[str, Any]:
 
 
 def _started(
-    name: str, card: EncoderCard, state: State, slices: SliceSet, work: Work, done: int
+    name: str, card: EncoderCard, state: TrainingState, slices: SliceSet, work: Work, done: int
 ) -> PretrainStarted:
-    """Say what is about to be trained."""
+    """Return the event at the start of training."""
     count = sum(part.numel() for part in state.moco.network.parameters())
     return PretrainStarted(
         name=name,

@@ -1,21 +1,21 @@
-"""What a pretraining is told, and what it tells while it runs."""
+"""Settings of a pretraining, and its events."""
 
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from clearbench.errors import BadRequest
+from clearbench.errors import BadArgument
 
 BATCH_OF_LR = 256
 
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Everything that changes the weights; the defaults are the paper's released values.
+    """Every setting that changes the weights; the defaults are those of the paper's code.
 
-    `lr` is for a batch of 256 slices and scales with the batch; `batch_size` counts the slices of
-    all processes together.
+    `lr` is for a batch of 256 slices, and scales with the batch. `batch_size` is the number of
+    slices in all processes together.
     """
 
     epochs: int = 100
@@ -38,7 +38,10 @@ class PretrainSettings:
     seed: int = 0
 
     def check(self, slices: int | None = None, world: int = 1) -> None:
-        """Refuse values that can't be served, for so many slices (if known) and processes."""
+        """Refuse invalid values for this number of slices (if known) and processes.
+
+        Raises BadArgument.
+        """
         for name in ("epochs", "batch_size", "lr", "temperature", "hidden", "projection"):
             self._require(name, 0 < getattr(self, name) < math.inf, "must be above 0, and finite")
         for name in ("weight_decay", "lesion_weight", "warmup_epochs", "clip", "seed"):
@@ -46,27 +49,29 @@ class PretrainSettings:
         if self.others_per_lesion is not None:
             self._require("others_per_lesion", self.others_per_lesion >= 0, "must be at least 0")
         for name, known in CHOICES.items():
-            self._require(name, getattr(self, name) in known, f"is one of {', '.join(known)}")
-        self._require("momentum", 0 <= self.momentum < 1, "lies between 0 and 1, without 1")
+            self._require(name, getattr(self, name) in known, f"must be one of {', '.join(known)}")
+        self._require("momentum", 0 <= self.momentum < 1, "must be at least 0 and below 1")
         size = "batch_size"
         self._require(size, self.batch_size % world == 0, f"must be a multiple of {world}")
-        self._require(size, self.batch_size // world >= 2, "must give each process two slices")
+        self._require(
+            size, self.batch_size // world >= 2, "must be at least two slices per process"
+        )
         if slices is not None:
-            rule = f"must be at most {slices}, the slices to train on"
+            rule = f"must be at most {slices}, the number of training slices"
             self._require(size, self.batch_size <= slices, rule)
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
-        """Raise BadRequest unless a value keeps its rule; NaN keeps none."""
+        """Raise BadArgument unless a value keeps its rule; NaN fails every rule."""
         if not holds:
-            raise BadRequest(f"{option(name)} {getattr(self, name)}: {rule}")
+            raise BadArgument(name, getattr(self, name), rule)
 
     def differs(self, other: dict[str, Any]) -> list[str]:
-        """Name the options in which an earlier run differed."""
-        mine = asdict(self)
+        """Name the settings of an earlier run that differ."""
+        current = asdict(self)
         return [
-            f"{option(field.name)} {other.get(field.name)}"
+            f"{field.name} = {other.get(field.name)}"
             for field in fields(self)
-            if other.get(field.name) != mine[field.name]
+            if other.get(field.name) != current[field.name]
         ]
 
 
@@ -77,11 +82,6 @@ CHOICES = {
     "momentum_schedule": ("constant", "cosine"),
     "precision": ("float32", "bfloat16", "float16"),
 }
-
-
-def option(name: str) -> str:
-    """Write a field as the option that sets it."""
-    return f"--{name.replace('_', '-')}"
 
 
 def lr_at(settings: PretrainSettings, epoch: float) -> float:
@@ -103,11 +103,11 @@ def momentum_at(settings: PretrainSettings, epoch: float) -> float:
 
 @dataclass(frozen=True)
 class EpochFacts:
-    """One finished epoch: loss, learning rate, speed, and how the features look.
+    """One finished epoch: loss, learning rate, speed, and the probe's scores.
 
-    `knn` is the balanced accuracy of a k-NN probe over other patients' slices (`chance` beside
-    it), None where it can't be asked. `spread` is about 1 for features in all directions, and near
-    0 when they have collapsed to one.
+    `knn` is the balanced accuracy of a k-NN probe over other patients' slices, `chance` its chance
+    level; both are None if there are too few classes. `spread` is about 1 for features in all
+    directions, and near 0 if they have collapsed to one.
     """
 
     epoch: int
@@ -123,7 +123,7 @@ class EpochFacts:
 
 @dataclass(frozen=True)
 class PretrainStarted:
-    """What is about to be trained."""
+    """Training starts."""
 
     name: str
     net: str
@@ -154,7 +154,7 @@ class StepDone:
 
 @dataclass(frozen=True)
 class Collapsed:
-    """The alarm: features have lost nearly all of their variance."""
+    """An alarm: features have lost almost all of their variance."""
 
     epoch: int
     spread: float

@@ -1,4 +1,4 @@
-"""A cohort's scans → stacks of HU slices that training reads at random, and their lesions."""
+"""A cohort's scans → stacks of HU slices, which training reads in random order; and lesions."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from clearbench.datasets.lesions.slice_sets import SliceRow, SliceSet, slice_set
 from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.files import write_whole
-from clearbench.scans.slices import Source, source_signature
+from clearbench.scans.slices import ScanSource, source_signature
 
 COHORT_FILE = "cohort.csv"
 ALL = "all"
@@ -26,10 +26,10 @@ OnScan = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class DataRequest:
-    """What to train on: a DeepLesion folder, a cohort table, or a folder that holds cohort.csv.
+    """The training data: a DeepLesion folder, a cohort table, or a folder with cohort.csv.
 
-    `split` is a value of the cohort's column "split" ("" takes "train" where there is such a
-    column), or "all". `store` is where the cohort was built, whose secret its series ids need.
+    `split` is a value of the cohort's column "split", or "all"; "" takes "train" if the column
+    exists. `store` is the store that built the cohort; its secret is needed for series ids.
     """
 
     root: Path
@@ -40,10 +40,10 @@ class DataRequest:
 
 
 def find_slices(request: DataRequest, cache: Path, on_scan: OnScan | None = None) -> SliceSet:
-    """List the slices to train on; a cohort's scans are read once, into stacks under `cache`.
+    """List the training slices; a cohort's scans are read once, into stacks in `cache`.
 
-    What can't be read is named in the problems and left out. Raises BadRequest or BadCohort for
-    another folder, a wrong column, or if nothing is left.
+    Unreadable scans are left out and listed in the problems. Raises BadRequest or BadCohort for
+    another folder, a wrong column, or if no slice is left.
     """
     root = request.root.parent if request.root.name == TABLE else request.root
     if root.is_dir() and is_deeplesion(root):
@@ -51,11 +51,11 @@ def find_slices(request: DataRequest, cache: Path, on_scan: OnScan | None = None
     table = root / COHORT_FILE if root.is_dir() else root
     if not table.is_file():
         raise BadRequest(
-            f"{root}: no DL_info.csv (DeepLesion) and no {COHORT_FILE} there; give a cohort table "
+            f"{root}: no DL_info.csv (DeepLesion) and no {COHORT_FILE}; give a cohort table "
             "(`clearbench cohort build` makes one)"
         )
     cohort = read_cohort(table)
-    rows = _side(cohort, request.split)
+    rows = _rows_of_split(cohort, request.split)
     place = request.lesions or table.with_name(LESIONS_FILE)
     lesions: Lesions = {}
     problems: list[str] = []
@@ -66,8 +66,8 @@ def find_slices(request: DataRequest, cache: Path, on_scan: OnScan | None = None
     return slice_set(cohort.name, cache, slices, problems)
 
 
-def _side(cohort: Cohort, split: str) -> list[ScanRow]:
-    """Return the scans of one split, the training side unless another is named."""
+def _rows_of_split(cohort: Cohort, split: str) -> list[ScanRow]:
+    """Return the scans of one split; without a name, the training side."""
     values = cohort.column("split")
     if split == ALL or (not split and not values):
         return cohort.rows()
@@ -88,23 +88,23 @@ def _stacked(
     problems: list[str],
     on_scan: OnScan | None,
 ) -> Iterator[SliceRow]:
-    """Read the scans that have no stack yet; yield every slice of every stack."""
+    """Read the scans without a stack; then yield every slice of every stack."""
     stacks = {row.scan_id: _stack_file(row, cache) for row in rows}
     missing = [row for row in rows if not stacks[row.scan_id].is_file()]
-    secret = any(row.series_id for row in missing) and request.store is not None
-    pseudonyms = open_pseudonyms(request.store) if secret and request.store else None
+    needed = any(row.series_id for row in missing)
+    pseudonyms = open_pseudonyms(request.store) if needed and request.store else None
     tasks = [
         ReadTask(
             scan_id=row.scan_id,
             patient_id=row.patient_id,
-            source=Source(row.path, row.series_id),
+            source=ScanSource(row.path, row.series_id),
             done=Path("none"),
             pseudonyms=pseudonyms,
         )
         for row in missing
     ]
     for done, read in enumerate(read_ahead(tasks, request.workers), start=1):
-        reason = _keep(read, stacks[read.task.scan_id])
+        reason = _write_stack(read, stacks[read.task.scan_id])
         problems += [f"{read.task.scan_id}: {reason}"] if reason else []
         if on_scan is not None:
             on_scan(done, len(tasks))
@@ -114,18 +114,18 @@ def _stacked(
 
 
 def _stack_file(row: ScanRow, cache: Path) -> Path:
-    """Return where a scan's stack lies; another source or series, another name."""
+    """Return the file of a scan's stack; its name changes with the source and the series."""
     source = source_signature(row.path) if row.path.exists() else "none"
     signature = hashlib.sha256(f"{source} {row.series_id}".encode()).hexdigest()
     return cache / f"{row.scan_id}-{signature[:12]}.npy"
 
 
-def _keep(read: ReadScan, target: Path) -> str:
-    """Write one scan's stack; returns why it can't be trained on, if so."""
+def _write_stack(read: ReadScan, target: Path) -> str:
+    """Write one scan's stack; returns why the scan can't be used, or ""."""
     if read.scan is None:
         return read.reason
     if read.scan.windows:
-        return "images that were windowed before; LeCL needs HU"
+        return "its images are already windowed, but LeCL needs HU"
     pixels = np.rint(read.scan.pixels).astype(np.int16)
     index = read.scan.slice_index
     write_whole(target.with_suffix(".index.npy"), lambda draft: _save(draft, index))
@@ -134,7 +134,8 @@ def _keep(read: ReadScan, target: Path) -> str:
 
 
 def _save(path: Path, array: "np.ndarray[tuple[int, ...], np.dtype[np.integer]]") -> None:
-    """Write an array under just this name."""
+    """Write an array to exactly this file."""
+    # np.save of a path would add .npy to the draft's name
     with path.open("wb") as file:
         np.save(file, array)
 
@@ -142,26 +143,26 @@ def _save(path: Path, array: "np.ndarray[tuple[int, ...], np.dtype[np.integer]]"
 def _slices(
     row: ScanRow, stack: Path, lesions: Mapping[int, list[Lesion]], problems: list[str]
 ) -> Iterator[SliceRow]:
-    """Yield the slices of one stack with their boxes; say which boxes are refused."""
+    """Yield the slices of one stack with their boxes; refused boxes are added to `problems`."""
     shape = np.load(stack, mmap_mode="r").shape
     places = {int(index): place for place, index in enumerate(_indices(stack))}
     problems += [
-        f"{row.scan_id}: a lesion in slice {index}, and it has no such slice"
+        f"{row.scan_id}: a lesion in slice {index}, but the scan has no such slice"
         for index in sorted(set(lesions) - set(places))
     ]
     for index, place in places.items():
         found = lesions.get(index, ())
         reasons = [why_no_box(lesion.box, shape[2], shape[1]) for lesion in found]
         problems += [f"{row.scan_id}, slice {index}: box {reason}" for reason in reasons if reason]
-        sound = [lesion for lesion, reason in zip(found, reasons, strict=True) if not reason]
-        if found and not sound:
+        valid = [lesion for lesion, reason in zip(found, reasons, strict=True) if not reason]
+        if found and not valid:
             continue
-        labels = {lesion.label for lesion in sound}
+        labels = {lesion.label for lesion in valid}
         yield SliceRow(
             patient=row.patient_id,
             file=os.fspath(stack.name),
             row=place,
-            boxes=tuple(lesion.box for lesion in sound),
+            boxes=tuple(lesion.box for lesion in valid),
             label=labels.pop() if len(labels) == 1 else "",
         )
 

@@ -1,7 +1,7 @@
-"""Two views of one slice: where the crop lies, under which window, and how it is disturbed.
+"""Two views of one slice: crop, window and augmentation.
 
-A view is a function of the slice and its own random generator alone, so that neither the number of
-processes nor the order of reading changes it.
+A view depends only on the slice and its own random generator, so it doesn't change with the number
+of processes or the order of reading.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from clearbench.errors import UnknownName
 
-LEAST_AREA = 0.08  # of a crop, in parts of the slice (MoCo v3, and CLEAR's released code)
+LEAST_AREA = 0.08  # of a crop, as a fraction of the slice (MoCo v3, and CLEAR's released code)
 RATIO = (3 / 4, 4 / 3)
 REFERENCE_PX = 224  # blur is given in px at this size
 SOLARISE_ABOVE = 0.5
@@ -27,7 +27,7 @@ Crop = tuple[int, int, int, int]  # top, left, height, width in px
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How views are disturbed; pairs are for the first and the second view.
+    """The augmentation of views; pairs are for the first and the second view.
 
     Slices are grey, so the saturation, hue and greyscale of the published recipe change nothing.
     """
@@ -81,7 +81,7 @@ def find_augmentation(name: str) -> Augmentation:
 
 @dataclass(frozen=True)
 class ViewMaker:
-    """Makes the two views of a slice: [2, size, size] float32, 0 to 1."""
+    """Make the two views of a slice: [2, size, size] float32, 0 to 1."""
 
     size_px: int
     windows_hu: tuple[tuple[float, float], ...]
@@ -90,10 +90,10 @@ class ViewMaker:
     def views(
         self, hu: NDArray[np.int16], boxes: NDArray[np.float32], rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        """Draw both views of one slice [y, x].
+        """Make both views of one slice [y, x], at random by `rng`.
 
         With boxes [k, 4] (x1, y1, x2, y2), the first view is a crop around one of them and the
-        second the whole slice; without, both are random crops. Both lie under one window.
+        second is the whole slice; without boxes, both are random crops. Both have the same window.
         """
         window = self.windows_hu[int(rng.integers(len(self.windows_hu)))]
         crops = self._crops(hu.shape[0], hu.shape[1], boxes, rng)
@@ -103,7 +103,7 @@ class ViewMaker:
     def _crops(
         self, height: int, width: int, boxes: NDArray[np.float32], rng: np.random.Generator
     ) -> tuple[Crop, Crop]:
-        """Say where both views lie."""
+        """Return the crops of both views."""
         if len(boxes):
             box = boxes[int(rng.integers(len(boxes)))]
             around = lesion_crop(box, height, width, rng, square=self.augmentation.square)
@@ -118,7 +118,7 @@ class ViewMaker:
         which: int,
         rng: np.random.Generator,
     ) -> Plane:
-        """Cut, window, resize and disturb one view."""
+        """Crop, window, resize and augment one view."""
         augment = self.augmentation
         low, high = jittered_window(window, augment, rng)
         top, left, height, width = crop
@@ -144,14 +144,14 @@ def lesion_crop(
     *,
     square: bool = False,
 ) -> Crop:
-    """Draw a crop centred on a box and clipped to the image.
+    """Return a random crop, centred on a box and clipped to the image.
 
-    Its sides are drawn between √0.08 of the image's and the whole, each for itself unless `square`;
-    it is never smaller than the box, and always holds the box's centre.
+    Height and width are uniform between √0.08 of the image and the whole image, independent unless
+    `square`. The crop is never smaller than the box, and always contains its centre.
     """
     x1, y1, x2, y2 = (float(value) for value in box)
-    draws = rng.uniform(math.sqrt(LEAST_AREA), 1.0, 2)
-    tall, wide = draws[0] * height, draws[0 if square else 1] * width
+    fractions = rng.uniform(math.sqrt(LEAST_AREA), 1.0, 2)
+    tall, wide = fractions[0] * height, fractions[0 if square else 1] * width
     if square:
         tall = wide = max(tall, y2 - y1, x2 - x1)
     rows = _span((y1 + y2) / 2, max(tall, y2 - y1), height)
@@ -159,17 +159,17 @@ def lesion_crop(
     return rows[0], columns[0], rows[1] - rows[0], columns[1] - columns[0]
 
 
-def _span(centre: float, side: float, limit: int) -> tuple[int, int]:
-    """Return where a side of a crop begins and ends within the image; at least 2 px."""
+def _span(centre: float, length: float, limit: int) -> tuple[int, int]:
+    """Return start and end of a crop along one axis, inside the image; at least 2 px."""
     middle = min(max(centre, 1.0), limit - 1.0)
-    start, stop = math.floor(middle - side / 2), math.ceil(middle + side / 2)
+    start, stop = math.floor(middle - length / 2), math.ceil(middle + length / 2)
     return max(0, min(start, limit - 2)), min(limit, max(stop, 2))
 
 
 def random_crop(height: int, width: int, rng: np.random.Generator) -> Crop:
-    """Draw a crop of 8 to 100 % of the area and a ratio of sides of 3:4 to 4:3, anywhere.
+    """Return a random crop of 8 to 100 % of the area, with an aspect ratio of 3:4 to 4:3.
 
-    As torchvision's RandomResizedCrop: after ten draws that don't fit, the whole slice.
+    As torchvision's RandomResizedCrop: after ten attempts that don't fit, the whole slice.
     """
     for _ in range(10):
         area = rng.uniform(LEAST_AREA, 1.0) * height * width
@@ -185,7 +185,7 @@ def random_crop(height: int, width: int, rng: np.random.Generator) -> Crop:
 def jittered_window(
     window: tuple[float, float], augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Shift and stretch a window by parts of its width, as scanners and readers differ."""
+    """Shift and stretch a window by fractions of its width, as scanners and readers do."""
     low, high = window
     if not augmentation.shift_hu or rng.random() >= augmentation.jitter:
         return window
@@ -196,7 +196,7 @@ def jittered_window(
 
 
 def _jittered(plane: Plane, augmentation: Augmentation, rng: np.random.Generator) -> Plane:
-    """Change brightness and contrast, in an order drawn anew."""
+    """Change brightness and contrast, in random order."""
     bright = rng.uniform(1 - augmentation.brightness, 1 + augmentation.brightness)
     contrast = rng.uniform(1 - augmentation.contrast, 1 + augmentation.contrast)
     if rng.random() < 0.5:
@@ -207,14 +207,14 @@ def _jittered(plane: Plane, augmentation: Augmentation, rng: np.random.Generator
 
 
 def _contrasted(plane: Plane, factor: float) -> Plane:
-    """Pull grey values from or towards their mean."""
+    """Change the contrast of grey values around their mean."""
     mean = plane.mean()
     contrasted: Plane = np.clip((plane - mean) * factor + mean, 0.0, 1.0)
     return contrasted
 
 
 def resized(plane: Plane, size: int) -> Plane:
-    """Resize to a square with antialiasing; values stay between 0 and 1."""
+    """Resize to a square with antialiasing; values stay in 0 to 1, though bicubic overshoots."""
     image = torch.from_numpy(np.ascontiguousarray(plane, np.float32))[None, None]
     resized = functional.interpolate(image, size=(size, size), mode="bicubic", antialias=True)
     result: Plane = resized.clamp_(0.0, 1.0)[0, 0].numpy()

@@ -1,4 +1,4 @@
-"""The predictions and the attention beside a result: made, written, read and renamed here.
+"""The predictions and the attention next to a result: make, read and rename them.
 
 `store.result_columns` has their columns.
 """
@@ -22,7 +22,7 @@ from clearbench.store.result_columns import ATTENTION, HEAD_KEY, PREDICTIONS, RE
 
 
 class HeadKey(NamedTuple):
-    """Which head a row is from; draw 0 learnt from all training patients, others from samples."""
+    """The head of a row; draw 0 is trained on all training patients, others on resampled ones."""
 
     repeat: int
     fold: int
@@ -77,7 +77,7 @@ def _key(one: FoldResult) -> HeadKey:
 
 
 def _key_columns(key: HeadKey, result: Result, count: int) -> dict[str, list[Any]]:
-    """Return the columns that say which result and head the rows are from."""
+    """Return the columns that name the result and head of each row."""
     facts = {name: getattr(result, name) for name in RESULT_KEY} | key._asdict()
     return {name: [value] * count for name, value in facts.items()}
 
@@ -105,7 +105,7 @@ def _head_rows(
 
 
 def _truth_of(targets: Floats, column: int, target: str) -> Floats:
-    """Return the truth of one output: its label, its class, class at or above a cut, the event."""
+    """Return the truth of one output (0 or 1): its label, class, cut of classes, or the event."""
     if target == "multiclass":
         return np.equal(targets[:, 0], column).astype(float)
     if target == "ordinal":
@@ -115,7 +115,7 @@ def _truth_of(targets: Floats, column: int, target: str) -> Floats:
 
 
 def _as_scored(values: Floats, target: str) -> Floats:
-    """Turn truth per output back into truth as metrics take it; the inverse of `_truth_of`."""
+    """Turn truth per output into truth as metrics take it; the inverse of `_truth_of`."""
     if target == "multiclass":
         classes: Floats = values.argmax(axis=1)[:, None].astype(np.float64)
         return classes
@@ -131,7 +131,7 @@ def _times(targets: Floats, target: str) -> Floats:
 
 
 def attention_table(result: Result, evaluation: Evaluation) -> pa.Table:
-    """Return the attention on every instance of every test unit; no rows for heads without any."""
+    """Return the attention on every instance of every test unit; no rows for heads without it."""
     units, parts = evaluation.units, []
     for one in evaluation.fold_results if evaluation.bags else ():
         for row, weights in zip(one.units, one.predictions.attention, strict=False):
@@ -154,9 +154,9 @@ def attention_table(result: Result, evaluation: Evaluation) -> pa.Table:
 
 
 def read_predictions(result: Result) -> dict[HeadKey, StoredPredictions]:
-    """Read the predictions beside a result, by head.
+    """Read the predictions next to a result, by head.
 
-    Raises BadRequest if they are missing or another clearbench wrote them.
+    Raises BadRequest if they are missing, damaged or of another clearbench version.
     """
     wanted = [name for name in PREDICTIONS.names if name not in RESULT_KEY]
     table = _read_table(predictions_path(result), wanted)
@@ -168,7 +168,7 @@ def read_predictions(result: Result) -> dict[HeadKey, StoredPredictions]:
 
 
 def _read_table(path: Path, columns: Collection[str]) -> pa.Table:
-    """Read a table that has some columns at least; raises BadRequest."""
+    """Read a table that has at least these columns; raises BadRequest."""
     try:
         table = pyarrow.parquet.read_table(path)
         for name in columns:
@@ -180,7 +180,9 @@ def _read_table(path: Path, columns: Collection[str]) -> pa.Table:
 
 def _unreadable(path: Path, error: Exception) -> BadRequest:
     """Return the error for predictions that can't be read."""
-    return BadRequest(f"{path}: not predictions of this clearbench version ({error})")
+    return BadRequest(
+        f"{path}: not predictions of this clearbench version ({error}); evaluate again"
+    )
 
 
 def _by_head(
@@ -191,40 +193,40 @@ def _by_head(
     found = {}
     for key in np.unique(keys, axis=0):
         rows = (keys == key).all(axis=1)
-        mine = {name: values[rows] for name, values in columns.items()}
-        found[HeadKey(*(int(number) for number in key))] = _one_head(mine, result)
+        head = {name: values[rows] for name, values in columns.items()}
+        found[HeadKey(*(int(number) for number in key))] = _one_head(head, result)
     return found
 
 
 def _one_head(columns: Mapping[str, NDArray[np.generic]], result: Result) -> StoredPredictions:
-    """Lay out one head's rows, one per unit and output, as arrays."""
-    units, place = np.unique(columns["unit"].astype(str), return_inverse=True)
+    """Turn one head's rows, one per unit and output, into arrays."""
+    units, row = np.unique(columns["unit"].astype(str), return_inverse=True)
     column = [result.outputs.index(str(label)) for label in columns["label"]]
 
-    def laid_out(name: str) -> Floats:
+    def by_unit(name: str) -> Floats:
         values: Floats = np.full((len(units), len(result.outputs)), np.nan)
-        values[place, column] = columns[name].astype(np.float64)
+        values[row, column] = columns[name].astype(np.float64)
         return values
 
-    truth = laid_out("truth")
+    truth = by_unit("truth")
     if result.target == "survival":
-        truth = np.hstack([laid_out("time"), truth])
+        truth = np.hstack([by_unit("time"), truth])
     patients = np.empty(len(units), object)
-    patients[place] = columns["patient_id"]
+    patients[row] = columns["patient_id"]
     return StoredPredictions(
         tuple(map(str, units)),
         tuple(map(str, patients)),
         _as_scored(truth, result.target),
-        laid_out("score"),
+        by_unit("score"),
     )
 
 
 def renamed_predictions(
     result: Result, units: Mapping[str, str], patients: Mapping[str, str]
 ) -> pa.Table | None:
-    """Return a result's predictions under other names of units and patients.
+    """Return a result's predictions with new names of units and patients.
 
-    None if there are none, or a unit or patient has no other name. Raises BadRequest if they are
+    None without predictions, or if a unit or patient has no new name. Raises BadRequest if they are
     damaged.
     """
     path = predictions_path(result)
@@ -249,20 +251,20 @@ def largest_difference(
     """Return the largest absolute difference between the scores of two runs, head by head.
 
     Units are matched by name; if they were `renamed`, by their order, which new names keep. Raises
-    BadRequest if the two runs have not the same heads, units and truths.
+    BadRequest if the two runs differ in heads, units or truths.
     """
     same = before.keys() == after.keys() and all(
         _same_units(before[key], after[key], renamed=renamed) for key in before
     )
     if not same:
         raise BadRequest(
-            "the predictions beside the result have other units, folds or truths than the pack"
+            "the predictions next to the result have other units, folds or truths than the pack"
         )
     return max(float(np.abs(before[key].scores - after[key].scores).max()) for key in before)
 
 
 def _same_units(one: StoredPredictions, other: StoredPredictions, *, renamed: bool) -> bool:
     """Tell whether two heads were tested on the same units and truths."""
-    named = renamed or (one.units, one.patients) == (other.units, other.patients)
-    shaped = one.scores.shape == other.scores.shape
-    return named and shaped and np.array_equal(one.truth, other.truth, equal_nan=True)
+    same_names = renamed or (one.units, one.patients) == (other.units, other.patients)
+    same_shape = one.scores.shape == other.scores.shape
+    return same_names and same_shape and np.array_equal(one.truth, other.truth, equal_nan=True)

@@ -1,4 +1,4 @@
-"""Result records as they lie on disk, one JSON file each, and where the published ones are."""
+"""Result records on disk, one JSON file each, and where the published ones are."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ SCHEMA = 3
 
 @dataclass(frozen=True)
 class Result:
-    """One encoder, head and preset on one task; scores are {value, low, high} by metric."""
+    """The result of one encoder, head and preset on one task; scores are {value, low, high}."""
 
     task: str
     task_title: str
@@ -72,16 +72,16 @@ class Result:
 
 @dataclass(frozen=True)
 class FoundResults:
-    """The results below some folders, and why other files there are none."""
+    """The results below some folders; for every other JSON file, why it isn't a result."""
 
     results: tuple[Result, ...]
     unreadable: tuple[str, ...]
 
 
 def find_results(folders: Iterable[Path]) -> FoundResults:
-    """Read every result below some folders; of two with one name, the first folder's counts.
+    """Read every result below some folders; of two with one name, the one of the first folder.
 
-    A file that is no result stops no other.
+    A file that can't be read doesn't stop the others.
     """
     found: dict[tuple[str, str], Result] = {}
     unreadable: list[str] = []
@@ -99,7 +99,7 @@ def find_results(folders: Iterable[Path]) -> FoundResults:
 
 
 def read_results(folders: Iterable[Path]) -> list[Result]:
-    """Read every result below some folders; raises BadRequest naming a file that is none."""
+    """Read every result below some folders; raises BadRequest for a file that isn't a result."""
     found = find_results(folders)
     if found.unreadable:
         raise BadRequest(found.unreadable[0])
@@ -107,18 +107,19 @@ def read_results(folders: Iterable[Path]) -> list[Result]:
 
 
 def read_result(path: Path) -> Result:
-    """Read one result; raises BadRequest naming a file that is none."""
+    """Read one result; raises BadRequest for a file that isn't a result."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if (found := facts.get("schema", SCHEMA)) != SCHEMA:
-            raise ValueError(f"its schema is {found}, here it is {SCHEMA}")
+            raise ValueError(f"its schema is {found}, this version needs {SCHEMA}")
         lists = {
             name: tuple(facts[name]) for name in ("outputs", "views", "excluded", "not_scored")
         }
         return Result(**{**facts, **lists, "path": str(path)})
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadRequest(
-            f"{path}: not a result of this clearbench ({error}); evaluate again, or remove it"
+            f"{path}: not a result of this clearbench version ({error}); evaluate again, or "
+            "remove it"
         ) from error
 
 

@@ -1,8 +1,7 @@
-"""An evaluation → the result that is kept: JSON, with predictions and attention as Parquet."""
+"""An evaluation → a result on disk: JSON, with predictions and attention as Parquet."""
 
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet
 
+from clearbench.cores import usable_cores
 from clearbench.evaluation.guards.report import GuardFinding
 from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
 from clearbench.evaluation.protocol.learning_curve import CurvePoint
@@ -19,7 +19,7 @@ from clearbench.evaluation.task.card import TaskCard
 from clearbench.files import write_text, write_whole
 from clearbench.results.predictions import attention_table, predictions_table
 from clearbench.results.record import Result
-from clearbench.versions import installed_versions
+from clearbench.versions import SCORE_LIBRARIES, library_versions
 
 
 def make_result(
@@ -28,7 +28,7 @@ def make_result(
     guards: Sequence[GuardFinding] = (),
     curve: Sequence[CurvePoint] = (),
 ) -> Result:
-    """Turn an evaluation, what the guards say of it and its curve into the published record."""
+    """Turn an evaluation, its guards' findings and its curve into a result record."""
     task, record, units = evaluation.prepared.task, evaluation.record, evaluation.units
     card = record.card
     return Result(
@@ -73,8 +73,8 @@ def make_result(
         parameters_m=card.get("facts", {}).get("parameters_m"),
         slices_per_s=slices_per_s,
         seconds=round(evaluation.seconds, 2),
-        versions=installed_versions(),
-        cores=os.cpu_count() or 1,
+        versions=library_versions(SCORE_LIBRARIES),
+        cores=usable_cores(),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 
@@ -91,7 +91,7 @@ def _numbers(score: dict[str, float]) -> dict[str, float | None]:
 
 
 def _fold_row(one: FoldResult, card: TaskCard) -> dict[str, Any]:
-    """Tell one fold: which head, how many patients, and what was left out in turn, if anything."""
+    """Return the row of one head: its fold, numbers of patients, the group column, its settings."""
     fold = one.fold
     left_out = {"left_out": card.split.group} if card.split.group else {}
     return {
@@ -107,7 +107,7 @@ def _fold_row(one: FoldResult, card: TaskCard) -> dict[str, Any]:
 
 
 def _point_row(point: CurvePoint) -> dict[str, Any]:
-    """Tell one point of a label-efficiency curve."""
+    """Return one point of a label-efficiency curve."""
     return {
         "patients": point.patients,
         "whole": point.whole,
@@ -117,17 +117,17 @@ def _point_row(point: CurvePoint) -> dict[str, Any]:
 
 
 def write_result(result: Result, evaluation: Evaluation, folder: Path) -> Path:
-    """Write a result, predictions and attention first: the JSON means that all is there."""
-    place = folder / result.task
-    path = place / f"{result.stem}.json"
+    """Write a result; the JSON last, so that a result always has its predictions."""
+    task_folder = folder / result.task
+    path = task_folder / f"{result.stem}.json"
     tables = {
         "predictions": predictions_table(result, evaluation),
         "attention": attention_table(result, evaluation),
     }
     for name, table in tables.items():
-        beside = place / f"{result.stem}.{name}.parquet"
+        table_path = task_folder / f"{result.stem}.{name}.parquet"
         if table.num_rows:
-            write_whole(beside, partial(pyarrow.parquet.write_table, table, compression="zstd"))
+            write_whole(table_path, partial(pyarrow.parquet.write_table, table, compression="zstd"))
     facts = {name: value for name, value in asdict(result).items() if name != "path"}
     text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
     write_text(path, text)

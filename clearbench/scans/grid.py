@@ -1,4 +1,4 @@
-"""A regular grid of voxels and its axes in space → a volume; labels in place of HU are refused."""
+"""A regular grid of voxels and its axes in space → a volume; segmentations are refused."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ SHEAR_LIMIT_DEG = 1.0
 
 
 def spans_space(axes: NDArray[np.float64]) -> bool:
-    """Tell whether the columns [3, 3] are finite and point three ways."""
+    """Return True if the columns [3, 3] are finite and have three different directions."""
     if not np.isfinite(axes).all():
         return False
     lengths = np.linalg.norm(axes, axis=0)
@@ -20,7 +20,7 @@ def spans_space(axes: NDArray[np.float64]) -> bool:
 def grid_volume(
     hu: Pixels, axes_lps_mm: NDArray[np.float64], origin_lps_mm: NDArray[np.float64]
 ) -> Volume:
-    """Put the axis nearest to feet-to-head first.
+    """Make a volume: the array axis nearest to feet-to-head comes first.
 
     `hu` [i, j, k]; `axes_lps_mm` [3, 3] has one column per array axis, a voxel's step in LPS mm;
     `origin_lps_mm` [3] is the centre of voxel (0, 0, 0).
@@ -49,14 +49,14 @@ def grid_volume(
 
 
 def _facts(tilt: float) -> ScanFacts:
-    """Tell sheared axes, as converters write them for a tilted gantry."""
+    """Return the gantry tilt of sheared axes, as converters write them for a tilted gantry."""
     if tilt <= SHEAR_LIMIT_DEG:
         return ScanFacts()
     return ScanFacts(gantry_tilt_deg=round(tilt, 1)).with_problems(f"gantry tilt {tilt:.1f}°")
 
 
 def refuse_labels(data: Pixels) -> None:
-    """Refuse an empty image and a segmentation: few whole numbers from 0, mostly background.
+    """Refuse an empty image, and a segmentation: few whole numbers from 0, many of them 0.
 
     Raises UnreadableScan.
     """
@@ -70,5 +70,5 @@ def refuse_labels(data: Pixels) -> None:
     if count <= 256 and share >= 0.2:
         raise UnreadableScan(
             f"looks like a segmentation, not HU: {count} whole numbers from 0 to {high}, "
-            f"{share:.0%} of them 0"
+            f"{share:.0%} of the voxels are 0; give the CT volume instead"
         )

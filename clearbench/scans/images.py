@@ -13,10 +13,10 @@ from clearbench.scans.volume import Pixels, Scan, clean_hu
 from clearbench.scans.windows import WINDOWS_HU
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-DEEPLESION_OFFSET = 32768  # DeepLesion's way: HU = value - 32768
-DEEPLESION_SERIES = re.compile(r"\d{6}_\d\d_\d\d")  # its folders: patient, study, series
-UNSAID_WINDOW = (
-    "8-bit images whose window is not said; put them into a sub-folder named after it "
+DEEPLESION_OFFSET = 32768  # DeepLesion stores HU + 32768 in its 16-bit PNGs
+DEEPLESION_SERIES = re.compile(r"\d{6}_\d\d_\d\d")  # its folder names: patient, study, series
+UNNAMED_WINDOW = (
+    "8-bit images of an unknown window; put them into a sub-folder named after their window "
     f"({', '.join(WINDOWS_HU)})"
 )
 UNDECODED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -24,7 +24,7 @@ UNKNOWN_SPACING = (float("nan"), float("nan"), float("nan"))
 
 
 def window_folders(folder: Path) -> dict[str, Path]:
-    """Return the sub-folders of images that are named after windows, by window name."""
+    """Return the sub-folders of images that have a window's name, by that name."""
     return {
         path.name.lower(): path
         for path in sorted(folder.iterdir(), key=lambda path: path.name.lower())
@@ -33,7 +33,7 @@ def window_folders(folder: Path) -> dict[str, Path]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the images right in a folder, in the order of the numbers in their names."""
+    """Return the images of a folder (not of its sub-folders), ordered by the number in the name."""
     files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     return sorted(files, key=lambda path: (_number(path), path.stem))
 
@@ -47,10 +47,11 @@ def _number(path: Path) -> int:
 def read_image_folder(folder: Path) -> Scan:
     """Read one scan from a folder of images.
 
-    Sub-folders named after windows hold 8-bit images, one per slice, paired by file name; a slice
-    that lacks a window is kept, and `present` says so. Without sub-folders, 16-bit PNGs are HU.
-    Numbers run feet to head; in a folder named like a series of DeepLesion, head to feet.
-    Raises UnreadableScan naming the image that is damaged, or of another size or depth.
+    Sub-folders named after windows hold 8-bit images, one per slice, matched by file name. A slice
+    that lacks a window is kept and is False in `present`. Without sub-folders, images are 16-bit
+    PNGs of HU + 32768. Numbers run from feet to head, or from head to feet in a folder that is
+    named like a series of DeepLesion.
+    Raises UnreadableScan with the name of an image that is damaged or of another size or depth.
     """
     folders = window_folders(folder)
     return _read_windows(folder, folders) if folders else _read_hu(folder)
@@ -59,7 +60,7 @@ def read_image_folder(folder: Path) -> Scan:
 def _read_windows(folder: Path, folders: dict[str, Path]) -> Scan:
     """Read 8-bit images as [n, windows, y, x]."""
     found = {
-        name: {path.stem: path for path in image_files(place)} for name, place in folders.items()
+        name: {path.stem: path for path in image_files(inner)} for name, inner in folders.items()
     }
     firsts = {stem: path for files in found.values() for stem, path in files.items()}
     paths = sorted(firsts.values(), key=lambda path: (_number(path), path.stem))
@@ -88,10 +89,10 @@ def _read_hu(folder: Path) -> Scan:
     """Read 16-bit PNGs as HU [n, y, x]."""
     paths = image_files(folder)
     if not paths:
-        raise UnreadableScan("holds no DICOM, NIfTI or image file")
+        raise UnreadableScan("no DICOM, NIfTI or image file in this folder")
     planes = [_open(path) for path in paths]
     if planes[0].dtype == np.uint8:
-        raise UnreadableScan(UNSAID_WINDOW)
+        raise UnreadableScan(UNNAMED_WINDOW)
     for path, plane in zip(paths, planes, strict=True):
         if plane.shape != planes[0].shape or plane.dtype == np.uint8:
             raise UnreadableScan(
@@ -115,7 +116,7 @@ def read_hu_image(path: Path) -> Pixels:
 
 
 def _scan(pixels: Pixels, present: Pixels, paths: Sequence[Path], windows: tuple[str, ...]) -> Scan:
-    """Make the record; images know neither spacing nor position."""
+    """Make the scan; images have no spacing and no position."""
     numbers = [_number(path) for path in paths]
     known = len(set(numbers)) == len(numbers) and min(numbers) >= 0
     index = numbers if known else list(range(len(paths)))
@@ -130,13 +131,13 @@ def _scan(pixels: Pixels, present: Pixels, paths: Sequence[Path], windows: tuple
 
 
 def why_not_images(folder: Path) -> str:
-    """Say from its first image why a folder can't be read; empty if nothing speaks against it."""
+    """Return why a folder can't be read, from its first image; "" if it can be."""
     files = image_files(folder)
     if window_folders(folder) or not files:
         return ""
     try:
         with Image.open(files[0]) as image:
-            return "" if image.mode.startswith("I") else UNSAID_WINDOW
+            return "" if image.mode.startswith("I") else UNNAMED_WINDOW
     except UNDECODED as error:
         return f"{files[0].name} is not a readable image ({error})"
 

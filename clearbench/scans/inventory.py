@@ -1,6 +1,5 @@
-"""What lies under a path: every scan that would be read, and every file that would not, and why."""
+"""What is under a path: every scan that can be read, and every file left out, with the reason."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from clearbench.scans.slices import data_files, files_under, is_nifti, why_damag
 from clearbench.scans.volume import ScanFacts, slice_distance_mm, why_not_axial
 from clearbench.scans.windows import WINDOWS_HU
 
-MANY_FILES = 2000  # from here on, headers are read by several processes
+MANY_FILES = 2000  # from this number on, several processes read the headers
 CHUNK = 500
 
 OnRead = Callable[[int, int], None]
@@ -32,9 +31,9 @@ OnRead = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FoundScan:
-    """One scan as its headers tell it; `error` says why it can't be read, if so.
+    """One scan, from its headers; `error` is why it can't be read, "" if it can.
 
-    `path` is the folder or file to read, `identity` (DICOM only) is in clear and never stored.
+    `path` is the folder or file to read. `identity` (DICOM only) is in clear and is never stored.
     """
 
     path: Path
@@ -50,14 +49,14 @@ class FoundScan:
 
 @dataclass(frozen=True)
 class Inventory:
-    """Every scan under a root, in path order, and the files that are none."""
+    """Every scan under a root, in path order, and the files that aren't scans."""
 
     root: Path
     scans: tuple[FoundScan, ...]
     left_out: tuple[LeftOut, ...]
 
     def reasons(self) -> Counter[str]:
-        """Count the files left out by reason."""
+        """Return how many files were left out for each reason."""
         return Counter(item.reason for item in self.left_out)
 
 
@@ -71,12 +70,12 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
     shut: list[LeftOut] = []
     files = files_under(
         root,
-        lambda place, why: shut.append(LeftOut(place, f"a folder that can't be opened ({why})")),
+        lambda folder, why: shut.append(LeftOut(folder, f"a folder that can't be opened ({why})")),
     )
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
-    volumes = [file for file in files if _volume_kind(file)]
-    beside = {data for file in volumes for data in data_files(file)}
-    rest = sorted(set(files) - {*images, *volumes, *beside})
+    volumes = [file for file in files if _volume_format(file)]
+    voxels = {data for file in volumes for data in data_files(file)}
+    rest = sorted(set(files) - {*images, *volumes, *voxels})
     read = _read_all(rest, workers, on_read)
     slices = [item for group in read if not isinstance(group, LeftOut) for item in group]
     stray = _stray_images(root, images, {item.path.parent for item in slices})
@@ -92,16 +91,16 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
 
 
 def _by_path(scan: FoundScan) -> tuple[Path, str]:
-    """Return what scans are sorted by."""
+    """Return the sort key of a scan."""
     return scan.path, scan.identity.series_uid if scan.identity else ""
 
 
 def _stray_images(root: Path, images: list[Path], dicom: set[Path]) -> dict[Path, LeftOut]:
-    """Find the images that are no slices: previews beside DICOM files, and a lone file."""
+    """Return the images that aren't slices: previews next to DICOM files, and a single file."""
     if root.is_file():
         return {file: LeftOut(file, "a single image; give its folder") for file in images}
     return {
-        file: LeftOut(file, "an image beside DICOM slices")
+        file: LeftOut(file, "an image next to DICOM slices")
         for file in images
         if file.parent in dicom
     }
@@ -110,7 +109,7 @@ def _stray_images(root: Path, images: list[Path], dicom: set[Path]) -> dict[Path
 def _read_all(
     files: list[Path], workers: int, on_read: OnRead | None
 ) -> list[tuple[Slice, ...] | LeftOut]:
-    """Read every header, in this process, or in several where there are many."""
+    """Read every header, in several processes if there are many files."""
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     several = workers > 1 and len(files) >= MANY_FILES
     results = (
@@ -127,12 +126,12 @@ def _read_all(
 
 
 def _read_chunk(files: Iterable[Path]) -> list[tuple[Slice, ...] | LeftOut]:
-    """Read some headers; the unit of work of one process."""
+    """Read some headers: the unit of work of one process."""
     return [read_slices(file) for file in files]
 
 
 def _image_folders(root: Path, images: list[Path]) -> list[Path]:
-    """Find the folders that are scans of images: window folders count as one scan."""
+    """Return the folders that are scans of images; window folders of one folder are one scan."""
     folders = {file.parent for file in images}
     return sorted(
         {
@@ -143,9 +142,9 @@ def _image_folders(root: Path, images: list[Path]) -> list[Path]:
 
 
 def _image_scan(folder: Path) -> FoundScan:
-    """Tell what a folder of images holds, by counting files."""
+    """Describe a folder of images by the number of its files."""
     windows = window_folders(folder)
-    counts = [len(image_files(place)) for place in (windows or {"": folder}).values()]
+    counts = [len(image_files(inner)) for inner in (windows or {"": folder}).values()]
     return FoundScan(
         path=folder,
         kind="images",
@@ -159,16 +158,16 @@ def _image_scan(folder: Path) -> FoundScan:
     )
 
 
-def _volume_kind(file: Path) -> str:
-    """Return what kind of volume a file holds, by its name; empty if none."""
+def _volume_format(file: Path) -> str:
+    """Return a volume file's format, by its name; "" for other files."""
     if is_nifti(file):
         return "nifti"
     return "metaimage" if is_metaimage(file) else "npz" if is_npz(file) else ""
 
 
 def _volume_scan(file: Path) -> FoundScan:
-    """Tell what a file of one volume holds, from its header."""
-    kind = _volume_kind(file)
+    """Describe a file of one volume by its header."""
+    kind = _volume_format(file)
     try:
         grid = _grid(file, kind)
     except UnreadableScan as error:
@@ -193,7 +192,7 @@ def _volume_scan(file: Path) -> FoundScan:
 
 @dataclass(frozen=True)
 class _Grid:
-    """A volume's shape, its voxels' steps [3, 3] (one column per axis, LPS mm), what is odd."""
+    """A volume's shape, its voxel steps [3, 3] (one column per axis, LPS mm), and a problem."""
 
     shape: tuple[int, ...]
     axes_lps_mm: NDArray[np.float64]
@@ -213,8 +212,8 @@ def _grid(file: Path, kind: str) -> _Grid:
 
 
 def _dicom_scan(slices: tuple[Slice, ...], none: Sequence[LeftOut]) -> FoundScan:
-    """Tell what one series holds, from its headers; `none` are files that hold no slice."""
-    path = _place(slices)
+    """Describe one series by its headers; `none` are the files without a slice."""
+    path = _common_path(slices)
     identity = slices[0].identity
     damaged = why_damaged([item for item in none if item.path.is_relative_to(path)])
     try:
@@ -234,17 +233,9 @@ def _dicom_scan(slices: tuple[Slice, ...], none: Sequence[LeftOut]) -> FoundScan
     )
 
 
-def _place(slices: tuple[Slice, ...]) -> Path:
-    """Return the one file, or the deepest folder that holds every file of a series."""
+def _common_path(slices: tuple[Slice, ...]) -> Path:
+    """Return a series' only file, or the deepest folder that has all of its files."""
     files = {item.path for item in slices}
     if len(files) == 1:
         return next(iter(files))
     return Path(commonpath([file.parent for file in files]))
-
-
-def default_workers() -> int:
-    """Return how many readers suit this machine: half its cores, at most eight."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
-    )
-    return max(1, min(8, cores // 2))

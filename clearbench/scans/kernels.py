@@ -1,7 +1,7 @@
-"""Reconstruction kernels, told apart as soft or sharp by their makers' naming habits.
+"""Reconstruction kernels: soft or sharp, by the names that each maker uses.
 
-Siemens numbers (B10–B49 soft, B50 and up sharp; likewise Br, Bf, Hr, I …), Toshiba/Canon FC01–FC29
-body and soft, FC30 and up bone and lung; GE and Philips use words and letters.
+Siemens uses numbers: B10–B49 soft, B50 and up sharp (the same for Br, Bf, Hr, I …). Toshiba and
+Canon: FC01–FC29 body, soft; FC30 and up bone and lung, sharp. GE and Philips use words and letters.
 """
 
 import re
@@ -30,8 +30,8 @@ CANON = re.compile(r"^FC(\d\d)")
 
 
 def is_soft_kernel(kernel: str) -> bool | None:
-    """Tell whether a kernel is a soft one; None if its name says nothing."""
-    name = kernel.split("\\")[0].strip()
+    """Return True for a soft kernel, False for a sharp one, None for an unknown name."""
+    name = kernel.split("\\")[0].strip()  # Siemens may add the strength of iterative recon: I40f\\3
     canon, siemens = CANON.match(name.upper()), SIEMENS.match(name)
     if canon:
         return int(canon[1]) < 30

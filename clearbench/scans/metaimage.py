@@ -1,8 +1,8 @@
-"""MetaImage files (.mhd with its data beside it, .mha) → volumes, by their header's geometry.
+"""MetaImage files (.mhd with a separate data file, .mha) → volumes, by their header's geometry.
 
 The format is MetaIO's: a text header of `key = value` lines that ends with ElementDataFile, then
-voxels with x running fastest. TransformMatrix holds one triple per axis, Offset is the centre of
-the first voxel, both in LPS mm, as ITK writes and reads them.
+voxels, x fastest. TransformMatrix has three numbers per axis, Offset is the centre of the first
+voxel, both in LPS mm, as ITK writes and reads them.
 """
 
 import math
@@ -19,7 +19,7 @@ from clearbench.scans.volume import Pixels, Volume, clean_hu
 
 SUFFIXES = (".mhd", ".mha")
 LAST_KEY = "ElementDataFile"
-HEADER_LIMIT = 65_536  # bytes; a header is some hundred
+HEADER_LIMIT = 65_536  # bytes; a usual header has a few hundred
 TYPES = {
     **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2"},
     **{"MET_INT": "i4", "MET_UINT": "u4", "MET_LONG": "i4", "MET_ULONG": "u4"},
@@ -34,10 +34,11 @@ SYNONYMS = {
 
 @dataclass(frozen=True)
 class MetaHeader:
-    """What a MetaImage header says.
+    """The fields of a MetaImage header that reading needs.
 
-    shape_xyz, and axes_lps_mm [3, 3], one column per axis, a voxel's step; origin_lps_mm [3] the
-    first voxel's centre; the voxels begin at byte `start` of `data`.
+    axes_lps_mm    [3, 3] a voxel's step, one column per axis
+    origin_lps_mm  [3] the first voxel's centre
+    data, start    the file of the voxels, and the byte where they begin
     """
 
     shape_xyz: tuple[int, ...]
@@ -50,15 +51,15 @@ class MetaHeader:
 
 
 def is_metaimage(path: Path) -> bool:
-    """Tell MetaImage by its file name."""
+    """Return True for MetaImage, by file name."""
     return path.suffix.lower() in SUFFIXES
 
 
 def read_metaimage(path: Path) -> Volume:
-    """Read a three-dimensional MetaImage in HU, with axes as its header tells.
+    """Read a three-dimensional MetaImage in HU, with the axes of its header.
 
-    Raises UnreadableScan if it is damaged, incomplete, of another kind than one volume of
-    numbers, or holds labels instead of HU.
+    Raises UnreadableScan if it is damaged or incomplete, isn't one volume of numbers, or holds
+    labels instead of HU.
     """
     header = open_metaimage(path)
     values = _voxels(header)
@@ -67,7 +68,7 @@ def read_metaimage(path: Path) -> Volume:
 
 
 def open_metaimage(path: Path) -> MetaHeader:
-    """Read a header; raises UnreadableScan if it is damaged or of an unsupported kind."""
+    """Read a header; raises UnreadableScan if it is damaged or not supported."""
     fields, start = _fields(path)
     if fields.get("NDims") != "3" or fields.get("ElementNumberOfChannels", "1") != "1":
         raise UnreadableScan(
@@ -92,7 +93,7 @@ def open_metaimage(path: Path) -> MetaHeader:
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
-    """Return the header's values by key, and the byte behind it."""
+    """Return the header's values by key, and the byte after the header."""
     with path.open("rb") as file:
         head = file.read(HEADER_LIMIT)
     fields: dict[str, str] = {}
@@ -116,7 +117,7 @@ def _flag(fields: dict[str, str], key: str, default: bool) -> bool:
 def _numbers(
     fields: dict[str, str], key: str, count: int, default: tuple[float, ...] = ()
 ) -> tuple[float, ...]:
-    """Read `count` finite numbers; raises UnreadableScan naming the key."""
+    """Read `count` finite numbers; raises UnreadableScan with the key."""
     try:
         found = tuple(float(text) for text in fields[key].split()) if key in fields else default
     except ValueError:
@@ -146,15 +147,15 @@ def _dtype(fields: dict[str, str]) -> np.dtype[np.generic]:
 
 
 def _data_file(path: Path, fields: dict[str, str], start: int) -> tuple[Path, int]:
-    """Return the file that holds the voxels and the byte at which they begin."""
+    """Return the file of the voxels and the byte where they begin."""
     name = fields[LAST_KEY]
     if name.upper() == "LOCAL":
         return path, start
     if name.upper().startswith("LIST") or "%" in name:
-        raise UnreadableScan("its voxels lie in one file per slice; save it as one volume")
+        raise UnreadableScan("its voxels are in one file per slice; save it as one volume")
     skipped = int(_numbers(fields, "HeaderSize", 1, (0.0,))[0])
-    if skipped < 0:
-        raise UnreadableScan("its HeaderSize is not given; save it without one")
+    if skipped < 0:  # -1 means: count back from the end of the file
+        raise UnreadableScan("its HeaderSize is negative; save it without HeaderSize")
     return path.parent / name, skipped
 
 
@@ -174,12 +175,12 @@ def _voxels(header: MetaHeader) -> Pixels:
 
 
 def _unpacked(content: bytes, name: str, expected: int) -> bytes:
-    """Undo zlib's compression, never further than the header says, and check its checksum."""
+    """Undo zlib's compression, up to the size in the header, and check the checksum."""
     unpacker = zlib.decompressobj()
     try:
         voxels = unpacker.decompress(content, expected + 1)
     except zlib.error as error:
         raise UnreadableScan(f"{name} is damaged ({error})") from error
     if len(voxels) == expected and not unpacker.eof:
-        raise UnreadableScan(f"{name} is cut off within its checksum")
+        raise UnreadableScan(f"{name} is cut off: its checksum is incomplete")
     return voxels

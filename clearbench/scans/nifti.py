@@ -1,4 +1,4 @@
-"""NIfTI files (.nii, .nii.gz) → volumes, through their affine."""
+"""NIfTI files (.nii, .nii.gz) → volumes, placed by their affine."""
 
 import gzip
 import zlib
@@ -20,10 +20,10 @@ DAMAGED = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.
 
 
 def read_nifti(path: Path) -> Volume:
-    """Read a three-dimensional NIfTI file in HU, with axes as its affine tells.
+    """Read a three-dimensional NIfTI file in HU, with the axes of its affine.
 
-    Raises UnreadableScan if it is damaged, has other than three dimensions, no usable affine,
-    or holds labels instead of HU.
+    Raises UnreadableScan if it is damaged, doesn't have three dimensions or a usable affine, or
+    holds labels instead of HU.
     """
     image = open_nifti(path)
     try:
@@ -38,7 +38,7 @@ def read_nifti(path: Path) -> Volume:
 
 
 def _checked(image: Any, path: Path) -> Any:
-    """Unpack a compressed file to its end, where its checksum is, which nibabel never reads."""
+    """Unpack a compressed file to its end: nibabel never reads the checksum, which is there."""
     if not path.name.lower().endswith(".gz"):
         return image
     return type(image).from_bytes(gzip.decompress(path.read_bytes()))
@@ -59,7 +59,7 @@ def open_nifti(path: Path) -> Any:
 
 
 def unoriented(image: Any) -> str:
-    """Say that a header leaves open which way its axes run; empty if it doesn't."""
+    """Return the problem of a header that doesn't state its axes; "" if it does."""
     codes = [image.header.get(code, 1) for code in ("qform_code", "sform_code")]
     if any(codes):
         return ""
@@ -68,6 +68,6 @@ def unoriented(image: Any) -> str:
 
 
 def _volume(hu: Pixels, affine: NDArray[np.float64]) -> Volume:
-    """Place the voxels by their affine, which leads into RAS mm."""
+    """Place the voxels by their affine, which maps to RAS mm."""
     to_lps = np.diag([-1.0, -1.0, 1.0])
     return grid_volume(hu, to_lps @ affine[:3, :3], to_lps @ affine[:3, 3])

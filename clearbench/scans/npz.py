@@ -1,8 +1,8 @@
-"""RAD-ChestCT's volumes (.npz): HU without geometry, which the data set fixes for all of them.
+"""RAD-ChestCT's volumes (.npz): HU without geometry; the geometry is the same for all of them.
 
-Its authors' code (github.com/rachellea/ct-volume-preprocessing) writes one array `ct`, int16, HU
-clipped to ±1000, resampled to 0.8 mm, with axes from head to feet, anterior to posterior, the
-patient's right to left. The place of the patient in the scanner is not kept: z_mm begins at 0.
+The authors' code (github.com/rachellea/ct-volume-preprocessing) writes one array `ct`: int16, HU
+clipped to ±1000, resampled to 0.8 mm, axes from head to feet, anterior to posterior, patient's
+right to left. The position in the scanner is not kept: z_mm begins at 0.
 """
 
 import zipfile
@@ -30,7 +30,7 @@ ASSUMED = "no geometry in its file; taken as RAD-ChestCT's: head first, 0.8 mm"
 
 @dataclass(frozen=True)
 class NpzHeader:
-    """The arrays' names in an archive, and the first one's shape (head to feet first) and type."""
+    """The names of an archive's arrays; shape (head to feet first) and type of the first one."""
 
     names: tuple[str, ...]
     shape: tuple[int, ...] = ()
@@ -38,14 +38,14 @@ class NpzHeader:
 
 
 def is_npz(path: Path) -> bool:
-    """Tell numpy's archives by their file name."""
+    """Return True for numpy's archives, by file name."""
     return path.suffix.lower() == SUFFIX
 
 
 def open_npz(path: Path) -> NpzHeader:
     """Read the array's header without its voxels.
 
-    Raises UnreadableScan if the file is damaged or holds anything but RAD-ChestCT's one volume.
+    Raises UnreadableScan if the file is damaged or isn't a volume of RAD-ChestCT.
     """
     header = _header(path)
     if header.names != (f"{ARRAY}.npy",):
@@ -80,8 +80,8 @@ def _header(path: Path) -> NpzHeader:
 def read_npz(path: Path) -> Volume:
     """Read one of RAD-ChestCT's volumes in HU.
 
-    Raises UnreadableScan if it is damaged, has another layout, or HU beyond ±1000, which tells
-    that it is none of RAD-ChestCT's.
+    Raises UnreadableScan if it is damaged, has another layout, or has HU beyond ±1000: then it
+    isn't a volume of RAD-ChestCT.
     """
     open_npz(path)
     hu = _array(path)
@@ -89,7 +89,7 @@ def read_npz(path: Path) -> Volume:
     if low < -LIMIT_HU or high > LIMIT_HU:
         raise UnreadableScan(
             f"holds {low} to {high}; RAD-ChestCT's volumes are clipped to ±{LIMIT_HU} HU, "
-            "and of other .npz files the axes are not known: save it as NIfTI"
+            "and the axes of other .npz files are unknown: save it as NIfTI"
         )
     volume = grid_volume(clean_hu(hu), AXES_LPS * SPACING_MM, _first_voxel_mm(hu.shape))
     return replace(volume, facts=volume.facts.with_problems(ASSUMED))
@@ -105,5 +105,5 @@ def _array(path: Path) -> Pixels:
 
 
 def _first_voxel_mm(shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Place the lowest slice at z = 0: the first one lies above it."""
+    """Return the position of the first (highest) slice, so that the lowest one is at z = 0."""
     return np.array([0.0, 0.0, SPACING_MM * (shape[0] - 1)])

@@ -1,4 +1,4 @@
-"""Any path → one scan's axial slices, and the signatures that tell if its source changed."""
+"""Any path → one scan's axial slices, and signatures that change when its source changes."""
 
 import hashlib
 import os
@@ -21,20 +21,20 @@ from clearbench.scans.volume import Scan, Volume, upright
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where one scan lies: a file or folder, and which DICOM series in it (UID or pseudonym)."""
+class ScanSource:
+    """Where one scan is: a file or folder, and the DICOM series in it (UID or pseudonym)."""
 
     path: Path
     series: str = ""
 
 
 def read_scan(
-    source: Source, *, pseudonym: Callable[[str], str] | None = None, resample: bool = False
+    source: ScanSource, *, pseudonym: Callable[[str], str] | None = None, resample: bool = False
 ) -> Scan:
     """Read one scan as axial slices, feet to head, row 0 anterior, column 0 the patient's right.
 
-    `pseudonym` turns a SeriesInstanceUID into the name that `source.series` may hold instead.
-    Raises UnreadableScan saying what is wrong and where.
+    `pseudonym` turns a SeriesInstanceUID into its pseudonym, which `source.series` may be.
+    Raises UnreadableScan with the fault and its file.
     """
     path = source.path
     if not path.exists():
@@ -58,19 +58,19 @@ def _volume_file(path: Path) -> Volume | None:
 
 
 def is_nifti(path: Path) -> bool:
-    """Tell NIfTI by its file name."""
+    """Return True for NIfTI, by file name."""
     return path.name.lower().endswith((".nii", ".nii.gz"))
 
 
 def holds_images(folder: Path) -> bool:
-    """Tell whether a folder is a scan of PNG or JPEG slices."""
+    """Return True if a folder is a scan of PNG or JPEG slices."""
     return bool(window_folders(folder) or image_files(folder))
 
 
 def _pick_series(
     path: Path, series: str, pseudonym: Callable[[str], str] | None
 ) -> tuple[Slice, ...]:
-    """Return the slices of the one series meant."""
+    """Return the slices of one series; `series` may be empty if there is only one."""
     slices, left_out = _headers(path, source_signature(path))
     damaged = why_damaged(left_out)
     if damaged:
@@ -81,20 +81,20 @@ def _pick_series(
     if not series:
         if len(groups) > 1:
             raise UnreadableScan(
-                f"{len(groups)} CT series in one folder; say which in a series_id column "
+                f"{len(groups)} CT series in one folder; name one in a series_id column "
                 "(`clearbench cohort build folder` writes it)"
             )
         return groups[0]
     names = {group[0].identity.series_uid: group for group in groups}
     names |= {pseudonym(uid): group for uid, group in list(names.items())} if pseudonym else {}
     if series not in names:
-        other = "; was the cohort built with another store? (--store)" if pseudonym else ""
-        raise UnreadableScan(f"none of the {len(groups)} CT series there is {series}{other}")
+        hint = "; if the cohort was built with another store, name that store" if pseudonym else ""
+        raise UnreadableScan(f"none of the {len(groups)} CT series is {series}{hint}")
     return names[series]
 
 
 def why_damaged(left_out: Sequence[LeftOut]) -> str:
-    """Name the first file that should have been a slice; nothing if there is none."""
+    """Return the first damaged file and its reason; "" if none is damaged."""
     damaged = [item for item in left_out if item.damaged]
     if not damaged:
         return ""
@@ -103,7 +103,7 @@ def why_damaged(left_out: Sequence[LeftOut]) -> str:
 
 
 def _no_series(left_out: tuple[LeftOut, ...]) -> str:
-    """Say why a folder holds no CT series, by the most common reason."""
+    """Return why a folder has no CT series: the most common reason."""
     if not left_out:
         return "an empty folder"
     reasons = [item.reason for item in left_out]
@@ -113,7 +113,7 @@ def _no_series(left_out: tuple[LeftOut, ...]) -> str:
 
 @lru_cache(maxsize=2)
 def _headers(path: Path, _signature: str) -> tuple[tuple[Slice, ...], tuple[LeftOut, ...]]:
-    """Read the headers under a path; neighbours in one folder share one reading."""
+    """Read the headers under a path; cached, as several series may share one folder."""
     found = [read_slices(file) for file in files_under(path)]
     slices = tuple(item for group in found if not isinstance(group, LeftOut) for item in group)
     return slices, tuple(item for item in found if isinstance(item, LeftOut))
@@ -122,16 +122,16 @@ def _headers(path: Path, _signature: str) -> tuple[tuple[Slice, ...], tuple[Left
 def files_under(path: Path, on_closed: Callable[[Path, str], None] | None = None) -> list[Path]:
     """Return a file, or every file below a folder in a fixed order.
 
-    Hidden files and folders are left aside, and so is a feature store that lies among the scans.
-    Linked folders are followed, each real folder once. `on_closed` hears of a folder that can't be
-    opened, and why; without it, such a folder raises UnreadableScan.
+    Hidden files and folders are skipped, and so is a feature store among the scans. Linked folders
+    are followed, each real folder once. `on_closed` is called with a folder that can't be opened
+    and the reason; without it, such a folder raises UnreadableScan.
     """
 
     def closed(error: OSError) -> None:
-        place, reason = Path(str(error.filename)), error.strerror or "can't be opened"
+        where, reason = Path(str(error.filename)), error.strerror or "can't be opened"
         if on_closed is None:
-            raise UnreadableScan(f"{place}: {reason}")
-        on_closed(place, reason)
+            raise UnreadableScan(f"{where}: {reason}")
+        on_closed(where, reason)
 
     if path.is_file():
         return [path]
@@ -150,7 +150,7 @@ def files_under(path: Path, on_closed: Callable[[Path, str], None] | None = None
 
 
 def _is_store(folder: Path) -> bool:
-    """Tell a feature store by the mark it carries: store.json with its schema version."""
+    """Return True for a feature store: its store.json begins with the schema version."""
     try:
         return (folder / "store.json").read_bytes().startswith(b'{"schema"')
     except OSError:
@@ -158,7 +158,7 @@ def _is_store(folder: Path) -> bool:
 
 
 def data_files(path: Path) -> list[Path]:
-    """Return the file beside a MetaImage header that holds its voxels; none for other scans."""
+    """Return the separate file of a MetaImage header's voxels; none for other scans."""
     if not is_metaimage(path):
         return []
     try:
@@ -169,7 +169,7 @@ def data_files(path: Path) -> list[Path]:
 
 
 def source_signature(path: Path) -> str:
-    """Hash the names, sizes and times of a source's files; cheap, and changed by a mere copy."""
+    """Hash the names, sizes and times of a source's files: fast, but a copy has another hash."""
     rows = []
     for file in [*files_under(path), *data_files(path)]:
         facts = file.stat()
@@ -179,7 +179,7 @@ def source_signature(path: Path) -> str:
 
 
 def pixels_signature(scan: Scan) -> str:
-    """Hash what was read, pixels and places; equal for a copy, other for other pixels."""
+    """Hash the pixels and positions that were read: a copy has the same hash."""
     total = hashlib.sha256()
     header = (
         scan.pixels.shape,
@@ -193,7 +193,7 @@ def pixels_signature(scan: Scan) -> str:
 
 
 def take_every(scan: Scan, spacing_mm: float | None) -> Scan:
-    """Take the nearest slice every `spacing_mm` from the lowest slice up; all of them for None.
+    """Return one slice every `spacing_mm`, the nearest one, from the lowest slice up; None: all.
 
     Raises UnreadableScan if the slices' positions are unknown.
     """
@@ -201,7 +201,7 @@ def take_every(scan: Scan, spacing_mm: float | None) -> Scan:
         return scan
     if np.isnan(scan.z_mm).any():
         raise UnreadableScan(
-            f"one slice every {spacing_mm:g} mm is wanted, and its slice positions are unknown"
+            f"one slice every {spacing_mm:g} mm is wanted, but its slice positions are unknown"
         )
     steps = np.arange(scan.z_mm[0], scan.z_mm[-1] + spacing_mm / 2, spacing_mm)
     chosen = np.unique(np.abs(scan.z_mm[None, :] - steps[:, None]).argmin(axis=1))

@@ -1,7 +1,7 @@
-"""A sketch of a scan, taken while it is read: small pictures of it, and its histogram.
+"""A sketch of a scan, made while it is read: thumbnails and a histogram.
 
-The pictures tell a scan again under another id; they are pixel data of a patient and stay in the
-store. The histogram is what a guess without any encoder can be made from.
+Thumbnails find the same scan under another id. They are pixel data of a patient and stay in the
+store. The histogram is the input of a floor: a prediction without any encoder.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from clearbench.arrays import Float32s
 
 if TYPE_CHECKING:
     from clearbench.scans.volume import Scan  # which loads scipy; the store reads sketches without
@@ -20,29 +20,29 @@ LEVELS = 8
 BROAD_HU = (-1000.0, 1000.0)
 BINS = 64
 GREY = (0.0, 255.0)
-STEP_PX = 4  # the histogram counts every fourth row and column: a tenth of the time
+STEP_PX = 4  # the histogram counts every fourth row and column; that takes a tenth of the time
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """What is kept of a scan's pixels, whatever encoder sees it.
+    """The small part of a scan's pixels that is kept; the same for every encoder.
 
     thumbnail  [levels, 32, 32] uint8, feet to head: area means, -1000 to 1000 HU or 8-bit grey
     histogram  [64] float32, shares that sum to 1, over the same range
-    slices     how many the source has
-    source     "HU", or the named window of the 8-bit images that were taken
+    slices     the number of slices in the source
+    source     "HU", or the window of the 8-bit images that were used
     """
 
     thumbnail: NDArray[np.uint8]
-    histogram: Floats
+    histogram: Float32s
     slices: int
     source: str = "HU"
 
 
 def take_sketch(scan: "Scan") -> Sketch:
-    """Take the thumbnails and the histogram of a scan as it was read, before slices are chosen.
+    """Make the thumbnails and the histogram of a scan from all of its slices.
 
-    Of 8-bit images in several named windows, the first window that any slice has is taken.
+    For 8-bit images in several windows, the first window that any slice has is used.
     """
     pixels, source = _plane_stack(scan)
     window = GREY if scan.windows else BROAD_HU
@@ -55,7 +55,7 @@ def take_sketch(scan: "Scan") -> Sketch:
 
 
 def _plane_stack(scan: "Scan") -> tuple[NDArray[Any], str]:
-    """Return the slices to look at [n, y, x], and what their values are."""
+    """Return the slices to use [n, y, x], and what their values are: "HU" or a window."""
     if not scan.windows:
         return scan.pixels, "HU"
     column = int(scan.present.any(axis=0).argmax())
@@ -64,10 +64,10 @@ def _plane_stack(scan: "Scan") -> tuple[NDArray[Any], str]:
 
 
 def thumbnail(pixels: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]:
-    """Shrink slices [n, y, x] to [8, 32, 32] uint8: eight places along the scan, area means.
+    """Shrink slices [n, y, x] to [8, 32, 32] uint8: area means at eight positions along the scan.
 
-    A place between two slices is their weighted mean, so that another slice distance shows the
-    same places. Values are clipped to `window` first, whose ends become 0 and 255.
+    A position between two slices is their weighted mean, so that the slice distance doesn't change
+    the picture. Values are clipped to `window`; its ends become 0 and 255.
     """
     count, rows, columns = pixels.shape
     down, across = _area_weights(SIZE_PX, rows), _area_weights(SIZE_PX, columns).T
@@ -78,18 +78,18 @@ def thumbnail(pixels: NDArray[Any], window: tuple[float, float]) -> NDArray[np.u
     return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
 
 
-def _area_weights(cells: int, pixels: int) -> Floats:
-    """Return the share of each pixel in the mean of each cell [cells, pixels], rows sum to 1."""
+def _area_weights(cells: int, pixels: int) -> Float32s:
+    """Return the weight of each pixel in the mean of each cell [cells, pixels]; rows sum to 1."""
     edges = np.linspace(0, pixels, cells + 1)
     left, right = edges[:-1, None], edges[1:, None]
     pixel = np.arange(pixels)
     shared = np.clip(np.minimum(right, pixel + 1) - np.maximum(left, pixel), 0, None)
-    weights: Floats = (shared * (cells / pixels)).astype(np.float32)
+    weights: Float32s = (shared * (cells / pixels)).astype(np.float32)
     return weights
 
 
-def _between(pixels: NDArray[Any], place: float, window: tuple[float, float]) -> Floats:
-    """Return the clipped plane [y, x] at a place between two slices."""
+def _between(pixels: NDArray[Any], place: float, window: tuple[float, float]) -> Float32s:
+    """Return the clipped plane [y, x] at a position between two slices."""
     below = int(place)
     share = np.float32(place - below)
     plane = _clipped(pixels[below], window)
@@ -98,16 +98,16 @@ def _between(pixels: NDArray[Any], place: float, window: tuple[float, float]) ->
     return plane
 
 
-def _clipped(plane: NDArray[Any], window: tuple[float, float]) -> Floats:
-    """Return a plane in float32, within a window."""
+def _clipped(plane: NDArray[Any], window: tuple[float, float]) -> Float32s:
+    """Return a plane as float32, clipped to a window."""
     values = plane.astype(np.float32)
     return np.clip(values, *window, out=values)
 
 
-def histogram(pixels: NDArray[Any], window: tuple[float, float]) -> Floats:
-    """Count the values of slices [n, y, x] in 64 equal bins of `window`, as shares of all.
+def histogram(pixels: NDArray[Any], window: tuple[float, float]) -> Float32s:
+    """Return the shares of values of slices [n, y, x] in 64 equal bins of `window`.
 
-    Every fourth row and column is counted; values outside the window fall into the end bins.
+    Every fourth row and column is counted; values outside the window count in the end bins.
     """
     low, high = window
     counts = np.zeros(BINS, np.int64)
@@ -115,5 +115,5 @@ def histogram(pixels: NDArray[Any], window: tuple[float, float]) -> Floats:
         place = (plane.astype(np.float32) - low) * (BINS / (high - low))
         places = np.clip(place, 0, BINS - 1).astype(np.intp)
         counts += np.bincount(places.ravel(), minlength=BINS)
-    shares: Floats = (counts / counts.sum()).astype(np.float32)
+    shares: Float32s = (counts / counts.sum()).astype(np.float32)
     return shares

@@ -1,4 +1,4 @@
-"""The records of a scan, and the one orientation in which its slices come out."""
+"""The records of a scan, and how a volume becomes axial slices in one standard orientation."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -7,24 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from clearbench.arrays import Float32s
 from clearbench.errors import UnreadableScan
 
 AIR_HU = -1024  # the lowest value a CT scale holds; anything below is padding
 OBLIQUE_LIMIT_DEG = 10.0
 SAME_POSITION_MM = 0.01
-ROUNDED_DIGITS = 6  # of places in a grid, so that its last plane isn't lost to 1e-15
+ROUNDED_DIGITS = 6  # of positions in a grid; else an error of 1e-15 mm drops the last plane
 ROUNDING = 10.0**-ROUNDED_DIGITS
-FLAT = 0.01  # volume of the box of three unit axes, below which they lie in a plane
-SAME_WAY = "two image axes point the same way; the orientation in the file is wrong"
+FLAT = 0.01  # |determinant| of three unit axes; below it they are almost in one plane
+SAME_DIRECTION = "two image axes have the same direction; the orientation in the file is wrong"
 STANDARD = "SPL"  # array axes z, y, x run towards Superior, Posterior, Left
 
 Pixels = NDArray[Any]
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """Technical facts that may predict a label, and what is odd about the scan; no identities."""
+    """Technical facts that may predict a label, and problems of the scan; no identifiers."""
 
     thickness_mm: float | None = None
     kernel: str = ""
@@ -36,25 +36,25 @@ class ScanFacts:
     problems: tuple[str, ...] = ()
 
     def with_problems(self, *more: str) -> "ScanFacts":
-        """Return the same facts with further problems."""
+        """Return the same facts with more problems; empty texts are left out."""
         return replace(self, problems=(*self.problems, *(text for text in more if text)))
 
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan, read: slices feet to head, row 0 anterior, column 0 the patient's right.
+    """One scan: slices feet to head, row 0 anterior, column 0 the patient's right.
 
-    pixels       [n, y, x] HU (int16 or float32), or [n, windows, y, x] uint8 where `windows` names
-                 the windows that were applied before
-    present      [n, windows] bool, all true for HU (one column)
+    pixels       [n, y, x] HU (int16 or float32), or [n, windows, y, x] uint8 for images that were
+                 windowed before; `windows` has the names of those windows
+    present      [n, windows] bool, False where a slice lacks a window; one column, True, for HU
     z_mm         [n] float32 along the slice normal, NaN if unknown
-    slice_index  [n] int32, the slice's number in its source, from 0, feet to head; of an image,
-                 the number in its file's name, which falls from feet to head in DeepLesion
+    slice_index  [n] int32, the slice's number in its source, from 0, feet to head; for an image,
+                 the number in its file name (in DeepLesion it falls from feet to head)
     spacing_mm   (z, y, x); NaN where unknown
     """
 
     pixels: Pixels
-    z_mm: Floats
+    z_mm: Float32s
     slice_index: NDArray[np.int32]
     spacing_mm: tuple[float, float, float]
     present: NDArray[np.bool_]
@@ -74,14 +74,14 @@ class Scan:
 
 @dataclass(frozen=True)
 class Volume:
-    """HU [a, b, c] as the file holds it, with the geometry that turns it upright.
+    """HU [a, b, c] in the file's array order, with the geometry that turns it upright.
 
-    directions   [3, 3] unit vectors in LPS millimetres (x left, y posterior, z superior), one row
-                 per array axis; the first axis is the one along which slices are stacked
+    directions   [3, 3] unit vectors in LPS (x left, y posterior, z superior), one row per array
+                 axis; slices are stacked along the first axis
     positions_mm [a] along the stack axis, ascending, from the origin's slice
     pixel_mm     (b, c) pixel distances
     origin_mm    [3] LPS position of voxel (0, 0, 0)
-    normal_mm    [a] positions along the slice normal, as z_mm is told
+    normal_mm    [a] positions along the slice normal, in the unit and direction of Scan.z_mm
     """
 
     hu: Pixels
@@ -107,12 +107,12 @@ def tilt_deg(directions: NDArray[np.float64]) -> float:
 
 
 def axial_angle_deg(directions: NDArray[np.float64]) -> float:
-    """Return how far the axes are turned away from the patient's, in degrees, at worst."""
+    """Return the largest angle between an axis and the nearest axis of the patient, in degrees."""
     return max(float(np.degrees(np.arccos(min(1.0, np.abs(axis).max())))) for axis in directions)
 
 
 def turned_deg(directions: NDArray[np.float64], *, tilted: bool = False) -> float:
-    """Return how far a stack of slices is turned away from an axial one, in degrees.
+    """Return the angle between a stack of slices and an axial stack, in degrees.
 
     With a tilted gantry, only the image axis about which it tilts counts.
     """
@@ -122,26 +122,27 @@ def turned_deg(directions: NDArray[np.float64], *, tilted: bool = False) -> floa
 
 
 def plane_name(directions: NDArray[np.float64], *, tilted: bool = False) -> str:
-    """Return axial, coronal, sagittal or oblique, for the plane in which the slices lie."""
+    """Return axial, coronal, sagittal or oblique: the plane of the slices."""
     along = int(np.abs(np.cross(directions[1], directions[2])).argmax())
     turned = turned_deg(directions, tilted=True) if tilted else axial_angle_deg(directions)
     return "oblique" if turned > OBLIQUE_LIMIT_DEG else ("sagittal", "coronal", "axial")[along]
 
 
 def why_not_axial(directions: NDArray[np.float64], *, tilted: bool = False) -> str:
-    """Say how far a stack of slices is from axial, where it must be resampled; else nothing."""
+    """Return why a stack of slices is not axial and needs resampling; "" if it is axial."""
     angle = turned_deg(directions, tilted=tilted)
     if angle <= OBLIQUE_LIMIT_DEG:
-        three_ways = len(set(np.abs(directions).argmax(axis=1))) == 3
-        return "" if three_ways else SAME_WAY
+        different = len(set(np.abs(directions).argmax(axis=1))) == 3
+        return "" if different else SAME_DIRECTION
     return (
         f"the series is {plane_name(directions, tilted=tilted)}: its axes are turned {angle:.0f}° "
-        "away from an axial scan's; take an axial series, or type --resample to interpolate it"
+        "away from an axial scan's; take an axial series, or interpolate it with resample=True "
+        "(`clearbench embed … --resample`)"
     )
 
 
 def _angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Return the angle of two lines, 0 to 90 degrees."""
+    """Return the angle between two lines, 0 to 90 degrees."""
     cosine = abs(float(first @ second)) / float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(np.degrees(np.arccos(min(1.0, cosine))))
 
@@ -149,8 +150,8 @@ def _angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float
 def upright(volume: Volume, *, resample: bool = False) -> Scan:
     """Turn a volume into axial slices in the standard orientation.
 
-    Raises UnreadableScan with the angle if the volume is oblique or not axial, unless `resample`
-    interpolates it (linearly) onto an axial grid first.
+    `resample` interpolates a tilted, oblique or non-axial volume linearly onto an axial grid first.
+    Raises UnreadableScan with the angle if a volume is oblique or not axial and is not resampled.
     """
     tilted = volume.facts.gantry_tilt_deg is not None
     refusal = why_not_axial(volume.directions, tilted=tilted)
@@ -162,9 +163,9 @@ def upright(volume: Volume, *, resample: bool = False) -> Scan:
 
 
 def _reordered(volume: Volume) -> Scan:
-    """Transpose and flip the array axes to S, P, L; no value changes."""
-    toward = np.abs(volume.directions).argmax(axis=1)
-    order = [int(np.flatnonzero(toward == lps)[0]) for lps in (2, 1, 0)]
+    """Transpose and flip the array axes to S, P, L; values stay the same."""
+    nearest = np.abs(volume.directions).argmax(axis=1)  # the patient axis of each array axis
+    order = [int(np.flatnonzero(nearest == lps)[0]) for lps in (2, 1, 0)]
     hu = volume.hu.transpose(order)
     signs = [volume.directions[axis, lps] for axis, lps in zip(order, (2, 1, 0), strict=True)]
     hu = hu[tuple(slice(None) if sign > 0 else slice(None, None, -1) for sign in signs)]
@@ -182,7 +183,7 @@ def _reordered(volume: Volume) -> Scan:
 
 
 def _z_along(volume: Volume, axis: int, flipped: bool) -> NDArray[np.float64]:
-    """Return the position of each axial slice, feet to head, when `axis` becomes z."""
+    """Return the axial slices' positions in mm, feet to head, if array axis `axis` becomes z."""
     if axis == 0:
         z_mm = volume.normal_mm
     else:
@@ -192,9 +193,9 @@ def _z_along(volume: Volume, axis: int, flipped: bool) -> NDArray[np.float64]:
 
 
 def _resampled(volume: Volume) -> Volume:
-    """Interpolate onto axes that run along the patient's, air outside; spacing as it was."""
+    """Interpolate onto the patient's axes, at the same spacing; air outside the old volume."""
     if abs(float(np.linalg.det(volume.directions))) < FLAT:
-        raise UnreadableScan(SAME_WAY)
+        raise UnreadableScan(SAME_DIRECTION)
     between = slice_distance_mm(volume.positions_mm)
     if not between > 0:
         raise UnreadableScan("a single slice can't be resampled onto axial slices")
@@ -223,21 +224,22 @@ def _resampled(volume: Volume) -> Volume:
     )
 
 
-def _plane(volume: Volume, inverse: Any, x: Any, y: Any, z: float) -> Floats:
+def _plane(volume: Volume, inverse: Any, x: Any, y: Any, z: float) -> Float32s:
     """Interpolate one axial plane [y, x] of a volume whose index is `inverse` @ LPS mm."""
     grid = np.stack(np.broadcast_arrays(x[None, :], y[:, None], z)).reshape(3, -1)
     stack_mm, row, column = np.round(inverse @ (grid - volume.origin_mm[:, None]), ROUNDED_DIGITS)
     known_mm = np.round(volume.positions_mm, ROUNDED_DIGITS)
+    # -9 is outside the volume on both ends, so that map_coordinates fills in air there
     level = np.interp(stack_mm, known_mm, np.arange(len(known_mm)), -9, -9)
     plane = map_coordinates(
         volume.hu, [level, row, column], np.float32, order=1, mode="constant", cval=AIR_HU
     )
-    result: Floats = plane.reshape(len(y), len(x))
+    result: Float32s = plane.reshape(len(y), len(x))
     return result
 
 
 def clean_hu(hu: Pixels) -> Pixels:
-    """Check and tidy HU of any shape: int16 if nothing is lost, else float32.
+    """Check HU of any shape; return them as int16 if no digits are lost, else as float32.
 
     Values below -1024 are padding outside the reconstruction circle and become -1024.
     Raises UnreadableScan if a value is NaN or infinite.

@@ -1,7 +1,7 @@
 """Named HU windows.
 
-Widths and levels are the customary ones (Radiopaedia, "Windowing (CT)"; bone as for the skull and
-spine, 1800/400).
+Lower and upper end in HU, from the usual widths and levels (Radiopaedia, "Windowing (CT)"; bone is
+that of skull and spine, 1800/400).
 """
 
 from types import MappingProxyType

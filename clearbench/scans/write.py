@@ -1,4 +1,4 @@
-"""Volumes in HU, written as a CT DICOM series or as one NIfTI file, the same bytes every time."""
+"""Write volumes in HU as a CT DICOM series or as one NIfTI file, with the same bytes every time."""
 
 import gzip
 import hashlib
@@ -18,7 +18,7 @@ _GZIP_LEVEL = 4
 
 @dataclass(frozen=True)
 class DicomHeader:
-    """What every slice of one series says about patient, study and scanner."""
+    """The tags of patient, study and scanner; the same in every slice of a series."""
 
     patient_id: str
     study_uid: str
@@ -34,7 +34,7 @@ class DicomHeader:
 
 
 def seeded_uid(*words: str) -> str:
-    """Make a valid DICOM UID that depends on the words alone."""
+    """Make a valid DICOM UID that depends only on the words."""
     digest = hashlib.sha256("\x1f".join(words).encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
@@ -46,18 +46,18 @@ def write_dicom_series(
     *,
     header: DicomHeader,
 ) -> None:
-    """Write one CT Image Storage file per slice; file names say nothing about the order.
+    """Write one CT Image Storage file per slice; file names don't show the order.
 
     ``hu`` [z, y, x] int16, feet to head, row 0 anterior, column 0 the patient's right;
-    ``spacing_mm`` (z, y, x). The centre of the first slice lies at x = y = z = 0.
-    Raises ValueError if ``hu`` is not such a volume or a spacing is not positive.
+    ``spacing_mm`` (z, y, x). The centre of the first slice is at x = y = z = 0.
+    Raises ValueError if ``hu`` isn't such a volume or a spacing isn't positive.
     """
     _check(hu, spacing_mm)
     folder.mkdir(parents=True, exist_ok=True)
-    intercept_hu = min(_USUAL_INTERCEPT_HU, int(hu.min()))
+    intercept_hu = min(_USUAL_INTERCEPT_HU, int(hu.min()))  # stored numbers are unsigned
     for index in range(len(hu)):
-        dataset = _described(header, index)
-        _place(dataset, hu.shape[1:], spacing_mm, index)
+        dataset = _data_set(header, index)
+        _add_geometry(dataset, hu.shape[1:], spacing_mm, index)
         _add_pixels(dataset, hu[index], intercept_hu)
         name = hashlib.sha256(dataset.SOPInstanceUID.encode()).hexdigest()[:16]
         dataset.save_as(folder / f"{name}.dcm", enforce_file_format=True)
@@ -73,7 +73,7 @@ def write_nifti(
 
     ``hu`` [z, y, x] int16, feet to head, row 0 anterior, column 0 the patient's right;
     ``spacing_mm`` (z, y, x); ``origin_lps_mm`` (x, y, z) of the first voxel's centre, in LPS.
-    Raises ValueError for another file ending, another kind of array or a spacing not positive.
+    Raises ValueError for another file ending, another shape or type, or a spacing of 0 or less.
     """
     _check(hu, spacing_mm)
     if not path.name.endswith((".nii", ".nii.gz")):
@@ -85,6 +85,7 @@ def write_nifti(
     image.set_sform(affine, code="scanner")
     content: bytes = image.to_bytes()
     if path.name.endswith(".gz"):
+        # by default gzip writes the time into the file; mtime=0 keeps the bytes the same
         content = gzip.compress(content, compresslevel=_GZIP_LEVEL, mtime=0)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -101,7 +102,7 @@ def _check(hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]) -> Non
 def _affine_ras(
     spacing_mm: tuple[float, float, float], origin_lps_mm: tuple[float, float, float]
 ) -> NDArray[np.float64]:
-    """Map voxel (x, y, z) to RAS+ mm: left and posterior count down, head counts up. [4, 4]."""
+    """Return the affine from voxel (x, y, z) to RAS+ mm [4, 4]; LPS x and y change their sign."""
     dz, dy, dx = spacing_mm
     left, posterior, head = origin_lps_mm
     affine = np.diag([-dx, -dy, dz, 1.0])
@@ -109,8 +110,8 @@ def _affine_ras(
     return affine
 
 
-def _described(header: DicomHeader, index: int) -> FileDataset:
-    """Fill in everything that is not geometry or pixels of slice ``index`` (feet to head)."""
+def _data_set(header: DicomHeader, index: int) -> FileDataset:
+    """Make the data set of slice ``index`` (feet to head), without geometry and pixels."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = UID(seeded_uid(header.series_uid, "slice", str(index)))
@@ -127,7 +128,7 @@ def _described(header: DicomHeader, index: int) -> FileDataset:
 
 
 def _describe_patient(dataset: Dataset, header: DicomHeader) -> None:
-    """Add patient, study and series; what is not known stays empty, as type 2 tags may."""
+    """Add patient, study and series; unknown type 2 tags stay empty, as DICOM allows."""
     dataset.PatientName = header.patient_id
     dataset.PatientID = header.patient_id
     dataset.PatientBirthDate = dataset.PatientSex = ""
@@ -143,7 +144,7 @@ def _describe_patient(dataset: Dataset, header: DicomHeader) -> None:
 
 
 def _describe_scanner(dataset: Dataset, header: DicomHeader) -> None:
-    """Add the technical tags that readers and confounder checks look at."""
+    """Add the technical tags that readers and confounder checks use."""
     dataset.Modality = "CT"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.Manufacturer = header.manufacturer
@@ -155,13 +156,13 @@ def _describe_scanner(dataset: Dataset, header: DicomHeader) -> None:
         dataset.ContrastBolusAgent = "iodinated, intravenous"
 
 
-def _place(
+def _add_geometry(
     dataset: Dataset,
     shape_yx: tuple[int, ...],
     spacing_mm: tuple[float, float, float],
     index: int,
 ) -> None:
-    """Add the geometry of slice ``index``: positions ascend towards the head."""
+    """Add the geometry of slice ``index``; positions increase towards the head."""
     dz, dy, dx = spacing_mm
     rows, columns = shape_yx
     first_mm = (-(columns - 1) / 2 * dx, -(rows - 1) / 2 * dy)
@@ -173,7 +174,7 @@ def _place(
 
 
 def _add_pixels(dataset: Dataset, hu: NDArray[np.int16], intercept_hu: int) -> None:
-    """Add one slice [y, x] as unsigned 16-bit numbers counted from ``intercept_hu``."""
+    """Add one slice [y, x] as unsigned 16-bit numbers, HU minus ``intercept_hu``."""
     stored = (hu.astype(np.int32) - intercept_hu).astype("<u2")
     dataset.Rows, dataset.Columns = stored.shape
     dataset.SamplesPerPixel = 1

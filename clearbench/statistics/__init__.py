@@ -1,11 +1,11 @@
-"""Intervals, tests and ranks that can be trusted; arrays in, frozen records out."""
+"""Intervals, tests and ranks; arrays in, records out."""
 
 from clearbench.statistics.intervals import (
     INTERVAL_RESAMPLES,
     LEVEL,
     FoldScores,
     Score,
-    score_protocol,
+    score_with_bootstrap,
 )
 
-__all__ = ["INTERVAL_RESAMPLES", "LEVEL", "FoldScores", "Score", "score_protocol"]
+__all__ = ["INTERVAL_RESAMPLES", "LEVEL", "FoldScores", "Score", "score_with_bootstrap"]

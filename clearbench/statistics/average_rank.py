@@ -1,8 +1,8 @@
-"""The average rank over tasks, and how sure it is.
+"""The average rank over tasks, with its interval.
 
-Patients are drawn anew (`bootstrap`), jointly for all tasks of one cohort, since the same patients
-answer them; ranks are taken in each draw and averaged over tasks. Ranks jump where encoders are
-nearly equal, and there the bootstrap is a guide, not a guarantee (Hall and Miller, "Using the
+Patients are resampled (`bootstrap`), together for all tasks of one cohort, since these tasks share
+their patients. Ranks are taken in each resample and averaged over tasks. Ranks jump where encoders
+are nearly equal, and there the interval may cover less than LEVEL (Hall and Miller, "Using the
 bootstrap to quantify the authority of an empirical ranking", Annals of Statistics 37, 2009).
 """
 
@@ -13,21 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from clearbench.arrays import Floats
 from clearbench.errors import BadTask
 from clearbench.statistics.bootstrap import RESAMPLES, Resampling
 from clearbench.statistics.intervals import LEVEL
 
-Floats = NDArray[np.float64]
-
-CHUNK = 500
+CHUNK = 500  # resamples at once, so that memory does not grow with their number
 
 
 @dataclass(frozen=True)
 class RankedTask:
     """One task's patients, and its metric under weights of them.
 
-    patients [n] are distinct; metric takes weights [b, n] and returns [b, encoders], higher better,
-    NaN where a draw has none.
+    patients [n] are distinct; metric takes weights [b, n] and returns [b, encoders]. Higher is
+    better; NaN where a resample has no value.
     """
 
     name: str
@@ -55,18 +54,19 @@ def average_ranks(
 ) -> tuple[AverageRank, ...]:
     """Return every encoder's average rank over tasks, best first; tied encoders share their ranks.
 
-    A draw in which a task lacks an encoder's metric leaves that task out. Raises BadTask without
-    tasks, or where a task's own sample lacks one.
+    Where a resample has no metric of an encoder on a task, that task is left out of the resample.
+    Raises BadTask without tasks, where a task has no score of an encoder, or where over half of
+    the resamples have no ranks.
     """
     if not tasks:
         raise BadTask("an average rank needs at least one task")
     sample = np.stack([_sample_ranks(task, encoders) for task in tasks]).mean(axis=0)
-    drawn = _drawn_ranks(tasks, resamples, seed)
-    known = drawn[~np.isnan(drawn).any(axis=1)]
+    resampled = _resampled_ranks(tasks, resamples, seed)
+    known = resampled[~np.isnan(resampled).any(axis=1)]
     if len(known) < resamples / 2:
         raise BadTask(
-            f"{resamples - len(known)} of {resamples} draws have no ranks; leave out the tasks with the "
-            "fewest patients"
+            f"{resamples - len(known)} of {resamples} resamples have no ranks; leave out the tasks "
+            "with the fewest patients"
         )
     ends = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     found = [
@@ -77,7 +77,7 @@ def average_ranks(
 
 
 def _sample_ranks(task: RankedTask, encoders: Sequence[str]) -> Floats:
-    """Return the ranks [encoders] of one task as it is."""
+    """Return the ranks [encoders] of one task, on its patients as they are."""
     values = task.metric(np.ones((1, len(task.patients))))
     if values.shape != (1, len(encoders)):
         raise BadTask(f"{task.name}: {values.shape[-1]} scores for {len(encoders)} encoders")
@@ -94,16 +94,16 @@ def _ranks(values: Floats) -> Floats:
     return ranks
 
 
-def _drawn_ranks(tasks: Sequence[RankedTask], resamples: int, seed: int) -> Floats:
-    """Return the average ranks of every draw [draws, encoders]."""
+def _resampled_ranks(tasks: Sequence[RankedTask], resamples: int, seed: int) -> Floats:
+    """Return the average ranks of every resample [resamples, encoders]."""
     cohorts = sorted({task.cohort for task in tasks})
     seeds = np.random.SeedSequence(seed).generate_state(len(cohorts))
-    people = [_patients_of(cohort, tasks) for cohort in cohorts]
-    columns = [_columns(task, people[cohorts.index(task.cohort)]) for task in tasks]
+    patients = [_patients_of(cohort, tasks) for cohort in cohorts]
+    columns = [_columns(task, patients[cohorts.index(task.cohort)]) for task in tasks]
     chunks = zip(
         *(
-            Resampling(names, resamples=resamples, seed=int(own)).weights(CHUNK)
-            for names, own in zip(people, seeds, strict=True)
+            Resampling(names, resamples=resamples, seed=int(number)).weights(CHUNK)
+            for names, number in zip(patients, seeds, strict=True)
         ),
         strict=True,
     )
@@ -127,14 +127,14 @@ def _patients_of(cohort: str, tasks: Sequence[RankedTask]) -> tuple[str, ...]:
     )
 
 
-def _columns(task: RankedTask, people: Sequence[str]) -> NDArray[np.intp]:
-    """Return where a task's patients stand among those of its cohort."""
-    columns: NDArray[np.intp] = np.searchsorted(np.array(people), np.array(task.patients))
+def _columns(task: RankedTask, patients: Sequence[str]) -> NDArray[np.intp]:
+    """Return the columns of a task's patients among all patients of its cohort."""
+    columns: NDArray[np.intp] = np.searchsorted(np.array(patients), np.array(task.patients))
     return columns
 
 
 def _mean_over_tasks(ranks: Sequence[Floats]) -> Floats:
-    """Average [b, encoders] over the tasks that a draw has."""
+    """Average [b, encoders] over the tasks that have ranks in a resample."""
     every = np.stack(ranks)
     known = ~np.isnan(every)
     found: Floats = np.divide(

@@ -1,9 +1,10 @@
-"""Draws of patients: intervals and paired differences for any metric on a fixed test set.
+"""Bootstrap over patients: intervals and paired differences of any metric on a fixed test set.
 
-Efron and Tibshirani, "An Introduction to the Bootstrap", 1993: the percentile interval (ch. 13);
-p is twice the smaller share of draws on either side of 0, one draw added to each (Davison and
-Hinkley, "Bootstrap Methods and their Application", 1997, ch. 4). Patients are drawn with all their
-units, and every encoder meets the same draws.
+Efron and Tibshirani, "An Introduction to the Bootstrap", 1993: the percentile interval (ch. 13).
+p is twice the smaller share of resamples on either side of 0, with one resample added to each
+(Davison and Hinkley, "Bootstrap Methods and their Application", 1997, ch. 4). Patients are
+resampled with all their units, because units of one patient are not independent. All encoders are
+scored on the same resamples, so that differences are paired.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,12 +15,12 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.errors import BadTask
 from clearbench.metrics import score_outputs
 from clearbench.statistics.comparison import Difference
 from clearbench.statistics.intervals import LEVEL, Score
 
-Floats = NDArray[np.float64]
 Measure = Callable[[Floats], Mapping[str, Floats]]  # weights [b, n] → {metric: [b]}
 
 RESAMPLES = 10_000  # of the patients of a fixed test set
@@ -28,10 +29,10 @@ CHUNK = 500_000  # weights held at once: 4 MB
 
 @dataclass(frozen=True)
 class Resampling:
-    """Which patients are drawn, how often, and from which strata.
+    """Which patients are resampled, how often, with which seed and within which strata.
 
     patients and strata [n] are those of each unit; a patient's stratum is the highest of its units.
-    With the class as stratum every draw has as many positive and negative patients as the sample.
+    With the class as stratum, every resample has as many positive patients as the sample.
     """
 
     patients: tuple[str, ...]
@@ -40,8 +41,8 @@ class Resampling:
     seed: int = 0
 
     def weights(self, chunk: int | None = None) -> Iterator[Floats]:
-        """Yield how often each unit is drawn [b, n], `chunk` of them at a time, `resamples` in all."""
-        generator = np.random.default_rng(self.seed)
+        """Yield how often each resample has each unit [b, n]: `chunk` resamples at a time."""
+        rng = np.random.default_rng(self.seed)
         names, column = np.unique(np.array(self.patients), return_inverse=True)
         groups = self._groups(len(names), column)
         step = chunk or max(1, CHUNK // max(1, len(column)))
@@ -49,8 +50,9 @@ class Resampling:
             size = min(step, self.resamples - start)
             counts = np.zeros((size, len(names)))
             for group in groups:
+                # Counts of a draw with replacement are multinomial: no indices are needed.
                 even = np.full(len(group), 1 / len(group))
-                counts[:, group] = generator.multinomial(len(group), even, size=size)
+                counts[:, group] = rng.multinomial(len(group), even, size=size)
             yield counts[:, column]
 
     def _groups(self, patients: int, column: NDArray[np.intp]) -> list[NDArray[np.intp]]:
@@ -64,13 +66,16 @@ class Resampling:
 
 @dataclass(frozen=True)
 class Resampled:
-    """One metric of several encoders: of the sample [encoders], of every resample [encoders, resamples]."""
+    """One metric of several encoders.
+
+    values [encoders] on the sample; resampled [encoders, resamples] on every resample
+    """
 
     values: Floats
     resampled: Floats
 
-    def beside(self, other: "Resampled") -> "Resampled":
-        """Put other encoders under the same draws beside these."""
+    def joined(self, other: "Resampled") -> "Resampled":
+        """Add other encoders that were scored on the same resamples."""
         return Resampled(
             np.concatenate([self.values, other.values]),
             np.concatenate([self.resampled, other.resampled]),
@@ -90,18 +95,18 @@ def measure_outputs(
 
 
 def bootstrap(measures: Sequence[Measure], resampling: Resampling) -> dict[str, Resampled]:
-    """Take every metric of every encoder, one measure each, on the sample and under the same draws.
+    """Take every metric of every encoder, one measure each, on the sample and the same resamples.
 
-    Memory does not grow with the draws, but for the metrics themselves.
+    Only the metrics are kept, so memory hardly grows with the number of resamples.
     """
     sample = np.ones((1, len(resampling.patients)))
-    drawn = chain([sample], resampling.weights())
-    parts = [[measure(weights) for measure in measures] for weights in drawn]
+    every = chain([sample], resampling.weights())
+    parts = [[measure(weights) for measure in measures] for weights in every]
     return {name: _gather(name, parts) for name in parts[0][0]}
 
 
 def _gather(name: str, parts: Sequence[Sequence[Mapping[str, Floats]]]) -> Resampled:
-    """Lay one metric's chunks end to end; the first is the sample's."""
+    """Join one metric's chunks; the first is that of the sample."""
     every = np.concatenate([np.stack([found[name] for found in part]) for part in parts], axis=1)
     return Resampled(every[:, 0], every[:, 1:])
 
@@ -109,7 +114,7 @@ def _gather(name: str, parts: Sequence[Sequence[Mapping[str, Floats]]]) -> Resam
 def percentile_interval(resampled: Resampled, encoder: int) -> Score:
     """Return one encoder's value with its percentile interval at LEVEL.
 
-    All NaN where the sample has no value. Raises BadTask if over half of the draws have none.
+    All NaN where the sample has no value. Raises BadTask if over half of the resamples have none.
     """
     value, resamples = float(resampled.values[encoder]), resampled.resampled[encoder]
     if np.isnan(value):
@@ -118,9 +123,9 @@ def percentile_interval(resampled: Resampled, encoder: int) -> Score:
 
 
 def compare_resampled(resampled: Resampled, one: int, other: int) -> Difference:
-    """Return how much encoder `one` scores above `other`, under the same draws.
+    """Return how much encoder `one` scores above `other`, on the same resamples.
 
-    Raises BadTask where the sample has no value of either, or over half of the draws have none.
+    Raises BadTask where the sample has no value of either, or over half of the resamples have none.
     """
     value = float(resampled.values[one] - resampled.values[other])
     if np.isnan(value):
@@ -128,17 +133,19 @@ def compare_resampled(resampled: Resampled, one: int, other: int) -> Difference:
             "a metric without a value can't be compared; test on patients of both classes"
         )
     known = _known(resampled.resampled[one] - resampled.resampled[other])
+    # One is added, because p = 0 cannot be shown by a finite number of resamples.
     beyond = min((known <= 0).sum(), (known >= 0).sum())
     p = min(1.0, 2 * (float(beyond) + 1) / (len(known) + 1))
     return Difference(value, *_ends(known), p, float(known.std(ddof=1)))
 
 
 def _known(resamples: Floats) -> Floats:
-    """Return the draws that have a value."""
+    """Return the resamples that have a value."""
     known = resamples[~np.isnan(resamples)]
     if len(known) < max(2, len(resamples) / 2):
         raise BadTask(
-            f"{len(resamples) - len(known)} of {len(resamples)} draws have no score; draw within strata"
+            f"{len(resamples) - len(known)} of {len(resamples)} resamples have no score; resample "
+            "within strata"
         )
     return known
 

@@ -1,4 +1,4 @@
-"""What every comparison of two encoders answers; light, so that tables may read it."""
+"""The result of a comparison of two encoders. No import of scipy, so that tables load fast."""
 
 from dataclasses import dataclass
 from math import inf
@@ -9,8 +9,8 @@ class Difference:
     """How much one encoder scores above another: value, interval at LEVEL, two-sided p.
 
     se is the standard error, with `df` degrees of freedom. Where it is 0 (two perfect scores, or
-    differences that are all the same) the sample shows no spread: the interval is a point, and p is
-    1 without a difference, 0 with one.
+    differences that are all the same) the interval is a point; p is 1 without a difference, 0 with
+    one.
     """
 
     value: float
@@ -23,7 +23,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Pair:
-    """One pair of a family of comparisons: `one` minus `other`, and p adjusted for the family."""
+    """One comparison of a family: `one` minus `other`, with p adjusted for the whole family."""
 
     one: str
     other: str

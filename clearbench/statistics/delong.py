@@ -4,32 +4,30 @@ DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more correl
 operating characteristic curves", Biometrics 44, 1988; by midranks in O(n log n) after Sun and Xu,
 "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 21, 2014.
 
-It takes units as independent, and scores as those of one fixed head: for a test set with one unit
-a patient, never for pooled scores of cross-validation (`resampled`) or several units a patient
-(`bootstrap`).
+DeLong assumes independent units and scores of one fixed head. So it serves a test set with one
+unit per patient; scores of cross-validation need `resampled`, several units per patient need
+`bootstrap`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from clearbench.arrays import Floats
 from clearbench.errors import BadTask
 from clearbench.statistics.comparison import Difference
 from clearbench.statistics.intervals import Score
-from clearbench.statistics.student import student
-
-Floats = NDArray[np.float64]
+from clearbench.statistics.t_test import t_test
 
 
 @dataclass(frozen=True)
 class Areas:
     """AUROCs of several encoders on the same units.
 
-    values [encoders]; positives [positives, encoders] is the share of negatives that each positive
-    stands above, negatives [negatives, encoders] the share of positives above each negative.
+    values [encoders]; positives [positives, encoders]: the share of negatives below each positive;
+    negatives [negatives, encoders]: the share of positives above each negative
     """
 
     values: Floats
@@ -45,9 +43,9 @@ class Areas:
 
 
 def delong_areas(truth: Floats, scores: Floats) -> Areas:
-    """Return the areas of scores [n, encoders] for truth [n] (0 or 1), and what they vary by.
+    """Return the areas of scores [n, encoders] for truth [n] (0 or 1), with their components.
 
-    Raises BadTask without two units of each class, or where a score is no number.
+    Raises BadTask without two units of each class, or where a score is not a number.
     """
     positive, negative = scores[truth == 1], scores[truth == 0]
     if min(len(positive), len(negative)) < 2:
@@ -56,7 +54,7 @@ def delong_areas(truth: Floats, scores: Floats) -> Areas:
             f"{len(negative)} negative; test on more patients"
         )
     if np.isnan(scores).any():
-        raise BadTask("a score of the test set is no number; evaluate that encoder again")
+        raise BadTask("a score of the test set is not a number; evaluate that encoder again")
     every = rankdata(np.concatenate([positive, negative]), axis=0)
     above = (every[: len(positive)] - rankdata(positive, axis=0)) / len(negative)
     below = 1 - (every[len(positive) :] - rankdata(negative, axis=0)) / len(positive)
@@ -78,13 +76,13 @@ def area_interval(areas: Areas, encoder: int) -> Score:
     The interval of a perfect AUROC is a point: DeLong's variance is 0 there.
     """
     value = float(areas.values[encoder])
-    found = student(value, _se(areas.positives[:, encoder], areas.negatives[:, encoder]))
+    found = t_test(value, _se(areas.positives[:, encoder], areas.negatives[:, encoder]))
     return Score(value, max(found.low, 0.0), min(found.high, 1.0))
 
 
 def compare_areas(areas: Areas, one: int, other: int) -> Difference:
-    """Return how much the AUROC of encoder `one` lies above that of `other`, tested against 0."""
-    return student(
+    """Return how much the AUROC of encoder `one` is above that of `other`, tested against 0."""
+    return t_test(
         float(areas.values[one] - areas.values[other]),
         _se(
             areas.positives[:, one] - areas.positives[:, other],

@@ -2,19 +2,17 @@
 
 A metric is taken within each test fold and averaged over folds, repeats and seeds. Its interval is
 the percentile bootstrap over patients (Efron and Tibshirani, "An Introduction to the Bootstrap",
-1993, ch. 13): patients are drawn, with all their units, in every fold and repeat at once. Heads are
-not trained anew, so the interval tells the chance of the test patients, not that of training.
+1993, ch. 13): patients are resampled with all their units, in every fold and repeat at once. Heads
+are not retrained, so the interval shows the variance over test patients, not over training sets.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.metrics import score_outputs
-
-Floats = NDArray[np.float64]
 
 INTERVAL_RESAMPLES = 2000
 LEVEL = 0.95
@@ -31,14 +29,14 @@ class FoldScores:
     fold: int
     seed: int
     patients: tuple[str, ...]
-    truth: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    truth: Floats
+    scores: Floats
 
 
 def by_repeat(heads: Sequence[FoldScores]) -> Iterator[list[tuple[Floats, Floats]]]:
-    """Yield truth and scores of the folds of each repeat and seed: every patient once."""
-    for run in sorted({(head.repeat, head.seed) for head in heads}):
-        yield [(h.truth, h.scores) for h in heads if (h.repeat, h.seed) == run]
+    """Yield truth and scores of the folds of each repeat and seed; each has every patient once."""
+    for key in sorted({(head.repeat, head.seed) for head in heads}):
+        yield [(h.truth, h.scores) for h in heads if (h.repeat, h.seed) == key]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Score:
     high: float
 
 
-def score_protocol(
+def score_with_bootstrap(
     target: str,
     folds: Sequence[FoldScores],
     *,
@@ -58,18 +56,18 @@ def score_protocol(
     resamples: int = INTERVAL_RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Score]:
-    """Return every metric of a protocol with its patient-level interval.
+    """Return every metric, averaged over folds, with its bootstrap interval over test patients.
 
     Outputs that are `unscored` have NaN.
     """
     patients = sorted({patient for fold in folds for patient in fold.patients})
     place = {patient: column for column, patient in enumerate(patients)}
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(
         len(patients), np.full(len(patients), 1 / len(patients)), size=resamples
     )
-    weights = np.vstack([np.ones((1, len(patients))), drawn]).astype(np.float64)
-    per_fold: dict[str, list[NDArray[np.float64]]] = {}
+    weights = np.vstack([np.ones((1, len(patients))), counts]).astype(np.float64)
+    per_fold: dict[str, list[Floats]] = {}
     for fold in folds:
         columns = [place[patient] for patient in fold.patients]
         found = score_outputs(target, fold.truth, fold.scores, weights[:, columns], unscored)
@@ -78,8 +76,8 @@ def score_protocol(
     return {name: _score(np.stack(values)) for name, values in per_fold.items()}
 
 
-def _score(values: NDArray[np.float64]) -> Score:
-    """Average [folds, 1 + resamples] over folds: first the value itself, then its spread."""
+def _score(values: Floats) -> Score:
+    """Average [folds, 1 + resamples] over folds; the first column is the sample itself."""
     known = ~np.isnan(values)
     mean = np.divide(
         np.where(known, values, 0.0).sum(axis=0),
@@ -87,8 +85,8 @@ def _score(values: NDArray[np.float64]) -> Score:
         out=np.full(values.shape[1], np.nan),
         where=known.any(axis=0),
     )
-    spread = mean[1:][~np.isnan(mean[1:])]
-    if np.isnan(mean[0]) or not len(spread):
+    resampled = mean[1:][~np.isnan(mean[1:])]
+    if np.isnan(mean[0]) or not len(resampled):
         return Score(float(mean[0]), float("nan"), float("nan"))
-    low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Score(float(mean[0]), float(low), float(high))

@@ -1,8 +1,8 @@
-"""From pairwise comparisons to what a leaderboard may claim: rank intervals and tiers.
+"""Pairwise comparisons → what a leaderboard may claim: rank intervals and tiers.
 
-An encoder's rank lies between 1 + the number significantly better and n − the number significantly
-worse; with Holm's p all the intervals of a task hold at once (Al Mohamad, Goeman and van Zwet,
-"Simultaneous confidence intervals for ranks", 2022).
+An encoder's rank is between 1 + the number of significantly better encoders and n − the number of
+significantly worse ones. With Holm's p all rank intervals of a task hold at once (Al Mohamad,
+Goeman and van Zwet, "Simultaneous confidence intervals for ranks", 2022).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from clearbench.statistics.comparison import Pair
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one encoder stands on a task; ranks count from 1, the best."""
+    """One encoder's place on a task: its rank interval and tier; 1 is the best."""
 
     encoder: str
     value: float
@@ -27,8 +27,8 @@ class Standing:
 def rank_encoders(values: Mapping[str, float], pairs: Sequence[Pair]) -> tuple[Standing, ...]:
     """Return every encoder's standing, best value first; higher values are better.
 
-    Tier 1 is the best and all that can't be told apart from it; tier 2 is the same among the rest,
-    and so on. Raises BadTask if an encoder has no value or a pair was not compared.
+    Tier 1 is the best encoder and all that don't differ from it significantly; tier 2 is the same
+    among the rest, and so on. Raises BadTask if an encoder has no value or a pair is not compared.
     """
     _check(values, pairs)
     beaten_by: dict[str, set[str]] = {name: set() for name in values}
@@ -50,7 +50,7 @@ def rank_encoders(values: Mapping[str, float], pairs: Sequence[Pair]) -> tuple[S
 
 
 def _check(values: Mapping[str, float], pairs: Sequence[Pair]) -> None:
-    """Refuse what can't be ranked."""
+    """Refuse encoders without a value, and pairs that are missing or too many."""
     unknown = [name for name, value in values.items() if isnan(value)]
     if unknown:
         raise BadTask(f"{unknown[0]} has no score, so it can't be ranked; leave it out")
@@ -67,7 +67,7 @@ def _loser(pair: Pair) -> str:
 
 
 def _tiers(order: Sequence[str], separable: set[frozenset[str]]) -> dict[str, int]:
-    """Number the tiers: the best of those left, and all that can't be told apart from it."""
+    """Number the tiers: the best of those left, and all that don't differ from it significantly."""
     tiers: dict[str, int] = {}
     left, tier = list(order), 0
     while left:

@@ -1,1 +1,1 @@
-"""Features in HDF5 files (the truth), a DuckDB catalogue over them (an index)."""
+"""Features in HDF5 files, and a DuckDB catalogue: an index that can be built again from them."""

@@ -1,4 +1,4 @@
-"""Answers of SQL as text and files: CSV, JSON and Parquet, written from Arrow."""
+"""SQL results as text and files: CSV, JSON and Parquet, from Arrow."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from clearbench.files import write_whole
 
 
 def as_csv(table: pa.Table) -> str:
-    """Write CSV; lists (embeddings) as JSON text in their cell."""
+    """Return CSV text; lists (embeddings) are JSON text in their cell."""
     columns = {name: _plain(table.column(name)) for name in table.column_names}
     sink = pa.BufferOutputStream()
     pyarrow.csv.write_csv(pa.table(columns), sink)
@@ -19,7 +19,7 @@ def as_csv(table: pa.Table) -> str:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """Turn nested values to JSON text."""
+    """Return nested values as JSON text."""
     if not pa.types.is_nested(column.type):
         return column
     texts = [None if v is None else json.dumps(v, default=str) for v in column.to_pylist()]
@@ -27,10 +27,10 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
 
 
 def as_json(table: pa.Table) -> str:
-    """Write a JSON array of objects."""
+    """Return a JSON array of objects."""
     return json.dumps(table.to_pylist(), indent=1, default=str, ensure_ascii=False) + "\n"
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write Parquet whole; raises StorageFull if the disk refuses."""
+    """Write a Parquet file, complete or not at all; raises StorageFull if the disk refuses."""
     write_whole(path, lambda draft: pyarrow.parquet.write_table(table, draft))

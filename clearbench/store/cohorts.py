@@ -1,4 +1,4 @@
-"""The checked copies of cohorts that a store keeps."""
+"""A store's cohorts: checked copies of cohort tables."""
 
 from pathlib import Path
 
@@ -22,16 +22,16 @@ def cohort_names(store: StoreFolder) -> list[str]:
 
 
 def save_cohort(cohort: Cohort, store: StoreFolder) -> Path:
-    """Keep a checked copy of a cohort, in place of an earlier one."""
+    """Save a checked cohort in the store; it replaces an earlier one of that name."""
     path = store.cohorts / f"{cohort.name}.parquet"
     write_whole(path, lambda draft: pyarrow.parquet.write_table(cohort.table, draft))
     return path
 
 
 def load_cohort(store: StoreFolder, name: str) -> Cohort:
-    """Return a cohort by name; raises UnknownName with the nearest names."""
+    """Return a cohort by name; raises UnknownName with the nearest names, BadStore if damaged."""
     if name not in cohort_names(store):
-        more = f" in {store.root}; add it with `clearbench cohort add FILE` or by embedding it"
+        more = f" in {store.root}; run `clearbench cohort add FILE`, or embed it"
         raise UnknownName.among("cohort", name, cohort_names(store), more)
     path = store.cohorts / f"{name}.parquet"
     try:
@@ -42,22 +42,22 @@ def load_cohort(store: StoreFolder, name: str) -> Cohort:
 
 
 def with_table(table: pa.Table, name: str, source: Path, store: StoreFolder) -> Cohort:
-    """Return the cohort that a table makes, or completes with its labels; it is not saved yet.
+    """Return the cohort of a table, or a stored cohort with the table's labels; nothing is saved.
 
-    A table without paths holds labels of a cohort that the store knows: the one of that name, of
-    its cohort column or its file's name, else the only one that has its ids. Raises BadCohort,
+    A table without paths has labels for a cohort of the store: the one called `name`, else that of
+    the column cohort or the file's name, else the only one with these ids. Raises BadCohort,
     UnknownName.
     """
     known = cohort_names(store)
     if "path" in table.column_names or not known:
         return merge_cohort(check_cohort(table, name, source), store)
-    meant = name or stated_name(table, source) or (source.stem if source.stem in known else "")
-    owner = load_cohort(store, meant or _owner(table, source, store))
-    return update_labels(owner, table, source)
+    wanted = name or stated_name(table, source) or (source.stem if source.stem in known else "")
+    cohort = load_cohort(store, wanted or _owner(table, source, store))
+    return update_labels(cohort, table, source)
 
 
 def _owner(labels: pa.Table, source: Path, store: StoreFolder) -> str:
-    """Return the one cohort that has the ids of these labels."""
+    """Return the name of the only cohort with the ids of these labels; raises BadCohort."""
     key = label_key(labels, source)
     ids = set(labels.column(key).to_pylist())
     known = cohort_names(store)
@@ -66,30 +66,30 @@ def _owner(labels: pa.Table, source: Path, store: StoreFolder) -> str:
         return owners[0]
     if owners:
         raise BadCohort(
-            f"{source}: {key} occurs in cohorts {', '.join(owners)}; say whose labels these are: "
-            "--name COHORT"
+            f"{source}: several cohorts have its {key} ({', '.join(owners)}); name one: "
+            f"`clearbench cohort add {source} --name {owners[0]}`"
         )
     hint = suggestion("path", labels.column_names)
     raise BadCohort(
         f"{source}: no column path{hint}"
         if hint
-        else f"{source}: no column path, so these are labels; but no {key} is in a cohort of the "
-        f"store ({', '.join(known)})"
+        else f"{source}: no column path, so these are labels; but no cohort of the store has any "
+        f"{key} of this table ({', '.join(known)})"
     )
 
 
 def merge_cohort(cohort: Cohort, store: StoreFolder) -> Cohort:
-    """Return the cohort with what the store knew of it and this table doesn't have.
+    """Return the cohort, completed with scans and columns that only the stored copy has.
 
-    Scans and columns that only the stored copy has are kept, and so is a column that is blank
-    throughout in the new table; where both have a cell, the new table wins, blank or not.
+    A column that is all blank in the new table keeps its stored values. In other columns of both,
+    the new table's cells are used, also blank ones.
     """
     if cohort.name not in cohort_names(store):
         return cohort
     old = load_cohort(store, cohort.name)
-    news = cohort.table
-    filled = [name for name in news.column_names if news.column(name).null_count < news.num_rows]
-    fresh = {row["scan_id"]: row for row in news.select(filled).to_pylist()}
+    new = cohort.table
+    filled = [name for name in new.column_names if new.column(name).null_count < new.num_rows]
+    fresh = {row["scan_id"]: row for row in new.select(filled).to_pylist()}
     stored = {row["scan_id"]: row for row in old.table.to_pylist()}
     columns = list(dict.fromkeys([*cohort.table.column_names, *old.table.column_names]))
     rows = [

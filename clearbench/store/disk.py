@@ -1,4 +1,4 @@
-"""The disk under a folder: its free space, whether it can be written, its file system."""
+"""A folder's disk: free space, whether it can be written to, file system."""
 
 import shutil
 import tempfile
@@ -11,10 +11,10 @@ MOUNTS = Path("/proc/mounts")
 
 @dataclass(frozen=True)
 class Disk:
-    """What a folder (or, until there is one, the place where it will be) offers.
+    """The disk of a folder, which need not exist yet.
 
     refusal     why nothing can be written there; "" if it can
-    filesystem  as Linux calls it; "" where it is not known
+    filesystem  Linux's name of it; "" if unknown
     """
 
     path: str
@@ -25,35 +25,36 @@ class Disk:
 
     @property
     def network(self) -> bool:
-        """Whether other machines share it."""
+        """Return True if it is a network file system."""
         return self.filesystem.removeprefix("fuse.") in (*NETWORK, "sshfs")
 
 
 def look_at_disk(folder: Path) -> Disk:
-    """Describe the disk under a folder; nothing is left behind there."""
+    """Describe a folder's disk; leaves no file there."""
     whole = folder.resolve()
-    place = next(path for path in (whole, *whole.parents) if path.exists())
-    free, refusal = shutil.disk_usage(place).free, _refusal(place)
-    return Disk(str(whole), whole.is_dir(), free, refusal, filesystem_of(place))
+    nearest = next(path for path in (whole, *whole.parents) if path.exists())
+    free, refusal = shutil.disk_usage(nearest).free, _refusal(nearest)
+    return Disk(str(whole), whole.is_dir(), free, refusal, filesystem_of(nearest))
 
 
-def _refusal(place: Path) -> str:
-    """Try to write a file that has no name, and say why it can't be."""
+def _refusal(folder: Path) -> str:
+    """Try to write a temporary file; return why it fails, "" if it doesn't."""
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=folder):
             return ""
     except OSError as error:
         return str(error.strerror)
 
 
-def filesystem_of(place: Path, mounts: Path = MOUNTS) -> str:
-    """Return the type of the file system that holds a path; "" where there is no list of them."""
+def filesystem_of(path: Path, mounts: Path = MOUNTS) -> str:
+    """Return the type of a path's file system; "" if the system has no list of mounts."""
     if not mounts.is_file():
         return ""
-    kind, longest = "", -1
+    found, longest = "", -1
     for line in mounts.read_text(errors="replace").splitlines():
         _, point, name, *_ = line.split(" ")
-        point = point.replace("\\040", " ")  # how the list writes a space
-        if place.is_relative_to(point) and len(point) >= longest:
-            kind, longest = name, len(point)
-    return kind
+        point = point.replace("\\040", " ")  # a space in the list
+        # of two mounts at one point, the later one hides the other
+        if path.is_relative_to(point) and len(point) >= longest:
+            found, longest = name, len(point)
+    return found

@@ -1,4 +1,4 @@
-"""The store as Python sees it: features of one scan, and SQL over everything."""
+"""The store in Python: features of one scan, and SQL over everything."""
 
 import re
 from dataclasses import dataclass
@@ -10,48 +10,54 @@ from numpy.typing import NDArray
 
 from clearbench.errors import BadRequest, BadStore, UnknownName
 from clearbench.store.catalogue.query import fetch_table, run_select
-from clearbench.store.features import FileFacts, is_intact, map_features, read_facts, read_rows
+from clearbench.store.features import (
+    FileFacts,
+    is_intact,
+    map_features,
+    read_facts,
+    read_slice_rows,
+)
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord, find_record, list_encoders
+from clearbench.store.records import EncoderRecord, find_record, list_records
 
 
 class FeatureStore:
-    """A store opened for reading.
+    """A store, opened for reading.
 
-    Raises BadStore if the folder is no store, or one of another schema version.
+    Raises BadStore if the folder isn't a store, or has another schema version.
     """
 
     def __init__(self, root: Path | str = "clearbench-store") -> None:
         self.folder: StoreFolder = open_store(root)
 
     def __repr__(self) -> str:
-        names = ", ".join(record.reference for record in list_encoders(self.folder))
+        names = ", ".join(record.reference for record in list_records(self.folder))
         return f"FeatureStore({str(self.folder.root)!r}: {names or 'empty'})"
 
     def encoders(self) -> list[EncoderRecord]:
-        """Return every set of features."""
-        return list_encoders(self.folder)
+        """Return the record of every set of features: its encoder, views and precision."""
+        return list_records(self.folder)
 
     def features(self, encoder: str, scan_id: str, *, cohort: str = "") -> NDArray[Any]:
         """Return a scan's features [n, views, dim], memory-mapped and read-only.
 
-        `encoder` is a name, or name@fp8 where the store holds several sets. Raises UnknownName for
-        an encoder or a scan without features, BadRequest if more than one fits.
+        `encoder` is a name, or name@fp8 if the store has several sets. Raises UnknownName for an
+        encoder or a scan without features, BadRequest if several sets or cohorts have them.
         """
         return map_features(self.facts(encoder, scan_id, cohort=cohort))
 
     def facts(self, encoder: str, scan_id: str, *, cohort: str = "") -> FileFacts:
-        """Return what a scan's feature file says of itself; see features."""
+        """Return the facts in a scan's feature file; arguments and errors as for features."""
         record = find_record(self.folder, encoder, cohort)
         folder = self.folder.encoder(record.name, record.fingerprint)
-        places = [folder / cohort] if cohort else sorted(folder.glob("*"))
-        found = [path for place in places if (path := place / f"{scan_id}.h5").is_file()]
+        cohorts = [folder / cohort] if cohort else sorted(folder.glob("*"))
+        found = [path for inner in cohorts if (path := inner / f"{scan_id}.h5").is_file()]
         if not found:
             known = (path.stem for path in folder.glob("*/*.h5"))
             raise UnknownName.among(f"scan with features of {record.reference}", scan_id, known)
         if len(found) > 1:
             names = ", ".join(path.parent.name for path in found)
-            raise BadRequest(f"{scan_id} is in several cohorts ({names}); name one: cohort=…")
+            raise BadRequest(f"{scan_id} is in several cohorts ({names}); name one with cohort=…")
         return read_facts(found[0])
 
     def sql(self, statement: str) -> Any:
@@ -64,17 +70,19 @@ class FeatureStore:
     def table(self, statement: str, *, timeout_s: float | None = None) -> pa.Table:
         """Return the rows of one SELECT as an Arrow table.
 
-        Raises BadQuery for anything else, and after `timeout_s`.
+        Raises BadQuery for anything else, and if it takes longer than `timeout_s`.
         """
         return fetch_table(self.folder, statement, timeout_s)
 
     def similar(self, scan_id: str, slice_index: int, encoder: str, k: int = 10) -> pa.Table:
-        """Return the `k` slices of other scans nearest to one slice, by cosine, view by view.
+        """Return the `k` slices of other scans that are nearest to one slice.
 
-        Raises UnknownName or BadRequest as features does, and for a slice the scan doesn't have.
+        The measure is the cosine similarity; only the same view of two slices is compared.
+
+        Raises UnknownName or BadRequest as features does, BadRequest also for a missing slice.
         """
         facts = self.facts(encoder, scan_id)
-        if slice_index not in read_rows(facts.path).slice_index:
+        if slice_index not in read_slice_rows(facts.path).slice_index:
             raise BadRequest(f"{scan_id} has no slice {slice_index}")
         record = find_record(self.folder, encoder)
         view = f"features_{re.sub(r'[^a-z0-9]', '_', record.name.lower())}_{record.fingerprint[:8]}"
@@ -88,21 +96,21 @@ class FeatureStore:
         )
 
     def verify(self) -> "Verified":
-        """Read every feature file and compare it with the sha256 under which it was written."""
+        """Read every feature file and compare its features with the sha256 written with them."""
         damaged, intact = [], 0
         for path in sorted(self.folder.features.glob("*/*/*.h5")):
             try:
-                good = is_intact(read_facts(path))
+                unchanged = is_intact(read_facts(path))
             except BadStore:
-                good = False
-            intact += good
-            damaged += [] if good else [str(path)]
+                unchanged = False
+            intact += unchanged
+            damaged += [] if unchanged else [str(path)]
         return Verified(intact, tuple(damaged))
 
 
 @dataclass(frozen=True)
 class Verified:
-    """How many feature files are as they were written, and which are not."""
+    """The number of unchanged feature files, and the paths of damaged ones."""
 
     intact: int
     damaged: tuple[str, ...]

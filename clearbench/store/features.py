@@ -1,4 +1,4 @@
-"""One scan's features ↔ one immutable HDF5 file; the only place that knows HDF5."""
+"""One scan's features ↔ one HDF5 file that never changes; no other module uses HDF5."""
 
 import hashlib
 import io
@@ -21,12 +21,12 @@ from clearbench.store.folder import StoreFolder
 
 FILE_SCHEMA = 2
 ORIENTATION = "SPL"
-ALIGNMENT = 64  # bytes; Arrow and DuckDB read the features where they lie
+ALIGNMENT = 64  # bytes; Arrow and DuckDB read the features from the mapped file without a copy
 
 
 @dataclass(frozen=True)
 class ScanKey:
-    """Which scan's features, by which encoder."""
+    """The key of a feature file: encoder, cohort and scan."""
 
     encoder: str
     fingerprint: str
@@ -34,17 +34,17 @@ class ScanKey:
     scan_id: str
 
     def path(self, store: StoreFolder) -> Path:
-        """Return where the file lies."""
+        """Return the path of the file."""
         return store.encoder(self.encoder, self.fingerprint) / self.cohort / f"{self.scan_id}.h5"
 
 
 @dataclass(frozen=True)
 class ScanFeatures:
-    """The features of one scan, and all that says where they come from.
+    """The features of one scan, and how they were made.
 
     features [n, views, dim] · present [n, views] · z_mm [n] (NaN if unknown) · slice_index [n]
     `about` holds JSON values: card, views, precision, spacing_mm, facts, versions, …
-    `sketch` is pixel data, which never leaves the store: None in features that came from another.
+    `sketch` is pixel data, which never leaves the store: None in features from another store.
     """
 
     key: ScanKey
@@ -61,7 +61,7 @@ class ScanFeatures:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a feature file says of itself, and where its numbers lie in it (bytes)."""
+    """The facts in a feature file; the features begin at byte `offset`."""
 
     path: Path
     offset: int
@@ -75,7 +75,7 @@ class FileFacts:
 
 
 def write_features(scan: ScanFeatures, store: StoreFolder) -> Path:
-    """Write one scan's file whole, contiguous, under its final name.
+    """Write one scan's file, complete or not at all.
 
     Raises StorageFull if the disk refuses.
     """
@@ -86,7 +86,10 @@ def write_features(scan: ScanFeatures, store: StoreFolder) -> Path:
 
 
 def file_image(scan: ScanFeatures) -> bytes:
-    """Return the file's bytes, so that a full disk meets a plain write and nothing half-made."""
+    """Return the file's bytes.
+
+    HDF5 writes into memory, since it may fail halfway on a full disk; the bytes are one write.
+    """
     memory = io.BytesIO()
     with h5py.File(memory, "w", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
         file["features"] = np.ascontiguousarray(scan.features)
@@ -102,7 +105,7 @@ def file_image(scan: ScanFeatures) -> bytes:
 
 
 def _attributes(scan: ScanFeatures) -> dict[str, Any]:
-    """Return the file's attributes; records as JSON."""
+    """Return the file's attributes; `about` as JSON."""
     return {
         "schema": FILE_SCHEMA,
         "encoder": scan.key.encoder,
@@ -121,7 +124,7 @@ def _attributes(scan: ScanFeatures) -> dict[str, Any]:
 def read_facts(path: Path) -> FileFacts:
     """Read a file's attributes and shape, not its features.
 
-    Raises BadStore for a damaged file, or one of another schema version.
+    Raises BadStore for a damaged file or another schema version.
     """
     with _opened(path) as file:
         dataset = file["features"]
@@ -140,15 +143,15 @@ def read_facts(path: Path) -> FileFacts:
 
 @dataclass(frozen=True)
 class SliceRows:
-    """The rows of a file: slice_index [n], z_mm [n], present [n, views]."""
+    """The slices of a file: slice_index [n], z_mm [n], present [n, views]."""
 
     slice_index: NDArray[np.int32]
     z_mm: NDArray[np.float32]
     present: NDArray[np.bool_]
 
 
-def read_rows(path: Path) -> SliceRows:
-    """Read what a file says of its slices."""
+def read_slice_rows(path: Path) -> SliceRows:
+    """Read the numbers, positions and present views of a file's slices; raises BadStore."""
     with _opened(path) as file:
         return SliceRows(
             file["slice_index"][()], file["z_mm"][()], file["present"][()].astype(bool)
@@ -156,9 +159,9 @@ def read_rows(path: Path) -> SliceRows:
 
 
 def read_sketch(path: Path) -> Sketch | None:
-    """Read a scan's thumbnails and histogram; None where the file came without.
+    """Read a scan's thumbnails and histogram; None if the file has none.
 
-    They are pixel data: for guards, never for an export or an answer to a query.
+    They are pixel data: only for guards, never for an export or a query.
     """
     with _opened(path) as file:
         if "thumbnail" not in file:
@@ -174,13 +177,13 @@ def read_sketch(path: Path) -> Sketch | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a feature file, translating HDF5's errors, also those of reading it."""
+    """Open a feature file; HDF5's errors, also those while reading, become BadStore."""
     try:
         with h5py.File(path, "r", locking=False) as file:
             schema = int(file.attrs.get("schema", 0))
             if schema != FILE_SCHEMA:
                 raise BadStore(
-                    f"{path}: schema {schema}, this clearbench reads {FILE_SCHEMA}; embed again"
+                    f"{path}: schema {schema}, but this clearbench reads {FILE_SCHEMA}; embed again"
                 )
             yield file
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
@@ -198,7 +201,7 @@ def map_features(facts: FileFacts) -> NDArray[Any]:
 
 
 def feature_buffer(facts: FileFacts, *, mapped: bool = True) -> pa.Buffer:
-    """Return the features' bytes: a map that holds no file descriptor, or a copy in memory."""
+    """Return the features' bytes: a memory map without an open file, or a copy in memory."""
     size = int(np.prod(facts.shape)) * np.dtype(facts.dtype).itemsize
     source = pa.memory_map(str(facts.path)) if mapped else pa.OSFile(str(facts.path))
     with source:
@@ -207,5 +210,5 @@ def feature_buffer(facts: FileFacts, *, mapped: bool = True) -> pa.Buffer:
 
 
 def is_intact(facts: FileFacts) -> bool:
-    """Tell whether a file's features still have the sha256 under which they were written."""
+    """Return True if a file's features still have the sha256 that was written with them."""
     return hashlib.sha256(feature_buffer(facts)).hexdigest() == facts.sha256

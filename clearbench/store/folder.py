@@ -1,16 +1,15 @@
-"""The store's folder: what lies where, and its schema version."""
+"""The store's folder: the paths inside it, and its schema version."""
 
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from clearbench.errors import BadStore
 from clearbench.files import write_text
 
 SCHEMA = 1
-MARK = "store.json"
+STORE_FILE = "store.json"
 STORE_VARIABLE = "CLEARBENCH_STORE"
 DEFAULT_STORE = "clearbench-store"
 
@@ -23,22 +22,22 @@ class StoreFolder:
 
     @property
     def features(self) -> Path:
-        """Where feature files lie: <encoder>-<fp8>/<cohort>/<scan_id>.h5."""
+        """The folder of feature files: <encoder>-<fp8>/<cohort>/<scan_id>.h5."""
         return self.root / "features"
 
     @property
     def cohorts(self) -> Path:
-        """Where checked cohorts lie: <name>.parquet."""
+        """The folder of checked cohorts: <name>.parquet."""
         return self.root / "cohorts"
 
     @property
     def results(self) -> Path:
-        """Where results lie: <task>/<encoder>-<fp8>--<head>--<preset>.json."""
+        """The folder of results: <task>/<encoder>-<fp8>--<head>--<preset>.json."""
         return self.root / "results"
 
     @property
     def catalogue(self) -> Path:
-        """The DuckDB index; it can be thrown away."""
+        """The DuckDB index; it may be deleted, and is built again."""
         return self.root / "catalogue.duckdb"
 
     def encoder(self, name: str, fingerprint: str) -> Path:
@@ -52,36 +51,50 @@ def default_store() -> Path:
 
 
 def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
-    """Open a store, or make one.
+    """Open a store, or with `create` make one.
 
-    Raises BadStore if there is none, or one of another schema version.
+    Raises BadStore if there is none, or it has another schema version.
     """
     folder = StoreFolder(Path(root))
-    mark = folder.root / MARK
-    if not mark.is_file():
+    file = folder.root / STORE_FILE
+    if not file.is_file():
         if not create:
             raise BadStore(
-                f"{folder.root} is no clearbench store; "
+                f"{folder.root} isn't a clearbench store; "
                 f"`clearbench embed … --store {folder.root}` makes one"
             )
         if folder.root.exists() and not folder.root.is_dir():
             raise BadStore(f"{folder.root} is a file, not a folder")
-        write_text(mark, json.dumps({"schema": SCHEMA}) + "\n")
+        write_schema(folder, SCHEMA)
         return folder
-    schema = _schema(mark)
-    if schema != SCHEMA:
+    schema = read_schema(folder)
+    if schema > SCHEMA:
         raise BadStore(
-            f"{folder.root}: schema {schema}, this clearbench reads schema {SCHEMA}; "
-            "use the clearbench version that made it, or embed into a new store"
+            f"{folder.root}: a newer clearbench made this store (schema {schema}, this version "
+            f"reads {SCHEMA}); update clearbench"
+        )
+    if schema < SCHEMA:
+        raise BadStore(
+            f"{folder.root}: an older clearbench made this store (schema {schema}, this version "
+            f"reads {SCHEMA}); run: clearbench store migrate --store {folder.root} "
+            "(features are kept)"
         )
     return folder
 
 
-def _schema(mark: Path) -> Any:
-    """Read the schema version."""
+def read_schema(folder: StoreFolder) -> int:
+    """Return the number of a store's schema; raises BadStore if it isn't a store, or is damaged."""
+    file = folder.root / STORE_FILE
+    if not file.is_file():
+        raise BadStore(f"{folder.root}: not a clearbench store (no {STORE_FILE} in it)")
     try:
-        return json.loads(mark.read_text())["schema"]
+        return int(json.loads(file.read_text())["schema"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadStore(
-            f'{mark}: damaged; if this version made the store, write {{"schema": {SCHEMA}}} into it'
+            f'{file}: damaged; if this version made the store, write {{"schema": {SCHEMA}}} into it'
         ) from error
+
+
+def write_schema(folder: StoreFolder, schema: int) -> None:
+    """Write the number of a store's schema; raises StorageFull."""
+    write_text(folder.root / STORE_FILE, json.dumps({"schema": schema}) + "\n")

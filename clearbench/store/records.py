@@ -1,4 +1,4 @@
-"""Small JSON records beside the features: the encoder that made them, and each run's speed."""
+"""Small JSON records next to the features: their encoder, and the speed of each run."""
 
 import json
 import os
@@ -19,7 +19,7 @@ FLOORS = ("random", "floor")
 
 @dataclass(frozen=True)
 class EncoderRecord:
-    """Which encoder made a folder of features; `card` is the card as JSON."""
+    """The encoder of a folder of features; `card` is its card as JSON."""
 
     name: str
     fingerprint: str
@@ -32,18 +32,18 @@ class EncoderRecord:
 
     @property
     def floor(self) -> bool:
-        """Tell whether nothing was learnt from images: a card whose source begins so."""
+        """Return True if nothing was learned from images: the card's source begins with FLOORS."""
         return str(self.card.get("source", "")).startswith(FLOORS)
 
     @property
     def reference(self) -> str:
-        """Return `name@fp8`, which names these features and no others."""
+        """Return `name@fp8`, the unique name of these features."""
         return f"{self.name}@{self.fingerprint[:8]}"
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run of `embed`: how much, how fast, on what."""
+    """One run of `embed`: size, time and hardware."""
 
     slices: int
     scans: int
@@ -54,12 +54,12 @@ class RunRecord:
 
     @property
     def slices_per_s(self) -> float:
-        """Return slices per second, reading and writing included."""
+        """Return slices per second, including reading and writing; 0 for a run of no time."""
         return self.slices / self.seconds if self.seconds > 0 else 0.0
 
 
-def write_encoder(record: EncoderRecord, store: StoreFolder) -> Path:
-    """Write the record of an encoder beside its features, unless it stands there."""
+def write_record(record: EncoderRecord, store: StoreFolder) -> Path:
+    """Write an encoder's record next to its features, unless it is there already."""
     path = store.encoder(record.name, record.fingerprint) / ENCODER_FILE
     if not path.is_file():
         text = json.dumps(asdict(record), indent=1, sort_keys=True) + "\n"
@@ -67,8 +67,8 @@ def write_encoder(record: EncoderRecord, store: StoreFolder) -> Path:
     return path
 
 
-def list_encoders(store: StoreFolder) -> list[EncoderRecord]:
-    """Return every encoder whose features the store holds, by name, then fingerprint."""
+def list_records(store: StoreFolder) -> list[EncoderRecord]:
+    """Return the record of every encoder with features, by name, then fingerprint."""
     records = []
     for path in sorted(store.features.glob(f"*/{ENCODER_FILE}")):
         facts = _read_json(path)
@@ -80,7 +80,7 @@ def list_encoders(store: StoreFolder) -> list[EncoderRecord]:
 
 
 def _read_json(path: Path) -> Any:
-    """Read a small record."""
+    """Read a small record; raises BadStore if it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -88,26 +88,26 @@ def _read_json(path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> BadStore:
-    """Say that a record can't be read."""
+    """Return the error for a damaged record."""
     return BadStore(f"{path}: damaged ({error}); remove it and embed again")
 
 
 def find_record(store: StoreFolder, reference: str, cohort: str = "") -> EncoderRecord:
-    """Find one encoder's features by `name`, or `name@fp8` where the store holds several.
+    """Return the record of `name`, or of `name@fp8` if the store has several of that name.
 
     With `cohort`, only features of that cohort count. Raises UnknownName if there are none,
-    BadRequest if the name is not enough.
+    BadRequest if the name has several.
     """
     name, _, digits = reference.partition("@")
-    everyone = list_encoders(store)
-    known = [record for record in everyone if not cohort or has_cohort(store, record, cohort)]
+    every = list_records(store)
+    known = [record for record in every if not cohort or has_cohort(store, record, cohort)]
     found = [
         record for record in known if record.name == name and record.fingerprint.startswith(digits)
     ]
     if not found:
-        of = f" of cohort {cohort}" if cohort else ""
+        where = f" of cohort {cohort}" if cohort else ""
         more = f"; make them with `clearbench embed {cohort or 'SCANS'} --model {name}`"
-        raise UnknownName.among(f"set of features{of}", reference, {r.name for r in known}, more)
+        raise UnknownName.among(f"set of features{where}", reference, {r.name for r in known}, more)
     if len(found) > 1:
         choices = "; ".join(f"{r.reference} ({', '.join(r.views)}, {r.precision})" for r in found)
         raise BadRequest(f"{name} has several sets of features; name one: {choices}")
@@ -115,47 +115,47 @@ def find_record(store: StoreFolder, reference: str, cohort: str = "") -> Encoder
 
 
 def find_records(store: StoreFolder, references: Sequence[str], cohort: str) -> list[EncoderRecord]:
-    """Find the features of a cohort that are named, or all of them if none is.
+    """Return the records of `references` for a cohort; without references, all that have features.
 
-    Raises BadTask if it has none at all, and UnknownName and BadRequest as `find_record` does.
+    Raises BadTask if there are none, and UnknownName and BadRequest as `find_record` does.
     """
     if references:
         return [find_record(store, reference, cohort) for reference in references]
-    records = [record for record in list_encoders(store) if has_cohort(store, record, cohort)]
+    records = [record for record in list_records(store) if has_cohort(store, record, cohort)]
     if not records:
         raise BadTask(
-            f"no encoder has features of cohort {cohort}; make them: clearbench embed {cohort} "
-            "--model NAME"
+            f"no encoder has features of cohort {cohort}; "
+            f"make them with `clearbench embed {cohort} --model NAME`"
         )
     return records
 
 
 def has_cohort(store: StoreFolder, record: EncoderRecord, cohort: str) -> bool:
-    """Tell whether an encoder's folder holds features of a cohort."""
+    """Return True if an encoder's folder has features of a cohort."""
     folder = store.encoder(record.name, record.fingerprint) / cohort
     return folder.is_dir() and any(folder.glob("*.h5"))
 
 
 def seen_path(record: EncoderRecord, store: StoreFolder) -> Path:
-    """Return where the hashes of the patients that an encoder was trained on lie, if it has any."""
+    """Return the path of the hashed patients that an encoder was trained on; it may not exist."""
     return store.encoder(record.name, record.fingerprint) / "seen-patients.txt"
 
 
 def keep_seen(listed: Path, record: EncoderRecord, store: StoreFolder) -> None:
-    """Keep a copy of an encoder's list of hashed patients beside its features."""
+    """Copy an encoder's list of hashed patients next to its features."""
     text = listed.read_text(encoding="utf-8")
     write_text(seen_path(record, store), text)
 
 
 def write_run(run: RunRecord, record: EncoderRecord, store: StoreFolder) -> None:
-    """Add one run's record."""
+    """Write the record of one run."""
     name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.json"
     path = store.encoder(record.name, record.fingerprint) / "runs" / name
     write_text(path, json.dumps(asdict(run)) + "\n")
 
 
 def measured_rate(record: EncoderRecord, store: StoreFolder) -> float | None:
-    """Return the median slices per second of all runs, None without any."""
+    """Return the median slices per second of all runs; None if there are no runs."""
     folder = store.encoder(record.name, record.fingerprint) / "runs"
     runs = []
     for path in sorted(folder.glob("*.json")):
@@ -168,16 +168,16 @@ def measured_rate(record: EncoderRecord, store: StoreFolder) -> float | None:
 
 
 def pin_weights(store: StoreFolder, encoder: str, sha256: str) -> None:
-    """Remember the hash of weights whose card has none; the first download counts.
+    """Store the hash of weights at their first use, if their card has none.
 
-    Raises WeightsUnavailable if this store's features of that encoder came from other weights.
+    Raises WeightsUnavailable if this store used other weights for that encoder before.
     """
     path = store.root / "pins.json"
     pins = _read_json(path) if path.is_file() else {}
     if pins.setdefault(encoder, sha256) != sha256:
         raise WeightsUnavailable(
             f"{encoder}: the weights changed since this store first used them "
-            f"({pins[encoder][:12]}… then, {sha256[:12]}… now); give the old file with --weights, "
+            f"({pins[encoder][:12]}… then, {sha256[:12]}… now); use the old file with weights=…, "
             f"or remove the entry from {path} to accept the new one"
         )
     text = json.dumps(pins, indent=1, sort_keys=True) + "\n"

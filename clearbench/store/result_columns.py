@@ -1,7 +1,7 @@
-"""The columns of the tables beside a result, predictions and attention: on disk and in SQL.
+"""The columns of a result's tables, predictions and attention: on disk and in SQL.
 
-Both tables say which head each row is from: the fold of a repeat, the seed, and the draw (0 for a
-head of all training patients, n for the n-th bootstrap sample of them).
+Each row has its head: repeat, fold, seed and draw (0: trained on all training patients, n:
+retrained on the n-th bootstrap sample of them).
 """
 
 import pyarrow as pa
@@ -37,5 +37,5 @@ ATTENTION = pa.schema(
 
 
 def without_draw(schema: pa.Schema) -> pa.Schema:
-    """Return the columns that SQL shows: it leaves out the heads of bootstrap samples."""
+    """Return the columns of SQL, which shows only heads of all training patients (draw 0)."""
     return schema.remove(schema.get_field_index("draw"))

@@ -29,15 +29,15 @@ def head(quality: float, noise: np.ndarray) -> StoredPredictions:
 def result_(
     make_result: Make, encoder: str, wobble: float, seed: int, **facts: object
 ) -> ComparedResult:
-    """A head of quality 1 and ten of drawn patients, whose qualities wobble."""
+    """A head of quality 1 and ten retrained ones, whose qualities vary."""
     noise = np.random.default_rng(seed).normal(size=N)
     qualities = 1 + wobble * np.random.default_rng(100 + seed).normal(size=10)
-    said = {HeadKey(0, 0, 0): head(1.0, noise)}
-    said |= {HeadKey(0, 0, 0, k): head(q, noise) for k, q in enumerate(qualities, start=1)}
-    return ComparedResult(replace(make_result(encoder, 1.0, **FIXED), **facts), said)
+    stored = {HeadKey(0, 0, 0): head(1.0, noise)}
+    stored |= {HeadKey(0, 0, 0, k): head(q, noise) for k, q in enumerate(qualities, start=1)}
+    return ComparedResult(replace(make_result(encoder, 1.0, **FIXED), **facts), stored)
 
 
-def test_a_fixed_test_set_is_compared_by_delong_and_by_draws(make_result: Make) -> None:
+def test_a_fixed_test_set_is_compared_by_delong_and_by_bootstrap(make_result: Make) -> None:
     one, other = make_result("one", 3.0, **FIXED), make_result("other", 0.5, seed=1, **FIXED)
     found = make_standings([one, other])
     assert found is not None
@@ -45,13 +45,13 @@ def test_a_fixed_test_set_is_compared_by_delong_and_by_draws(make_result: Make) 
     assert "one, other has no retrained heads" in found.method
     by_areas = found.pairs[0].difference
     changed = [replace(r, metric="average_precision") for r in (one, other)]
-    drawn = [ComparedResult(r, read_predictions(r)) for r in changed]
-    assert method_of(drawn[0]) == BOOTSTRAP
-    by_draws = compare(*drawn)
+    compared = [ComparedResult(r, read_predictions(r)) for r in changed]
+    assert method_of(compared[0]) == BOOTSTRAP
+    by_bootstrap = compare(*compared)
     assert by_areas.value > 0.2
-    assert by_draws.value > 0.2
+    assert by_bootstrap.value > 0.2
     assert by_areas.p < 0.01
-    assert by_draws.p < 0.01
+    assert by_bootstrap.p < 0.01
 
 
 @pytest.mark.parametrize("facts", [{}, {"metric": "average_precision"}])
@@ -80,13 +80,13 @@ def test_heads_that_always_agree_leave_delongs_error_with_students_tails(make_re
 
 def test_an_auroc_is_the_mean_over_seeds_as_the_board_shows_it(make_result: Make) -> None:
     rng = np.random.default_rng(5)
-    said = {HeadKey(0, 0, k): head(1.0, rng.normal(size=N)) for k in range(3)}
-    one = ComparedResult(make_result("one", 1.0, **FIXED), said)
+    stored = {HeadKey(0, 0, k): head(1.0, rng.normal(size=N)) for k in range(3)}
+    one = ComparedResult(make_result("one", 1.0, **FIXED), stored)
     other = ComparedResult(
-        make_result("two", 1.0, **FIXED), {run: head(0, TRUTH * 0) for run in said}
+        make_result("two", 1.0, **FIXED), {run: head(0, TRUTH * 0) for run in stored}
     )
     once = np.ones((1, N))
-    mean = np.mean([one.measure(spoken, once)[0] for spoken in said.values()])
+    mean = np.mean([one.measure(predictions, once)[0] for predictions in stored.values()])
     assert compare(one, other).value == pytest.approx(mean - 0.5)
 
 
@@ -96,21 +96,21 @@ def test_a_head_without_seeds_meets_the_mean_over_the_others_seeds(
 ) -> None:
     rng = np.random.default_rng(5)
     folds = range(1 if facts is FIXED else 3)
-    said = {HeadKey(0, f, k): head(1.0, rng.normal(size=N)) for f in folds for k in range(3)}
+    stored = {HeadKey(0, f, k): head(1.0, rng.normal(size=N)) for f in folds for k in range(3)}
     alone = {HeadKey(0, f, 0): head(0.2, rng.normal(size=N)) for f in folds}
     result = replace(make_result("one", 1.0, **FIXED), **facts)
-    one, other = ComparedResult(result, said), ComparedResult(result, alone)
+    one, other = ComparedResult(result, stored), ComparedResult(result, alone)
     once = np.ones((1, N))
-    mine, its = (
-        np.mean([of.measure(spoken, once)[0] for spoken in of.predictions.values()])
-        for of in (one, other)
+    first, second = (
+        np.mean([each.measure(predictions, once)[0] for predictions in each.predictions.values()])
+        for each in (one, other)
     )
-    assert compare(one, other).value == pytest.approx(mine - its)
-    assert compare(other, one).value == pytest.approx(its - mine)
+    assert compare(one, other).value == pytest.approx(first - second)
+    assert compare(other, one).value == pytest.approx(second - first)
 
 
-def test_a_metric_that_few_draws_have_is_refused_and_no_silent_nan(make_result: Make) -> None:
-    """One patient of each class: over half of the draws lack one of them."""
+def test_a_metric_that_few_resamples_have_is_refused_and_no_silent_nan(make_result: Make) -> None:
+    """One patient of each class: over half of the resamples lack one of them."""
 
     def rare(encoder: str, seed: int) -> ComparedResult:
         scores = np.random.default_rng(seed).normal(size=(4, 1))
@@ -121,7 +121,7 @@ def test_a_metric_that_few_draws_have_is_refused_and_no_silent_nan(make_result: 
             facts, {HeadKey(0, 0, 0): StoredPredictions(names, names, truth, scores)}
         )
 
-    with pytest.raises(BadTask, match="of 10000 draws have no score; draw within strata"):
+    with pytest.raises(BadTask, match="of 10000 resamples have no score; resample within strata"):
         compare(rare("one", 0), rare("two", 1))
 
 

@@ -22,7 +22,7 @@ def point(patients: int, value: float | None) -> dict[str, object]:
     }
 
 
-def test_curves_of_a_task_stand_in_one_table_and_one_picture(
+def test_curves_of_a_task_are_in_one_table_and_one_picture(
     make_result: Callable[..., Result], tmp_path: Path
 ) -> None:
     one = replace(make_result("one", 1.0), curve=[point(16, 0.6), point(64, 0.8)])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clearbench.board.overall import Contest, Overall, one_preset, rank_overall
+from clearbench.board.overall import Overall, TaskResults, one_preset, rank_overall
 from clearbench.board.standings import make_standings
 from clearbench.results.predictions import predictions_path
 from clearbench.results.record import Result
@@ -12,12 +12,12 @@ from clearbench.results.record import Result
 Make = Callable[..., Result]
 
 
-def contest(*results: Result) -> Contest:
-    return Contest(results, make_standings(one_preset(results)))
+def results_of(*results: Result) -> TaskResults:
+    return TaskResults(results, make_standings(one_preset(results)))
 
 
-def ranked(*contests: Contest) -> Overall:
-    found = rank_overall(contests, resamples=200)
+def ranked(*tasks: TaskResults) -> Overall:
+    found = rank_overall(tasks, resamples=200)
     assert found is not None
     return found
 
@@ -47,16 +47,16 @@ def second(task: Callable[..., list[Result]]) -> list[Result]:
 
 
 def test_who_is_better_on_every_task_is_first(first: list[Result], second: list[Result]) -> None:
-    found = ranked(contest(*first), contest(*second))
+    found = ranked(results_of(*first), results_of(*second))
     assert (found.preset, found.tasks, found.notes) == ("default", ("first", "second"), ())
     assert [rank.encoder for rank in found.ranks] == ["strong", "weak"], "a floor is not ranked"
     assert (found.ranks[0].value, found.ranks[0].low, found.ranks[0].high) == (1.0, 1.0, 1.0)
 
 
 def test_the_order_of_results_changes_no_rank(first: list[Result], second: list[Result]) -> None:
-    """One task's results were read weak first: the ranks are told by name all the same."""
-    assert ranked(contest(*first), contest(*second[::-1])) == ranked(
-        contest(*first), contest(*second)
+    """One task's results were read weak first: the ranks go by name all the same."""
+    assert ranked(results_of(*first), results_of(*second[::-1])) == ranked(
+        results_of(*first), results_of(*second)
     )
 
 
@@ -66,21 +66,21 @@ def test_damaged_predictions_leave_one_encoder_out(
     second = task("second", 1, strong=3.0, weak=0.7, broken=1.0)
     predictions_path(second[-1]).write_bytes(b"PAR1")
     third = task("third", 2, strong=3.0, weak=0.7, broken=1.0)
-    found = ranked(contest(*first), contest(*second), contest(*third))
+    found = ranked(results_of(*first), results_of(*second), results_of(*third))
     assert [rank.encoder for rank in found.ranks] == ["strong", "weak"]
     [note] = found.notes
-    assert note.startswith("broken is left out, without a result of the declared head on first, se")
+    assert note.startswith("broken is left out: no result of the declared head on first, se")
 
 
 def test_encoders_that_are_nearly_equal_have_wide_intervals(
     task: Callable[..., list[Result]],
 ) -> None:
-    found = ranked(*(contest(*task(n, k, a=1.5, b=1.5)) for k, n in enumerate(("one", "two"))))
+    found = ranked(*(results_of(*task(n, k, a=1.5, b=1.5)) for k, n in enumerate(("one", "two"))))
     assert all(rank.high - rank.low >= 0.5 for rank in found.ranks)
 
 
 def test_one_task_has_no_average(first: list[Result]) -> None:
-    assert rank_overall([contest(*first)]) is None
+    assert rank_overall([results_of(*first)]) is None
     assert rank_overall([]) is None
 
 
@@ -88,14 +88,14 @@ def test_a_task_without_signal_does_not_count_and_is_named(
     first: list[Result], second: list[Result], task: Callable[..., list[Result]]
 ) -> None:
     noise, bare = task("noise", 2, strong=0.0, weak=0.0), task("bare", 3, strong=3.0)[1:]
-    found = ranked(*(contest(*each) for each in (first, second, noise, bare)))
+    found = ranked(*(results_of(*each) for each in (first, second, noise, bare)))
     assert found.tasks == ("first", "second")
     assert len(found.ranks) == 2
     assert found.notes == (
-        "bare doesn't count: no floor was evaluated beside",
+        "bare doesn't count: no floor was evaluated",
         "noise doesn't count: no encoder beats the floor floor",
     )
-    alone = ranked(contest(*first), contest(*noise))
+    alone = ranked(results_of(*first), results_of(*noise))
     assert alone.ranks == ()
     assert alone.notes[-1] == "fewer than two tasks count, so none is ranked"
 
@@ -104,14 +104,14 @@ def test_an_encoder_that_misses_a_task_is_named_with_the_command(
     first: list[Result], second: list[Result], make_result: Make
 ) -> None:
     some = make_result("some", 2.0, 9, task="first")
-    found = ranked(contest(*first, some), contest(*second))
+    found = ranked(results_of(*first, some), results_of(*second))
     assert [rank.encoder for rank in found.ranks] == ["strong", "weak"]
     assert found.notes == (
-        "some is left out, without a result of the declared head on second: "
+        "some is left out: no result of the declared head on second; run: "
         "clearbench evaluate --task second --model some",
     )
     left = [result for result in second if result.encoder != "weak"]
-    alone = ranked(contest(*first), contest(*left))
+    alone = ranked(results_of(*first), results_of(*left))
     assert alone.ranks == ()
     assert (
         alone.notes[-1] == "fewer than two encoders have a result on every task, so none is ranked"
@@ -123,7 +123,7 @@ def test_a_result_without_predictions_is_as_good_as_none(
 ) -> None:
     some = [make_result("some", 2.0, 9, task=name) for name in ("first", "second")]
     Path(predictions_path(some[1])).unlink()
-    found = ranked(contest(*first, some[0]), contest(*second, some[1]))
+    found = ranked(results_of(*first, some[0]), results_of(*second, some[1]))
     assert "--task second --model some" in found.notes[0]
 
 
@@ -131,16 +131,16 @@ def test_only_the_declared_head_counts(
     first: list[Result], second: list[Result], make_result: Make
 ) -> None:
     other = replace(make_result("other", 4.0, 9, task="second"), head="knn")
-    found = ranked(contest(*first), contest(*second, other))
+    found = ranked(results_of(*first), results_of(*second, other))
     assert [rank.encoder for rank in found.ranks] == ["strong", "weak"]
 
 
 def test_presets_are_not_mixed(first: list[Result], second: list[Result]) -> None:
     clear = [replace(result, preset="clear") for result in second]
-    mixed = ranked(contest(*first), contest(*clear))
+    mixed = ranked(results_of(*first), results_of(*clear))
     assert mixed.preset == "default"
     assert mixed.notes[0] == "second doesn't count: no result with the preset default"
-    both = [contest(*(replace(r, preset="clear") for r in some)) for some in (first, second[:2])]
+    both = [results_of(*(replace(r, preset="clear") for r in some)) for some in (first, second[:2])]
     assert ranked(*both).notes[0].endswith("--task second --model weak --preset clear")
 
 
@@ -148,17 +148,17 @@ def test_the_newest_version_of_a_task_counts_once(
     first: list[Result], second: list[Result]
 ) -> None:
     old = [replace(result, task_version=0, split_sha256="o") for result in first[:2]]
-    found = ranked(contest(*first), contest(*second), contest(*old))
+    found = ranked(results_of(*first), results_of(*second), results_of(*old))
     assert found.tasks == ("first", "second")
     assert len(found.ranks) == 2
 
 
-def test_an_encoder_with_several_features_stands_once_for_each(
+def test_an_encoder_with_several_features_is_ranked_once_for_each(
     first: list[Result], second: list[Result]
 ) -> None:
-    """Of one more set of features on one task that set is left out, and told apart by its print."""
+    """One more set of features on one task is left out, and named with its fingerprint."""
     more = replace(first[2], fingerprint="e" * 64)
-    found = ranked(contest(*first, more), contest(*second))
+    found = ranked(results_of(*first, more), results_of(*second))
     assert [rank.encoder for rank in found.ranks] == ["strong", "weak@ffffffff"]
     assert found.notes[0].startswith("weak@eeeeeeee is left out")
     assert found.notes[0].endswith("--task second --model weak@eeeeeeee")
@@ -169,7 +169,7 @@ def test_other_features_on_each_task_are_one_encoder(
 ) -> None:
     """A head and a chest are seen in different windows."""
     other = [replace(result, fingerprint="e" * 64) for result in second]
-    found = ranked(contest(*first), contest(*other))
+    found = ranked(results_of(*first), results_of(*other))
     assert [rank.encoder for rank in found.ranks] == ["strong", "weak"]
 
 
@@ -180,5 +180,5 @@ def test_encoders_meet_on_the_patients_that_all_have(
     twins = [[*some, replace(some[1], encoder="twin")] for some in (first, second)]
     part = make_result("twin", 3.0, 1, task="first", lost=30)
     twins[0][-1] = part
-    whole, twin = ranked(*(contest(*some) for some in twins)).ranks[:2]
+    whole, twin = ranked(*(results_of(*some) for some in twins)).ranks[:2]
     assert (whole.value, twin.value) == (1.5, 1.5)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clearbench.board.overall import Overall
-from clearbench.board.rendering import TIER_NOTE, as_csv, as_json, as_markdown
+from clearbench.board.rendering import TIER_NOTE, board_csv, board_json, board_markdown
 from clearbench.board.tables import Leaderboard, make_leaderboard
 from clearbench.results.record import Result
 from clearbench.statistics.average_rank import AverageRank
@@ -24,7 +24,7 @@ def found(with_value: Make) -> Leaderboard:
 
 
 def test_markdown_shows_every_board_and_then_the_average_ranks(found: Leaderboard) -> None:
-    text = as_markdown(found)
+    text = board_markdown(found)
     assert "| – | b | abmil | default | 0.900 | 0.90 – 0.90 |" in text
     assert "| – | c | abmil | default | – | – |" in text
     _, _, overall = text.partition("## Average rank over 2 tasks")
@@ -35,30 +35,30 @@ def test_markdown_shows_every_board_and_then_the_average_ranks(found: Leaderboar
 
 def test_markdown_marks_floors_and_tells_exclusions(with_value: Make) -> None:
     floor = with_value("random", 0.5, floor=True, excluded=("2 of 40 without a label",))
-    text = as_markdown(make_leaderboard([floor]))
+    text = board_markdown(make_leaderboard([floor]))
     assert "| floor | random | abmil |" in text
     assert "2 of 40 without a label" in text
 
 
 def test_tiers_are_explained_where_there_are_any(make_result: Make) -> None:
     strong, floor = make_result("a", 3.0), make_result("f", 0.0, 3, floor=True)
-    assert TIER_NOTE in as_markdown(make_leaderboard([strong, floor]))
-    assert "one tier" not in as_markdown(make_leaderboard([strong]))
+    assert TIER_NOTE in board_markdown(make_leaderboard([strong, floor]))
+    assert "one tier" not in board_markdown(make_leaderboard([strong]))
 
 
-def test_without_ranks_the_reasons_are_told_and_no_table(found: Leaderboard) -> None:
-    text = as_markdown(replace(found, overall=replace(OVERALL, ranks=())))
+def test_without_ranks_the_reasons_are_shown_and_no_table(found: Leaderboard) -> None:
+    text = board_markdown(replace(found, overall=replace(OVERALL, ranks=())))
     _, _, overall = text.partition("## Average rank")
     assert overall.strip() == "- c is left out"
 
 
 def test_a_fact_is_written_as_short_as_in_its_own_column(with_value: Make) -> None:
-    text = as_markdown(make_leaderboard([with_value("a", 0.6)], metric="seconds"))
+    text = board_markdown(make_leaderboard([with_value("a", 0.6)], metric="seconds"))
     assert "| – | a | abmil | default | 1.0 | – |" in text
 
 
 def test_csv_holds_every_row_and_the_average_ranks(found: Leaderboard) -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(found))))
+    rows = list(csv.DictReader(io.StringIO(board_csv(found))))
     assert [row["encoder"] for row in rows] == ["b", "a", "c", "b", "a"]
     assert [row["metric"] for row in rows] == ["auroc"] * 3 + ["average_rank"] * 2
     last = rows[-1]
@@ -71,7 +71,7 @@ def test_json_tells_how_every_two_encoders_compare(make_result: Make) -> None:
     """The difference, its interval, p, and p among all pairs: what a paper's table needs."""
     some = [make_result("strong", 3.0), make_result("twin", 3.0, 1), make_result("weak", 1.0, 2)]
     made = make_leaderboard([*some, make_result("floor", 0.0, 3, floor=True)])
-    [board] = json.loads(as_json(made), parse_constant=lambda name: pytest.fail(name))["boards"]
+    [board] = json.loads(board_json(made), parse_constant=lambda name: pytest.fail(name))["boards"]
     met = {(m["family"], m["one"][:-9], m["other"][:-9]): m for m in board["comparisons"]}
     assert list(met) == [
         ("encoders", "strong", "twin"),
@@ -81,15 +81,15 @@ def test_json_tells_how_every_two_encoders_compare(make_result: Make) -> None:
         ("floor", "twin", "floor"),
         ("floor", "weak", "floor"),
     ]
-    told = met["encoders", "strong", "weak"]
-    assert told["separable"]
-    assert 0 < told["low"] < told["difference"] < told["high"]
-    assert told["p"] < told["adjusted_p"] < 0.05
+    row = met["encoders", "strong", "weak"]
+    assert row["separable"]
+    assert 0 < row["low"] < row["difference"] < row["high"]
+    assert row["p"] < row["adjusted_p"] < 0.05
     assert not met["encoders", "strong", "twin"]["separable"]
 
 
 def test_json_holds_the_same(found: Leaderboard) -> None:
-    facts = json.loads(as_json(found))
+    facts = json.loads(board_json(found))
     assert [row["encoder"] for row in facts["boards"][0]["rows"]] == ["b", "a", "c"]
     assert [rank["encoder"] for rank in facts["overall"]["ranks"]] == ["b", "a"]
-    assert json.loads(as_json(replace(found, overall=None)))["overall"] is None
+    assert json.loads(board_json(replace(found, overall=None)))["overall"] is None

@@ -19,7 +19,7 @@ def name(encoder: str) -> str:
     return f"{encoder}@ffffffff"
 
 
-def test_what_can_be_told_apart_stands_in_tiers(make_result: Make) -> None:
+def test_encoders_that_differ_are_in_different_tiers(make_result: Make) -> None:
     strong, twin = make_result("strong", 3.0), make_result("twin", 3.0, seed=1)
     weak, floor = make_result("weak", 1.0, seed=2), make_result("floor", 0.0, seed=3, floor=True)
     found = make_standings([weak, floor, twin, strong])
@@ -40,7 +40,7 @@ def test_where_no_encoder_beats_the_floor_none_is_ranked(make_result: Make) -> N
     assert found.places == ()
 
 
-def test_without_a_floor_nothing_is_said_of_a_signal_and_none_is_ranked(make_result: Make) -> None:
+def test_without_a_floor_there_is_no_signal_and_none_is_ranked(make_result: Make) -> None:
     found = make_standings([make_result("a", 2.0)])
     assert (found.signal, found.floor, found.pairs, found.detectable) == (None, None, (), None)
     assert (found.places, found.encoders) == ((), 1)
@@ -54,12 +54,12 @@ def test_only_the_declared_head_is_ranked(make_result: Make) -> None:
     assert [place.encoder for place in found.places] == [name("a")]
 
 
-def test_pairs_meet_on_the_units_that_both_have(make_result: Make) -> None:
+def test_pairs_are_compared_on_the_units_of_both(make_result: Make) -> None:
     whole, part = make_result("whole", 2.0), make_result("part", 2.0, lost=10)
     found = make_standings([whole, part])
     assert found.pairs[0].difference.value == 0, "the same scores of the same units"
     assert found.notes == (
-        "part lacks 10 of 100 units; pairs are compared on those that both have",
+        "part lacks 10 of 100 units; each pair is compared on the units of both",
     )
 
 
@@ -85,14 +85,14 @@ def test_truth_comes_back_as_metrics_take_it(
     ]  # fmt: skip
     result = replace(make_result("x", 1.0), target=target, outputs=outputs[target])
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "x.predictions.parquet")
-    spoken = read_predictions(result)[HeadKey(0, 0, 0)]
-    assert spoken.units == ("a", "b")
-    assert spoken.patients == ("pa", "pb")
+    predictions = read_predictions(result)[HeadKey(0, 0, 0)]
+    assert predictions.units == ("a", "b")
+    assert predictions.patients == ("pa", "pb")
     expected = {
         "multiclass": [[0], [2]], "ordinal": [[1], [2]], "survival": [[4.5, 0], [3.5, 1]]
     }[target]  # fmt: skip
-    np.testing.assert_array_equal(spoken.truth, expected)
-    np.testing.assert_array_equal(spoken.scores[:, 0], [10, 0])
+    np.testing.assert_array_equal(predictions.truth, expected)
+    np.testing.assert_array_equal(predictions.scores[:, 0], [10, 0])
 
 
 def test_a_result_without_predictions_is_named_and_not_compared(
@@ -102,7 +102,7 @@ def test_a_result_without_predictions_is_named_and_not_compared(
     (tmp_path / "a.predictions.parquet").unlink()
     found = make_standings([one, other, make_result("floor", 0.0, seed=3, floor=True)])
     assert [place.encoder for place in found.places] == [name("b")]
-    assert found.notes == ("a, abmil: not compared; there are no predictions beside the result",)
+    assert found.notes == ("a, abmil: not compared; there are no predictions next to the result",)
 
 
 @pytest.mark.parametrize("damage", ["other columns", "cut short"])
@@ -119,9 +119,9 @@ def test_damaged_predictions_stop_no_other(make_result: Make, tmp_path: Path, da
     assert note.startswith(f"a, abmil: not compared; {path}: not predictions of this clearbench")
 
 
-def test_where_only_predictions_are_missing_it_is_told(make_result: Make, tmp_path: Path) -> None:
+def test_missing_predictions_are_named(make_result: Make, tmp_path: Path) -> None:
     one = make_result("a", 1.0)
     (tmp_path / "a.predictions.parquet").unlink()
     found = make_standings([one, make_result("floor", 0.0, floor=True)])
     assert (found.encoders, found.signal) == (0, None)
-    assert found.notes == ("a, abmil: not compared; there are no predictions beside the result",)
+    assert found.notes == ("a, abmil: not compared; there are no predictions next to the result",)

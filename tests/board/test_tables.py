@@ -20,13 +20,13 @@ def saved(result: Result, folder: Path) -> Path:
     return path
 
 
-def test_rows_stand_by_value_and_a_missing_score_last(with_value: Make) -> None:
+def test_rows_are_ordered_by_value_and_a_missing_score_is_last(with_value: Make) -> None:
     results = [with_value("low", 0.6), with_value("none", None), with_value("high", 0.9)]
     [board] = make_leaderboard(results).boards
     assert [row.encoder for row in board.rows] == ["high", "low", "none"]
 
 
-def test_two_sets_of_an_encoders_features_are_told_apart(with_value: Make) -> None:
+def test_two_sets_of_an_encoders_features_have_different_names(with_value: Make) -> None:
     results = [with_value("a", 0.8), with_value("a", 0.7, fingerprint="e" * 64)]
     [board] = make_leaderboard([*results, with_value("b", 0.6)]).boards
     assert [row.encoder for row in board.rows] == ["a@ffffffff", "a@eeeeeeee", "b"]
@@ -65,7 +65,7 @@ def test_another_metric_is_shown_without_ranks(make_result: Make) -> None:
         ("strong", 0.3, "brier"),
     ], "of a Brier score less is better"
     assert {(row.tier, row.rank_low) for row in board.rows} == {(None, None)}
-    note = "no tiers or ranks by brier: they are claimed by auroc alone, the task's own metric"
+    note = "no tiers or ranks by brier: they are by auroc only, the task's own metric"
     assert note in board.notes
     [timed] = make_leaderboard([strong, weak], metric="seconds").boards
     assert [(r.encoder, r.value, r.low) for r in timed.rows] == [
@@ -87,18 +87,20 @@ def test_the_tasks_own_metric_keeps_its_ranks(make_result: Make) -> None:
     assert [row.tier for row in board.rows] == [1, None]
 
 
-def test_notes_say_which_chance_the_intervals_hold(with_value: Make) -> None:
-    def said(**facts: Any) -> str:
+def test_notes_say_which_variance_the_intervals_include(with_value: Make) -> None:
+    def note(**facts: Any) -> str:
         [board] = make_leaderboard([with_value("a", 0.6, **facts)]).boards
         return next(note for note in board.notes if note.startswith("intervals, 95 %: "))
 
-    assert said().endswith("corrected resampled t over folds")
-    assert said(folds=3, repeats=1).endswith("they rest on 3 folds alone")
-    assert "not for the chance of who trained" in said(crossed=False)
-    assert said(crossed=False, draws=10).endswith("for abmil and floors widened by who trained")
+    assert note().endswith("corrected resampled t over folds")
+    assert note(folds=3, repeats=1).endswith("from 3 folds only")
+    assert "without the variance over training sets" in note(crossed=False)
+    assert note(crossed=False, draws=10).endswith(
+        "for abmil and floors with the variance over training sets"
+    )
 
 
-def test_without_the_declared_heads_result_the_reason_is_told(with_value: Make) -> None:
+def test_without_the_declared_heads_result_the_reason_is_shown(with_value: Make) -> None:
     [board] = make_leaderboard([with_value("a", 0.6, head="knn")]).boards
     assert "none is ranked: the task's declared head has no result to compare" in board.notes
 
@@ -119,7 +121,7 @@ def test_an_unknown_metric_offers_the_nearest(with_value: Make) -> None:
         make_leaderboard([with_value("a", 0.5)], metric="auroq")
 
 
-def test_own_results_stand_beside_the_published(tmp_path: Path, with_value: Make) -> None:
+def test_own_results_are_on_a_board_with_the_published(tmp_path: Path, with_value: Make) -> None:
     saved(with_value("a", 0.8), tmp_path)
     boards = leaderboard([tmp_path]).boards
     assert {row.source for board in boards if board.task == "t" for row in board.rows} == {"yours"}
@@ -147,8 +149,8 @@ def test_a_damaged_result_stops_no_other(tmp_path: Path, with_value: Make) -> No
     (tmp_path / "t" / "bad.json").write_text("{")
     found = leaderboard([tmp_path], published=False)
     assert [row.encoder for board in found.boards for row in board.rows] == ["a"]
-    [told] = found.unreadable
-    assert told.startswith(f"{tmp_path / 't' / 'bad.json'}: not a result of this clearbench")
+    [reason] = found.unreadable
+    assert reason.startswith(f"{tmp_path / 't' / 'bad.json'}: not a result of this clearbench")
     with pytest.raises(UnknownName, match=r"evaluate --task other; .*bad\.json: not a result"):
         leaderboard([tmp_path], "other", published=False)
 

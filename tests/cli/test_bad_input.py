@@ -12,7 +12,7 @@ from clearbench.cohort.table import read_cohort
 from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord, write_encoder
+from clearbench.store.records import EncoderRecord, write_record
 
 CARD = """
 title = "T"
@@ -64,7 +64,7 @@ def embed(store: StoreFolder, digits: str = "ab", scans: Iterable[int] = range(3
             rows.astype(np.float32), rows.astype(np.int32), "source", "pixels", about,
         )  # fmt: skip
         write_features(features, store)
-    write_encoder(record, store)
+    write_record(record, store)
 
 
 def evaluate(*options: object) -> int:
@@ -74,11 +74,11 @@ def evaluate(*options: object) -> int:
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ([1] * 30, "nothing can be scored: ill: 30 of 30 patients are positive, and 0 of the rare"),
+        ([1] * 30, "ill: 30 of 30 patients are positive, and a test fold has 0"),
         ([0, 1, 0, 1], "4 patients can't make 5 folds; label more of cohort own, or lower folds"),
         ([""] * 30, "no patient of cohort own has a value of ill; bring labels: clearbench cohort"),
-        ([12.5, 33] * 15, "label ill of cohort own holds 12.5, 33; the task allows 0, 1, yes, no"),
-        (["maybe", *HALF[1:]], "label ill of cohort own holds maybe; the task allows 0, 1, yes,"),
+        ([12.5, 33] * 15, "label ill of cohort own has the values 12.5, 33; the task allows 0, 1"),
+        (["maybe", *HALF[1:]], "label ill of cohort own has the values maybe; the task allows 0"),
     ],
     ids=["one class", "fewer patients than folds", "all blank", "numbers", "one wrong word"],
 )
@@ -122,7 +122,9 @@ def test_a_task_without_features_is_checked_and_the_command_named(
     assert run("tasks", "check", "t") == 0
     said = capsys.readouterr()
     assert "t: 30 patient units of 30 patients, 5 folds" in said.out
-    words = "no encoder has features of cohort own; make them: clearbench embed own --model NAME"
+    words = (
+        "no encoder has features of cohort own; make them with `clearbench embed own --model NAME`"
+    )
     assert words in said.err
     embed(store, scans=range(2, 30))
     assert run("tasks", "check", "t") == 0
@@ -171,7 +173,7 @@ def test_two_rows_of_one_scan_are_refused_by_name(
     Path("twice.csv").write_text("scan_id,patient_id,path,ill\ns1,p1,.,0\ns1,p1,.,1\n")
     options = ["--model", "random-vit-tiny"] if command == "embed" else []
     assert run(*command.split(), "twice.csv", *options) == 2
-    assert "twice.csv: scan_id names more than one row: s1" in capsys.readouterr().err
+    assert "twice.csv: scan_id has more than one row: s1" in capsys.readouterr().err
     assert not list(store.cohorts.glob("*"))
 
 

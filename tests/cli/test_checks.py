@@ -112,7 +112,7 @@ def test_random_weights_are_said_aloud(
     weights_of(mine).unlink()
     assert run("check", "mine", "--device", "cpu") == 2
     said = capsys.readouterr().err
-    assert "or type --random-weights to check the same network without them" in said
+    assert "or use random_weights to check the network without them" in said
     assert run("check", "mine", "--device", "cpu", "--random-weights") == 0
     said = capsys.readouterr().out
     assert "**RANDOM WEIGHTS**" in said
@@ -163,7 +163,7 @@ def test_a_wrong_dim_is_a_failed_finding_with_the_sentence(
     assert run("check", "mine", "--device", "cpu") == 1
     said = capsys.readouterr().out
     assert "| features     | FAIL " in said
-    assert "mine: the card says dim = 12, and the network answers (8, 64) to 8 images" in said
+    assert "mine: the card has dim = 12, but the network returns (8, 64) for 8 images" in said
     assert "there are no features" in said
 
 
@@ -175,7 +175,11 @@ def test_a_wrong_dim_is_a_failed_finding_with_the_sentence(
         ("dim     = 12", "dim     = 13", "dim is 13, and the sizes give 12"),
         ('"MIT"', f'"MIT"\nsha256 = "{"ab" * 32}"', "is not the card's abababababab…; the card is"),
         ("depths = [1, 2]", "depths = [1, 1]", "weights of another network: keys "),
-        ('"file:mine.safetensors"', '"none"', "no weights are public; make them with `clearbench"),
+        (
+            '"file:mine.safetensors"',
+            '"none"',
+            "no public weights; give a file of weights, or train them: clearbench",
+        ),
         ('title   = "Mine"', "title   = ", "not a TOML file"),
     ],
     ids=["family", "key", "dim", "sha256", "another network", "no weights", "no TOML"],
@@ -235,7 +239,7 @@ def test_what_is_frozen_is_compared_with(
     state = {key: value * 1.01 for key, value in load_file(weights_of(mine)).items()}
     save_file(state, weights_of(mine))
     assert run("check", "mine", "--device", "cpu") == 1
-    assert "golden vectors are of other weights (" in capsys.readouterr().out
+    assert "reference vectors are of other weights (" in capsys.readouterr().out
     assert run("freeze", "mine", "--device", "cpu", "--replace") == 0
     assert run("check", "mine", "--device", "cpu") == 0
 
@@ -251,4 +255,4 @@ def test_an_encoder_of_this_process_has_no_folder_for_them(
 ) -> None:
     plant(lambda features: features)
     assert run("freeze", "planted", "--device", "cpu") == 2
-    assert "was registered at run time and has no folder; type -o FILE" in capsys.readouterr().err
+    assert "has no card file, so no folder; name the file to write" in capsys.readouterr().err

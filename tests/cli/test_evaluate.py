@@ -12,7 +12,7 @@ from clearbench.cohort.table import read_cohort
 from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord, write_encoder
+from clearbench.store.records import EncoderRecord, write_record
 
 CARD = """
 title = "T"
@@ -48,7 +48,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreFolder:
         lines.append(f"s{i},p{i},.,{i % 2},site{'ABC'[i % 3]},{side}")
     Path("own.csv").write_text("\n".join(lines) + "\n")
     save_cohort(read_cohort(Path("own.csv")), found)
-    write_encoder(record, found)
+    write_record(record, found)
     return found
 
 
@@ -68,7 +68,7 @@ def run(*arguments: object) -> int:
 @pytest.mark.parametrize(
     ("split", "words"),
     [
-        ('group = "site"', "auroc, one site of 3 left out in turn, 36 test patients"),
+        ('group = "site"', "auroc, each site of 3 left out once, 36 test patients"),
         ("folds = 3\nrepeats = 1", "auroc, 1 × 3 folds, 36 test patients"),
         ('column = "side"', "auroc, fixed test set, 12 test patients"),
     ],
@@ -121,7 +121,7 @@ def test_labels_that_changed_since_the_split_was_frozen_are_an_alarm(
     assert "ALARM" not in capsys.readouterr().err
     Path("news.csv").write_text("patient_id,ill\np0,1\n")
     assert run("cohort", "add", "news.csv") == 0
-    words = "labels: not those that the split was frozen with"
+    words = "labels: not those of the split file"
     assert run("tasks", "check", "t") == 0
     assert words in capsys.readouterr().err
     assert evaluate(split) == 0

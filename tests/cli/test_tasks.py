@@ -69,9 +69,9 @@ def test_a_frozen_split_lies_beside_its_card_and_is_taken(
     save(store, 36)
     [after] = prepare_from_store(find_task("t"), store)
     assert after.folds == before.folds
-    assert after.units.excluded[-1].startswith("6 patients are unknown to the frozen split: p30")
+    assert after.units.excluded[-1].startswith("6 patients are not in the split file: p30")
     assert freeze() == 2
-    assert "--replace freezes these instead" in capsys.readouterr().err
+    assert "to replace it, run: clearbench tasks freeze" in capsys.readouterr().err
     assert Path("tasks/t.split.json").read_bytes() == first
     assert freeze("--replace") == 0
     [anew] = prepare_from_store(find_task("t"), store)
@@ -82,7 +82,7 @@ def test_freezing_again_changes_nothing(store: StoreFolder) -> None:
     one = sharing.freeze("t", store=store.root)
     assert sharing.freeze("t", store=store.root) == one
     save(store, 36)
-    with pytest.raises(BadRequest, match="other folds are frozen there"):
+    with pytest.raises(BadRequest, match="has other folds"):
         sharing.freeze("t", store=store.root)
 
 
@@ -164,7 +164,7 @@ def test_a_new_task_may_be_tested_on_another_cohort(
     assert run(*new, "--test", "others") == 2
     assert "did you mean other?" in capsys.readouterr().err
     assert run(*new, "--test", "other", "--group", "ill") == 2
-    assert "a split is made one way, not by group and test" in capsys.readouterr().err
+    assert "a split has one of column, group, test; not group and test" in capsys.readouterr().err
     assert not Path("tasks/outside.toml").exists()
     assert run(*new, "--test", "other") == 0
     assert find_task("outside").card.split.test == ("other",)
@@ -196,5 +196,5 @@ def test_other_labels_are_frozen_only_when_asked(
     table.write_text("\n".join(["scan_id,patient_id,path,ill,side", *rows]))
     save_cohort(read_cohort(table), store)
     assert freeze() == 2
-    assert "t.split.json: other labels are frozen there; --replace" in capsys.readouterr().err
+    assert "t.split.json has other labels; to replace it, run" in capsys.readouterr().err
     assert freeze("--replace") == 0

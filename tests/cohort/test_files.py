@@ -1,4 +1,4 @@
-"""Tables come in as people save them, and what is not one table is refused."""
+"""Tables are read as people save them, and anything else is refused."""
 
 from pathlib import Path
 
@@ -64,13 +64,15 @@ def test_a_name_with_brackets_is_a_name(tmp_path: Path) -> None:
         ("scan_id,y\na,1,7\n", "line 2: 3 cells under 2 column names"),
         ("My export\nscan_id,y\na,1\n", "line 2: 2 cells under 1 column names"),
         ("scan_id,y,y\na,1,2\n", "more than one column is called y"),
-        ("scan_id,y,\na,1,2\n", "a column has cells and no name"),
+        ("scan_id,y,\na,1,2\n", "a column has cells but no name"),
         ("scan_id,y\n", "the table has no rows"),
         ("", "the table has no rows"),
-        ("scan_id,y\na,Zürich\n".encode("latin-1"), "not in UTF-8; save it as CSV in UTF-8"),
+        ("scan_id,y\na,Zürich\n".encode("latin-1"), "not in UTF-8; save it as CSV UTF-8"),
     ],
 )
-def test_what_is_no_one_table_is_refused(tmp_path: Path, content: str | bytes, words: str) -> None:
+def test_anything_but_one_table_is_refused(
+    tmp_path: Path, content: str | bytes, words: str
+) -> None:
     with pytest.raises(BadCohort, match=words):
         read(tmp_path, content)
 

@@ -1,4 +1,4 @@
-"""Labels that come later reach the scans or patients they name, and nobody else."""
+"""New labels reach their own scans or patients, and no others."""
 
 from pathlib import Path
 

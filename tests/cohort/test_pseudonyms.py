@@ -1,4 +1,4 @@
-"""Pseudonyms are stable under one secret, other under another, and the secret is private."""
+"""Pseudonyms are the same under one secret, different under another; the secret is private."""
 
 import pickle
 import stat
@@ -91,6 +91,6 @@ def test_the_key_table_grows_and_stays_private(tmp_path: Path) -> None:
 
 
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
-def test_a_hash_of_a_patient_tells_the_same_patient_again(one: str, other: str) -> None:
+def test_a_hash_of_a_patient_is_the_same_only_for_the_same_patient(one: str, other: str) -> None:
     assert (patient_hash(one) == patient_hash(other)) == (one == other)
     assert len(patient_hash(one)) == 16

@@ -1,4 +1,4 @@
-"""A cohort is checked before anything is read; faults name their rows."""
+"""A cohort is checked before scans are read; faults name their rows."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def cohort(tmp_path: Path, text: str, name: str = "") -> Cohort:
     return read_cohort(path, name)
 
 
-def test_a_cohort_knows_its_scans_labels_and_name(tmp_path: Path) -> None:
+def test_a_cohort_has_its_scans_labels_and_name(tmp_path: Path) -> None:
     (tmp_path / "a.nii").touch()
     (tmp_path / "b").mkdir()
     read = cohort(
@@ -44,13 +44,13 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ("a,1,x\na,2,y\n", "scan_id names more than one row: a"),
-        ("a,1,x\nA,2,y\n", "scan_id names more than one row: a"),
+        ("a,1,x\na,2,y\n", "scan_id has more than one row: a"),
+        ("a,1,x\nA,2,y\n", "scan_id has more than one row: a"),
         (",1,x\nb,2,y\nc,3,\n", "scan_id is blank in line 2; path is blank in line 4"),
-        ("a b,1,x\n", r"scan_id may hold letters, .*not a b"),
-        ("../a,1,x\n", r"scan_id may hold letters, .*not \.\./a"),
+        ("a b,1,x\n", r"scan_id may have letters, .*not a b"),
+        ("../a,1,x\n", r"scan_id may have letters, .*not \.\./a"),
         (f"{'a' * 101},1,x\n", "at most 100"),
-        ("a,Müller,x\n", "patient_id may hold letters, .*not Müller"),
+        ("a,Müller,x\n", "patient_id may have letters, .*not Müller"),
     ],
 )
 def test_ids_are_checked(tmp_path: Path, rows: str, words: str) -> None:
@@ -64,7 +64,7 @@ def test_a_patient_is_on_one_side_of_the_split(tmp_path: Path) -> None:
         cohort(tmp_path, text)
 
 
-def test_missing_files_are_told_and_stop_nothing(tmp_path: Path) -> None:
+def test_missing_files_are_named_and_stop_nothing(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     read = cohort(tmp_path, "scan_id,patient_id,path\na,1,x\nb,2,nowhere\n")
     assert read.problems == (f"1 of 2 paths do not exist: {tmp_path / 'nowhere'}",)
@@ -87,7 +87,7 @@ def test_misspelt_columns_are_met_with_the_nearest_known(
         cohort(tmp_path, f"{header}\na,1,x,2\n" if header.count(",") > 2 else f"{header}\na,1,x\n")
 
 
-def test_a_label_that_looks_like_a_known_column_is_told(tmp_path: Path) -> None:
+def test_a_label_that_looks_like_a_known_column_is_named(tmp_path: Path) -> None:
     read = cohort(tmp_path, "scan_id,patient_id,path,splitt\na,1,.,train\n")
     assert read.problems == ("column splitt is taken as a label; did you mean split?",)
 
@@ -99,11 +99,11 @@ def test_the_name_comes_from_the_column_else_the_file(tmp_path: Path) -> None:
     assert cohort(tmp_path, f"{head}a,1,.,mine\n", "other").name == "other"
     with pytest.raises(BadCohort, match=r"several cohorts in one table \(mine, yours\)"):
         cohort(tmp_path, f"{head}a,1,.,mine\nb,2,.,yours\n")
-    with pytest.raises(BadCohort, match=r"name may not be 'my heads'.*--name"):
+    with pytest.raises(BadCohort, match=r"'my heads' can't be the cohort's name"):
         cohort(tmp_path, f"{head}a,1,.,my heads\n")
 
 
-def test_a_published_cohort_says_so(tmp_path: Path) -> None:
+def test_a_published_cohort_is_public(tmp_path: Path) -> None:
     assert cohort(tmp_path, "scan_id,patient_id,path,public\na,1,.,1\n").public
 
 
@@ -124,26 +124,26 @@ def test_parquet_and_many_faults(tmp_path: Path) -> None:
 def test_an_infinite_label_is_refused_with_its_scan(tmp_path: Path) -> None:
     head = "scan_id,patient_id,path,days\n"
     for text in ("1e400", "-1e999", "inf"):
-        with pytest.raises(BadCohort, match=rf"days holds an infinite number: {text} \(scan b\) "):
+        with pytest.raises(BadCohort, match=rf"days has an infinite number: {text} \(scan b\) "):
             cohort(tmp_path, f"{head}a,1,.,5\nb,2,.,{text}\nc,3,.,\n")
     words = cohort(tmp_path, f"{head}a,1,.,sup\nb,2,.,inf\nc,3,.,4e5678\n")
     assert words.labels == ("days",), "where others are words, these are too"
 
 
-def test_a_column_that_may_name_people_is_told(tmp_path: Path) -> None:
+def test_a_column_that_may_name_people_is_a_problem(tmp_path: Path) -> None:
     rows = "\n".join(f"s{n},p{n},.,Person {'abcdefghijkl'[n]},{n % 3},{n}" for n in range(12))
     table = tmp_path / "mine.csv"
     table.write_text(f"scan_id,patient_id,path,surname,grade,age\n{rows}\n")
-    told = " ".join(read_cohort(table).problems)
-    assert "column surname differs on every row" in told
-    assert "grade" not in told
-    assert "age" not in told
+    problems = " ".join(read_cohort(table).problems)
+    assert "column surname differs in every row" in problems
+    assert "grade" not in problems
+    assert "age" not in problems
 
 
-def test_slices_that_a_reader_marked_are_no_labels(tmp_path: Path) -> None:
+def test_slices_that_a_reader_marked_are_not_labels(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     rows = "".join(f"s{i},p{i},a,1,{i} {i + 1},{i} 7\n" for i in range(12))
     head = "scan_id,patient_id,path,bleed,key_slices,key_slices_x\n"
     read = cohort(tmp_path, head + rows)
     assert read.labels == ("bleed",)
-    assert read.problems == ()  # neither a name of people, nor a known column misspelt
+    assert read.problems == ()  # neither names of people, nor a misspelt known column

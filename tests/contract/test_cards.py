@@ -17,7 +17,8 @@ from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.plugins import FAMILIES
 from clearbench.encoders.registry import find_encoder
 from clearbench.errors import MissingExtra
-from clearbench.evaluation.task.card import METRICS, find_task
+from clearbench.evaluation.task.card import find_task
+from clearbench.metrics.registry import ranking_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 ENCODERS = sorted(path.stem for path in (ROOT / "registry").glob("*.toml"))
@@ -28,7 +29,7 @@ OFFLINE = [
 ]
 HARDLY_ANY_WORK, LITTLE_WORK, MUCH_WORK = 1, 90, 1000
 SHORT = ("features", "finite", "padding", "input size", "parameters")
-EXCUSED = {"weights", "parameters"}  # what a card may be warned of: not pinned, counted otherwise
+EXCUSED = {"weights", "parameters"}  # warnings that a card may have: no hash, another count
 UNTRAINED = {"apart"}  # a class token that layer scale keeps still until it is trained
 
 
@@ -103,14 +104,14 @@ def test_a_hash_comes_with_a_revision(name: str) -> None:
 @each_task
 def test_a_task_is_read(name: str) -> None:
     task = find_task(name)
-    assert task.card.primary in METRICS[task.card.target]
+    assert task.card.primary in ranking_metrics(task.card.target)
     assert len(task.sha256) == 64
     assert len(set(task.card.outputs)) == len(task.card.outputs)
 
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_an_encoder_whose_weights_are_here_keeps_every_promise(name: str) -> None:
-    """Its golden vectors too, so a change of a library, or of ours, that moves features is told."""
+    """With its reference vectors, so that changed features are found, in any library."""
     found = check(name, count=2)
     conforms(found)
     assert {one.check for one in found.findings if one.status == "skip"} <= {"weights", "memory"}

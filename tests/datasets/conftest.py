@@ -64,12 +64,12 @@ def write_table(path: Path, header: str, *rows: str) -> None:
     path.write_text("\n".join([header, *rows, ""]))
 
 
-def lesion(series: str, image: int, kind: int, side: int) -> str:
+def lesion(series: str, image: int, code: int, side: int) -> str:
     """Write one row of DL_info.csv."""
     patient = int(series[:6])
     return (
         f'{series}_{image:03}.png,{patient},1,1,{image},"1, 2, 3, 4","10, 20, 30, 40","9, 5",'
-        f'"0.4, 0.3, 0.4",{kind},0,"{image}, {image}","0.5, 0.5, 5","8, 8","-175, 275",F,62,{side}'
+        f'"0.4, 0.3, 0.4",{code},0,"{image}, {image}","0.5, 0.5, 5","8, 8","-175, 275",F,62,{side}'
     )
 
 
@@ -100,8 +100,8 @@ def _deeplesion(root: Path, hu: NDArray[np.int16]) -> None:
 def _ct_ich(root: Path, hu: NDArray[np.int16]) -> None:
     del hu
     (root / "049" / "brain").mkdir(parents=True)
-    kinds = "intraventricular,intraparenchymal,subarachnoid,epidural,subdural,fracture,hemorrhage"
-    write_table(root / "patient_labels.csv", f"patient_id,{kinds}", "049,0,0,0,0,1,0,1")
+    labels = "intraventricular,intraparenchymal,subarachnoid,epidural,subdural,fracture,hemorrhage"
+    write_table(root / "patient_labels.csv", f"patient_id,{labels}", "049,0,0,0,0,1,0,1")
 
 
 def _ct_rate(root: Path, hu: NDArray[np.int16]) -> None:
@@ -135,7 +135,7 @@ def _rad_chestct(root: Path, hu: NDArray[np.int16]) -> None:
 
 
 def _luna16(root: Path, hu: NDArray[np.int16]) -> None:
-    """Two labelled scans and one without a nodule; the masks beside them are no scans."""
+    """Two labelled scans and one without a nodule; the masks next to them aren't scans."""
     for number, uid in enumerate(UIDS):
         folder = root / f"subset{number}"
         folder.mkdir()

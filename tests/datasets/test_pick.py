@@ -49,7 +49,7 @@ def test_ties_are_listed_and_most_slices_win() -> None:
     assert picked.ties == (("longer", "a", "b"),)
 
 
-def test_one_for_each_study_and_those_without_are_told() -> None:
+def test_one_for_each_study_and_those_without_are_named() -> None:
     picked = pick_series(
         table(a={"study_id": "2"}, b={"study_id": "1"}, c={"study_id": "3", "error": "cut off"})
     )
@@ -94,13 +94,13 @@ def test_a_preference_can_t_do_anything_else(tmp_path: Path, pick: str) -> None:
     secret, out = tmp_path / "secret.csv", tmp_path / "out"
     secret.write_text("a\n1\n")
     rows_of_python = table(a={})
-    with pytest.raises(BadQuery, match=r"^--pick: .*Columns: study_id") as caught:
+    with pytest.raises(BadQuery, match=r"^pick: .*Columns: study_id") as caught:
         pick_series(rows_of_python, pick.format(secret=secret, out=out))
     assert "scan_id" in str(caught.value)
     assert not out.exists()
 
 
 @pytest.mark.parametrize("pick", ["", "  ", "SELECT 1", "n_slices DESC"])
-def test_what_is_no_preference_is_refused(pick: str) -> None:
+def test_another_form_of_preference_is_refused(pick: str) -> None:
     with pytest.raises(BadRequest, match="WHERE … ORDER BY …"):
         pick_series(table(a={}), pick)

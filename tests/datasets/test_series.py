@@ -1,4 +1,4 @@
-"""The series table shows pseudonyms; identifiers only when they are asked for."""
+"""The series table shows pseudonyms; identifiers only on request."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ def root(tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT) -> Path:
     return tmp_path
 
 
-def test_a_row_tells_geometry_and_technique(root: Path) -> None:
+def test_a_row_has_geometry_and_technique(root: Path) -> None:
     dicom, nifti = series_table(name_scans(find_scans(root), NAMES)).to_pylist()
     assert (dicom["n_slices"], dicom["rows"], dicom["columns"]) == (4, 6, 5)
     assert (dicom["spacing_z_mm"], dicom["thickness_mm"]) == (5.0, 5.0)
@@ -51,11 +51,11 @@ def test_identifiers_stay_out_unless_kept(root: Path) -> None:
     assert row["scan_id"] == row["SeriesInstanceUID"] == seeded_uid("series")
 
 
-def test_an_identifier_that_is_no_id_can_t_be_kept(
+def test_an_identifier_that_can_t_be_an_id_is_refused(
     tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
 ) -> None:
     write_ct(tmp_path, hu, patient_id="Doe John")
-    with pytest.raises(BadRequest, match=r"--keep-ids: 'Doe John' can't be an id"):
+    with pytest.raises(BadRequest, match=r"keep_ids=True: 'Doe John' can't be an id"):
         name_scans(find_scans(tmp_path), NAMES, keep_ids=True)
 
 
@@ -78,5 +78,5 @@ def test_another_secret_gives_other_names(root: Path) -> None:
     assert not set(first) & {scan.scan_id for scan in others}
 
 
-def test_paths_are_told_from_the_cohort_s_file() -> None:
+def test_paths_are_relative_to_the_cohort_s_file() -> None:
     assert relative_to("a/b", Path("/data"), Path("/lists/cohort.csv")) == "../data/a/b"

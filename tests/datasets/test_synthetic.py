@@ -1,4 +1,4 @@
-"""The synthetic cohort: seeded, whole, plausible in HU, and honest about its labels."""
+"""The synthetic cohort: fixed by a seed, complete, plausible in HU, with correct labels."""
 
 import csv
 from collections import defaultdict
@@ -21,7 +21,7 @@ from clearbench.datasets.synthetic.findings import (
     LARGE_MM,
     MANY_LESIONS,
     SITES,
-    Lesion,
+    DrawnLesion,
     draw_patients,
     label_table,
     stage_of,
@@ -52,7 +52,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def test_the_tables_have_the_promised_columns(table: Path) -> None:
-    """Columns come in the order that others rely on; every path exists."""
+    """Columns are in a fixed order; every path exists."""
     rows = rows_of(table)
     assert tuple(rows[0]) == COHORT_COLUMNS
     assert tuple(rows_of(table.with_name("lesions.csv"))[0]) == LESION_COLUMNS
@@ -61,7 +61,7 @@ def test_the_tables_have_the_promised_columns(table: Path) -> None:
 
 
 def test_slices_with_lesions_are_marked(table: Path) -> None:
-    """Marks of the cohort are the slices of the lesion table, in all and by site."""
+    """Marked slices of the cohort are those of the lesion table, in all and by site."""
     lesions = rows_of(table.with_name("lesions.csv"))
     for row in rows_of(table):
         own = [box for box in lesions if box["scan_id"] == row["scan_id"]]
@@ -102,14 +102,14 @@ def test_a_rerun_keeps_the_files(table: Path) -> None:
 
 def test_other_parameters_do_not_overwrite(table: Path) -> None:
     """A folder that holds another cohort, or anything else, is refused."""
-    with pytest.raises(BadRequest, match="something else"):
+    with pytest.raises(BadRequest, match="has other contents"):
         write_cohort(table.parent, patients=PATIENTS, seed=SEED + 1)
 
 
 def test_an_interrupted_run_is_not_taken_as_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a failure on the way nothing stands at the root, and the next run does it all."""
+    """After a failure nothing is at the root, and the next run does everything."""
 
     def stop(*_: int) -> None:
         raise KeyboardInterrupt
@@ -123,10 +123,10 @@ def test_an_interrupted_run_is_not_taken_as_done(
         with pytest.raises(KeyboardInterrupt):
             write_cohort(root, patients=4, on_event=stop)
     assert not root.exists()
-    assert next(tmp_path.iterdir()).name.endswith(".draft")
-    heard: list[tuple[int, int]] = []
-    write_cohort(root, patients=4, on_event=lambda *event: heard.append(event))
-    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert next(tmp_path.iterdir()).name.endswith(".tmp")
+    events: list[tuple[int, int]] = []
+    write_cohort(root, patients=4, on_event=lambda *event: events.append(event))
+    assert events == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_too_few_patients_are_refused(tmp_path: Path) -> None:
@@ -225,16 +225,16 @@ def test_each_label_has_positives_and_negatives_on_both_sides(seed: int) -> None
 
 def test_stage_follows_from_the_lesions() -> None:
     """Number comes first, then nodes, then size."""
-    small, large = Lesion("lung", 10.0, HERE), Lesion("liver", LARGE_MM, HERE)
-    node = Lesion("mediastinum", 12.0, HERE)
+    small, large = DrawnLesion("lung", 10.0, HERE), DrawnLesion("liver", LARGE_MM, HERE)
+    node = DrawnLesion("mediastinum", 12.0, HERE)
     assert stage_of((small,)) == "I"
     assert stage_of((small, large)) == "II"
     assert stage_of((large, node)) == "III"
     assert stage_of((small,) * MANY_LESIONS) == "IV"
 
 
-def test_technique_tells_nothing_about_labels() -> None:
-    """Over 600 patients no technical column is tied to any label beyond chance."""
+def test_technique_does_not_predict_labels() -> None:
+    """Over 600 patients no technical column is associated with a label."""
     plan = [scan for scan in plan_scans(600, SEED) if scan.day == 0]
     labels = label_table(tuple(scan.patient for scan in plan)).astype(float)
     technical = np.array(

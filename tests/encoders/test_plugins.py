@@ -90,7 +90,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def python(code: str, *paths: Path, where: Path, program: str = sys.executable) -> str:
-    """Run code in a Python of its own that finds packages in `paths`."""
+    """Run code in a new Python that finds packages in `paths`."""
     found = os.pathsep.join(map(str, (ROOT, *paths)))
     done = subprocess.run(
         [program, "-c", code],
@@ -105,7 +105,7 @@ def python(code: str, *paths: Path, where: Path, program: str = sys.executable) 
 
 
 def typed(*arguments: object, code: int = 0) -> str:
-    """Return code that types a command, expects its exit code, and tells what it has loaded."""
+    """Return code that runs a command, checks its exit code, and prints what it has loaded."""
     return f"""
 import sys
 from clearbench.cli import main
@@ -119,13 +119,13 @@ print("LOADED", *sorted({{"torch", "clearbench_texture", "twin", "raiser"}} & se
 
 
 def test_an_installed_plug_in_is_listed_and_not_imported(sample: Path, tmp_path: Path) -> None:
-    told = python(typed("models", "list"), sample, where=tmp_path)
-    [row] = [line for line in told.splitlines() if line.startswith("texture-small")]
+    output = python(typed("models", "list"), sample, where=tmp_path)
+    [row] = [line for line in output.splitlines() if line.startswith("texture-small")]
     assert "Textures of three widths, seeded" in row
     assert row.rstrip().endswith("clearbench-texture 1.0")
-    assert "LOADED" in told.splitlines()
-    told = python(typed("models", "show", "texture-small", "--json"), sample, where=tmp_path)
-    card, loaded = told.rsplit("LOADED", 1)
+    assert "LOADED" in output.splitlines()
+    output = python(typed("models", "show", "texture-small", "--json"), sample, where=tmp_path)
+    card, loaded = output.rsplit("LOADED", 1)
     assert json.loads(card)["sizes"] == {"filters": 8, "widths": [3, 7, 15]}
     assert loaded == "\n"
 
@@ -145,9 +145,9 @@ store = cb.FeatureStore("store")
 [[scan]] = store.sql("SELECT scan_id FROM scans").fetchall()
 print(store.features("texture-small", scan).shape, "EMBEDDED")
 """
-    told = python(code, sample, where=tmp_path)
-    assert "1 scans, 3 slices written" in told
-    assert "(3, 2, 48) EMBEDDED" in told
+    output = python(code, sample, where=tmp_path)
+    assert "1 scans, 3 slices written" in output
+    assert "(3, 2, 48) EMBEDDED" in output
 
 
 def test_an_editable_install_is_found_with_its_cards(tmp_path: Path) -> None:
@@ -161,28 +161,28 @@ def test_an_editable_install_is_found_with_its_cards(tmp_path: Path) -> None:
         file.write('[tool.hatch.build]\ndev-mode-dirs = ["src"]\n')
     install("--python", inside, "install", "--editable", source)
     code = typed("models", "show", "texture-small")
-    told = python(code, where=tmp_path, program=str(inside))
-    assert "Textures of three widths" in told
-    assert "LOADED" in told.splitlines()
+    output = python(code, where=tmp_path, program=str(inside))
+    assert "Textures of three widths" in output
+    assert "LOADED" in output.splitlines()
     code = """
 from clearbench.encoders.registry import find_encoder
 print(find_encoder("texture-small").folder)
 """
-    told = python(code, where=tmp_path, program=str(inside))
-    assert Path(told.strip()) == source / "src" / "clearbench_texture" / "registry"
+    output = python(code, where=tmp_path, program=str(inside))
+    assert Path(output.strip()) == source / "src" / "clearbench_texture" / "registry"
 
 
 def test_faulty_plug_ins_are_named_in_the_list_and_the_rest_goes_on(
     sample: Path, faulty: Path, tmp_path: Path
 ) -> None:
-    told = python(typed("models", "list", code=1), sample, faulty, where=tmp_path)
-    assert any(line.startswith("sound-card ") for line in told.splitlines())
-    assert any(line.startswith("random-vit-tiny ") for line in told.splitlines())
-    assert not any(line.startswith("texture-small ") for line in told.splitlines())
-    assert 'plug-in clearbench-texture 1.0, family "texture": also brought by twin 2.0' in told
-    assert 'plug-in usurper 2.0, family "timm": clearbench has a family of this name' in told
-    assert 'several cards of encoders are called "texture-small"' in told
-    assert "LOADED" in told.splitlines()
+    output = python(typed("models", "list", code=1), sample, faulty, where=tmp_path)
+    assert any(line.startswith("sound-card ") for line in output.splitlines())
+    assert any(line.startswith("random-vit-tiny ") for line in output.splitlines())
+    assert not any(line.startswith("texture-small ") for line in output.splitlines())
+    assert 'plug-in clearbench-texture 1.0, family "texture": twin 2.0 has it too' in output
+    assert 'plug-in usurper 2.0, family "timm": clearbench has a family of this name' in output
+    assert 'several cards of encoders are called "texture-small"' in output
+    assert "LOADED" in output.splitlines()
 
 
 REASONS = {
@@ -195,8 +195,8 @@ REASONS = {
     "outdated": (MissingExtra, r"other version of scipy \(cannot .*: pip install --upgrade scipy$"),
     "typist": (BadCard, r"importing typist\.netwrok fails \(No module named 'typist\.netwrok'\)"),
     "nameless": (BadCard, r"nameless\.network has no function make"),
-    "wordy": (BadCard, r'its entry point is "wordy"; .* takes package\.module:build'),
-    "absent": (BadCard, r"there is no package not_there; repair or reinstall absent"),
+    "wordy": (BadCard, r'its entry point is "wordy"; .* needs package\.module:build'),
+    "absent": (BadCard, r"the package not_there is missing; repair or reinstall absent"),
 }
 
 
@@ -228,7 +228,7 @@ def test_a_plug_in_beside_faulty_ones_works(make_card: Callable[..., EncoderCard
 def test_two_plug_ins_of_one_family_are_both_refused(
     make_card: Callable[..., EncoderCard],
 ) -> None:
-    words = r"also brought by twin 2\.0, and none of them is used; keep one: pip uninstall twin"
+    words = r"twin 2\.0 has it too, so none of them is used; keep one: pip uninstall twin"
     with pytest.raises(BadCard, match=words):
         family_builder(make_card(family="texture"))
     blamed = [f.plugin.distribution for f in find_faults() if f.plugin.family == "texture"]
@@ -238,7 +238,7 @@ def test_two_plug_ins_of_one_family_are_both_refused(
 @pytest.mark.usefixtures("installed")
 def test_no_plug_in_replaces_a_family_of_ours(make_card: Callable[..., EncoderCard]) -> None:
     assert family_builder(make_card(family="timm")).__module__.endswith("families.timm")
-    with pytest.raises(BadCard, match=r"usurper 2\.0.*which no package replaces"):
+    with pytest.raises(BadCard, match=r"usurper 2\.0.*no package may replace it"):
         load_encoder("usurper-card")
 
 

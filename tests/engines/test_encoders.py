@@ -5,7 +5,7 @@ from clearbench.encoders.registry import find_encoder
 from clearbench.engines.encoders import encoder_for
 from clearbench.engines.local import encoder_record
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import write_encoder
+from clearbench.store.records import write_record
 
 CARD = Path(__file__).parents[1] / "cards" / "tiny.toml"
 
@@ -18,7 +18,7 @@ def test_auto_precision_goes_on_with_the_features_that_are_there(tmp_path: Path)
     """No processor takes float16 by itself; other views or another dtype are other features."""
     store = open_store(tmp_path / "store", create=True)
     first = tiny(store, "float16")
-    write_encoder(encoder_record(first), store)
+    write_record(encoder_record(first), store)
     assert tiny(store, "auto").fingerprint == first.fingerprint
     assert tiny(store, "auto", view="bone").precision != "float16"
     assert tiny(store, "auto", dtype="float16").precision != "float16"

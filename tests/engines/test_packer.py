@@ -11,7 +11,7 @@ from clearbench.encoders.encoder import Encoder, build_encoder, load_encoder
 from clearbench.encoders.registry import Registered
 from clearbench.engines.packer import Clock, Encoded, encode
 from clearbench.engines.reader import ReadScan, ReadTask
-from clearbench.scans.slices import Source
+from clearbench.scans.slices import ScanSource
 from clearbench.scans.volume import Scan
 
 CARD = str(Path(__file__).parents[1] / "cards" / "tiny.toml")
@@ -34,7 +34,7 @@ def read(number: int, slices: int, *, size: int = 32, windows: tuple[str, ...] =
         present=np.ones((slices, max(1, len(windows))), bool),
         windows=windows,
     )
-    task = ReadTask(f"s{number}", f"p{number}", Source(Path(f"{number}")), Path("none"))
+    task = ReadTask(f"s{number}", f"p{number}", ScanSource(Path(f"{number}")), Path("none"))
     return ReadScan(task, "read", scan)
 
 
@@ -76,7 +76,7 @@ def test_an_absent_view_is_not_embedded(encoder: Encoder) -> None:
 def test_a_scan_without_the_views_fails_alone(encoder: Encoder) -> None:
     done = list(encode(encoder, [read(0, 2, windows=("brain",)), read(1, 2)], 2, Clock()))
     assert isinstance(done[0], ReadScan)
-    assert "--views brain" in done[0].reason
+    assert "use views brain" in done[0].reason
     assert isinstance(done[1], Encoded)
 
 

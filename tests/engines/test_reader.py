@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearbench.engines.reader import DIED, ReadTask, read_ahead, read_one
-from clearbench.scans.slices import Source, read_scan
+from clearbench.engines.reader import KILLED, ReadTask, read_ahead, read_one
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.thumbnail import take_sketch
 from clearbench.scans.write import write_nifti
 
@@ -25,7 +25,7 @@ def task(tmp_path: Path, number: int, path: object = None) -> ReadTask:
     file = tmp_path / f"{number}.nii"
     if path is None and not file.exists():
         write_nifti(file, np.full((2 + number, 8, 8), number - 500, np.int16), (5.0, 1.0, 1.0))
-    source = Source(path if path is not None else file)  # type: ignore[arg-type]
+    source = ScanSource(path if path is not None else file)  # type: ignore[arg-type]
     return ReadTask(f"s{number}", f"p{number}", source, tmp_path / "none.h5")
 
 
@@ -40,7 +40,7 @@ def test_a_reader_that_dies_fails_its_own_scan_only(tmp_path: Path) -> None:
     tasks = [task(tmp_path, 0), task(tmp_path, 1, Killer()), *(task(tmp_path, n) for n in (2, 3))]
     reads = list(read_ahead(tasks, 2))
     assert [read.status for read in reads] == ["read", "failed", "read", "read"]
-    assert reads[1].reason == DIED
+    assert reads[1].reason == KILLED
 
 
 def test_a_missing_path_fails_with_a_sentence(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_the_sketch_is_of_the_whole_scan_however_few_slices_are_taken(tmp_path: 
     every = task(tmp_path, 0, file)
     reads = [read_one(every), read_one(replace(every, spacing_mm=6.0))]
     assert [len(read.scan or ()) for read in reads] == [24, 5]
-    whole = take_sketch(read_scan(Source(file)))
+    whole = take_sketch(read_scan(ScanSource(file)))
     for read in reads:
         assert read.sketch is not None
         assert read.sketch.slices == 24

@@ -30,7 +30,7 @@ def test_a_calibrated_forecast_has_a_small_error_and_a_bold_one_a_large() -> Non
     assert expected_calibration_error(truth, bold, weights)[0] == pytest.approx(0.24, abs=0.01)
 
 
-def test_nothing_drawn_is_missing() -> None:
+def test_an_empty_resample_is_missing() -> None:
     truth, score = np.array([0.0, 1.0]), np.array([0.2, 0.6])
     weights = np.array([[1.0, 1.0], [0.0, 0.0]])
     for metric in (brier, expected_calibration_error):

@@ -5,7 +5,7 @@ from scipy.special import expit
 from clearbench.metrics.calibration_line import calibration_line
 
 
-def test_it_finds_the_line_that_was_drawn() -> None:
+def test_it_finds_the_line_of_the_simulation() -> None:
     """Stated probabilities whose logit is twice as bold and one too high."""
     rng = np.random.default_rng(0)
     logit = rng.normal(size=50_000)
@@ -35,7 +35,7 @@ def test_the_likelihood_is_flat_at_the_line() -> None:
         ([0.0, 0.0, 1.0, 1.0], [0.1, 0.2, 0.7, 1.0]),
         ([0.0, 0.0, 1.0, 1.0], [0.9, 0.5, 0.5, 0.0]),
     ],
-    ids=["one class", "one score", "told apart", "told apart the wrong way, touching"],
+    ids=["one class", "one score", "separated", "separated the wrong way, touching"],
 )
 def test_where_there_is_no_line_it_says_so(truth: list[float], score: list[float]) -> None:
     line = calibration_line(np.array(truth), np.array(score))

@@ -8,7 +8,7 @@ def test_kappa_counts_errors_by_the_square_of_their_classes() -> None:
     truth = np.array([0.0, 1.0, 2.0])
     once = quadratic_kappa(truth, np.array([0.0, 1.0, 1.0]), np.ones((1, 3)))[0]
     far = quadratic_kappa(truth, np.array([0.0, 1.0, 0.0]), np.ones((1, 3)))[0]
-    # mean squared errors of 1/3 and 4/3, where chance would make 1 and 4/3
+    # mean squared errors of 1/3 and 4/3, where chance level is 1 and 4/3
     np.testing.assert_allclose([once, far], [2 / 3, 0.0], atol=1e-12)
 
 

@@ -6,7 +6,7 @@ from clearbench.metrics import sensitivity_at
 
 @pytest.mark.parametrize(("alarms", "expected"), [(0, 0.75), (1, 0.75), (2, 0.5)])
 def test_one_false_alarm_in_twenty_is_still_95_percent(alarms: int, expected: float) -> None:
-    """Of 4 positives 2 lie above all others, the third just under the false alarms."""
+    """Of 4 positives 2 are above all others, the third just under the false alarms."""
     truth = np.r_[np.ones(4), np.zeros(20)]
     score = np.r_[0.9, 0.9, 0.6, 0.1, np.full(20, 0.3)]
     score[4 : 4 + alarms] = 0.7

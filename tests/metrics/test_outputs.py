@@ -21,7 +21,7 @@ quickly = settings(max_examples=60, deadline=None)
 
 @st.composite
 def predictions(draw: Any) -> tuple[Any, Any, Any]:
-    """Truth with both classes, scores with many ties, and integer weights that draw both."""
+    """Truth with both classes, scores with many ties, and integer weights that have both."""
     n = draw(st.integers(4, 40))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     truth = rng.integers(0, 2, n).astype(float)
@@ -41,7 +41,7 @@ def best_sensitivity(truth: Any, score: Any, weight: Any) -> float:
 
 
 def calibration_error(truth: Any, score: Any, weight: Any, bins: int = 15) -> float:
-    """Walk through the tied scores in order, each to the bin where the middle of its mass lies."""
+    """Walk through the tied scores in order, each to the bin where the middle of its mass is."""
     sums, passed = [0.0] * bins, 0.0
     for value in sorted(set(score)):
         tied = score == value
@@ -85,13 +85,13 @@ def test_binary_metrics_are_scikit_learns(case: Any) -> None:
 def test_a_weight_is_a_repeated_row(case: Any) -> None:
     truth, score, weights = case
     found = score_outputs("binary", truth[:, None], score[:, None], weights)
-    for draw, weight in enumerate(weights.astype(int)):
+    for row, weight in enumerate(weights.astype(int)):
         rows = np.repeat(np.arange(len(truth)), weight)
         repeated = score_outputs(
             "binary", truth[rows][:, None], score[rows][:, None], np.ones((1, len(rows)))
         )
         for name, values in found.items():
-            np.testing.assert_allclose(values[draw], repeated[name][0], err_msg=name)
+            np.testing.assert_allclose(values[row], repeated[name][0], err_msg=name)
 
 
 @quickly
@@ -124,7 +124,7 @@ def test_ordinal_metrics_are_scikit_learns(seed: int, classes: int) -> None:
     weights = rng.integers(1, 4, (2, len(truth))).astype(float)
     found = score_outputs("ordinal", truth[:, None], scores, weights)
     guess = (scores > 0.5).sum(axis=1)
-    for draw, weight in enumerate(weights):
+    for row, weight in enumerate(weights):
         cuts = [(truth > k, scores[:, k]) for k in range(classes - 1)]
         areas = [sklearn.roc_auc_score(*cut, sample_weight=weight) for cut in cuts]
         precisions = [sklearn.average_precision_score(*cut, sample_weight=weight) for cut in cuts]
@@ -136,7 +136,7 @@ def test_ordinal_metrics_are_scikit_learns(seed: int, classes: int) -> None:
             "quadratic_kappa": kappa,
         }
         for name, value in expected.items():
-            assert found[name][draw] == pytest.approx(value), name
+            assert found[name][row] == pytest.approx(value), name
 
 
 def test_an_unscored_cut_is_missing_and_kappa_stays() -> None:

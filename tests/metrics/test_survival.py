@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  torchsurv imports torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  torchsurv imports torchvision
 from clearbench.metrics import score_outputs, uno_c
 
 with warnings.catch_warnings():
@@ -19,7 +19,7 @@ quickly = settings(max_examples=50, deadline=None)
 
 
 def follow_up(rng: np.random.Generator, n: int, *, ties: bool = False) -> tuple[Any, Any]:
-    """Times and events [n, 2] of which a third are lost, and risks that tell a little."""
+    """Times and events [n, 2], a third of them censored, and risks that predict a little."""
     hazard = rng.normal(size=n)
     fails, lost = rng.exponential(np.exp(-hazard)), rng.exponential(2.0, n)
     time = np.minimum(fails, lost)
@@ -71,7 +71,7 @@ def test_ties_of_times_and_risks_are_counted_as_by_hand(seed: int) -> None:
 
 @quickly
 @given(st.integers(0, 10**6))
-def test_the_losses_of_training_may_tell_the_chances(seed: int) -> None:
+def test_censoring_can_be_estimated_from_training_units(seed: int) -> None:
     rng = np.random.default_rng(seed)
     (truth, risk), (training, _) = follow_up(rng, 20), follow_up(rng, 60)
     training[training[:, 0].argmax(), 1] = 1  # followed to the end
@@ -80,7 +80,7 @@ def test_the_losses_of_training_may_tell_the_chances(seed: int) -> None:
     assert found["uno_c"][0] == pytest.approx(by_hand(truth, risk, kept))
 
 
-def test_failures_after_the_end_of_training_count_for_nothing() -> None:
+def test_events_after_the_last_training_time_count_for_nothing() -> None:
     truth = np.array([[1.0, 1.0], [2.0, 1.0], [6.0, 1.0], [7.0, 1.0]])
     risk = np.array([4.0, 3.0, 1.0, 2.0])
     training = np.array([[1.5, 1.0], [5.0, 0.0]])
@@ -102,10 +102,10 @@ def test_a_weight_is_a_repeated_unit(seed: int, ties: bool) -> None:
     truth, risk = follow_up(rng, 20, ties=ties)
     weights = rng.integers(0, 4, (4, 20)).astype(float)
     found = uno_c(truth, risk, weights)
-    for draw, weight in enumerate(weights.astype(int)):
+    for row, weight in enumerate(weights.astype(int)):
         rows = np.repeat(np.arange(20), weight)
         alone = uno_c(truth[rows], risk[rows], np.ones((1, len(rows))))
-        np.testing.assert_allclose(found[draw], alone[0])
+        np.testing.assert_allclose(found[row], alone[0])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from clearbench.scans.thumbnail import Sketch
 from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import open_store
-from clearbench.store.records import EncoderRecord, write_encoder
+from clearbench.store.records import EncoderRecord, write_record
 
 PATIENTS = 30
 RECORD = EncoderRecord("planted", "ab" * 32, 6, ("soft",), "float32", "float32", "00" * 32)
@@ -65,7 +65,7 @@ def fill(root: Path, *, public: bool) -> Path:
             write_features(_features(scan, patient, number % 2, rng), store)
     (root / "own.csv").write_text("\n".join(lines) + "\n")
     save_cohort(read_cohort(root / "own.csv"), store)
-    write_encoder(RECORD, store)
+    write_record(RECORD, store)
     open_pseudonyms(store.root)
     remember_keys(store.root, {"scan-1": "Miller"})
     return store.root

@@ -50,8 +50,8 @@ CARD = "tasks/planted-task.toml"
     ("change", "words"),
     [
         (lambda files: files.update({CARD: files[CARD] + b"\n"}), "is damaged: its sha256"),
-        (lambda files: files.pop(CARD), "other files than it tells"),
-        (lambda files: files.update({"more.txt": b""}), "other files than it tells"),
+        (lambda files: files.pop(CARD), "don't match the list in pack.json"),
+        (lambda files: files.update({"more.txt": b""}), "don't match the list in pack.json"),
         (lambda files: files.pop("pack.json"), "pack.json"),
         (lambda files: files.update({"pack.json": b"{}"}), "pack.json: .* is missing"),
         (outside, "outside of the folder"),

@@ -60,7 +60,7 @@ def test_the_furthest_unit_decides(
     assert found.repeated is repeated
 
 
-def test_metrics_decide_where_no_predictions_lie_beside(private: Packed, tmp_path: Path) -> None:
+def test_metrics_decide_without_predictions(private: Packed, tmp_path: Path) -> None:
     scores = json.loads(private.result("knn").read_text())["scores"]
     for moved, repeated in ((0.0, True), (0.1, False)):
         auroc = scores["auroc"] | {"value": scores["auroc"]["value"] - moved}
@@ -77,7 +77,7 @@ def test_what_is_not_alike_is_named(private: Packed, tmp_path: Path) -> None:
     news = {"versions": versions | {"torch": "1.0"}, "task_sha256": "0" * 64}
     found = sharing.reproduce(private.file, changed(private, tmp_path, **news))
     assert found.notes[0].startswith("torch 1.0 then, ")
-    assert found.notes[1] == "the pack's task card is another than the result's"
+    assert found.notes[1] == "the pack's task card differs from the result's"
 
 
 @pytest.mark.parametrize(
@@ -97,16 +97,18 @@ def test_a_result_that_the_pack_cannot_serve_is_refused(
 
 
 def test_a_result_that_is_nowhere_is_refused_with_those_there_are(private: Packed) -> None:
-    with pytest.raises(BadRequest, match=r"nor in the pack \(it holds planted-abababab--abmil"):
+    with pytest.raises(
+        BadRequest, match=r"no such result in the pack \(it has planted-abababab--abmil"
+    ):
         sharing.reproduce(private.file, "none.json")
 
 
 def test_damaged_predictions_are_refused(private: Packed, tmp_path: Path) -> None:
     result = changed(private, tmp_path)
-    beside = result.with_suffix(".predictions.parquet")
-    beside.write_bytes(beside.read_bytes()[:-100])
+    predictions = result.with_suffix(".predictions.parquet")
+    predictions.write_bytes(predictions.read_bytes()[:-100])
     with pytest.raises(BadRequest, match="not predictions of this clearbench"):
         sharing.reproduce(private.file, result)
-    shutil.copy(private.store / "cohorts" / "own.parquet", beside)
+    shutil.copy(private.store / "cohorts" / "own.parquet", predictions)
     with pytest.raises(BadRequest, match="not predictions of this clearbench"):
         sharing.reproduce(private.file, result)

@@ -48,10 +48,10 @@ def test_the_secrets_would_be_found(public: Packed) -> None:
 
 
 def test_a_pack_holds_features_labels_folds_card_and_results(private: Packed) -> None:
-    kinds = {name.rpartition("/")[0]: [] for name in contents(private)}
+    folders = {name.rpartition("/")[0]: [] for name in contents(private)}
     for name in contents(private):
-        kinds[name.rpartition("/")[0]].append(name.rpartition("/")[2])
-    assert sorted(kinds) == [
+        folders[name.rpartition("/")[0]].append(name.rpartition("/")[2])
+    assert sorted(folders) == [
         "",
         "results/planted-task",
         "store",
@@ -60,11 +60,11 @@ def test_a_pack_holds_features_labels_folds_card_and_results(private: Packed) ->
         "store/features/planted-abababab/own",
         "tasks",
     ]
-    assert sorted(kinds[""]) == ["NOTICE.txt", "pack.json"]
-    assert sorted(kinds["tasks"]) == ["planted-task.split.json", "planted-task.toml"]
-    assert kinds["store"] == ["store.json"]
-    assert len(kinds["store/features/planted-abababab/own"]) == private.patients - 1
-    assert len(kinds["results/planted-task"]) == 4
+    assert sorted(folders[""]) == ["NOTICE.txt", "pack.json"]
+    assert sorted(folders["tasks"]) == ["planted-task.split.json", "planted-task.toml"]
+    assert folders["store"] == ["store.json"]
+    assert len(folders["store/features/planted-abababab/own"]) == private.patients - 1
+    assert len(folders["results/planted-task"]) == 4
     assert [one.scans for one in private.facts.features] == [private.patients - 1]
 
 
@@ -132,11 +132,11 @@ def test_results_of_unknown_patients_stay_behind(private: Packed, tmp_path: Path
     place = tmp_path / "results" / "planted-task"
     place.mkdir(parents=True)
     (place / source.name).write_bytes(source.read_bytes())
-    beside = source.with_suffix(".predictions.parquet")
-    table = pyarrow.parquet.read_table(beside)
+    predictions = source.with_suffix(".predictions.parquet")
+    table = pyarrow.parquet.read_table(predictions)
     ids = ["stranger", *table.column("unit").to_pylist()[1:]]
     at = table.column_names.index("unit")
-    pyarrow.parquet.write_table(table.set_column(at, "unit", [ids]), place / beside.name)
+    pyarrow.parquet.write_table(table.set_column(at, "unit", [ids]), place / predictions.name)
     facts = sharing.pack(
         str(private.card), tmp_path / "p.zip", store=private.store, results=tmp_path / "results"
     )
@@ -147,9 +147,9 @@ def test_results_of_unknown_patients_stay_behind(private: Packed, tmp_path: Path
 def test_notes_that_name_patients_are_cut(private: Packed) -> None:
     [name] = [name for name in private.facts.results if "knn" in name]
     assert json.loads(private.result("knn").read_text())["excluded"][0].count("Miller") == 1
-    said = json.loads(contents(private)[name])
-    assert said["excluded"] == ["1 without features of planted@abababab"]
-    guards = {finding["guard"]: finding["says"] for finding in said["guards"]}
+    facts = json.loads(contents(private)[name])
+    assert facts["excluded"] == ["1 without features of planted@abababab"]
+    guards = {finding["guard"]: finding["says"] for finding in facts["guards"]}
     assert guards["copies"] == guards["contamination"] == "withheld"
     assert guards["sides"].startswith("no patient is on two sides")
 

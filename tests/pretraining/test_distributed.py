@@ -92,7 +92,7 @@ def test_a_batch_that_can_not_be_shared_is_refused(small_deeplesion: Path, tmp_p
         timeout=LINE_S,
     )
     assert done.returncode != 0
-    assert "--batch-size 9: must be a multiple of 2" in done.stderr
+    assert "9: must be a multiple of 2" in done.stderr
     assert not (tmp_path / "registry").exists()
 
 

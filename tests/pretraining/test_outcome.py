@@ -37,7 +37,7 @@ EPOCH = EpochFacts(
     slices_per_s=80.0,
     seconds=12.34,
     knn=0.4,
-    rng=0.25,
+    chance=0.25,
     spread=0.8,
 )
 HISTORY = (EPOCH, replace(EPOCH, epoch=2, loss=4.5, knn=0.5, seconds=10.0))
@@ -97,7 +97,7 @@ def test_the_curve_is_a_whole_picture_and_grows_with_the_epochs(tmp_path: Path) 
 
 
 def test_epochs_without_a_probe_are_drawn_too(tmp_path: Path) -> None:
-    unasked = [replace(epoch, knn=None, rng=None) for epoch in HISTORY]
+    unasked = [replace(epoch, knn=None, chance=None) for epoch in HISTORY]
     write_log(tmp_path, unasked, SETTINGS)
     with Image.open(tmp_path / "loss.png") as image:
         image.verify()

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from clearbench.datasets.lesions.slice_sets import SliceRow, SliceSet, slice_set
-from clearbench.pretraining.probe import COLLAPSED, MOST_SLICES, Probe, ProbeFacts, ask, draw_probe
+from clearbench.pretraining.probe import (
+    COLLAPSED,
+    MOST_SLICES,
+    Probe,
+    ProbeFacts,
+    make_probe,
+    run_probe,
+)
 
 CPU = torch.device("cpu")
 WINDOW = (-100.0, 300.0)
@@ -23,7 +30,7 @@ def probe_of(features: Tensor, label: list[int], patient: list[int]) -> Probe:
 def asked(
     features: Tensor, label: list[int], patient: list[int], *, batch_size: int = 7
 ) -> ProbeFacts:
-    return ask(probe_of(features, label, patient), nn.Flatten(), CPU, batch_size)
+    return run_probe(probe_of(features, label, patient), nn.Flatten(), CPU, batch_size)
 
 
 def around(directions: list[int], dim: int = 8) -> Tensor:
@@ -52,7 +59,7 @@ def slices(tmp_path: Path) -> SliceSet:
 
 
 def drawn(slices: SliceSet, *, seed: int = 0, size: int = 6) -> Probe:
-    return draw_probe(slices, WINDOW, size, (0.5, 0.5, 0.5), (0.25, 0.25, 0.5), seed)
+    return make_probe(slices, WINDOW, size, (0.5, 0.5, 0.5), (0.25, 0.25, 0.5), seed)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -60,7 +67,7 @@ def test_separable_features_are_told_apart(classes: int) -> None:
     label = [i % classes for i in range(30)]
     facts = asked(around(label), label, list(range(30)))
     assert facts.knn == 1.0
-    assert facts.rng == pytest.approx(1 / classes)
+    assert facts.chance == pytest.approx(1 / classes)
 
 
 def test_features_without_a_message_are_near_chance() -> None:
@@ -96,14 +103,14 @@ def test_rare_classes_count_as_much_as_frequent_ones() -> None:
 )
 def test_what_can_t_be_asked_is_none(label: list[int], patient: list[int]) -> None:
     facts = asked(around(label), label, patient)
-    assert facts.knn is facts.rng is None
+    assert facts.knn is facts.chance is None
     assert facts.spread > COLLAPSED
 
 
 def test_a_class_that_is_too_small_is_left_out_of_the_vote() -> None:
     label = [i % 2 for i in range(20)] + [2] * 3
     facts = asked(around(label), label, list(range(23)))
-    assert (facts.knn, facts.rng) == (1.0, 0.5)
+    assert (facts.knn, facts.chance) == (1.0, 0.5)
 
 
 def test_collapsed_features_have_no_spread() -> None:
@@ -127,11 +134,11 @@ def test_the_network_is_left_as_it_was(training: bool) -> None:
     network.train(training)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     label = [i % 2 for i in range(20)]
-    first = ask(probe_of(around(label), label, list(range(20))), network, CPU, 20)
+    first = run_probe(probe_of(around(label), label, list(range(20))), network, CPU, 20)
     assert all(part.training == training for part in network.modules())
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert all(part.grad is None for part in network.parameters())
-    again = ask(probe_of(around(label), label, list(range(20))), network, CPU, 1)
+    again = run_probe(probe_of(around(label), label, list(range(20))), network, CPU, 1)
     assert again.spread == pytest.approx(first.spread, rel=1e-5)
     assert again.knn == first.knn
 

@@ -1,4 +1,4 @@
-"""Schedules of a pretraining, and values that are refused under their option's name."""
+"""Schedules of a pretraining, and values that are refused by name."""
 
 from dataclasses import asdict, replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clearbench.errors import BadRequest
-from clearbench.pretraining.settings import PretrainSettings, lr_at, momentum_at, option
+from clearbench.pretraining.settings import PretrainSettings, lr_at, momentum_at
 
 PAPER = PretrainSettings()
 SMALL = PretrainSettings(batch_size=8)
@@ -70,28 +70,31 @@ def test_sound_values_are_served() -> None:
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"epochs": 0}, r"--epochs 0: must be above 0"),
-        ({"batch_size": -8}, r"--batch-size -8: must be above 0"),
-        ({"lr": 0.0}, r"--lr 0.0: must be above 0"),
-        ({"lr": float("nan")}, r"--lr nan: must be above 0"),
-        ({"temperature": 0.0}, r"--temperature 0.0: must be above 0"),
-        ({"hidden": 0}, r"--hidden 0: must be above 0"),
-        ({"projection": -1}, r"--projection -1: must be above 0"),
-        ({"weight_decay": -1e-6}, r"--weight-decay -1e-06: must be at least 0"),
-        ({"lesion_weight": -1.0}, r"--lesion-weight -1.0: must be at least 0"),
-        ({"lesion_weight": float("nan")}, r"--lesion-weight nan: must be at least 0"),
-        ({"warmup_epochs": -1}, r"--warmup-epochs -1: must be at least 0"),
-        ({"clip": -0.5}, r"--clip -0.5: must be at least 0"),
-        ({"momentum": 1.0}, r"--momentum 1.0: lies between 0 and 1, without 1"),
-        ({"momentum": -0.1}, r"--momentum -0.1: lies between"),
-        ({"negatives": "other"}, r"--negatives other: is one of all, other-patients"),
-        ({"lambda_placement": "x"}, r"--lambda-placement x: is one of inside, outside"),
-        ({"augment": "x"}, r"--augment x: is one of clear, ct"),
-        ({"momentum_schedule": "linear"}, r"--momentum-schedule linear: is one of constant, cos"),
-        ({"precision": "fp16"}, r"--precision fp16: is one of float32, bfloat16, float16"),
+        ({"epochs": 0}, r"epochs=0: must be above 0"),
+        ({"batch_size": -8}, r"batch_size=-8: must be above 0"),
+        ({"lr": 0.0}, r"lr=0.0: must be above 0"),
+        ({"lr": float("nan")}, r"lr=nan: must be above 0"),
+        ({"temperature": 0.0}, r"temperature=0.0: must be above 0"),
+        ({"hidden": 0}, r"hidden=0: must be above 0"),
+        ({"projection": -1}, r"projection=-1: must be above 0"),
+        ({"weight_decay": -1e-6}, r"weight_decay=-1e-06: must be at least 0"),
+        ({"lesion_weight": -1.0}, r"lesion_weight=-1.0: must be at least 0"),
+        ({"lesion_weight": float("nan")}, r"lesion_weight=nan: must be at least 0"),
+        ({"warmup_epochs": -1}, r"warmup_epochs=-1: must be at least 0"),
+        ({"clip": -0.5}, r"clip=-0.5: must be at least 0"),
+        ({"momentum": 1.0}, r"momentum=1.0: must be at least 0 and below 1"),
+        ({"momentum": -0.1}, r"momentum=-0.1: must be at least 0"),
+        ({"negatives": "other"}, r"negatives='other': must be one of all, other-patients"),
+        ({"lambda_placement": "x"}, r"lambda_placement='x': must be one of inside, outside"),
+        ({"augment": "x"}, r"augment='x': must be one of clear, ct"),
+        (
+            {"momentum_schedule": "linear"},
+            r"momentum_schedule='linear': must be one of constant, cos",
+        ),
+        ({"precision": "fp16"}, r"precision='fp16': must be one of float32, bfloat16, float16"),
     ],
 )
-def test_other_values_are_refused_by_their_option(facts: dict[str, Any], said: str) -> None:
+def test_other_values_are_refused_by_their_name(facts: dict[str, Any], said: str) -> None:
     with pytest.raises(BadRequest, match=said):
         replace(SMALL, **facts).check(slices=100, world=1)
 
@@ -99,10 +102,10 @@ def test_other_values_are_refused_by_their_option(facts: dict[str, Any], said: s
 @pytest.mark.parametrize(
     ("batch_size", "slices", "world", "said"),
     [
-        (8, 100, 3, r"--batch-size 8: must be a multiple of 3"),
-        (4, 100, 4, r"--batch-size 4: must give each process two slices"),
-        (1, 100, 1, r"--batch-size 1: must give each process two slices"),
-        (256, 100, 1, r"--batch-size 256: must be at most 100, the slices to train on"),
+        (8, 100, 3, r"batch_size=8: must be a multiple of 3"),
+        (4, 100, 4, r"batch_size=4: must be at least two slices per process"),
+        (1, 100, 1, r"batch_size=1: must be at least two slices per process"),
+        (256, 100, 1, r"batch_size=256: must be at most 100, the number of training slices"),
     ],
 )
 def test_a_batch_must_suit_slices_and_processes(
@@ -112,29 +115,25 @@ def test_a_batch_must_suit_slices_and_processes(
         PretrainSettings(batch_size=batch_size).check(slices, world)
 
 
-def test_an_earlier_run_is_compared_by_option() -> None:
+def test_an_earlier_run_is_compared_by_setting() -> None:
     assert SMALL.differs(asdict(SMALL)) == []
     earlier = asdict(replace(SMALL, lr=0.5, lesion_weight=2.0, others_per_lesion=3.0))
     assert SMALL.differs(earlier) == [
-        "--lr 0.5",
-        "--lesion-weight 2.0",
-        "--others-per-lesion 3.0",
+        "lr = 0.5",
+        "lesion_weight = 2.0",
+        "others_per_lesion = 3.0",
     ]
-
-
-def test_options_are_written_with_dashes() -> None:
-    assert option("warmup_epochs") == "--warmup-epochs"
 
 
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"others_per_lesion": -1.0}, r"--others-per-lesion -1.0: must be at least 0"),
-        ({"others_per_lesion": float("nan")}, r"--others-per-lesion nan: must be at least 0"),
-        ({"seed": -1}, r"--seed -1: must be at least 0"),
-        ({"lr": float("inf")}, r"--lr inf: must be above 0, and finite"),
+        ({"others_per_lesion": -1.0}, r"others_per_lesion=-1.0: must be at least 0"),
+        ({"others_per_lesion": float("nan")}, r"others_per_lesion=nan: must be at least 0"),
+        ({"seed": -1}, r"seed=-1: must be at least 0"),
+        ({"lr": float("inf")}, r"lr=inf: must be above 0, and finite"),
     ],
 )
-def test_draws_need_sound_numbers(facts: dict[str, Any], said: str) -> None:
+def test_thinning_needs_valid_numbers(facts: dict[str, Any], said: str) -> None:
     with pytest.raises(BadRequest, match=said):
         replace(SMALL, **facts).check(slices=100, world=1)

@@ -20,7 +20,7 @@ from clearbench.errors import BadCohort, BadRequest, UnknownName
 from clearbench.pretraining.data import read_slice
 from clearbench.pretraining.stacks import DataRequest, find_slices
 from clearbench.scans.inventory import find_scans
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import seeded_uid, write_nifti
 
 WriteCT = Callable[..., list[Path]]
@@ -74,7 +74,7 @@ def stacks(folder: Path) -> dict[str, int]:
 
 def test_stacks_hold_the_scans_own_hu(root: Path, find: Find) -> None:
     slices = find()
-    scans = [read_scan(Source(root / name)) for name in ("one", "two.nii.gz")]
+    scans = [read_scan(ScanSource(root / name)) for name in ("one", "two.nii.gz")]
     np.testing.assert_array_equal(pixels(slices), np.concatenate([scan.pixels for scan in scans]))
     assert pixels(slices).dtype == np.int16
     assert slices.problems == ()
@@ -185,15 +185,15 @@ def test_slices_of_a_folder_of_images_go_by_the_numbers_in_their_names(
     slices = find()
     [lesion] = np.flatnonzero(slices.lesion)
     assert (read_slice(slices, int(lesion)) == 30).all()
-    assert slices.problems == ("s1: a lesion in slice 1, and it has no such slice",)
+    assert slices.problems == ("s1: a lesion in slice 1, but the scan has no such slice",)
 
 
 def test_a_lesion_in_no_slice_is_named_and_the_rest_kept(root: Path, find: Find) -> None:
     write_lesions(root, *LESIONS, "s1,4,1,1,3,4,lung", "s1,-1,1,1,3,4,lung")
     slices = find()
     assert set(slices.problems) == {
-        "s1: a lesion in slice 4, and it has no such slice",
-        "s1: a lesion in slice -1, and it has no such slice",
+        "s1: a lesion in slice 4, but the scan has no such slice",
+        "s1: a lesion in slice -1, but the scan has no such slice",
     }
     assert len(slices) == 8
     assert slices.lesion.sum() == 2
@@ -238,7 +238,7 @@ def test_damaged_missing_and_windowed_scans_are_named_and_the_rest_kept(
         cut, nowhere, grey = slices.problems
         assert cut.startswith("s4: ")
         assert nowhere == "s5: the path does not exist"
-        assert grey == "s6: images that were windowed before; LeCL needs HU"
+        assert grey == "s6: its images are already windowed, but LeCL needs HU"
         assert slices.patients == ("p1", "p2")
         assert len(slices) == 8
     assert {name[:2] for name in stacks(tmp_path / "cache")} == {"s1", "s2"}
@@ -285,7 +285,7 @@ def test_a_table_can_be_named_itself(root: Path, find: Find) -> None:
 
 @pytest.mark.parametrize("place", ["", "nowhere"])
 def test_a_folder_without_a_table_says_what_to_give(tmp_path: Path, place: str) -> None:
-    with pytest.raises(BadRequest, match=r"no DL_info.csv .* and no cohort.csv there; give a"):
+    with pytest.raises(BadRequest, match=r"no DL_info.csv .* and no cohort.csv; give a"):
         find_slices(DataRequest(tmp_path / place), tmp_path / "cache")
 
 

@@ -16,36 +16,39 @@ from clearbench.results.predictions import (
 )
 
 
-def spoken(
+def predictions(
     units: tuple[str, ...], scores: list[float], truth: tuple[float, ...] = ()
 ) -> StoredPredictions:
-    told = np.array(truth or [1.0] * len(units))[:, None]
-    return StoredPredictions(units, units, told, np.array(scores)[:, None])
+    known = np.array(truth or [1.0] * len(units))[:, None]
+    return StoredPredictions(units, units, known, np.array(scores)[:, None])
 
 
 ONE, TWO = HeadKey(0, 0, 0), HeadKey(0, 1, 0)
 
 
 def test_the_furthest_unit_of_any_head_counts() -> None:
-    before = {ONE: spoken(("a", "b"), [0.1, 0.9]), TWO: spoken(("c",), [0.5])}
-    after = {ONE: spoken(("a", "b"), [0.1, 0.8]), TWO: spoken(("c",), [0.8])}
+    before = {ONE: predictions(("a", "b"), [0.1, 0.9]), TWO: predictions(("c",), [0.5])}
+    after = {ONE: predictions(("a", "b"), [0.1, 0.8]), TWO: predictions(("c",), [0.8])}
     assert largest_difference(before, after, renamed=False) == pytest.approx(0.3)
 
 
 def test_renamed_units_belong_together_by_their_order() -> None:
-    before, after = spoken(("a", "b"), [0.1, 0.9]), spoken(("unit-1", "unit-2"), [0.1, 0.9])
+    before, after = (
+        predictions(("a", "b"), [0.1, 0.9]),
+        predictions(("unit-1", "unit-2"), [0.1, 0.9]),
+    )
     assert largest_difference({ONE: before}, {ONE: after}, renamed=True) == 0
     with pytest.raises(BadRequest, match="other units"):
         largest_difference({ONE: before}, {ONE: after}, renamed=False)
 
 
-PLAIN = spoken(("a", "b"), [0.1, 0.9], (1.0, np.nan))
+PLAIN = predictions(("a", "b"), [0.1, 0.9], (1.0, np.nan))
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {ONE: spoken(("a",), [0.1])},
+        {ONE: predictions(("a",), [0.1])},
         {ONE: replace(PLAIN, truth=np.array([[1.0], [0.0]]))},
         {ONE: replace(PLAIN, scores=np.zeros((2, 2)))},
         {TWO: PLAIN},

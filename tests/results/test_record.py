@@ -28,7 +28,9 @@ def test_a_result_of_another_version_says_so(with_value: Make, tmp_path: Path) -
     facts = json.loads(path.read_text())
     del facts["draws"]
     path.write_text(json.dumps(facts))
-    with pytest.raises(BadRequest, match=rf"its schema is {SCHEMA - 1}, here it is {SCHEMA}"):
+    with pytest.raises(
+        BadRequest, match=rf"its schema is {SCHEMA - 1}, this version needs {SCHEMA}"
+    ):
         read_result(path)
 
 

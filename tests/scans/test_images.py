@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.volume import Scan
 
 
@@ -18,14 +18,14 @@ def grey(path: Path, value: int = 7, size: tuple[int, int] = (6, 4)) -> None:
 
 
 def deep(path: Path, hu: int, size: tuple[int, int] = (6, 4)) -> None:
-    """Save one 16-bit image of one HU, DeepLesion's way."""
+    """Save one 16-bit image of one HU, as DeepLesion does."""
     values = np.full(size[::-1], hu + 32768, np.uint16)
     Image.fromarray(values).save(path)
 
 
 def read(folder: Path) -> Scan:
     """Read a scan as a user does."""
-    return read_scan(Source(folder))
+    return read_scan(ScanSource(folder))
 
 
 def test_windows_are_channels_and_a_lacking_slice_is_kept(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_names_without_numbers_are_counted(tmp_path: Path) -> None:
 
 def test_eight_bits_without_a_window_are_refused(tmp_path: Path) -> None:
     grey(tmp_path / "1.png")
-    with pytest.raises(UnreadableScan, match=r"8-bit images whose window is not said.*brain"):
+    with pytest.raises(UnreadableScan, match=r"8-bit images of an unknown window.*brain"):
         read(tmp_path)
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_image_is_named(tmp_path: Path, content: bytes | None) -> None
 
 
 def test_a_folder_named_after_a_window_may_hold_anything_else(tmp_path: Path) -> None:
-    """An empty "lung", or a DICOM series called so, is no window."""
+    """An empty folder "lung", or a DICOM series called so, is not a window."""
     (tmp_path / "lung").mkdir()
     deep(tmp_path / "1.png", 5)
     assert read(tmp_path).windows == ()

@@ -1,4 +1,4 @@
-"""What lies under a path: scans, files that are none, and what would go wrong."""
+"""What is under a path: scans, other files, and faults that reading would find."""
 
 import os
 from collections.abc import Callable
@@ -12,17 +12,18 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from clearbench.cores import default_workers
 from clearbench.errors import BadRequest, UnreadableScan
 from clearbench.scans import inventory
-from clearbench.scans.inventory import FoundScan, default_workers, find_scans
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.inventory import FoundScan, find_scans
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import write_nifti
 
 WriteCT = Callable[..., list[Path]]
 
 
 def only(root: Path) -> FoundScan:
-    """The one scan there."""
+    """The only scan of a folder."""
     (scan,) = find_scans(root).scans
     return scan
 
@@ -52,7 +53,7 @@ def test_all_kinds_of_scans_are_found_in_path_order(
     assert found.reasons() == {"not a DICOM, NIfTI or image file": 1}
 
 
-def test_series_of_one_folder_are_told_apart(
+def test_series_of_one_folder_are_separate(
     tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
 ) -> None:
     write_ct(tmp_path, hu, series="a")
@@ -60,7 +61,7 @@ def test_series_of_one_folder_are_told_apart(
     assert sorted(scan.shape[0] for scan in find_scans(tmp_path).scans) == [2, 4]
 
 
-def test_what_reading_would_refuse_is_said_before(
+def test_what_reading_would_refuse_is_named_before(
     tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
 ) -> None:
     def stand_up(dataset: pydicom.FileDataset, index: int) -> None:
@@ -71,7 +72,7 @@ def test_what_reading_would_refuse_is_said_before(
     assert only(tmp_path / "coronal").error.startswith("the series is coronal: its axes are turned")
     (tmp_path / "png").mkdir()
     Image.new("L", (4, 4)).save(tmp_path / "png" / "1.png")
-    assert only(tmp_path / "png").error.startswith("8-bit images whose window is not said")
+    assert only(tmp_path / "png").error.startswith("8-bit images of an unknown window")
     (tmp_path / "bad.nii").write_bytes(b"garbage")
     assert only(tmp_path / "bad.nii").error.startswith("not a readable NIfTI file")
     turn = np.eye(4)
@@ -84,7 +85,7 @@ def test_what_reading_would_refuse_is_said_before(
     assert len(refused) == 5
     for scan in refused:
         with pytest.raises(UnreadableScan) as error:
-            read_scan(Source(scan.path))
+            read_scan(ScanSource(scan.path))
         assert scan.error == str(error.value)
 
 
@@ -96,14 +97,14 @@ def test_a_series_that_can_t_be_stacked_is_listed_with_its_error(
     assert only(tmp_path).error.startswith("slices of 2 sizes in one series")
 
 
-def test_a_preview_beside_slices_is_left_out(
+def test_a_preview_next_to_slices_is_left_out(
     tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
 ) -> None:
     write_ct(tmp_path, hu)
     Image.new("L", (4, 4)).save(tmp_path / "preview.jpg")
     found = find_scans(tmp_path)
     assert [scan.kind for scan in found.scans] == ["dicom"]
-    assert found.reasons() == {"an image beside DICOM slices": 1}
+    assert found.reasons() == {"an image next to DICOM slices": 1}
 
 
 def test_one_file_is_a_root_too(tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT) -> None:
@@ -114,7 +115,7 @@ def test_one_file_is_a_root_too(tmp_path: Path, hu: NDArray[np.int16], write_ct:
     assert find_scans(tmp_path / "1.png").reasons() == {"a single image; give its folder": 1}
 
 
-def test_windows_of_unequal_length_are_told(tmp_path: Path) -> None:
+def test_windows_of_unequal_length_are_named(tmp_path: Path) -> None:
     for window, count in (("brain", 2), ("bone", 1)):
         (tmp_path / window).mkdir()
         for number in range(count):
@@ -154,7 +155,7 @@ def test_real_folders_are_found(shared_data: Path) -> None:
 def test_a_folder_that_can_not_be_opened_is_left_out_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Root may open everything, so the system's refusal is played."""
+    """Root may open everything, so the system's refusal is simulated."""
     (tmp_path / "shut").mkdir()
     scandir = os.scandir
 

@@ -1,4 +1,4 @@
-"""Kernels are told apart by their makers' names."""
+"""Kernels are soft or sharp by their makers' names."""
 
 import pytest
 
@@ -21,5 +21,5 @@ def test_sharp_kernels(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "UNKNOWN", "7", "\\"])
-def test_a_name_that_says_nothing_is_no_answer(name: str) -> None:
+def test_an_unknown_name_is_neither(name: str) -> None:
     assert is_soft_kernel(name) is None

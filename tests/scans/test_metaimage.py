@@ -1,4 +1,4 @@
-"""MetaImage volumes: any axes give the same slices; cut files and other kinds are refused."""
+"""MetaImage volumes: any axes give the same slices; cut files and other types are refused."""
 
 import zlib
 from itertools import permutations, product
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.inventory import find_scans
-from clearbench.scans.slices import Source, read_scan, source_signature
+from clearbench.scans.slices import ScanSource, read_scan, source_signature
 from clearbench.scans.volume import Scan
 
 SPACING_MM = np.array([5.0, 0.8, 0.7])  # z, y, x
@@ -29,7 +29,7 @@ def write(
     signs: tuple[int, ...] = PLAIN[1],
     **fields: str,
 ) -> Path:
-    """Write HU [z, y, x] with its axes in another order and direction; fields win over ours."""
+    """Write HU [z, y, x] with its axes in another order and direction; `fields` replace ours."""
     data = hu.transpose(order)[tuple(slice(None, None, sign) for sign in signs)]
     directions = TOWARDS[list(order)] * np.array(signs)[:, None]
     spacing = SPACING_MM[list(order)]
@@ -60,7 +60,7 @@ def write(
 
 
 def read(path: Path) -> Scan:
-    return read_scan(Source(path))
+    return read_scan(ScanSource(path))
 
 
 @pytest.mark.parametrize(("order", "signs"), ORDERS)
@@ -111,12 +111,12 @@ def test_padding_becomes_air(tmp_path: Path, hu: NDArray[np.int16]) -> None:
         ({"Offset": "nan 0 0"}, "no usable Offset"),
         ({"DimSize": "5 6 9"}, "240 bytes of voxels, expected 540"),
         ({"DimSize": "0 6 4"}, "image is empty"),
-        ({"HeaderSize": "-1"}, "HeaderSize is not given"),
+        ({"HeaderSize": "-1"}, "HeaderSize is negative"),
         ({"ElementDataFile": "LIST"}, "one file per slice"),
         ({"ElementDataFile": "%03d.raw"}, "one file per slice"),
     ],
 )
-def test_what_is_no_volume_is_refused_in_words(
+def test_a_file_without_a_volume_is_refused(
     tmp_path: Path, hu: NDArray[np.int16], fields: dict[str, str], said: str
 ) -> None:
     with pytest.raises(UnreadableScan, match=said):
@@ -128,7 +128,7 @@ def test_damaged_files_are_refused(tmp_path: Path, hu: NDArray[np.int16]) -> Non
     raw = tmp_path / "a.raw"
     whole = raw.read_bytes()
     for content, said in (
-        (whole[:-2], "cut off within its checksum"),
+        (whole[:-2], "its checksum is incomplete"),
         (whole[:40], "bytes of voxels, expected 240"),
         (b"none" + whole, "is damaged"),
     ):
@@ -150,7 +150,7 @@ def test_a_segmentation_is_refused(tmp_path: Path) -> None:
         read(write(tmp_path / "a.mhd", lungs, ElementType="MET_UCHAR"))
 
 
-def test_it_is_found_with_its_geometry_and_its_data_is_no_stray_file(
+def test_it_is_found_with_its_geometry_and_its_data_file_is_part_of_it(
     tmp_path: Path, hu: NDArray[np.int16]
 ) -> None:
     write(tmp_path / "a.mhd", hu, (1, 2, 0), (1, -1, -1))

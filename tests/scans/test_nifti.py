@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.nifti import read_nifti
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.volume import Scan
 from clearbench.scans.write import write_nifti
 
@@ -29,14 +29,14 @@ ALL_AXES = [
 
 
 def save(path: Path, data: NDArray[np.generic], affine: NDArray[np.float64] | None = None) -> Path:
-    """Save an array as it is."""
+    """Save an array without changes."""
     nibabel.save(nibabel.Nifti1Image(data, np.eye(4) if affine is None else affine), path)
     return path
 
 
 def read(path: Path, *, resample: bool = False) -> Scan:
     """Read a scan as a user does."""
-    return read_scan(Source(path), resample=resample)
+    return read_scan(ScanSource(path), resample=resample)
 
 
 @pytest.mark.parametrize("axes", ALL_AXES)
@@ -130,7 +130,7 @@ def test_an_affine_without_three_axes_is_refused(tmp_path: Path, hu: NDArray[np.
         read(path)
 
 
-def test_a_header_that_says_no_orientation_is_told(tmp_path: Path, hu: NDArray[np.int16]) -> None:
+def test_a_header_without_orientation_is_named(tmp_path: Path, hu: NDArray[np.int16]) -> None:
     image = nibabel.Nifti1Image(hu.T, None)
     nibabel.save(image, tmp_path / "a.nii")
     assert "no orientation in its header" in read(tmp_path / "a.nii").facts.problems[0]
@@ -152,7 +152,7 @@ def test_an_oblique_volume_is_refused_unless_resampled(
     affine = np.eye(4)
     affine[:3, :3] = np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ np.diag([-1.0, -1.0, 1.0])
     path = save(tmp_path / "a.nii", hu.T, affine)
-    with pytest.raises(UnreadableScan, match=r"turned 25° .*--resample"):
+    with pytest.raises(UnreadableScan, match=r"turned 25° .*resample=True"):
         read(path)
     assert "resampled onto axial slices" in read(path, resample=True).facts.problems
 
@@ -168,7 +168,7 @@ def test_real_volumes_are_read_and_segmentations_refused(shared_data: Path) -> N
             read(shared_data / "nifti" / f"{name}.nii.gz")
 
 
-def test_a_real_body_lies_upright(shared_data: Path) -> None:
+def test_a_real_body_is_upright(shared_data: Path) -> None:
     """Bone of the spine is behind the middle of the body, whatever axes the file has."""
     for name in ("example_ct", "pulmonary_report_models_ct_cropped"):
         scan = read(shared_data / "nifti" / f"{name}.nii.gz")

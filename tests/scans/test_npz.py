@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clearbench.errors import UnreadableScan
 from clearbench.scans.inventory import find_scans
 from clearbench.scans.npz import ASSUMED
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.volume import Scan
 
 
@@ -25,7 +25,7 @@ def write(path: Path, **arrays: NDArray[np.generic]) -> Path:
 
 
 def read(path: Path) -> Scan:
-    return read_scan(Source(path))
+    return read_scan(ScanSource(path))
 
 
 def test_slices_run_from_feet_to_head_at_0_8_mm(tmp_path: Path, clipped: NDArray[np.int16]) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.errors import UnreadableScan
 from clearbench.scans.slices import (
-    Source,
+    ScanSource,
     files_under,
     pixels_signature,
     read_scan,
@@ -36,7 +36,7 @@ def series(tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT) -> list[Pat
 
 def read(path: Path, **options: bool) -> Scan:
     """Read a scan that is alone under its path."""
-    return read_scan(Source(path), **options)
+    return read_scan(ScanSource(path), **options)
 
 
 def move(files: list[Path], edit: Callable[[pydicom.FileDataset, int], None]) -> None:
@@ -64,11 +64,11 @@ def test_neither_file_names_nor_instance_numbers_order_slices(
         path.rename(folder / f"{(index * 3) % 4}.dcm")
     shuffled = [folder / f"{(index * 3) % 4}.dcm" for index in range(4)]
 
-    def lie(dataset: pydicom.FileDataset, index: int) -> None:
+    def misnumber(dataset: pydicom.FileDataset, index: int) -> None:
         dataset.InstanceNumber = (7, 1, 9, 2)[index]
         dataset.SliceLocation = -index
 
-    move(shuffled, lie)
+    move(shuffled, misnumber)
     np.testing.assert_array_equal(read(folder).pixels, hu)
 
 
@@ -76,7 +76,7 @@ def test_neither_file_names_nor_instance_numbers_order_slices(
 def test_in_plane_flips_are_undone(
     series: list[Path], hu: NDArray[np.int16], flips: tuple[int, int]
 ) -> None:
-    """A patient who lay on the belly, or feet first, comes out on the back."""
+    """A patient on the belly, or feet first, becomes one on the back."""
     down, right = flips
 
     def flip(dataset: pydicom.FileDataset, _: int) -> None:
@@ -101,7 +101,7 @@ def test_a_coronal_series_is_refused_and_resampled(tmp_path: Path, write_ct: Wri
 
     coronal = np.ascontiguousarray(axial.transpose(1, 0, 2)[:, ::-1])
     write_ct(tmp_path / "c", coronal, (1.0, 1.0, 1.0), edit=stand_up)
-    with pytest.raises(UnreadableScan, match=r"is coronal: .*turned 90° .*--resample"):
+    with pytest.raises(UnreadableScan, match=r"is coronal: .*turned 90° .*resample=True"):
         read(tmp_path / "c")
     scan = read(tmp_path / "c", resample=True)
     np.testing.assert_allclose(scan.pixels, axial, atol=0.01)
@@ -116,7 +116,7 @@ def test_an_oblique_series_is_refused_with_its_angle(series: list[Path]) -> None
         dataset.ImagePositionPatient = [0, 5 * index * s, 5 * index * c]
 
     move(series, lean)
-    with pytest.raises(UnreadableScan, match=r"is oblique: .*turned 30° .*--resample"):
+    with pytest.raises(UnreadableScan, match=r"is oblique: .*turned 30° .*resample=True"):
         read(series[0].parent)
     scan = read(series[0].parent, resample=True)
     assert "resampled onto axial slices" in scan.facts.problems
@@ -143,7 +143,7 @@ def test_a_missing_slice_and_a_copy_are_recorded(tmp_path: Path, write_ct: Write
     )
 
 
-def test_localisers_and_captures_beside_the_slices_are_left_out(
+def test_localisers_and_captures_next_to_the_slices_are_left_out(
     series: list[Path], hu: NDArray[np.int16], write_ct: WriteCT
 ) -> None:
     folder = series[0].parent
@@ -167,7 +167,7 @@ def test_localisers_and_captures_beside_the_slices_are_left_out(
 def test_a_damaged_file_among_the_slices_fails_the_scan(
     series: list[Path], content: bytes | None, words: str
 ) -> None:
-    """Read without it, the scan would lack a slice, and nobody would know."""
+    """Without an error, the scan lacks a slice."""
     whole = series[1].read_bytes()
     series[1].write_bytes(whole[: len(whole) // 2] if content is None else content)
     with pytest.raises(UnreadableScan, match=words) as caught:
@@ -187,11 +187,11 @@ def test_two_series_in_one_folder_need_a_name(
 ) -> None:
     folder = series[0].parent
     write_ct(folder, hu[:3] + np.int16(1), series="other")
-    with pytest.raises(UnreadableScan, match="2 CT series in one folder; say which in a series_id"):
+    with pytest.raises(UnreadableScan, match="2 CT series in one folder; name one in a series_id"):
         read(folder)
-    assert len(read_scan(Source(folder, seeded_uid("other")))) == 3
-    with pytest.raises(UnreadableScan, match=r"none of the 2 CT series there is 1\.2\.3"):
-        read_scan(Source(folder, "1.2.3"))
+    assert len(read_scan(ScanSource(folder, seeded_uid("other")))) == 3
+    with pytest.raises(UnreadableScan, match=r"none of the 2 CT series is 1\.2\.3"):
+        read_scan(ScanSource(folder, "1.2.3"))
 
 
 def test_a_pseudonym_finds_its_series_again(
@@ -200,28 +200,28 @@ def test_a_pseudonym_finds_its_series_again(
     folder = series[0].parent
     write_ct(folder, hu[:3], series="other")
     names = Pseudonyms(b"s" * 32)
-    source = Source(folder, names.series(seeded_uid("other")))
+    source = ScanSource(folder, names.series(seeded_uid("other")))
     assert len(read_scan(source, pseudonym=names.series)) == 3
     with pytest.raises(UnreadableScan, match="none of the 2"):
         read_scan(source, pseudonym=Pseudonyms(b"t" * 32).series)
 
 
-def test_a_preview_beside_a_named_series_is_no_scan(
+def test_a_preview_next_to_a_named_series_is_not_a_scan(
     series: list[Path], hu: NDArray[np.int16]
 ) -> None:
     folder = series[0].parent
     Image.new("L", (4, 4)).save(folder / "preview.jpg")
-    np.testing.assert_array_equal(read_scan(Source(folder, seeded_uid("series"))).pixels, hu)
+    np.testing.assert_array_equal(read_scan(ScanSource(folder, seeded_uid("series"))).pixels, hu)
 
 
-def test_a_series_folder_called_bone_is_no_window(
+def test_a_series_folder_called_bone_is_not_a_window(
     tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
 ) -> None:
     write_ct(tmp_path / "head" / "bone", hu)
     np.testing.assert_array_equal(read(tmp_path / "head").pixels, hu)
 
 
-def test_what_is_no_scan_says_why(tmp_path: Path) -> None:
+def test_a_path_without_a_scan_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(UnreadableScan, match="does not exist"):
         read(tmp_path / "nowhere")
     with pytest.raises(UnreadableScan, match="an empty folder"):

@@ -1,4 +1,4 @@
-"""A scan's sketch: small pictures that stay the same, and a histogram."""
+"""A scan's sketch: thumbnails that stay the same, and a histogram."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from clearbench.scans.slices import Source, read_scan, take_every
+from clearbench.scans.slices import ScanSource, read_scan, take_every
 from clearbench.scans.thumbnail import BROAD_HU, GREY, histogram, take_sketch, thumbnail
 from clearbench.scans.volume import Scan
 from clearbench.scans.write import write_nifti
@@ -45,7 +45,7 @@ def test_a_picture_holds_area_means_of_the_window() -> None:
     np.testing.assert_array_equal(found, np.broadcast_to(wanted, found.shape))
 
 
-def test_what_lies_outside_the_window_is_cut_off_before_averaging() -> None:
+def test_values_outside_the_window_are_clipped_before_averaging() -> None:
     hu = np.zeros((1, 64, 64), np.float32)
     hu[:, ::2] = 30_000
     assert (thumbnail(hu, BROAD_HU) == round((500 + 1000) * 255 / 2000)).all()
@@ -78,7 +78,9 @@ def test_the_file_format_does_not_matter(
     hu, spacing_mm = smooth(12), (5.0, 0.7, 0.7)
     write_ct(tmp_path / "dicom", hu, spacing_mm)
     write_nifti(tmp_path / "a.nii.gz", hu, spacing_mm)
-    one, other = (take_sketch(read_scan(Source(tmp_path / name))) for name in ("dicom", "a.nii.gz"))
+    one, other = (
+        take_sketch(read_scan(ScanSource(tmp_path / name))) for name in ("dicom", "a.nii.gz")
+    )
     np.testing.assert_array_equal(one.thumbnail, other.thumbnail)
     np.testing.assert_array_equal(one.histogram, other.histogram)
     assert (one.slices, one.source) == (other.slices, other.source) == (12, "HU")
@@ -131,8 +133,8 @@ def test_choosing_slices_afterwards_changes_nothing() -> None:
     assert take_sketch(scan).slices == 30
 
 
-def test_a_real_head_scan_in_windows_is_told(shared_data: Path) -> None:
-    sketch = take_sketch(read_scan(Source(shared_data / "ct-ich" / "049")))
+def test_a_real_head_scan_in_windows_has_its_source(shared_data: Path) -> None:
+    sketch = take_sketch(read_scan(ScanSource(shared_data / "ct-ich" / "049")))
     assert sketch.source == "bone"
     assert sketch.thumbnail[3].std() > 20
     assert 0.2 < sketch.histogram[0] < 0.95

@@ -1,4 +1,4 @@
-"""However a volume lies in its file, its slices come out the same way, or it is refused."""
+"""Whatever a volume's array order, its slices have one orientation, or it is refused."""
 
 from itertools import permutations, product
 
@@ -60,7 +60,7 @@ UPRIGHT = [
 
 
 @pytest.mark.parametrize(("order", "flips"), UPRIGHT)
-def test_flipped_and_transposed_slices_come_out_alike(
+def test_flipped_and_transposed_slices_become_the_same(
     hu: NDArray[np.int16], order: tuple[int, ...], flips: tuple[int, ...]
 ) -> None:
     stored = hu.transpose([2 - axis for axis in order])[tuple(slice(None, None, f) for f in flips)]
@@ -81,7 +81,7 @@ def test_flipped_and_transposed_slices_come_out_alike(
 def test_what_is_not_axial_is_refused_with_its_angle(
     hu: NDArray[np.int16], directions: NDArray[np.float64], name: str, angle: str
 ) -> None:
-    with pytest.raises(UnreadableScan, match=f"is {name}: .*turned {angle}.*--resample"):
+    with pytest.raises(UnreadableScan, match=f"is {name}: .*turned {angle}.*resample=True"):
         upright(volume(hu, directions))
 
 
@@ -101,11 +101,11 @@ def test_a_tilted_gantry_excuses_the_tilt_and_nothing_else(hu: NDArray[np.int16]
         upright(Volume(**{**made.__dict__, "facts": tilted}))
 
 
-def test_two_axes_that_point_one_way_are_refused(hu: NDArray[np.int16]) -> None:
+def test_two_axes_of_one_direction_are_refused(hu: NDArray[np.int16]) -> None:
     flat = volume(hu, np.array([[0.0, 0, 1], [0, 1, 0], [0, 1, 0]]))
     tilted = Volume(**{**flat.__dict__, "facts": ScanFacts(gantry_tilt_deg=20.0)})
     for made, resample in ((flat, False), (tilted, True)):
-        with pytest.raises(UnreadableScan, match="two image axes point the same way"):
+        with pytest.raises(UnreadableScan, match="two image axes have the same direction"):
             upright(made, resample=resample)
 
 
@@ -170,7 +170,7 @@ def test_an_axial_series_is_not_touched_by_resample(hu: NDArray[np.int16]) -> No
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_pixels_that_are_no_number_are_refused(bad: float) -> None:
+def test_pixels_that_are_not_numbers_are_refused(bad: float) -> None:
     with pytest.raises(UnreadableScan, match="1 of 4 pixels are NaN or infinite"):
         clean_hu(np.array([0, 1, 2, bad]))
 
@@ -197,7 +197,7 @@ def test_angles_and_distances() -> None:
     assert np.isnan(slice_distance_mm(np.array([3.0])))
 
 
-def test_a_scan_says_what_it_is(hu: NDArray[np.int16]) -> None:
+def test_a_scan_describes_itself(hu: NDArray[np.int16]) -> None:
     scan: Scan = upright(volume(hu))
     assert repr(scan) == "Scan((4, 6, 5), HU, spacing 5.00 × 0.80 × 0.70 mm, SPL)"
     assert len(scan) == 4

@@ -1,4 +1,4 @@
-"""Written series and NIfTI files say what the volume was, in the same bytes every time."""
+"""Written series and NIfTI files contain the volume, with the same bytes every time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_any_int16_fits(tmp_path: Path, lowest: int) -> None:
 
 
 def test_positions_ascend_with_the_slice(tmp_path: Path, hu: NDArray[np.int16]) -> None:
-    """Slices lie one spacing apart along z and are centred in the plane."""
+    """Slices are one spacing apart along z and are centred in the plane."""
     write_dicom_series(tmp_path, hu, SPACING_MM, header=HEADER)
     slices = by_position(tmp_path)
     positions = np.array([d.ImagePositionPatient for d in slices], dtype=float)
@@ -84,7 +84,7 @@ def test_names_do_not_tell_the_order(tmp_path: Path, hu: NDArray[np.int16]) -> N
 
 
 def test_tags_say_how_the_scan_was_made(tmp_path: Path, hu: NDArray[np.int16]) -> None:
-    """Header fields arrive in their tags; the file format is what it says."""
+    """Header fields are in their tags; the file format is valid."""
     write_dicom_series(tmp_path, hu, SPACING_MM, header=HEADER)
     for dataset in by_position(tmp_path):
         assert dataset.SOPClassUID == pydicom.uid.CTImageStorage
@@ -101,7 +101,9 @@ def test_no_contrast_no_agent(tmp_path: Path, hu: NDArray[np.int16]) -> None:
     assert "ContrastBolusAgent" not in by_position(tmp_path)[0]
 
 
-def test_a_series_is_written_alike_twice(tmp_path: Path, hu: NDArray[np.int16]) -> None:
+def test_a_series_is_written_twice_with_the_same_bytes(
+    tmp_path: Path, hu: NDArray[np.int16]
+) -> None:
     """Same volume and header, same names and bytes."""
     write_dicom_series(tmp_path / "a", hu, SPACING_MM, header=HEADER)
     write_dicom_series(tmp_path / "b", hu, SPACING_MM, header=HEADER)
@@ -110,7 +112,7 @@ def test_a_series_is_written_alike_twice(tmp_path: Path, hu: NDArray[np.int16]) 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
 def test_nifti_gives_hu_and_world_back(tmp_path: Path, hu: NDArray[np.int16], ending: str) -> None:
-    """Array (x, y, z); the affine leads to RAS+, so LPS coordinates change sign twice."""
+    """Array (x, y, z); the affine maps to RAS+, so LPS coordinates change sign twice."""
     path = tmp_path / f"scan{ending}"
     write_nifti(path, hu, SPACING_MM, origin_lps_mm=(10.0, 20.0, 30.0))
     image = nibabel.load(path)
@@ -121,14 +123,16 @@ def test_nifti_gives_hu_and_world_back(tmp_path: Path, hu: NDArray[np.int16], en
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
-def test_nifti_is_written_alike_twice(tmp_path: Path, hu: NDArray[np.int16], ending: str) -> None:
+def test_nifti_is_written_twice_with_the_same_bytes(
+    tmp_path: Path, hu: NDArray[np.int16], ending: str
+) -> None:
     """Neither the time nor the file's name is in the bytes."""
     write_nifti(tmp_path / f"a{ending}", hu, SPACING_MM)
     write_nifti(tmp_path / f"b{ending}", hu, SPACING_MM)
     assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
 
 
-def test_what_is_no_volume_is_refused(tmp_path: Path, hu: NDArray[np.int16]) -> None:
+def test_other_arrays_and_endings_are_refused(tmp_path: Path, hu: NDArray[np.int16]) -> None:
     """Wrong type, shape, spacing or file ending: ValueError, and nothing is written."""
     with pytest.raises(ValueError, match="int16"):
         write_nifti(tmp_path / "a.nii", hu.astype(np.float32), SPACING_MM)
@@ -142,6 +146,6 @@ def test_what_is_no_volume_is_refused(tmp_path: Path, hu: NDArray[np.int16]) -> 
 
 
 def test_uids_depend_on_all_words() -> None:
-    """Words are not simply glued together, and a UID keeps to 64 characters."""
+    """Words are not simply joined, and a UID has at most 64 characters."""
     assert seeded_uid("ab", "c") != seeded_uid("a", "bc")
     assert len(seeded_uid("x")) <= 64

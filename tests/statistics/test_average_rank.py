@@ -47,8 +47,8 @@ def test_the_value_is_the_mean_of_the_tasks_ranks() -> None:
     assert by_name == {"a": pytest.approx((1 + 1 + 2 + 1.5) / 4), "b": pytest.approx(6.5 / 4)}
 
 
-def test_tasks_of_one_cohort_are_drawn_together_and_others_apart() -> None:
-    """The same question twice of the same patients says nothing new; of other patients it does."""
+def test_tasks_of_one_cohort_are_resampled_together_and_others_apart() -> None:
+    """The same task twice on the same patients adds nothing; on other patients it does."""
     hits = close_hits(1)
     once = average_ranks("abc", [task(hits)], resamples=1000)
     twice = average_ranks("abc", [task(hits), task(hits, "again")], resamples=1000)
@@ -69,7 +69,7 @@ def test_tasks_of_one_cohort_may_have_different_patients() -> None:
 
 
 def sparse(weights: Any) -> Any:
-    """A metric that a draw without the first patient lacks."""
+    """A metric without a value in resamples without the first patient."""
     values = np.tile([0.2, 0.6], (len(weights), 1))
     values[weights[:, 0] == 0] = np.nan
     return values
@@ -93,5 +93,5 @@ def test_what_cannot_be_ranked_is_refused_by_name() -> None:
     with pytest.raises(BadTask, match="odd: 3 scores for 2 encoders"):
         average_ranks("ab", [task(np.ones((5, 3)), "odd")])
     rare = RankedTask("rare", "c", names(20), lambda w: sparse(np.where(w == 1, w, 0)))
-    with pytest.raises(BadTask, match="draws have no ranks"):
+    with pytest.raises(BadTask, match="resamples have no ranks"):
         average_ranks("ab", [rare], resamples=100)

@@ -39,10 +39,10 @@ def test_it_agrees_with_delong_on_a_large_sample() -> None:
     truth, scores = sample(900, 0)
     found = of_aurocs(truth, scores, Resampling(names(900), resamples=4000))
     areas = delong_areas(truth, scores)
-    delong, drawn = compare_areas(areas, 0, 1), compare_resampled(found, 0, 1)
-    assert drawn.value == pytest.approx(delong.value)
-    assert drawn.se == pytest.approx(delong.se, rel=0.06)
-    assert drawn.p == pytest.approx(delong.p, abs=0.03)
+    delong, resampled = compare_areas(areas, 0, 1), compare_resampled(found, 0, 1)
+    assert resampled.value == pytest.approx(delong.value)
+    assert resampled.se == pytest.approx(delong.se, rel=0.06)
+    assert resampled.p == pytest.approx(delong.p, abs=0.03)
     interval, exact = percentile_interval(found, 0), area_interval(areas, 0)
     assert interval.value == pytest.approx(exact.value)
     assert (interval.low, interval.high) == pytest.approx((exact.low, exact.high), abs=0.003)
@@ -59,8 +59,8 @@ def test_every_metric_of_the_target_is_resampled() -> None:
         assert resampled.resampled.shape == (2, 20)
 
 
-def test_patients_are_drawn_with_all_their_units() -> None:
-    """Every row four times over says nothing new: the interval must not shrink."""
+def test_patients_are_resampled_with_all_their_units() -> None:
+    """Every row four times adds no information: the interval must not shrink."""
     truth, scores = sample(50, 2)
     once = of_aurocs(truth, scores, Resampling(names(50), resamples=400))
     often = of_aurocs(
@@ -103,8 +103,8 @@ def test_a_large_difference_is_found_and_none_is_not() -> None:
     assert worse.p == better.p
     assert (worse.low, worse.high) == pytest.approx((-better.high, -better.low))
     same = of_aurocs(truth, scores[:, [0, 0]], Resampling(names(200), resamples=99))
-    nothing = compare_resampled(same, 0, 1)
-    assert (nothing.value, nothing.low, nothing.high, nothing.p) == (0.0, 0.0, 0.0, 1.0)
+    equal = compare_resampled(same, 0, 1)
+    assert (equal.value, equal.low, equal.high, equal.p) == (0.0, 0.0, 0.0, 1.0)
 
 
 def test_what_a_p_says_the_interval_says_too() -> None:
@@ -136,7 +136,9 @@ def test_mostly_missing_draws_are_refused_with_their_number() -> None:
     found = bootstrap([fickle, fickle], Resampling(names(30), resamples=200))["m"]
     lost = int(np.isnan(found.resampled[0]).sum())
     assert 100 < lost < 200
-    with pytest.raises(BadTask, match=f"{lost} of 200 draws have no score; draw within strata"):
+    with pytest.raises(
+        BadTask, match=f"{lost} of 200 resamples have no score; resample within strata"
+    ):
         percentile_interval(found, 0)
-    with pytest.raises(BadTask, match="draws have no score"):
+    with pytest.raises(BadTask, match="resamples have no score"):
         compare_resampled(found, 0, 1)

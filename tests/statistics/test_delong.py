@@ -92,7 +92,7 @@ def test_the_variance_of_the_wfns_grades_is_that_of_proc() -> None:
 def test_the_error_of_hanley_and_mcneils_ratings_is_the_published_one() -> None:
     """109 CT images rated 1 to 5 (Radiology 143, 1982): the counts, and the area 0.8931711.
 
-    Both stand at https://stats.stackexchange.com/questions/145566; the error and the interval of
+    Both are at https://stats.stackexchange.com/questions/145566; the error and the interval of
     Stata's [R] roctab are as they were remembered.
     """
     normal, abnormal = [33, 6, 6, 11, 2], [3, 2, 2, 11, 33]
@@ -163,5 +163,5 @@ def test_fewer_than_two_of_a_class_are_refused_with_their_number(positives: int)
 def test_a_score_that_is_no_number_is_refused() -> None:
     truth, scores = ovarian()
     scores[3, 1] = np.nan
-    with pytest.raises(BadTask, match="no number"):
+    with pytest.raises(BadTask, match="not a number"):
         delong_areas(truth, scores)

@@ -21,7 +21,7 @@ def design(folds: int, ratio: float = 0.25, repeats: int = 1, patients: int = 10
 def test_it_is_the_example_of_scikit_learns_guide() -> None:
     """ "Statistical comparison of models using grid search": t 0.750, one-sided p 0.227 by t(99).
 
-    The guide takes repeated folds as draws of their own; folds of repeats are surer of less.
+    The guide takes all repeated folds as independent; here degrees of freedom are fewer.
     """
     features, labels = make_moons(noise=0.352, random_state=1, n_samples=100)
     folds = RepeatedStratifiedKFold(n_splits=10, n_repeats=10, random_state=0)
@@ -40,8 +40,8 @@ def test_it_is_the_example_of_scikit_learns_guide() -> None:
 
 def test_repeats_share_their_patients() -> None:
     """K − 1 degrees of freedom of one repeat, and never more than patients less one."""
-    ways = [design(5 * n, repeats=n, patients=100) for n in (1, 2, 5, 1000)]
-    free = [each.spread(np.arange(len(each.repeats)) * 1.0)[1] for each in ways]
+    designs = [design(5 * n, repeats=n, patients=100) for n in (1, 2, 5, 1000)]
+    free = [each.spread(np.arange(len(each.repeats)) * 1.0)[1] for each in designs]
     assert free == sorted(free)
     assert free[0] == pytest.approx(4)
     assert free[2] == pytest.approx(17.3, abs=0.1)
@@ -66,7 +66,7 @@ def test_what_repeats_differ_by_is_no_part_of_a_folds_variance() -> None:
     assert twice.spread(moved) == pytest.approx(twice.spread(folds))
 
 
-def test_repeats_of_one_fold_each_are_draws() -> None:
+def test_repeats_of_one_fold_each_are_random_test_sets() -> None:
     found = Design(0.25, (0, 1, 2, 3), 50).spread(np.array([0.1, 0.2, 0.3, 0.4]))
     assert found == pytest.approx((np.var([0.1, 0.2, 0.3, 0.4], ddof=1), 3))
 

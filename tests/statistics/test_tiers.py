@@ -12,7 +12,7 @@ from clearbench.statistics.tiers import rank_encoders
 
 
 def pairs_of(values: dict[str, float], separable: set[str]) -> list[Pair]:
-    """Compare all pairs; `separable` names those told apart, as "ab"."""
+    """Compare all pairs; `separable` names those that differ, as "ab"."""
     return [
         Pair(
             one,
@@ -29,8 +29,8 @@ def test_tiers_are_made_from_the_best_down() -> None:
     """a ~ b, b ~ c, but a > c; d is under all, e ties with d alone."""
     values = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.5, "e": 0.4}
     found = rank_encoders(values, pairs_of(values, {"ac", "ad", "ae", "bd", "be", "cd", "ce"}))
-    told = [(s.encoder, s.tier, s.rank_low, s.rank_high) for s in found]
-    assert told == [
+    tiers = [(s.encoder, s.tier, s.rank_low, s.rank_high) for s in found]
+    assert tiers == [
         ("a", 1, 1, 2),
         ("b", 1, 1, 3),
         ("c", 2, 2, 3),
@@ -39,7 +39,7 @@ def test_tiers_are_made_from_the_best_down() -> None:
     ]
 
 
-def test_nothing_told_apart_is_one_tier_of_all_ranks() -> None:
+def test_without_any_difference_there_is_one_tier_of_all_ranks() -> None:
     values = {"a": 0.1, "b": 0.3, "c": 0.2}
     found = rank_encoders(values, pairs_of(values, set()))
     assert [s.encoder for s in found] == ["b", "c", "a"]

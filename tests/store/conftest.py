@@ -13,7 +13,7 @@ from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord, write_encoder
+from clearbench.store.records import EncoderRecord, write_record
 
 FP = "0123456789abcdef" * 4
 MakeScan = Callable[..., ScanFeatures]
@@ -90,7 +90,7 @@ def add_set(store: StoreFolder, make_scan: MakeScan) -> Callable[..., EncoderRec
                 "facts": {"parameters_m": 1.5},
             },
         )
-        write_encoder(record, store)
+        write_record(record, store)
         for scan in scans:
             write_features(
                 make_scan(
@@ -138,7 +138,11 @@ def full(store: StoreFolder, add_set: Callable[..., EncoderRecord], cohort: Coho
     predicted = {**row, "label": "x", "truth": 1.0, "time": None, "score": 0.9}
     weight = {**row, "scan_id": "s1", "slice_index": 2, "view": "bone", "weight": 0.25}
     for name, facts in (("predictions", predicted), ("attention", weight)):
-        redrawn = {**facts, "draw": 1, "seed": 7}  # a head of drawn patients: no board's, nor SQL's
+        redrawn = {
+            **facts,
+            "draw": 1,
+            "seed": 7,
+        }  # a retrained head: neither boards nor SQL show it
         table = pa.Table.from_pylist([facts, redrawn])
         pyarrow.parquet.write_table(table, place / f"{stem}.{name}.parquet")
     return store

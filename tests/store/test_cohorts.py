@@ -41,7 +41,7 @@ def test_a_damaged_cohort_is_named(store: StoreFolder, cohort: Cohort) -> None:
         load_cohort(store, "c")
 
 
-def test_merging_keeps_what_only_the_store_knows(store: StoreFolder) -> None:
+def test_merging_keeps_what_only_the_store_has(store: StoreFolder) -> None:
     save_cohort(table(scan_id=["s1", "s2"], patient_id=["p1", "p2"], x=["1", "0"]), store)
     news = table(scan_id=["s2", "s3"], patient_id=["p2", "p3"], y=["5", "6"])
     merged = merge_cohort(news, store)
@@ -85,7 +85,9 @@ def test_labels_that_may_be_of_two_cohorts_ask_for_a_name(store: StoreFolder) ->
     save_cohort(both, store)
     save_cohort(replace(both, name="d"), store)
     news = labels(patient_id=["p1"], x=["1"])
-    with pytest.raises(BadCohort, match=r"later\.csv: patient_id occurs in cohorts c, d; .*--name"):
+    with pytest.raises(
+        BadCohort, match=r"later\.csv: several cohorts have its patient_id \(c, d\); .*--name"
+    ):
         with_table(news, "", Path("later.csv"), store)
     assert with_table(news, "", Path("d.csv"), store).name == "d"
     assert with_table(news, "c", Path("later.csv"), store).name == "c"
@@ -93,7 +95,9 @@ def test_labels_that_may_be_of_two_cohorts_ask_for_a_name(store: StoreFolder) ->
 
 def test_labels_of_nobody_are_refused(store: StoreFolder) -> None:
     save_cohort(table(scan_id=["s1"], patient_id=["p1"]), store)
-    with pytest.raises(BadCohort, match=r"no patient_id is in a cohort of the store \(c\)"):
+    with pytest.raises(
+        BadCohort, match=r"no cohort of the store has any patient_id of this table \(c\)"
+    ):
         with_table(labels(patient_id=["p9"], x=["1"]), "", Path("later.csv"), store)
     with pytest.raises(UnknownName, match='"other"'):
         with_table(labels(patient_id=["p1"], x=["1"]), "other", Path("later.csv"), store)

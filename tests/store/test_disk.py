@@ -28,7 +28,7 @@ def test_a_folder_that_is_not_made_yet_is_where_its_parent_is(tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_can_not_be_written_says_why(tmp_path: Path) -> None:
+def test_a_folder_that_can_not_be_written_has_a_refusal(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert look_at_disk(tmp_path / "file").refusal == "Not a directory"
 

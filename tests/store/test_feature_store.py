@@ -30,7 +30,7 @@ def test_a_scan_without_features_is_named(full: StoreFolder, scan: str) -> None:
         FeatureStore(full.root).features("enc-a", scan)
 
 
-def test_a_scan_of_two_cohorts_must_be_told_apart(full: StoreFolder, make_scan: MakeScan) -> None:
+def test_a_scan_of_two_cohorts_needs_its_cohort(full: StoreFolder, make_scan: MakeScan) -> None:
     scan = make_scan("s1")
     key = type(scan.key)("enc-a", scan.key.fingerprint, "d", "s1")
     write_features(ScanFeatures(**{**vars(scan), "key": key}), full)

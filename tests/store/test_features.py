@@ -17,8 +17,8 @@ from clearbench.store.features import (
     is_intact,
     map_features,
     read_facts,
-    read_rows,
     read_sketch,
+    read_slice_rows,
     write_features,
 )
 from clearbench.store.folder import StoreFolder
@@ -31,7 +31,7 @@ def test_what_is_written_is_read(store: StoreFolder, make_scan: MakeScan, dtype:
     scan = make_scan(absent=True, dtype=dtype)
     path = write_features(scan, store)
     assert path == store.features / "enc-a-01234567" / "c" / "s1.h5"
-    facts, rows = read_facts(path), read_rows(path)
+    facts, rows = read_facts(path), read_slice_rows(path)
     np.testing.assert_array_equal(map_features(facts), scan.features)
     assert map_features(facts).dtype == dtype
     np.testing.assert_array_equal(rows.present, scan.present)
@@ -126,7 +126,7 @@ def sketch() -> Sketch:
     return Sketch(grey.astype(np.uint8), np.full(64, 1 / 64, np.float32), 40, "bone")
 
 
-def test_a_sketch_is_kept_beside_the_features(store: StoreFolder, make_scan: MakeScan) -> None:
+def test_a_sketch_is_kept_with_the_features(store: StoreFolder, make_scan: MakeScan) -> None:
     path = write_features(replace(make_scan(), sketch=sketch()), store)
     found = read_sketch(path)
     assert found is not None
@@ -153,8 +153,8 @@ def test_another_schema_is_refused(store: StoreFolder, make_scan: MakeScan) -> N
     path = write_features(make_scan(), store)
     with h5py.File(path, "r+") as file:
         file.attrs["schema"] = 7
-    with pytest.raises(BadStore, match="schema 7, this clearbench reads 2"):
-        read_rows(path)
+    with pytest.raises(BadStore, match="schema 7, but this clearbench reads 2"):
+        read_slice_rows(path)
 
 
 def test_a_writer_killed_at_any_moment_leaves_whole_files_only(store: StoreFolder) -> None:

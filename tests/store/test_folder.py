@@ -12,12 +12,12 @@ def test_a_store_is_made_once_and_opened_again(tmp_path: Path) -> None:
     assert open_store(made.root, create=True) == made
 
 
-def test_a_folder_that_is_no_store_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(BadStore, match=r"no clearbench store; `clearbench embed … --store"):
+def test_the_error_for_a_missing_store_shows_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(BadStore, match=r"isn't a clearbench store; `clearbench embed … --store"):
         open_store(tmp_path)
 
 
-def test_a_file_is_no_store(tmp_path: Path) -> None:
+def test_a_file_is_not_a_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadStore, match="a file, not a folder"):
         open_store(tmp_path / "file", create=True)

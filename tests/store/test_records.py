@@ -9,7 +9,7 @@ from clearbench.store.records import (
     RunRecord,
     find_record,
     has_cohort,
-    list_encoders,
+    list_records,
     measured_rate,
     pin_weights,
     write_run,
@@ -20,7 +20,7 @@ AddSet = Callable[..., EncoderRecord]
 
 def test_records_are_read_as_they_were_written(store: StoreFolder, add_set: AddSet) -> None:
     second, first = add_set("b"), add_set("a")
-    assert list_encoders(store) == [first, second]
+    assert list_records(store) == [first, second]
     assert first.reference == "a@01234567"
 
 
@@ -30,7 +30,7 @@ def test_a_name_finds_its_only_features(store: StoreFolder, add_set: AddSet) -> 
     assert find_record(store, "enc-a@0123", "c") == record
 
 
-def test_two_sets_must_be_told_apart(store: StoreFolder, add_set: AddSet) -> None:
+def test_two_sets_of_one_name_need_the_fingerprint(store: StoreFolder, add_set: AddSet) -> None:
     add_set()
     other = add_set(fingerprint="f" * 64)
     with pytest.raises(BadRequest, match=r"enc-a@01234567 \(lung, bone, float32\); enc-a@ffffffff"):
@@ -46,7 +46,9 @@ def test_only_sets_of_the_cohort_count(store: StoreFolder, add_set: AddSet) -> N
     assert find_record(store, "enc-a", "c") == record
 
 
-def test_an_unknown_set_says_how_to_make_it(store: StoreFolder, add_set: AddSet) -> None:
+def test_the_error_for_an_unknown_set_shows_how_to_make_it(
+    store: StoreFolder, add_set: AddSet
+) -> None:
     add_set()
     with pytest.raises(UnknownName, match=r"did you mean enc-a\?.*clearbench embed c --model enc-"):
         find_record(store, "enc-", "c")
@@ -57,7 +59,7 @@ def test_a_damaged_record_is_named(store: StoreFolder, add_set: AddSet, text: st
     add_set()
     (store.features / "enc-a-01234567" / "encoder.json").write_text(text)
     with pytest.raises(BadStore, match=r"encoder\.json: damaged"):
-        list_encoders(store)
+        list_records(store)
 
 
 def test_the_rate_is_the_median_of_runs(store: StoreFolder, add_set: AddSet) -> None:

@@ -1,7 +1,7 @@
-"""DeepLesion as it lies on disk: DL_info.csv, and Images_png/<series>/<slice>.png in 16 bits.
+"""DeepLesion on disk: DL_info.csv, and Images_png/<series>/<slice>.png in 16 bits.
 
 Yan et al., "DeepLesion: automated mining of large-scale lesion annotations", J. Med. Imaging 2018,
-doi:10.1117/1.JMI.5.3.036501; column names are the data set's own.
+doi:10.1117/1.JMI.5.3.036501; column names are those of the data set.
 """
 
 from collections import defaultdict
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clearbench.datasets.lesions.slice_sets import SliceRow, SliceSet, slice_set, why_no_box
-from clearbench.datasets.rows import Row, read_rows, whole
-from clearbench.errors import BadCohort
+from clearbench.datasets.rows import TableRow, read_table_rows, whole
+from clearbench.errors import BadArgument, BadCohort
 
 TABLE = "DL_info.csv"
 IMAGES = "Images_png"
-WHENCE = "https://nihcc.app.box.com/v/DeepLesion"
+SOURCE_URL = "https://nihcc.app.box.com/v/DeepLesion"
 COLUMNS = (
     *("File_name", "Patient_index", "Bounding_boxes", "Coarse_lesion_type"),
     *("Image_size", "Train_Val_Test"),
@@ -27,63 +27,63 @@ TYPES = {
 
 
 def is_deeplesion(root: Path) -> bool:
-    """Tell DeepLesion's folder by its table."""
+    """Return True for DeepLesion's folder: it has the table DL_info.csv."""
     return (root / TABLE).is_file()
 
 
 def read_deeplesion(root: Path, split: str = "train") -> SliceSet:
-    """List the slices of one official split ("all" takes the three), with their lesion boxes.
+    """List the slices of one official split ("all": of all three), with their lesion boxes.
 
-    A PNG beside the annotated ones is a slice without a lesion. Raises BadCohort for a wrong
-    column, another split, or if nothing is left; a box outside its image and a missing PNG are
-    named in the problems and left out.
+    A PNG that isn't annotated is a slice without a lesion. A missing PNG, or one whose box is
+    outside the image, is left out and named in the problems. Raises BadArgument for another split,
+    BadCohort for a wrong column, or if nothing is left.
     """
     if split not in (*SPLITS.values(), "all"):
-        raise BadCohort(f"--split {split}: DeepLesion has {', '.join(SPLITS.values())}, or all")
+        raise BadArgument("split", split, f"DeepLesion has {', '.join(SPLITS.values())}, or all")
     rows = read_info(root)
     chosen = [row for row in rows if split in ("all", split_of(row))]
     if not chosen:
         raise BadCohort(f"{root / TABLE}: no row of the split {split}")
     problems: list[str] = []
     lesions = _lesions(chosen, root, problems)
-    for row in rows:  # a slice annotated on another side is none without a lesion
+    for row in rows:  # a slice that another split annotates has a lesion: it is left out
         lesions.setdefault(png_of(row), [])
     patients = {series_of(row): row["Patient_index"] or "" for row in chosen}
     slices = list(_slices(root / IMAGES, patients, lesions))
     return slice_set("deeplesion", root / IMAGES, slices, problems)
 
 
-def read_info(root: Path) -> list[Row]:
+def read_info(root: Path) -> list[TableRow]:
     """Read DL_info.csv; raises BadCohort for a missing file, folder or column."""
-    rows = read_rows(root / TABLE, COLUMNS, WHENCE)
+    rows = read_table_rows(root / TABLE, COLUMNS, SOURCE_URL)
     if not (root / IMAGES).is_dir():
-        raise BadCohort(f"{root}: no folder {IMAGES} beside {TABLE}; get it from {WHENCE}")
+        raise BadCohort(f"{root}: no folder {IMAGES} next to {TABLE}; get it from {SOURCE_URL}")
     return rows
 
 
-def series_of(row: Row) -> str:
-    """Return a row's folder: 000001_01_01_109.png lies in 000001_01_01."""
+def series_of(row: TableRow) -> str:
+    """Return a row's folder: 000001_01_01_109.png is in 000001_01_01."""
     return (row["File_name"] or "").rpartition("_")[0]
 
 
-def png_of(row: Row) -> str:
-    """Return where a row's PNG lies under Images_png."""
+def png_of(row: TableRow) -> str:
+    """Return the path of a row's PNG under Images_png."""
     return f"{series_of(row)}/{(row['File_name'] or '').rpartition('_')[2]}"
 
 
-def split_of(row: Row) -> str:
-    """Return the official side of a row; empty if it has none."""
+def split_of(row: TableRow) -> str:
+    """Return the official split of a row; "" if it has none."""
     return SPLITS.get(whole(row["Train_Val_Test"]) or "", "")
 
 
-def site_of(row: Row) -> str:
-    """Return a lesion's site; empty if it is not typed."""
+def site_of(row: TableRow) -> str:
+    """Return a lesion's body site; "" if it has no type."""
     return TYPES.get(whole(row["Coarse_lesion_type"]) or "", "")
 
 
-def _lesions(rows: list[Row], root: Path, problems: list[str]) -> dict[str, list[Row]]:
-    """Gather the sound rows by the path of their PNG; say what is wrong with the others."""
-    found: dict[str, list[Row]] = defaultdict(list)
+def _lesions(rows: list[TableRow], root: Path, problems: list[str]) -> dict[str, list[TableRow]]:
+    """Return the usable rows by the path of their PNG; the others are added to `problems`."""
+    found: dict[str, list[TableRow]] = defaultdict(list)
     for row in rows:
         path = png_of(row)
         reason = _box_fault(row)
@@ -97,17 +97,17 @@ def _lesions(rows: list[Row], root: Path, problems: list[str]) -> dict[str, list
     return found
 
 
-def _box_fault(row: Row) -> str:
-    """Say what is wrong with a row's box; empty if nothing is."""
-    sides = _numbers(row["Image_size"])
+def _box_fault(row: TableRow) -> str:
+    """Return the fault of a row's box; "" if it has none."""
+    size = _numbers(row["Image_size"])
     box = _numbers(row["Bounding_boxes"])
-    if len(sides) != 2 or len(box) != 4 or not all(side > 0 for side in sides):
+    if len(size) != 2 or len(box) != 4 or not all(px > 0 for px in size):
         return f"not readable ({row['Bounding_boxes']} in an image of {row['Image_size']})"
-    return why_no_box(box, int(sides[0]), int(sides[1]))
+    return why_no_box(box, int(size[0]), int(size[1]))
 
 
 def _numbers(text: str | None) -> list[float]:
-    """Read numbers between commas; empty if one is none."""
+    """Read numbers between commas; [] if one of them isn't a number."""
     try:
         return [float(part) for part in (text or "").split(",")]
     except ValueError:
@@ -115,9 +115,9 @@ def _numbers(text: str | None) -> list[float]:
 
 
 def _slices(
-    images: Path, patients: dict[str, str], lesions: dict[str, list[Row]]
+    images: Path, patients: dict[str, str], lesions: dict[str, list[TableRow]]
 ) -> Iterator[SliceRow]:
-    """List every PNG of the chosen series; one whose box was refused is left out."""
+    """List every PNG of the chosen series, without those that have only refused boxes."""
     for series in sorted(patients):
         folder = images / series
         names = sorted(path.name for path in folder.glob("[!.]*.png"))
@@ -132,7 +132,7 @@ def _slices(
             yield SliceRow(patients[series], path, boxes=boxes, label=label)
 
 
-def _box(row: Row) -> tuple[float, float, float, float]:
-    """Return a sound row's box."""
+def _box(row: TableRow) -> tuple[float, float, float, float]:
+    """Return the box of a usable row."""
     x1, y1, x2, y2 = _numbers(row["Bounding_boxes"])
     return x1, y1, x2, y2

@@ -1,4 +1,4 @@
-"""Slices to train on: where each lies, whose it is, and the boxes of its lesions."""
+"""Slices to train on: the file, patient and lesion boxes of each slice."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.errors import BadCohort
+from clearbench.errors import BadCohort, name_some
 
 UNKNOWN = -1
-SHOWN = 5
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2
 
@@ -28,12 +27,12 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class SliceSet:
-    """Many slices as columns, since a data set has a million of them.
+    """Many slices, stored as columns: a data set may have a million of them.
 
-    files     [n] paths from `root`; rows [n] int32, -1 for an image file of its own
+    files     [n] paths from `root`; rows [n] int32, -1 where a file is a single image
     patient   [n] int32 into `patients`; label [n] int32 into `labels`, -1 unknown
-    boxes     [m, 4] float32 x1, y1, x2, y2 in px; first [n + 1] says which boxes are whose
-    problems  what was left out, and why; names files, never patients
+    boxes     [m, 4] float32 x1, y1, x2, y2 in px; slice i has boxes first[i] to first[i + 1]
+    problems  what was left out, and why; has names of files, never of patients
     """
 
     name: str
@@ -53,7 +52,7 @@ class SliceSet:
 
     @property
     def lesion(self) -> NDArray[np.bool_]:
-        """Which slices have a box [n]."""
+        """Return True for the slices that have a box [n]."""
         return np.diff(self.first) > 0
 
     def boxes_of(self, index: int) -> NDArray[np.float32]:
@@ -64,17 +63,17 @@ class SliceSet:
 def slice_set(
     name: str, root: Path, rows: Iterable[SliceRow], problems: Sequence[str] = ()
 ) -> SliceSet:
-    """Gather rows into columns.
+    """Make columns of rows.
 
-    Raises BadCohort if there are none, naming what was left out.
+    Raises BadCohort if there are no rows, with what was left out.
     """
     found = list(rows)
     if not found:
         raise BadCohort(f"{root}: no slice to train on{because(problems)}")
     patients = sorted({row.patient for row in found})
     labels = sorted({row.label for row in found if row.label})
-    place = {patient: number for number, patient in enumerate(patients)}
-    known = {label: number for number, label in enumerate(labels)}
+    patient_numbers = {patient: number for number, patient in enumerate(patients)}
+    label_numbers = {label: number for number, label in enumerate(labels)}
     boxes = [box for row in found for box in row.boxes]
     return SliceSet(
         name=name,
@@ -82,9 +81,9 @@ def slice_set(
         files=np.array([row.file for row in found]),
         rows=np.array([row.row for row in found], np.int32),
         patients=tuple(patients),
-        patient=np.array([place[row.patient] for row in found], np.int32),
+        patient=np.array([patient_numbers[row.patient] for row in found], np.int32),
         labels=tuple(labels),
-        label=np.array([known.get(row.label, UNKNOWN) for row in found], np.int32),
+        label=np.array([label_numbers.get(row.label, UNKNOWN) for row in found], np.int32),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         first=np.cumsum([0, *(len(row.boxes) for row in found)], dtype=np.int64),
         problems=tuple(problems),
@@ -92,15 +91,12 @@ def slice_set(
 
 
 def because(problems: Sequence[str]) -> str:
-    """Say in brackets what was left out, the first few; nothing where nothing was."""
-    if not problems:
-        return ""
-    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-    return f" ({'; '.join(problems[:SHOWN])}{more})"
+    """Return the first few problems in brackets and the number of the others; "" for none."""
+    return f" ({name_some(problems, separator='; ')})" if problems else ""
 
 
 def thinned(slices: SliceSet, others_per_lesion: float | None, seed: int) -> SliceSet:
-    """Keep every lesion slice, and at most so many others per lesion slice, drawn once."""
+    """Keep every lesion slice and, for each one, up to `others_per_lesion` random others."""
     lesion = slices.lesion
     if others_per_lesion is None or not lesion.any():
         return slices
@@ -108,8 +104,8 @@ def thinned(slices: SliceSet, others_per_lesion: float | None, seed: int) -> Sli
     wanted = int(lesion.sum() * others_per_lesion)
     if wanted >= len(others):
         return slices
-    drawn = np.random.default_rng([seed, len(others)]).choice(others, wanted, replace=False)
-    return taken(slices, np.sort(np.concatenate([np.flatnonzero(lesion), drawn])))
+    chosen = np.random.default_rng([seed, len(others)]).choice(others, wanted, replace=False)
+    return taken(slices, np.sort(np.concatenate([np.flatnonzero(lesion), chosen])))
 
 
 def taken(slices: SliceSet, chosen: NDArray[np.int64]) -> SliceSet:
@@ -130,12 +126,12 @@ def taken(slices: SliceSet, chosen: NDArray[np.int64]) -> SliceSet:
 
 
 def why_no_box(box: Sequence[float], width: int, height: int) -> str:
-    """Say what is wrong with a box; empty if it meets the image."""
+    """Return the fault of a box; "" if at least a part of it is in the image."""
     x1, y1, x2, y2 = box
     if not all(np.isfinite(box)):
         return "not four numbers"
     if x2 <= x1 or y2 <= y1:
-        return f"its corners are the wrong way round ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
+        return f"x2 and y2 must be larger than x1 and y1 ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
         return f"outside the image of {width} × {height} px ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
     return ""

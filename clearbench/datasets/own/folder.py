@@ -1,4 +1,4 @@
-"""One's own export: a folder of scans and a table of labels → a cohort."""
+"""Your own export: a folder of scans and a table of labels → a cohort."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ import pyarrow as pa
 
 from clearbench import technical
 from clearbench.cohort.pseudonyms import Pseudonyms
-from clearbench.datasets.own.join import Labels, match_labels, nothing_matches, read_labels
+from clearbench.datasets.own.join import Labels, match_labels, nothing_matches, read_label_table
 from clearbench.datasets.pick import DEFAULT_PICK, pick_series
 from clearbench.datasets.series import KEYS, NamedScan, name_scans, relative_to, series_table
-from clearbench.errors import BadCohort, BadRequest, UnknownName
+from clearbench.errors import BadArgument, BadCohort, BadRequest, UnknownName
 from clearbench.scans.inventory import Inventory
 from clearbench.technical import facts_row
 
-ONE_SERIES = ("SeriesInstanceUID", "path")  # identifiers that name a series, not all of a study
+ONE_SERIES = ("SeriesInstanceUID", "path")  # identifiers of one series, not of a whole study
 
 
 @dataclass(frozen=True)
 class BuiltCohort:
-    """A cohort table and what it took to make it.
+    """A cohort table, and a report of how it was made.
 
-    `unmatched_labels` are identifiers in clear; `without` are studies none of whose series is
-    readable and wanted.
+    `unmatched_labels` are identifiers in clear; `without` are studies without a series that is
+    readable and meets the condition of `pick`.
     """
 
     table: pa.Table
@@ -36,7 +36,7 @@ class BuiltCohort:
     without: tuple[str, ...] = ()
 
 
-def build_folder(  # noqa: PLR0913  each of them is an option that the user types
+def build_folder(  # noqa: PLR0913  each one is an option of the command
     inventory: Inventory,
     labels: Path,
     on: str,
@@ -46,25 +46,26 @@ def build_folder(  # noqa: PLR0913  each of them is an option that the user type
     pick: str = DEFAULT_PICK,
     keep_ids: bool = False,
 ) -> BuiltCohort:
-    """Make a cohort of one series per study, with the labels whose `on` cell names it.
+    """Make a cohort of one series per study, with the labels of its identifier in column `on`.
 
     Labels are joined on identifiers in clear; then ids become pseudonyms. Scans without a label
     stay, with blank labels. Raises UnknownName for another `on`, BadRequest for a folder without
-    scans, BadCohort for labels that contradict each other or match nothing.
+    scans, BadArgument for a `pick` that no series meets, BadCohort for labels that contradict each
+    other or match no scan.
     """
     if on not in KEYS:
-        raise UnknownName.among("identifier to join --on", on, KEYS, f" (one of {', '.join(KEYS)})")
+        raise UnknownName.among("identifier to join on", on, KEYS, f" (one of {', '.join(KEYS)})")
     scans = name_scans(inventory, names, keep_ids=keep_ids)
     if not scans:
-        raise BadRequest(f"{inventory.root}: no scans there")
-    wanted = read_labels(labels, on)
+        raise BadRequest(f"{inventory.root}: no scans in this folder")
+    wanted = read_label_table(labels, on)
     matches = match_labels(scans, on, wanted)
     picked = pick_series(series_table(_competing(scans, on, matches)), pick)
     by_id = {item.scan_id: item for item in scans}
     chosen = [by_id[name] for name in picked.scan_ids]
     found = {matches[item.scan_id] for item in chosen} - {""}
     if not chosen:
-        raise BadRequest(f"--pick {pick!r} leaves none of the {len(scans)} series")
+        raise BadArgument("pick", pick, f"none of the {len(scans)} series meets it")
     if not found:
         raise BadCohort(f"{labels}: {nothing_matches(scans, on, wanted)}")
     rows = [
@@ -82,7 +83,7 @@ def build_folder(  # noqa: PLR0913  each of them is an option that the user type
 
 
 def _competing(scans: list[NamedScan], on: str, matches: dict[str, str]) -> list[NamedScan]:
-    """Return the series to pick from; of a study whose labels name a series, only those named."""
+    """Return the series to choose from; where labels name series of a study, only those series."""
     if on not in ONE_SERIES:
         return scans
     named = {item.study_id for item in scans if matches[item.scan_id]}
@@ -90,7 +91,7 @@ def _competing(scans: list[NamedScan], on: str, matches: dict[str, str]) -> list
 
 
 def _row(item: NamedScan, labels: Labels, root: Path, target: Path) -> Labels:
-    """Write one scan as a cohort row: ids, place, technical facts, labels."""
+    """Return one scan as a cohort row: ids, path, technical facts, labels."""
     folder = root if root.is_dir() else root.parent
     facts = facts_row(item.scan.facts)
     return {
@@ -105,9 +106,9 @@ def _row(item: NamedScan, labels: Labels, root: Path, target: Path) -> Labels:
 
 
 def _with_days(rows: list[Labels], scans: list[NamedScan]) -> list[Labels]:
-    """Add `day`: days since the patient's first study here; dates themselves are not kept.
+    """Add `day`: days since the patient's first study in this cohort; dates are not kept.
 
-    Where the labels have a `day`, theirs stays.
+    If the labels have a column `day`, that one is used.
     """
     dates = [_date(item) for item in scans]
     firsts: dict[str, date] = {}
@@ -121,7 +122,7 @@ def _with_days(rows: list[Labels], scans: list[NamedScan]) -> list[Labels]:
 
 
 def _date(item: NamedScan) -> date | None:
-    """Return the study's date, if its header has a usable one."""
+    """Return the study's date; None if its header has no valid one."""
     text = item.scan.identity.study_date if item.scan.identity else ""
     try:
         return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
@@ -130,7 +131,7 @@ def _date(item: NamedScan) -> date | None:
 
 
 def _table(rows: list[Labels]) -> pa.Table:
-    """Make the table: ids first, labels last, columns that are blank throughout left out."""
+    """Make the table: ids first, labels last, without fixed columns that are all blank."""
     labels: dict[str, None] = {}
     head = ("scan_id", "patient_id", "path", "study_id", "series_id", "day", *technical.NAMES)
     filled: dict[str, bool] = defaultdict(bool)

@@ -1,4 +1,4 @@
-"""The user's table of labels → which row belongs to which scan."""
+"""The user's table of labels, and which of its rows belongs to which scan."""
 
 import re
 from collections import defaultdict
@@ -15,10 +15,11 @@ IDENTIFIERS = frozenset(map(plain_name, (*KEYS, *REQUIRED, "study_id", "series_i
 Labels = dict[str, str | None]
 
 
-def read_labels(path: Path, on: str) -> dict[str, Labels]:
-    """Read the label rows by their `on` cell; rows that repeat it must agree.
+def read_label_table(path: Path, on: str) -> dict[str, Labels]:
+    """Read the label rows by the value of column `on`; rows with the same value must agree.
 
-    Other identifiers are left out, so that none gets into a cohort in clear.
+    Other identifiers are left out, so that the cohort has no identifiers in clear. Raises BadCohort
+    without the column, or for rows that contradict each other.
     """
     table = read_table(path)
     names = table.column_names
@@ -37,14 +38,14 @@ def read_labels(path: Path, on: str) -> dict[str, Labels]:
 
 
 def _key(cell: str, on: str) -> str:
-    """Return a label's key; a path as it is told here, be it written ./a/b or a\\b."""
+    """Return a label's key; the paths ./a/b and a\\b become a/b."""
     return PurePosixPath(cell.replace("\\", "/")).as_posix() if on == "path" else cell
 
 
 def match_labels(scans: list[NamedScan], on: str, wanted: Iterable[str]) -> dict[str, str]:
-    """Return the label key of every scan by scan_id; empty if no label is its own.
+    """Return the label key of every scan by scan_id; "" if no label belongs to the scan.
 
-    A path may be the bare file name where only one scan has that name, and lack its suffix.
+    A path may lack its suffix, and may be only a file name if one scan alone has that name.
     Raises BadCohort for a name that several scans have.
     """
     keys = set(wanted)
@@ -58,22 +59,22 @@ def match_labels(scans: list[NamedScan], on: str, wanted: Iterable[str]) -> dict
     if several:
         places = ", ".join(fits[several[0]][:3])
         raise BadCohort(
-            f"path {several[0]} names {len(fits[several[0]])} scans ({places}); write more of it"
+            f"path {several[0]} fits {len(fits[several[0]])} scans ({places}); add its folder"
         )
     return found
 
 
 def _path_names(item: NamedScan) -> tuple[str, ...]:
-    """Return what a label may call a scan's path, the fullest name first."""
+    """Return the names that a label may use for a scan's path, the longest first."""
     place = item.keys["path"]
     stem = re.sub(r"(\.nii(\.gz)?|\.dcm|\.mh[ad]|\.npz)$", "", place)
     return place, stem, PurePosixPath(place).name, PurePosixPath(stem).name
 
 
 def nothing_matches(scans: list[NamedScan], on: str, wanted: dict[str, Labels]) -> str:
-    """Say with examples that no label fits a scan that was picked."""
-    there = next((item.keys[on] for item in scans if item.keys[on]), "nothing")
+    """Return the error text, with examples, when no label fits a chosen scan."""
+    example = next((item.keys[on] for item in scans if item.keys[on]), "nothing")
     return (
-        f"no {on} there matches a scan; the scans have e.g. {there!r}, "
+        f"no {on} in this table matches a scan; the scans have e.g. {example!r}, "
         f"the labels {next(iter(wanted), 'nothing')!r}"
     )

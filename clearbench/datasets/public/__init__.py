@@ -1,1 +1,1 @@
-"""Public data sets as they are on disk → cohorts, one module each."""
+"""Public data sets on disk → cohorts; one module per data set."""

@@ -1,4 +1,4 @@
-"""Which public data set holds which other one's patients, as contains.toml tells it."""
+"""Which public data set contains the patients of which other one, from contains.toml."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Overlap = Literal["yes", "possible", "none"]
 
 
 class KnownDataSet(Card):
-    """A data set, under all its names; contains.toml says what the kinds mean."""
+    """A data set with all of its names; contains.toml explains the values of `kind`."""
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class KnownDataSet(Card):
 
 
 class Holding(Card):
-    """How many of `part`'s patients are in `whole`, and who says so."""
+    """How many of `part`'s patients are in `whole`, and the source of that fact."""
 
     whole: str
     part: str
@@ -38,7 +38,7 @@ class Holding(Card):
 
 
 class ContainsTable(Card):
-    """The whole table; every name in `holds` is one of a data set."""
+    """The whole table; every name in `holds` is the name of a data set."""
 
     dataset: tuple[KnownDataSet, ...] = Field(min_length=1)
     holds: tuple[Holding, ...] = ()
@@ -50,22 +50,22 @@ class ContainsTable(Card):
         if twice:
             raise ValueError(f"names of two data sets: {', '.join(twice)}")
         used = {name for row in self.holds for name in (row.whole, row.part)}
-        strange = sorted(used - {item.name for item in self.dataset})
-        if strange:
-            raise ValueError(f"no data set is called {', '.join(strange)}")
+        unknown = sorted(used - {item.name for item in self.dataset})
+        if unknown:
+            raise ValueError(f"no data set is called {', '.join(unknown)}")
         return self
 
 
 @dataclass(frozen=True)
 class Relation:
-    """Whether two data sets share patients, and the sources that say so."""
+    """Whether two data sets share patients, and the sources of that fact."""
 
     overlap: Overlap
     sources: tuple[str, ...] = ()
 
 
 def plain(name: str) -> str:
-    """Fold case, spaces and marks of a data set's name."""
+    """Return a data set's name in lower case, without spaces and punctuation."""
     return re.sub(r"[\W_]+", "", name).lower()
 
 
@@ -77,7 +77,7 @@ def contains_table() -> ContainsTable:
 
 @lru_cache(maxsize=1)
 def _by_name() -> Mapping[str, KnownDataSet]:
-    """Return the data sets by every folded name of theirs."""
+    """Return the data sets by all of their names, in plain form."""
     known = contains_table().dataset
     return MappingProxyType(
         {plain(name): item for item in known for name in (item.name, *item.aliases)}
@@ -85,60 +85,62 @@ def _by_name() -> Mapping[str, KnownDataSet]:
 
 
 def find_data_set(name: str) -> KnownDataSet | None:
-    """Find a data set by any of its names; None if the table has none of that name."""
+    """Return the data set of any of its names; None if the table doesn't have it."""
     return _by_name().get(plain(name))
 
 
 def relation(one: KnownDataSet, other: KnownDataSet) -> Relation:
-    """Tell whether two data sets share patients, as far as the table goes.
+    """Return whether two data sets share patients, as far as the table shows.
 
-    It is "yes" if one is in the other, or both hold the same third one; "possible" if only some
-    of the patients on the way are shared, or nobody says, or one of the two is vague.
+    "yes": one contains the other, or both contain the same third set. "possible": only some
+    patients of a set are shared, or no source was found, or one of the two is of a vague kind.
     """
     if one.name == other.name:
         return Relation("yes", (one.source,))
     kinds = {one.kind, other.kind}
     if kinds & {"drawn", "plain"}:
         return Relation("none")
-    mine, theirs = _held(one.name), _held(other.name)
-    ways = [_joined(mine[name], theirs[name]) for name in mine.keys() & theirs.keys()]
-    certain = [way for way in ways if way.overlap == "yes"]
+    first, second = _parts(one.name), _parts(other.name)
+    shared = [_joined(first[name], second[name]) for name in first.keys() & second.keys()]
+    certain = [found for found in shared if found.overlap == "yes"]
     if kinds != {"scans"} and not certain:
         vague = one if one.kind != "scans" else other
         return Relation("possible", (vague.source,))
-    return min(certain or ways, key=lambda way: len(way.sources), default=Relation("none"))
+    # of several relations, the one with the fewest sources is the easiest to check
+    return min(certain or shared, key=lambda found: len(found.sources), default=Relation("none"))
 
 
 @dataclass(frozen=True)
-class _Way:
-    """How a data set holds another: the share of its patients, and the sources on the way."""
+class _Part:
+    """A data set within another: the share of its patients, and the sources that link both."""
 
     share: Share
     sources: tuple[str, ...]
 
 
-def _held(name: str) -> dict[str, _Way]:
-    """Return every data set that one holds, itself included, and the surest way to it."""
+def _parts(name: str) -> dict[str, _Part]:
+    """Return every data set within one (itself too), each with its most certain share."""
     order = ("all", "some", "possible")
-    found = {name: _Way("all", ())}
+    found = {name: _Part("all", ())}
     open_names = [name]
     while open_names:
         whole = open_names.pop()
         for row in contains_table().holds:
             if row.whole != whole:
                 continue
-            way = found[whole]
-            share = row.share if way.share == "all" else "possible"
+            link = found[whole]
+            # "some" of "some" may be no patient at all
+            share = row.share if link.share == "all" else "possible"
             known = found.get(row.part)
             if known is None or order.index(share) < order.index(known.share):
-                found[row.part] = _Way(share, (*way.sources, row.source))
+                found[row.part] = _Part(share, (*link.sources, row.source))
                 open_names.append(row.part)
     return found
 
 
-def _joined(mine: _Way, theirs: _Way) -> Relation:
-    """Judge two ways to the same data set: only if one holds all of it do both share patients."""
-    shares = {mine.share, theirs.share}
+def _joined(first: _Part, second: _Part) -> Relation:
+    """Return the relation through one common part: certain only if one set has all of it."""
+    shares = {first.share, second.share}
     sure = "all" in shares and "possible" not in shares
-    sources = tuple(dict.fromkeys((*mine.sources, *theirs.sources)))
+    sources = tuple(dict.fromkeys((*first.sources, *second.sources)))
     return Relation("yes" if sure else "possible", sources)

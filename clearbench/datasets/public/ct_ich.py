@@ -9,29 +9,29 @@ from pathlib import Path
 
 from clearbench.cohort.table import MARKS
 from clearbench.datasets.public.published import DataSetFolder
-from clearbench.datasets.rows import Row, cohort_table, read_rows, whole
+from clearbench.datasets.rows import TableRow, public_cohort_table, read_table_rows, whole
 from clearbench.errors import BadCohort
 
-WHENCE = "https://doi.org/10.13026/4nae-zg36"
+SOURCE_URL = "https://doi.org/10.13026/4nae-zg36"
 TABLE = "patient_labels.csv"
 SLICES = "slice_labels.csv"
-KINDS = ("intraventricular", "intraparenchymal", "subarachnoid", "epidural", "subdural", "fracture")
+TYPES = ("intraventricular", "intraparenchymal", "subarachnoid", "epidural", "subdural", "fracture")
 ANY = "hemorrhage"
-LABELS = (*KINDS, ANY)
+LABELS = (*TYPES, ANY)
 WINDOWS = ("brain", "bone")
 
-Marks = dict[tuple[str, str], list[int]]  # slices by patient and label
+MarkedSlices = dict[tuple[str, str], list[int]]  # by patient and label
 
 
 def build(root: Path) -> DataSetFolder:
     """Read `<patient>/<brain|bone>/<slice>.jpg` and `patient_labels.csv` as a cohort.
 
-    Labels: the five kinds of haemorrhage, fracture, and `hemorrhage` (any kind). With
-    `slice_labels.csv`, key_slices are those with a haemorrhage, key_slices_<label> those of one
-    label.
+    Labels: five types of haemorrhage, fracture, and `hemorrhage` (any type). With
+    `slice_labels.csv`, key_slices has the slices with a haemorrhage, key_slices_<label> those of
+    one label.
     Raises BadCohort if the label file or every patient folder is missing, or a slice has no number.
     """
-    rows = read_rows(root / TABLE, ("patient_id", *LABELS), WHENCE)
+    rows = read_table_rows(root / TABLE, ("patient_id", *LABELS), SOURCE_URL)
     labels = {row["patient_id"] or "": row for row in rows}
     present = {
         name for name in labels if any((root / name / window).is_dir() for window in WINDOWS)
@@ -39,41 +39,42 @@ def build(root: Path) -> DataSetFolder:
     if not present:
         raise BadCohort(
             f"{root}: no patient folders; expected e.g. {next(iter(labels))}/brain/001.jpg "
-            f"({WHENCE})"
+            f"({SOURCE_URL})"
         )
-    marks = _read_marks(root / SLICES)
-    scans = [_row(name, labels[name]) | _marked(name, marks) for name in sorted(present)]
-    missing = tuple(f"{name}: in the labels, no folder" for name in sorted(set(labels) - present))
-    notes = () if marks else (f"{SLICES}: not there, so no slice is marked",)
-    return DataSetFolder(cohort_table("ct-ich", scans), missing, notes)
+    marked = _read_marked(root / SLICES)
+    scans = [_row(name, labels[name]) | _mark_cells(name, marked) for name in sorted(present)]
+    missing = tuple(f"{name}: has labels but no folder" for name in sorted(set(labels) - present))
+    notes = () if marked else (f"{SLICES}: no such file, so no slice is marked",)
+    return DataSetFolder(public_cohort_table("ct-ich", scans), missing, notes)
 
 
-def _read_marks(path: Path) -> Marks:
-    """Read which slices have which label; empty without the table."""
+def _read_marked(path: Path) -> MarkedSlices:
+    """Read the slices of each patient and label; {} without the table."""
     if not path.is_file():
         return {}
-    marks: Marks = defaultdict(list)
-    for line, row in enumerate(read_rows(path, ("patient_id", "slice", *LABELS), WHENCE), start=2):
+    marked: MarkedSlices = defaultdict(list)
+    rows = read_table_rows(path, ("patient_id", "slice", *LABELS), SOURCE_URL)
+    for line, row in enumerate(rows, start=2):
         number = whole(row["slice"]) or ""
         if not number.isdigit():
-            raise BadCohort(f"{path}, line {line}: slice is {number or 'blank'}, no number")
+            raise BadCohort(f"{path}, line {line}: slice is {number or 'blank'}, not a number")
         for name in LABELS:
             if whole(row[name]) == "1":
-                marks[row["patient_id"] or "", name].append(int(number))
-    return marks
+                marked[row["patient_id"] or "", name].append(int(number))
+    return marked
 
 
-def _marked(patient: str, marks: Marks) -> Row:
-    """Write one patient's marked slices; their number in the table is that of the image."""
-    if not marks:
+def _mark_cells(patient: str, marked: MarkedSlices) -> TableRow:
+    """Return the cells of one patient's marked slices, which have the numbers of the images."""
+    if not marked:
         return {}
-    cells = {name: " ".join(map(str, sorted(marks.get((patient, name), ())))) for name in LABELS}
+    cells = {name: " ".join(map(str, sorted(marked.get((patient, name), ())))) for name in LABELS}
     own = {f"{MARKS}_{name}": cell or None for name, cell in cells.items()}
     return {MARKS: cells[ANY] or None, **own}
 
 
-def _row(patient: str, labels: Row) -> Row:
-    """Write one patient, who is one scan, as a cohort row."""
+def _row(patient: str, labels: TableRow) -> TableRow:
+    """Return one patient, who has one scan, as a cohort row."""
     return {
         "scan_id": f"ctich-{patient}",
         "patient_id": patient,

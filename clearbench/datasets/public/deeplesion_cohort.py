@@ -2,11 +2,11 @@
 
 Yan et al., "DeepLesion: automated mining of large-scale lesion annotations", J. Med. Imaging 2018,
 doi:10.1117/1.JMI.5.3.036501; NIH Clinical Center, free to download and use with that citation.
-Only lesions of the official validation and test parts have a type. So `typed_split` takes those
-two parts alone: validation trains and test tests, or the sides of the community's split files.
-Studies are numbered, not dated: `day` is not known. Image numbers run from head to feet, as in the
-data set's own DL_save_nifti.py (z falls by the spacing from image to image); the reader of image
-folders turns them round, and slice_index stays the image's number.
+Only lesions of the official validation and test parts have a type. So `typed_split` has only those
+two parts: validation is train and test is test, or the sides are those of the community's split
+files. Studies have numbers, not dates: `day` is unknown. Image numbers run from head to feet, as in
+the data set's DL_save_nifti.py (z falls by the spacing from image to image); the reader of image
+folders reverses them, and slice_index stays the image's number.
 """
 
 from collections import defaultdict
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from clearbench.datasets.lesions.deeplesion import (
     IMAGES,
+    SOURCE_URL,
     TABLE,
     TYPES,
-    WHENCE,
     png_of,
     read_info,
     series_of,
@@ -26,71 +26,72 @@ from clearbench.datasets.lesions.deeplesion import (
     split_of,
 )
 from clearbench.datasets.public.published import DataSetFolder
-from clearbench.datasets.public.sides import SIDES, Split, SplitRow, check_split
-from clearbench.datasets.rows import Row, cohort_table, read_rows, whole
+from clearbench.datasets.public.published_split import SIDES, PublishedSplit, SplitRow, check_split
+from clearbench.datasets.rows import TableRow, public_cohort_table, read_table_rows, whole
 from clearbench.errors import BadCohort
 
 SITES = tuple(TYPES.values())
 TYPED_COLUMNS = ("Volume_fn", "Coarse_lesion_type")
-TYPED_WHENCE = "https://github.com/AIM-Harvard/foundation-cancer-image-biomarker"
-TYPED_SIDES = {"val": "train", "test": "test"}  # of the official parts, where lesions are typed
+TYPED_SOURCE_URL = "https://github.com/AIM-Harvard/foundation-cancer-image-biomarker"
+TYPED_SIDES = {"val": "train", "test": "test"}  # by official part; lesions of train have no type
 
-RowsOf = Mapping[str, Sequence[Row]]  # by series
+RowsBySeries = Mapping[str, Sequence[TableRow]]  # by series
 
 
 @dataclass(frozen=True)
 class TypedSplit:
     """The community's split of typed lesions: each patient's side, and the sites by series."""
 
-    split: Split
+    split: PublishedSplit
     sites: frozenset[tuple[str, str]]
 
 
 def build(root: Path, *, splits: Path | None = None, repair_split: bool = False) -> DataSetFolder:
     """Read DL_info.csv and Images_png/<series>/<slice>.png as a cohort.
 
-    Labels: one column per site, 1 where a typed lesion of it is annotated, else blank. key_slices
-    are the numbers of the annotated images, which are their slice_index. `splits` holds the
-    community's deeplesion_typed_{train,val,test}.csv. Raises BadCohort for another layout, or if
-    those files have a patient on two sides, unless `repair_split`.
+    Labels: one column per site, 1 where a typed lesion of that site is annotated, else blank.
+    key_slices are the numbers of the annotated images, which are their slice_index. `splits` is the
+    folder of the community's deeplesion_typed_{train,val,test}.csv. Raises BadCohort for another
+    layout, or if those files have a patient on two sides, unless `repair_split`.
     """
-    rows: dict[str, list[Row]] = defaultdict(list)
+    rows: dict[str, list[TableRow]] = defaultdict(list)
     for row in read_info(root):
         rows[series_of(row)].append(row)
-    there = {path.name for path in (root / IMAGES).iterdir() if path.is_dir()}
-    present = sorted(there & set(rows))
+    folders = {path.name for path in (root / IMAGES).iterdir() if path.is_dir()}
+    present = sorted(folders & set(rows))
     if not present:
         raise BadCohort(
-            f"{root}: no folder of its series; expected e.g. "
-            f"{IMAGES}/{png_of(next(iter(rows.values()))[0])} ({WHENCE})"
+            f"{root}: no folder of a series; expected e.g. "
+            f"{IMAGES}/{png_of(next(iter(rows.values()))[0])} ({SOURCE_URL})"
         )
     typed = read_typed_split(splits, repair=repair_split) if splits else None
     images = {series: _numbers(root / IMAGES / series) for series in present}
     table = [_scan(series, rows[series], images[series], typed) for series in present]
     missing = [
-        *(f"{IMAGES}/{name}: in {TABLE}, no folder" for name in sorted(set(rows) - there)),
-        *(f"{IMAGES}/{name}: no row in {TABLE}, left out" for name in sorted(there - set(rows))),
+        *(f"{IMAGES}/{name}: in {TABLE}, but no folder" for name in sorted(set(rows) - folders)),
+        *(f"{IMAGES}/{name}: no row in {TABLE}, left out" for name in sorted(folders - set(rows))),
         *(
-            f"{IMAGES}/{png_of(row)}: annotated, missing"
+            f"{IMAGES}/{png_of(row)}: annotated, but missing"
             for series in present
             for row in rows[series]
             if Path(png_of(row)).stem not in images[series]
         ),
     ]
     return DataSetFolder(
-        cohort_table("deeplesion", table), tuple(missing), _notes(table, typed, rows)
+        public_cohort_table("deeplesion", table), tuple(missing), _notes(table, typed, rows)
     )
 
 
 def read_typed_split(folder: Path, *, repair: bool = False) -> TypedSplit:
-    """Read the community's deeplesion_typed_{train,val,test}.csv, whose types are official − 1.
+    """Read the community's deeplesion_typed_{train,val,test}.csv, whose types are the official − 1.
 
     Raises BadCohort for a missing file or column, or for patients on two sides unless `repair`.
     """
     rows = []
     sites = set()
     for side in SIDES:
-        for row in read_rows(folder / f"deeplesion_typed_{side}.csv", TYPED_COLUMNS, TYPED_WHENCE):
+        path = folder / f"deeplesion_typed_{side}.csv"
+        for row in read_table_rows(path, TYPED_COLUMNS, TYPED_SOURCE_URL):
             series = (row["Volume_fn"] or "").rpartition("_")[0]
             rows.append(SplitRow(_patient(series), side))
             sites.add((series, _official(whole(row["Coarse_lesion_type"]))))
@@ -103,19 +104,21 @@ def _patient(series: str) -> str:
     return series.partition("_")[0].lstrip("0")
 
 
-def _official(kind: str | None) -> str:
-    """Return the site of a type counted from 0; empty if there is none."""
-    return TYPES.get(str(int(kind) + 1), "") if kind is not None and kind.isdigit() else ""
+def _official(number: str | None) -> str:
+    """Return the site of a type counted from 0; "" if there is none."""
+    return TYPES.get(str(int(number) + 1), "") if number and number.isdigit() else ""
 
 
 def _numbers(folder: Path) -> dict[str, int]:
-    """Return the images of a series by stem, with the number that is their slice_index."""
+    """Return the number of each image of a series, its slice_index, by file stem."""
     stems = (path.stem for path in folder.glob("[!.]*.png"))
     return {stem: int(stem) for stem in stems if stem.isdigit()}
 
 
-def _scan(series: str, rows: list[Row], images: Mapping[str, int], typed: TypedSplit | None) -> Row:
-    """Write one series as a cohort row."""
+def _scan(
+    series: str, rows: list[TableRow], images: Mapping[str, int], typed: TypedSplit | None
+) -> TableRow:
+    """Return one series as a cohort row."""
     patient = whole(rows[0]["Patient_index"]) or ""
     official = split_of(rows[0])
     typed_split = typed.split.side.get(patient) if typed else TYPED_SIDES.get(official)
@@ -133,8 +136,10 @@ def _scan(series: str, rows: list[Row], images: Mapping[str, int], typed: TypedS
     }
 
 
-def _notes(table: Sequence[Row], typed: TypedSplit | None, rows: RowsOf) -> tuple[str, ...]:
-    """Tell what was repaired, what has no type, and where split files contradict DL_info.csv."""
+def _notes(
+    table: Sequence[TableRow], typed: TypedSplit | None, rows: RowsBySeries
+) -> tuple[str, ...]:
+    """Return notes: what was repaired, what has no type, what contradicts DL_info.csv."""
     plain = sum(row["typed_split"] is not None and not _sites(row) for row in table)
     notes = [f"{plain} scans of the typed parts have no typed lesion"] if plain else []
     if typed is not None:
@@ -149,6 +154,6 @@ def _notes(table: Sequence[Row], typed: TypedSplit | None, rows: RowsOf) -> tupl
     return tuple(notes)
 
 
-def _sites(row: Row) -> tuple[str, ...]:
+def _sites(row: TableRow) -> tuple[str, ...]:
     """Return the sites that a cohort row has."""
     return tuple(site for site in SITES if row[site])

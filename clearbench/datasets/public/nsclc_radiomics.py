@@ -3,17 +3,23 @@
 Aerts et al., "Decoding tumour phenotype by noninvasive imaging using a quantitative radiomics
 approach", Nat. Commun. 2014, doi:10.1038/ncomms5006; TCIA, doi:10.7937/K9/TCIA.2015.PF0M9REI,
 CC BY-NC 3.0. Expected: the DICOM files as the NBIA Data Retriever
-writes them (LUNG1-001/<study>/<series>/*.dcm, at any depth), and the clinical table beside them.
-The table holds T 5, N 4 and M 3, which are no TNM categories: left blank, and counted.
+writes them (LUNG1-001/<study>/<series>/*.dcm, at any depth), and the clinical table in the root.
+The table has T 5, N 4 and M 3, which aren't TNM categories: they become blank and are counted.
 """
 
 from pathlib import Path
 
-from clearbench.datasets.public.dicom_set import meet, series_row
+from clearbench.datasets.public.dicom_set import match_series, series_row
 from clearbench.datasets.public.published import DataSetFolder
-from clearbench.datasets.rows import Row, cohort_table, only_file, read_rows, whole
+from clearbench.datasets.rows import (
+    TableRow,
+    only_file,
+    public_cohort_table,
+    read_table_rows,
+    whole,
+)
 
-WHENCE = "https://doi.org/10.7937/K9/TCIA.2015.PF0M9REI"
+SOURCE_URL = "https://doi.org/10.7937/K9/TCIA.2015.PF0M9REI"
 TABLES = ("*clinical*.csv",)
 STAGES = ("I", "II", "IIIa", "IIIb")
 VALUES = {
@@ -32,25 +38,26 @@ def build(root: Path) -> DataSetFolder:
 
     Labels: overall_stage (I, II, IIIa, IIIb), t_stage, n_stage, m_stage, survival_days and death
     (1 died, 0 alive when last seen). Raises BadCohort for another layout or column, or if no
-    series is of a patient in the table.
+    series belongs to a patient in the table.
     """
-    table = only_file(root, TABLES, "clinical table", WHENCE)
-    patients = {row["PatientID"] or "": row for row in read_rows(table, COLUMNS, WHENCE)}
-    met = meet(root, table, patients, WHENCE)
-    rows = [series_row(item) | _labels(patients[item.patient_id]) for item in met.scans]
-    missing = (*(f"{name}: in {table.name}, no series" for name in met.without), *met.missing)
-    return DataSetFolder(cohort_table("nsclc-radiomics", rows), missing, _blanked(patients))
+    table = only_file(root, TABLES, "clinical table", SOURCE_URL)
+    patients = {row["PatientID"] or "": row for row in read_table_rows(table, COLUMNS, SOURCE_URL)}
+    found = match_series(root, table, patients, SOURCE_URL)
+    rows = [series_row(item) | _labels(patients[item.patient_id]) for item in found.scans]
+    without = (f"{name}: in {table.name}, but no series" for name in found.without)
+    missing = (*without, *found.missing)
+    return DataSetFolder(public_cohort_table("nsclc-radiomics", rows), missing, _blanked(patients))
 
 
-def _labels(row: Row) -> Row:
-    """Return a patient's labels; a value that is no category of its label is left blank."""
+def _labels(row: TableRow) -> TableRow:
+    """Return a patient's labels; a value that isn't a category of its label becomes blank."""
     labels = {name: whole(row[column]) for name, (column, _) in VALUES.items()}
     kept = {name: text if text in VALUES[name][1] else None for name, text in labels.items()}
     return {**kept, "survival_days": whole(row[DAYS])}
 
 
-def _blanked(patients: dict[str, Row]) -> tuple[str, ...]:
-    """Count the values that were left blank because they are no category."""
+def _blanked(patients: dict[str, TableRow]) -> tuple[str, ...]:
+    """Return notes: the values that became blank because they aren't categories."""
     notes = []
     for name, (column, allowed) in VALUES.items():
         values = [whole(row[column]) for row in patients.values()]

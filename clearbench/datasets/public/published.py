@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from clearbench.errors import BadCohort, BadRequest, UnknownName
+from clearbench.errors import BadArgument, BadCohort, UnknownName
 
 BUILDERS = MappingProxyType(
     {
@@ -27,9 +27,9 @@ WITH_SPLIT_FILES = ("deeplesion", "luna16")
 
 @dataclass(frozen=True)
 class DataSetFolder:
-    """A data set found on disk.
+    """A data set on disk: its cohort table, what is missing, and notes on what was found or done.
 
-    Its cohort table (paths from its root), what was found or done (`notes`), what is missing.
+    A builder's paths are relative to the data set's root.
     """
 
     table: pa.Table
@@ -45,11 +45,11 @@ def build_published(
     splits: Path | None = None,
     repair_split: bool = False,
 ) -> DataSetFolder:
-    """Read a public data set's folder as a cohort table that will lie at `target`.
+    """Read a public data set's folder as a cohort table for the file `target`.
 
-    `splits` is the folder of the community's split files, `repair_split` permits to move patients
-    who are on two of their sides. Raises UnknownName for a data set without a builder, BadRequest
-    for split files of a data set that has none, BadCohort for a folder of another layout.
+    `splits` is the folder of the community's split files; with `repair_split`, patients who are on
+    two of their sides are moved to one. Raises UnknownName for a data set without a builder,
+    BadArgument for split files of a data set that has none, BadCohort for another layout.
     """
     if name not in BUILDERS:
         raise UnknownName.among(
@@ -64,17 +64,16 @@ def build_published(
     if name in WITH_SPLIT_FILES:
         found: DataSetFolder = build(root, splits=splits, repair_split=repair_split)
     elif splits is not None or repair_split:
-        raise BadRequest(
-            f"{name} has no split files: --splits and --repair-split are for "
-            f"{' and '.join(WITH_SPLIT_FILES)}"
-        )
+        argument, value = ("splits", str(splits)) if splits else ("repair_split", repair_split)
+        owners = " and ".join(WITH_SPLIT_FILES)
+        raise BadArgument(argument, value, f"{name} has no split files, only {owners} have them")
     else:
         found = build(root)
-    return _from(target, root, found)
+    return _relative_to(target, root, found)
 
 
-def _from(target: Path, root: Path, found: DataSetFolder) -> DataSetFolder:
-    """Tell the paths from where the table will lie."""
+def _relative_to(target: Path, root: Path, found: DataSetFolder) -> DataSetFolder:
+    """Make the paths relative to the file of the cohort table."""
     paths = [
         os.path.relpath(root / str(path), target.parent)
         for path in found.table.column("path").to_pylist()

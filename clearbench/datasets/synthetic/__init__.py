@@ -1,7 +1,8 @@
-"""A seeded cohort of drawn CT scans in HU: no patient behind it, findings known by construction.
+"""A synthetic cohort of drawn CT scans in HU, fixed by a seed: no real patient, known findings.
 
-findings.py says who has what, technique.py how each scan was taken, anatomy.py and tissues.py
-draw the body, lesions.py and lungs.py the findings in it, scan.py one scan, cohort.py the files.
+findings.py chooses each patient's findings, technique.py each scan's technique. anatomy.py and
+tissues.py draw the body, lesions.py and lungs.py the findings in it. scan.py makes one scan,
+cohort.py the files.
 """
 
 from clearbench.datasets.synthetic.cohort import write_cohort

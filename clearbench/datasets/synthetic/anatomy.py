@@ -1,11 +1,12 @@
-"""One body: a map that says of every voxel which tissue it is."""
+"""One body: a map of tissues, one number per voxel."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.datasets.synthetic.grid import Floats, Grid, Shape, box_of, radius_squared
+from clearbench.arrays import Float32s
+from clearbench.datasets.synthetic.grid import Grid, Shape, box_of, radius_squared
 from clearbench.datasets.synthetic.tissues import Tissue
 
 Map = NDArray[np.uint8]
@@ -64,7 +65,7 @@ _TRUNK: tuple[tuple[Tissue, Shape], ...] = (
 
 @dataclass(frozen=True)
 class Body:
-    """What makes one body differ from the next: size, fat, bends and the places of its organs."""
+    """The properties of one body: size, fat, bends and organs."""
 
     scale: float
     fat_mm: float
@@ -79,7 +80,7 @@ class Body:
 
 
 def draw_body(seed: int, patient: int) -> Body:
-    """Draw one patient's body, the same for each of the patient's scans."""
+    """Make one patient's random body; it is the same in all of the patient's scans."""
     rng = np.random.default_rng([seed, 3, patient])
     moved = tuple((tissue, _jitter(rng, shape)) for tissue, shape in _TRUNK)
     bowel = _draw_bowel(rng)
@@ -95,7 +96,7 @@ def draw_body(seed: int, patient: int) -> Body:
 
 
 def draw_tissues(body: Body, grid: Grid, has_table: bool) -> Map:
-    """Map every voxel of ``grid`` to its tissue. [z, y, x] uint8."""
+    """Return the tissue of every voxel of ``grid``. [z, y, x] uint8."""
     radius = _body_radius(grid, 0.0)
     tissues = np.empty(grid.shape, dtype=np.uint8)
     tissues[:] = _outline(grid, body, radius)
@@ -109,7 +110,7 @@ def draw_tissues(body: Body, grid: Grid, has_table: bool) -> Map:
 
 
 def _jitter(rng: np.random.Generator, shape: Shape) -> Shape:
-    """Move and resize one organ a little."""
+    """Move and resize one organ a little, at random."""
     up, back, left = rng.normal(0, (2, 1.0, 1.0))
     wider, deeper = rng.uniform(0.97, 1.03, 2)
     return replace(
@@ -124,7 +125,7 @@ def _jitter(rng: np.random.Generator, shape: Shape) -> Shape:
 
 
 def _draw_bowel(rng: np.random.Generator) -> list[tuple[Tissue, Shape]]:
-    """Draw loops of bowel: a wall, then fluid or gas in most of them."""
+    """Return random loops of bowel: a wall, filled with fluid, gas or soft tissue."""
     loops: list[tuple[Tissue, Shape]] = []
     for _ in range(int(rng.integers(9, 12))):
         z, y, x = rng.uniform((-30, -62, -90), (62, 16, 95))
@@ -137,16 +138,16 @@ def _draw_bowel(rng: np.random.Generator) -> list[tuple[Tissue, Shape]]:
     return loops
 
 
-def _body_radius(grid: Grid, extra_mm: float) -> Floats:
-    """Measure distance from the middle, 1 where muscle plus ``extra_mm`` ends. [y, x]."""
+def _body_radius(grid: Grid, extra_mm: float) -> Float32s:
+    """Return the distance from the middle, 1 where muscle plus ``extra_mm`` ends. [y, x]."""
     semi_y, semi_x = (half + extra_mm for half in MUSCLE_MM)
     y, x = np.abs(grid.y / semi_y), np.abs(grid.x / semi_x)
-    radius: Floats = ((y**2.4 + x**2.4) ** (1 / 2.4)).astype(np.float32)
+    radius: Float32s = ((y**2.4 + x**2.4) ** (1 / 2.4)).astype(np.float32)
     return radius
 
 
-def _outline(grid: Grid, body: Body, radius: Floats) -> Map:
-    """Draw skin, fat, the muscle wall and the fat inside it, alike in all slices. [y, x]."""
+def _outline(grid: Grid, body: Body, radius: Float32s) -> Map:
+    """Draw skin, fat, the muscle wall and the fat inside it, the same in all slices. [y, x]."""
     plane = np.full(radius.shape, Tissue.AIR, dtype=np.uint8)
     plane[_body_radius(grid, body.fat_mm + _SKIN_MM) < 1] = Tissue.SKIN
     plane[_body_radius(grid, body.fat_mm) < 1] = Tissue.FAT
@@ -155,8 +156,8 @@ def _outline(grid: Grid, body: Body, radius: Floats) -> Map:
     return plane
 
 
-def _ribs(grid: Grid, body: Body, radius: Floats) -> NDArray[np.bool_]:
-    """Find the rings of bone in the chest wall; they slope down to the front. [z, y, x]."""
+def _ribs(grid: Grid, body: Body, radius: Float32s) -> NDArray[np.bool_]:
+    """Return True in ribs: rings in the chest wall that slope down to the front. [z, y, x]."""
     slope_mm = 26 * (1 - grid.y / MUSCLE_MM[0])
     height = (grid.z[:, None, None] + slope_mm) * (2 * np.pi / _RIB_STEP_MM) + body.rib_phase
     wall = (np.abs(radius - RIB_RADIUS) < 0.028) & (np.abs(grid.x) > 18)
@@ -165,8 +166,8 @@ def _ribs(grid: Grid, body: Body, radius: Floats) -> NDArray[np.bool_]:
     return found
 
 
-def _fill(tissues: Map, grid: Grid, tissue: Tissue, shape: Shape, radius: Floats) -> None:
-    """Give the voxels inside ``shape`` to ``tissue``, as far as the body cavity reaches."""
+def _fill(tissues: Map, grid: Grid, tissue: Tissue, shape: Shape, radius: Float32s) -> None:
+    """Set the voxels inside ``shape`` to ``tissue``; soft organs stay within the body cavity."""
     box = box_of(grid, shape)
     held = radius_squared(grid, shape, box) < 1
     if tissue not in (Tissue.MUSCLE, Tissue.CORTEX, Tissue.MARROW, Tissue.CORD):
@@ -175,7 +176,7 @@ def _fill(tissues: Map, grid: Grid, tissue: Tissue, shape: Shape, radius: Floats
 
 
 def _add_discs(tissues: Map, grid: Grid, body: Body) -> None:
-    """Turn every slice that lies between two vertebrae from marrow to disc."""
+    """Turn marrow into disc in every slice between two vertebrae."""
     between = np.cos(grid.z * (2 * np.pi / _DISC_STEP_MM) + body.rib_phase) > 0.85
     slab = tissues[between]
     slab[(slab == Tissue.MARROW) & (grid.y > 0)] = Tissue.DISC
@@ -183,7 +184,7 @@ def _add_discs(tissues: Map, grid: Grid, body: Body) -> None:
 
 
 def _add_table(tissues: Map, grid: Grid, body: Body) -> None:
-    """Lay the patient on a curved table."""
+    """Draw a curved table under the patient."""
     back_mm = MUSCLE_MM[0] + body.fat_mm + 8
     depth = grid.y + np.square(grid.x / 150) * 14 - back_mm
     tissues[:, (np.abs(depth) < 3) & (np.abs(grid.x) < 150)] = Tissue.TABLE

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from clearbench.cohort.table import MARKS
+from clearbench.cores import usable_cores
 from clearbench.datasets.synthetic.findings import SITES, Patient, draw_patients
 from clearbench.datasets.synthetic.lesions import LesionBox
 from clearbench.datasets.synthetic.scan import DrawnScan, Seeds, draw_scan
@@ -31,14 +31,14 @@ COHORT_COLUMNS = (
 LESION_COLUMNS = ("scan_id", "slice_index", "x1", "y1", "x2", "y2", "site", "diameter_mm")
 
 _STAMP_FILE = "synthetic.json"
-_DRAWING_VERSION = 3  # raised when the same seed would give other files
+_DRAWING_VERSION = 3  # raised when the same seed gives other files
 _SECOND_SCAN_EVERY = 15
 _WORKERS = 4
 
 
 @dataclass(frozen=True)
 class PlannedScan:
-    """One scan before it is drawn: whose, when, how, and where its files go under the root."""
+    """One scan before it is drawn: patient, day, technique, and its path under the root."""
 
     scan_id: str
     patient: Patient
@@ -55,24 +55,24 @@ def write_cohort(
     seed: int = 2411,
     on_event: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write the cohort under ``root``, unless it stands there already, and return cohort.csv.
+    """Write the cohort under ``root``, unless it is there already, and return cohort.csv.
 
-    Half of the scans are DICOM folders, half .nii.gz files; beside them lies lesions.csv.
-    ``on_event(done, total)`` hears of each scan written. ``root`` appears whole or not at all.
-    Raises BadRequest if ``root`` holds anything else, or for too few patients.
+    Half of the scans are DICOM folders, half .nii.gz files; lesions.csv is next to cohort.csv.
+    ``on_event(done, total)`` is called after each scan. ``root`` appears complete or not at all.
+    Raises BadRequest if ``root`` has other contents, or for too few patients.
     """
     stamp = {"patients": patients, "seed": seed, "version": _DRAWING_VERSION}
-    if _stands(root, stamp):
+    if _is_complete(root, stamp):
         return root / COHORT_FILE
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise BadRequest(f"{root} holds something else: name an empty or a new folder")
+        raise BadRequest(f"{root} has other contents; name an empty or a new folder")
     plan = plan_scans(patients, seed)
     write_folder(root, lambda draft: _write_draft(draft, plan, stamp, on_event))
     return root / COHORT_FILE
 
 
 def plan_scans(patients: int, seed: int) -> tuple[PlannedScan, ...]:
-    """Draw everything about the cohort but its pixels.
+    """Choose everything of the cohort except its pixels.
 
     Raises BadRequest for too few patients.
     """
@@ -90,8 +90,8 @@ def plan_scans(patients: int, seed: int) -> tuple[PlannedScan, ...]:
     return tuple(plan)
 
 
-def _stands(root: Path, stamp: dict[str, int]) -> bool:
-    """Tell whether ``root`` is a complete cohort of just these parameters."""
+def _is_complete(root: Path, stamp: dict[str, int]) -> bool:
+    """Return True if ``root`` is a complete cohort of exactly these parameters."""
     try:
         found = json.loads((root / _STAMP_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -105,9 +105,9 @@ def _write_draft(
     stamp: dict[str, int],
     on_event: Callable[[int, int], None] | None,
 ) -> None:
-    """Write scans, tables and stamp into a fresh folder."""
+    """Write scans, tables and stamp into a new folder."""
     boxes = _write_scans(draft, plan, on_event)
-    rows = (_cohort_row(scan) | _marked(boxes[scan.scan_id]) for scan in plan)
+    rows = (_cohort_row(scan) | _mark_cells(boxes[scan.scan_id]) for scan in plan)
     _write_table(draft / COHORT_FILE, COHORT_COLUMNS, rows)
     lesions = (_lesion_row(scan.scan_id, box) for scan in plan for box in boxes[scan.scan_id])
     _write_table(draft / LESIONS_FILE, LESION_COLUMNS, lesions)
@@ -119,7 +119,7 @@ def _write_scans(
 ) -> dict[str, tuple[LesionBox, ...]]:
     """Draw and write every scan in a few threads; return its lesion boxes by scan id."""
     boxes: dict[str, tuple[LesionBox, ...]] = {}
-    with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as workers:
+    with ThreadPoolExecutor(min(_WORKERS, usable_cores())) as workers:
         futures = {workers.submit(_write_scan, folder, scan): scan for scan in plan}
         try:
             for done, future in enumerate(as_completed(futures), start=1):
@@ -132,7 +132,7 @@ def _write_scans(
 
 
 def _write_scan(folder: Path, scan: PlannedScan) -> tuple[LesionBox, ...]:
-    """Draw one scan and write it as the ending of its path says."""
+    """Draw one scan and write it as .nii.gz or DICOM, by the ending of its path."""
     drawn = draw_scan(scan.patient, scan.technique, scan.seeds)
     path = folder / scan.path
     if path.name.endswith(".nii.gz"):
@@ -143,14 +143,17 @@ def _write_scan(folder: Path, scan: PlannedScan) -> tuple[LesionBox, ...]:
 
 
 def _centred_mm(drawn: DrawnScan) -> tuple[float, float, float]:
-    """Put the middle of the lowest slice at 0, as the DICOM series has it. (x, y, z) in LPS."""
+    """Return the first voxel's position with the middle of the lowest slice at 0, as in DICOM.
+
+    (x, y, z) in LPS mm.
+    """
     _, rows, columns = drawn.hu.shape
     _, dy, dx = drawn.spacing_mm
     return -(columns - 1) / 2 * dx, -(rows - 1) / 2 * dy, 0.0
 
 
 def _header(scan: PlannedScan) -> DicomHeader:
-    """Say in DICOM's words how the scan was taken."""
+    """Return the DICOM header of a scan."""
     technique, seed = scan.technique, str(scan.seeds.cohort)
     return DicomHeader(
         patient_id=scan.patient.patient_id,
@@ -168,7 +171,7 @@ def _header(scan: PlannedScan) -> DicomHeader:
 
 
 def _cohort_row(scan: PlannedScan) -> dict[str, object]:
-    """Say all that cohort.csv knows of one scan, by column."""
+    """Return one scan's row of cohort.csv, without marked slices."""
     patient, technique = scan.patient, scan.technique
     return {
         "scan_id": scan.scan_id,
@@ -188,8 +191,8 @@ def _cohort_row(scan: PlannedScan) -> dict[str, object]:
     }
 
 
-def _marked(boxes: Sequence[LesionBox]) -> dict[str, object]:
-    """Say which slices have a lesion, and which have one of each site."""
+def _mark_cells(boxes: Sequence[LesionBox]) -> dict[str, object]:
+    """Return the cells of slices with any lesion, and with a lesion of each site."""
     slices = {site: {box.slice_index for box in boxes if box.site == site} for site in SITES}
     cells = {f"{MARKS}_{site}": indices for site, indices in slices.items()}
     every = {MARKS: set().union(*slices.values()), **cells}
@@ -197,7 +200,7 @@ def _marked(boxes: Sequence[LesionBox]) -> dict[str, object]:
 
 
 def _lesion_row(scan_id: str, box: LesionBox) -> dict[str, object]:
-    """Say all that lesions.csv knows of one lesion in one slice, by column."""
+    """Return the row of lesions.csv for one lesion in one slice."""
     return {"scan_id": scan_id, **asdict(box), "diameter_mm": round(box.diameter_mm, 1)}
 
 

@@ -1,4 +1,4 @@
-"""Who has what: lesions, lung disease and stage, dealt to patients before anything is drawn."""
+"""Each patient's findings: lesions, lung disease and stage, chosen before any scan is drawn."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -22,14 +22,14 @@ _TEST_SHARE = 0.4
 _SPLIT_TRIES = 400
 _UNEVENNESS = 1.2
 _DIAMETER_MM = {"I": (10, 20), "II": (26, 40), "III": (22, 38), "IV": (20, 40)}
-# from the first number up to, not including, the second
+# at least the first number, less than the second
 _LESIONS_PER_SITE = {"I": (2, 5), "II": (5, 8), "III": (6, 8), "IV": (5, 8)}
 _DISTANT: tuple[Site, ...] = ("bone", "abdomen", "liver", "lung", "kidney")
 
 
 @dataclass(frozen=True)
-class Lesion:
-    """One lesion: ``place`` holds three numbers in 0..1 that say where in its site it lies."""
+class DrawnLesion:
+    """One lesion: ``place`` has three numbers in 0..1, its position within its site."""
 
     site: Site
     diameter_mm: float
@@ -38,25 +38,25 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Patient:
-    """What is true of a patient, whichever day the scan; ``disease_extent`` 0 is healthy."""
+    """A patient's findings, the same in all scans; ``disease_extent`` 0 is a healthy lung."""
 
     patient_id: str
-    lesions: tuple[Lesion, ...]
+    lesions: tuple[DrawnLesion, ...]
     disease_extent: float
     side: Side = "train"
 
     @property
     def stage(self) -> Stage:
-        """The stage that the lesions add up to."""
+        """The stage that follows from the lesions."""
         return stage_of(self.lesions)
 
     def has(self, site: Site) -> bool:
-        """Tell whether a lesion lies at ``site``."""
+        """Return True if a lesion is at ``site``."""
         return any(lesion.site == site for lesion in self.lesions)
 
 
-def stage_of(lesions: tuple[Lesion, ...]) -> Stage:
-    """Stage by number of lesions (IV), then mediastinal nodes (III), then largest size (II, I)."""
+def stage_of(lesions: tuple[DrawnLesion, ...]) -> Stage:
+    """Return the stage: many lesions (IV), else mediastinal nodes (III), else by size (II, I)."""
     if len(lesions) >= MANY_LESIONS:
         return "IV"
     if any(lesion.site == "mediastinum" for lesion in lesions):
@@ -67,12 +67,12 @@ def stage_of(lesions: tuple[Lesion, ...]) -> Stage:
 
 
 def draw_patients(count: int, seed: int) -> tuple[Patient, ...]:
-    """Deal findings to ``count`` patients so that stages and sites come out about even.
+    """Choose findings for ``count`` patients, so that stages and sites are about equally common.
 
     Raises BadRequest for fewer patients than there are stages.
     """
     if count < FEWEST_PATIENTS:
-        raise BadRequest(f"{count} patients are too few: at least {FEWEST_PATIENTS} are needed")
+        raise BadRequest(f"{count} patients are too few; at least {FEWEST_PATIENTS} are needed")
     rng = np.random.default_rng([seed, 1])
     stages = [STAGES[i] for i in rng.permutation(np.arange(count) % len(STAGES))]
     ill = rng.permutation(np.arange(count) % 2)
@@ -90,7 +90,7 @@ def draw_patients(count: int, seed: int) -> tuple[Patient, ...]:
 
 
 def label_table(patients: tuple[Patient, ...]) -> NDArray[np.bool_]:
-    """Tabulate yes or no per patient: six sites, lung disease, four stages. [patients, 11]."""
+    """Return one row per patient: six sites, lung disease, four stages. [patients, 11] bool."""
     return np.array(
         [
             [p.has(site) for site in SITES]
@@ -102,7 +102,7 @@ def label_table(patients: tuple[Patient, ...]) -> NDArray[np.bool_]:
 
 
 def _draw_sites(rng: np.random.Generator, stage: Stage, used: dict[Site, int]) -> list[Site]:
-    """Choose the sites of one patient, the least used ones first, give or take."""
+    """Choose the sites of one patient: mostly the least used ones, with some randomness."""
     wanted = {"I": 1, "II": 2, "III": 1, "IV": 3}[stage]
     rank = {site: used[site] + rng.normal(0, _UNEVENNESS) for site in _DISTANT}
     chosen = sorted(_DISTANT, key=rank.__getitem__)[:wanted]
@@ -113,18 +113,20 @@ def _draw_sites(rng: np.random.Generator, stage: Stage, used: dict[Site, int]) -
     return chosen
 
 
-def _draw_lesions(rng: np.random.Generator, sites: list[Site], stage: Stage) -> tuple[Lesion, ...]:
-    """Place a few lesions at every site, in sizes that the stage allows."""
+def _draw_lesions(
+    rng: np.random.Generator, sites: list[Site], stage: Stage
+) -> tuple[DrawnLesion, ...]:
+    """Choose a few lesions at every site, in sizes that the stage allows."""
     smallest_mm, largest_mm = _DIAMETER_MM[stage]
     return tuple(
-        Lesion(site, float(rng.uniform(smallest_mm, largest_mm)), _draw_place(rng))
+        DrawnLesion(site, float(rng.uniform(smallest_mm, largest_mm)), _draw_place(rng))
         for site in sites
         for _ in range(int(rng.integers(*_LESIONS_PER_SITE[stage])))
     )
 
 
 def _draw_place(rng: np.random.Generator) -> tuple[float, float, float]:
-    """Draw where in its site a lesion lies."""
+    """Choose a lesion's random position within its site."""
     first, second, third = (float(number) for number in rng.random(3))
     return first, second, third
 
@@ -132,8 +134,9 @@ def _draw_place(rng: np.random.Generator) -> tuple[float, float, float]:
 def _draw_sides(
     rng: np.random.Generator, labels: NDArray[np.bool_], strata: NDArray[np.int_]
 ) -> list[Side]:
-    """Try many splits within strata and keep the one whose test side has the fairest share.
+    """Try many splits within strata; keep the one whose test side is nearest to its share.
 
+    The share is that of every label's positives, by squared differences.
     ``labels`` [patients, labels] bool, ``strata`` [patients] int.
     """
     target = labels.sum(axis=0) * _TEST_SHARE
@@ -144,7 +147,7 @@ def _draw_sides(
 
 
 def _one_split(rng: np.random.Generator, strata: NDArray[np.int_]) -> NDArray[np.bool_]:
-    """Send the test share of every stratum to the test side, at least one. [patients] bool."""
+    """Return True for the test side: a share of every stratum, at least one. [patients] bool."""
     test = np.zeros(len(strata), dtype=bool)
     for stratum in np.unique(strata):
         members = rng.permutation(np.flatnonzero(strata == stratum))

@@ -1,26 +1,27 @@
-"""Lesions in a body: where each lies, how bright it is, and the boxes that hold it."""
+"""Lesions in a body: position, brightness, and the boxes around them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Float32s
 from clearbench.datasets.synthetic.anatomy import KIDNEYS, LIVER, LUNGS, MUSCLE_MM, RIB_RADIUS
-from clearbench.datasets.synthetic.findings import Lesion, Site
-from clearbench.datasets.synthetic.grid import Box, Floats, Grid, Shape, box_of, radius_squared
+from clearbench.datasets.synthetic.findings import DrawnLesion, Site
+from clearbench.datasets.synthetic.grid import Grid, Shape, VoxelBox, box_of, radius_squared
 
 Point = tuple[float, float, float]
 
-_SCANNED_MM = (16.0, 236.0)  # the stretch of z that every scan covers
+_SCANNED_MM = (16.0, 236.0)  # the range of z that every scan covers
 _SMALLEST_AREA_PX = 5
 _VERTEBRA_SHARE = 0.6
 _CORE = 0.6  # of the squared radius
-_CHALK_HU = 420.0
+_CALCIUM_HU = 420.0
 
 
 @dataclass(frozen=True)
 class LesionBox:
-    """The box around a lesion in one slice; edges in px, x2 and y2 just past the last voxel."""
+    """The box around a lesion in one slice, in px; x2 and y2 are one past the last voxel."""
 
     slice_index: int
     x1: int
@@ -33,26 +34,26 @@ class LesionBox:
 
 @dataclass(frozen=True)
 class Looks:
-    """HU of a lesion's solid part and of its core, and the share of it that is calcified."""
+    """HU of a lesion's solid part and core, and the share of its voxels that is calcified."""
 
     solid_hu: float
     core_hu: float
-    chalk: float = 0.0
+    calcified: float = 0.0
 
 
 _LOOKS: dict[Site, Looks] = {
     "bone": Looks(30, 15),
-    "abdomen": Looks(80, 80, chalk=0.2),
-    "mediastinum": Looks(85, 60, chalk=0.08),
+    "abdomen": Looks(80, 80, calcified=0.2),
+    "mediastinum": Looks(85, 60, calcified=0.08),
     "liver": Looks(125, -20),
-    "lung": Looks(40, 10, chalk=0.05),
+    "lung": Looks(40, 10, calcified=0.05),
     "kidney": Looks(230, 0),
 }
 
 
 @dataclass(frozen=True)
-class View:
-    """How a scan sees a lesion; body mm times ``scale`` are true mm, ``enhancement`` 0 is none."""
+class DrawnView:
+    """How a scan shows a lesion: body mm × ``scale`` are true mm; ``enhancement`` 0 is none."""
 
     scale: float
     thickness_mm: float
@@ -60,32 +61,32 @@ class View:
 
 
 def add_lesion(
-    hu: Floats, grid: Grid, lesion: Lesion, rng: np.random.Generator, view: View
+    hu: Float32s, grid: Grid, lesion: DrawnLesion, rng: np.random.Generator, view: DrawnView
 ) -> list[LesionBox]:
     """Draw one lesion into ``hu`` [z, y, x] in place and box it in each slice that it crosses.
 
-    A slice shows whatever lies within its thickness, so no lesion falls between two slices.
+    The slice thickness is added to a lesion's height, so no lesion is lost between two slices.
     """
     shape = _shape(lesion, view, rng)
     box = box_of(grid, shape)
-    held = _ragged(grid, shape, box, rng)
-    _paint(hu[box], held, _looks(lesion.site, view.enhancement, rng), rng)
-    return _boxes(held < 1, box, lesion)
+    distance = _ragged(grid, shape, box, rng)
+    _paint(hu[box], distance, _looks(lesion.site, view.enhancement, rng), rng)
+    return _boxes(distance < 1, box, lesion)
 
 
-def _centre(lesion: Lesion) -> Point:
-    """Turn a lesion's ``place`` into body coordinates (z, y, x) inside its site."""
+def _centre(lesion: DrawnLesion) -> Point:
+    """Return body coordinates (z, y, x) inside a lesion's site, from its ``place``."""
     z, y, x = _PLACES[lesion.site](*lesion.place)
     return float(np.clip(z, *_SCANNED_MM)), y, x
 
 
 def _between(low: float, high: float, share: float) -> float:
-    """Walk ``share`` (0..1) of the way from ``low`` to ``high``."""
+    """Return the point at ``share`` (0..1) between ``low`` and ``high``."""
     return low + (high - low) * share
 
 
 def _in_bone(a: float, b: float, c: float) -> Point:
-    """Choose a vertebra, else a rib at the side or the back."""
+    """Return a place in a vertebra, or in a rib at the side or the back."""
     z = _between(20, 236, b)
     if a < _VERTEBRA_SHARE:
         return z, 60.0, _between(-8, 8, c)
@@ -97,18 +98,18 @@ def _in_bone(a: float, b: float, c: float) -> Point:
 
 
 def _in_abdomen(a: float, b: float, c: float) -> Point:
-    """Choose a place among the loops of bowel."""
+    """Return a place between the loops of bowel."""
     return _between(16, 62, a), _between(-62, 6, b), _between(-62, 70, c)
 
 
 def _in_mediastinum(a: float, b: float, c: float) -> Point:
-    """Choose a place beside the windpipe and the great vessels."""
+    """Return a place next to the trachea and the great vessels."""
     side = -1 if a < 0.5 else 1
     return _between(160, 236, (2 * a) % 1), _between(-60, 24, b), side * _between(14, 38, c)
 
 
 def _in_liver(a: float, b: float, c: float) -> Point:
-    """Choose a place in the inner two thirds of the liver."""
+    """Return a place in the inner two thirds of the liver."""
     angle, middle = 2 * np.pi * a, (LIVER.low + LIVER.high) / 2
     reach = 0.66 * b**0.5
     return (
@@ -119,7 +120,7 @@ def _in_liver(a: float, b: float, c: float) -> Point:
 
 
 def _in_lung(a: float, b: float, c: float) -> Point:
-    """Choose a place in the outer part of one lung."""
+    """Return a place in the outer part of one lung."""
     lung = LUNGS[0] if a < 0.5 else LUNGS[1]
     outward = -1 if a < 0.5 else 1
     x = lung.x + outward * _between(-0.3, 0.6, (2 * a) % 1) * lung.semi_x
@@ -127,7 +128,7 @@ def _in_lung(a: float, b: float, c: float) -> Point:
 
 
 def _in_kidney(a: float, b: float, c: float) -> Point:
-    """Choose a place on the outer rim of one kidney, so that the lesion bulges out."""
+    """Return a place on the outer rim of one kidney, so that the lesion bulges out."""
     kidney = KIDNEYS[0] if a < 0.5 else KIDNEYS[1]
     outward = -1 if a < 0.5 else 1
     angle = _between(-1.2, 1.2, b)
@@ -148,8 +149,8 @@ _PLACES = {
 }
 
 
-def _shape(lesion: Lesion, view: View, rng: np.random.Generator) -> Shape:
-    """Give a lesion place and half axes in body mm; its diameter is the longest in the plane."""
+def _shape(lesion: DrawnLesion, view: DrawnView, rng: np.random.Generator) -> Shape:
+    """Return a lesion's shape in body mm; ``diameter_mm`` is its longest diameter in the plane."""
     z, y, x = _centre(lesion)
     diameter, thickness = lesion.diameter_mm / view.scale, view.thickness_mm / view.scale
     flatness = rng.uniform(0.75, 1.0)
@@ -157,35 +158,36 @@ def _shape(lesion: Lesion, view: View, rng: np.random.Generator) -> Shape:
     return Shape(z - height / 2, z + height / 2, y, x, flatness * diameter / 2, diameter / 2)
 
 
-def _ragged(grid: Grid, shape: Shape, box: Box, rng: np.random.Generator) -> Floats:
-    """Measure squared distance from the centre with a wavy surface at 1. [z, y, x] of ``box``."""
+def _ragged(grid: Grid, shape: Shape, box: VoxelBox, rng: np.random.Generator) -> Float32s:
+    """Return the squared distance from the centre, 1 on a wavy surface. [z, y, x] of ``box``."""
     angle = np.arctan2(grid.y[box[1:]] - shape.y, grid.x[box[1:]] - shape.x)
     phases = rng.uniform(0, 2 * np.pi, 2)
     waves = 1 + 0.09 * np.sin(3 * angle + phases[0]) + 0.06 * np.sin(7 * angle + phases[1])
-    ragged: Floats = (radius_squared(grid, shape, box) * waves).astype(np.float32)
+    ragged: Float32s = (radius_squared(grid, shape, box) * waves).astype(np.float32)
     return ragged
 
 
-def _paint(region: Floats, held: Floats, looks: Looks, rng: np.random.Generator) -> None:
-    """Give a lesion its solid part, core and chalk. ``held`` is squared distance, 1 at the rim."""
-    region[held < 1] = looks.solid_hu
-    region[held < _CORE] = looks.core_hu
-    chalky = (held < 1) & (rng.random(held.shape) < looks.chalk)
-    region[chalky] = _CHALK_HU
+def _paint(region: Float32s, distance: Float32s, looks: Looks, rng: np.random.Generator) -> None:
+    """Draw the solid part, core and calcifications; ``distance`` is squared, 1 at the rim."""
+    region[distance < 1] = looks.solid_hu
+    region[distance < _CORE] = looks.core_hu
+    calcified = (distance < 1) & (rng.random(distance.shape) < looks.calcified)
+    region[calcified] = _CALCIUM_HU
 
 
 def _looks(site: Site, enhancement: float, rng: np.random.Generator) -> Looks:
-    """Choose how lesions of a site look, each a little different."""
+    """Return the looks of one lesion: those of its site, changed a little at random."""
     typical = _LOOKS[site]
     shift_hu = float(rng.normal(0, 6)) + 40 * enhancement
-    return Looks(typical.solid_hu + shift_hu, typical.core_hu + shift_hu / 2, typical.chalk)
+    return Looks(typical.solid_hu + shift_hu, typical.core_hu + shift_hu / 2, typical.calcified)
 
 
-def _boxes(held: NDArray[np.bool_], box: Box, lesion: Lesion) -> list[LesionBox]:
-    """Box the lesion in each slice that shows enough of it. ``held`` [z, y, x] of ``box``."""
+def _boxes(inside: NDArray[np.bool_], box: VoxelBox, lesion: DrawnLesion) -> list[LesionBox]:
+    """Return boxes for slices that show enough of the lesion. ``inside`` [z, y, x] of ``box``."""
     boxes = []
-    for index in np.flatnonzero(held.sum(axis=(1, 2)) >= _SMALLEST_AREA_PX):
-        rows, columns = held[index].any(axis=1).nonzero()[0], held[index].any(axis=0).nonzero()[0]
+    for index in np.flatnonzero(inside.sum(axis=(1, 2)) >= _SMALLEST_AREA_PX):
+        rows = inside[index].any(axis=1).nonzero()[0]
+        columns = inside[index].any(axis=0).nonzero()[0]
         top, left = box[1].start, box[2].start
         boxes.append(
             LesionBox(

@@ -1,18 +1,21 @@
-"""What lungs show beside lesions: vessels, breathing, and diffuse disease of a given extent."""
+"""Lungs without lesions: vessels, breathing depth, and diffuse disease of a given extent."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.datasets.synthetic.grid import Floats, Grid
+from clearbench.arrays import Float32s
+from clearbench.datasets.synthetic.grid import Grid
 from clearbench.datasets.synthetic.textures import smooth_field
 
-_CARINA_MM = (200.0, 10.0)  # (z, y): vessels grow thinner with distance from here
+_CARINA_MM = (200.0, 10.0)  # (z, y): vessels are thinner further away from it
 
 
-def add_vessels(hu: Floats, lung: NDArray[np.bool_], grid: Grid, rng: np.random.Generator) -> None:
-    """Draw vessels, breathing depth and the denser back of a lying patient, in place.
+def add_vessels(
+    hu: Float32s, lung: NDArray[np.bool_], grid: Grid, rng: np.random.Generator
+) -> None:
+    """Draw vessels, breathing depth and denser dependent lung (at the back), in place.
 
-    ``hu`` [z, y, x], ``lung`` [z, y, x] marks the voxels that may change.
+    ``hu`` [z, y, x]; ``lung`` [z, y, x] is True in the voxels that may change.
     """
     course = smooth_field(rng, grid.shape, 1.2, across=0.4)
     away_mm = np.hypot(grid.y - _CARINA_MM[1], 0.8 * grid.x)
@@ -24,11 +27,11 @@ def add_vessels(hu: Floats, lung: NDArray[np.bool_], grid: Grid, rng: np.random.
 
 
 def add_disease(
-    hu: Floats, lung: NDArray[np.bool_], grid: Grid, extent: float, rng: np.random.Generator
+    hu: Float32s, lung: NDArray[np.bool_], grid: Grid, extent: float, rng: np.random.Generator
 ) -> None:
-    """Cloud ``extent`` (0..1) of the lung with ground glass and a net of lines, in place.
+    """Draw ground glass and reticulation in a share ``extent`` (0..1) of the lung, in place.
 
-    Disease begins low and near the chest wall. ``hu`` and ``lung`` [z, y, x].
+    Disease begins in the lower lung and near the chest wall. ``hu`` and ``lung`` [z, y, x].
     """
     seat = smooth_field(rng, grid.shape, 6.0, across=0.8)
     seat += 0.9 * np.clip((210 - grid.z) / 70, -1, 1)[:, None, None]

@@ -1,4 +1,4 @@
-"""How each scan was taken: spacing, kernel, noise, contrast, scanner, blind to the findings."""
+"""Each scan's technique: spacing, kernel, noise, contrast, scanner; independent of findings."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,10 +17,10 @@ _REACH_MM = (275, 305)
 
 @dataclass(frozen=True)
 class Technique:
-    """The technical side of one scan.
+    """How one scan was made.
 
     ``noise_hu`` is a standard deviation, ``grain_px`` its correlation length, ``margin_mm`` the
-    air left of and right of the body, ``start_mm`` the lowest slice in body coordinates.
+    air on each side of the body, ``start_mm`` the lowest slice in body coordinates.
     """
 
     slices: int
@@ -39,7 +39,7 @@ class Technique:
 
 
 def draw_technique(seed: int, patient: int, scan: int) -> Technique:
-    """Draw one scan's technique from its own random stream, so that no label shows in it."""
+    """Choose a random technique, with its own random numbers: it can't predict a label."""
     rng = np.random.default_rng([seed, 2, patient, scan])
     kernel = _KERNELS[int(rng.integers(len(_KERNELS)))]
     manufacturer, model = _SCANNERS[int(rng.integers(len(_SCANNERS)))]

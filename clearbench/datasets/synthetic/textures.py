@@ -1,24 +1,24 @@
-"""Seeded random fields: the grain of tissues, of noise and of diseased lung."""
+"""Random fields: the texture of tissues, of noise and of diseased lung."""
 
 import numpy as np
 from scipy import ndimage
 
-from clearbench.datasets.synthetic.grid import Floats
+from clearbench.arrays import Float32s
 
 
 def smooth_field(
     rng: np.random.Generator, shape: tuple[int, int, int], grain_px: float, across: float = 0.0
-) -> Floats:
-    """Draw a field [z, y, x] of mean 0 and spread 1 whose patches are about ``grain_px`` wide.
+) -> Float32s:
+    """Return a random field [z, y, x] of mean 0 and standard deviation 1.
 
-    ``across`` is the like in slices; 0 leaves slices independent.
+    Its patches are about ``grain_px`` wide, and ``across`` slices high; 0: independent slices.
     """
-    field: Floats = rng.standard_normal(shape, dtype=np.float32)
+    field: Float32s = rng.standard_normal(shape, dtype=np.float32)
     ndimage.gaussian_filter(field, (across, grain_px, grain_px), output=field, truncate=2.5)
     field /= field.std()
     return field
 
 
-def soften(hu: Floats, width_px: float) -> None:
-    """Blur each slice in place, as a scanner's finite resolution does."""
+def soften(hu: Float32s, width_px: float) -> None:
+    """Blur each slice in place, like a scanner's limited resolution."""
     ndimage.gaussian_filter(hu, (0, width_px, width_px), output=hu, truncate=3)

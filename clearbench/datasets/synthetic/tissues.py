@@ -1,4 +1,4 @@
-"""What the body is made of, and how bright each tissue is in HU."""
+"""The tissues of the body, and the HU of each one."""
 
 from enum import IntEnum
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 class Tissue(IntEnum):
-    """The number that a voxel of the tissue map carries."""
+    """The numbers of a tissue map."""
 
     AIR = 0
     SKIN = 1
@@ -29,7 +29,7 @@ class Tissue(IntEnum):
     TABLE = 17
 
 
-# tissue: HU without contrast, rise with it, spread of the coarse texture
+# tissue: HU without contrast, increase with contrast, spread of the coarse texture
 _BRIGHTNESS: dict[Tissue, tuple[float, float, float]] = {
     Tissue.AIR: (-1000, 0, 0),
     Tissue.SKIN: (10, 0, 10),
@@ -53,12 +53,12 @@ _BRIGHTNESS: dict[Tissue, tuple[float, float, float]] = {
 
 
 def brightness(enhancement: float) -> NDArray[np.float32]:
-    """List HU by tissue number, for contrast of strength 0 (none) to about 1. [tissues]."""
+    """Return HU by tissue number; ``enhancement`` 0 is no contrast, 1 a strong one. [tissues]."""
     return np.array(
         [_BRIGHTNESS[t][0] + enhancement * _BRIGHTNESS[t][1] for t in Tissue], dtype=np.float32
     )
 
 
 def coarseness() -> NDArray[np.float32]:
-    """List the spread of the coarse texture in HU by tissue number. [tissues]."""
+    """Return the spread of the coarse texture in HU, by tissue number. [tissues]."""
     return np.array([_BRIGHTNESS[t][2] for t in Tissue], dtype=np.float32)

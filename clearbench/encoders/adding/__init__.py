@@ -1,1 +1,1 @@
-"""New encoders: a card from a library's model or from a checkpoint."""
+"""New encoders: a card of a library's model, or of a checkpoint."""

@@ -1,4 +1,4 @@
-"""A new encoder in the registry: its card filled in by its library, pinned, and written."""
+"""A new encoder in the registry: its card, filled in by its library, and written to a file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from clearbench.encoders.weights.load import (
     read_checkpoint,
     write_weights,
 )
-from clearbench.encoders.weights.pinning import is_pinned, pin
+from clearbench.encoders.weights.revision import fix_revision, has_fixed_revision
 from clearbench.errors import BadRequest, UnknownName, WeightsUnavailable
 
-WAYS = {
+FAMILY_BY_ARGUMENTS = {
     ("timm",): "timm",
     ("open_clip",): "open_clip",
     ("transformers",): "transformers",
@@ -29,16 +29,13 @@ WAYS = {
     ("checkpoint", "timm"): "timm",
     ("checkpoint", "torchvision"): "torchvision",
 }
-TYPED = (
-    "--timm NAME, --open-clip PLACE, --transformers PLACE, or --checkpoint FILE beside "
-    "--net NET, --timm NAME or --torchvision NAME"
-)
+SOURCES = "timm, open_clip, transformers, or checkpoint with net, timm or torchvision"
 UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class Way:
-    """Where a new encoder comes from: its family, its name or place there, and its own weights."""
+class AddRequest:
+    """A new encoder's family, its name or place in that family, and a checkpoint of the user."""
 
     family: str
     place: str
@@ -47,7 +44,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Changes:
-    """What the user says otherwise than the library; blank: as the library says."""
+    """Facts from the user instead of the library's; blank: the library's."""
 
     views: tuple[str, ...] = ()
     size_px: int = 0
@@ -57,7 +54,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class Added:
-    """A card that was written, where its facts come from, and which are still unknown."""
+    """A written card: the sources of its facts, the unknown facts, and the unused keys."""
 
     name: str
     card: EncoderCard
@@ -68,7 +65,7 @@ class Added:
     dropped: tuple[str, ...] = ()
 
 
-def choose_way(
+def make_request(
     *,
     timm: str = "",
     open_clip: str = "",
@@ -76,8 +73,8 @@ def choose_way(
     checkpoint: Path | None = None,
     net: str = "",
     torchvision: str = "",
-) -> Way:
-    """Return the one way that was typed; raises BadRequest for none, or for several."""
+) -> AddRequest:
+    """Return the request of exactly one source; raises BadRequest for none, or for several."""
     values = {
         "checkpoint": checkpoint,
         "net": net,
@@ -86,37 +83,40 @@ def choose_way(
         "torchvision": torchvision,
         "transformers": transformers,
     }
-    typed = tuple(key for key, value in values.items() if value)
-    if typed not in WAYS:
-        options = ", ".join(f"--{key.replace('_', '-')}" for key in typed) or "none of them"
-        raise BadRequest(f"an encoder comes in one way: {TYPED}; typed: {options}")
-    return Way(WAYS[typed], net or timm or open_clip or transformers or torchvision, checkpoint)
+    given = tuple(key for key, value in values.items() if value)
+    if given not in FAMILY_BY_ARGUMENTS:
+        raise BadRequest(f"name one source: {SOURCES}; given: {', '.join(given) or 'none'}")
+    family = FAMILY_BY_ARGUMENTS[given]
+    return AddRequest(family, net or timm or open_clip or transformers or torchvision, checkpoint)
 
 
 def add_encoder(
-    name: str, way: Way, folder: Path, changes: Changes | None = None, *, replace: bool = False
+    name: str,
+    request: AddRequest,
+    folder: Path,
+    changes: Changes | None = None,
+    *,
+    replace: bool = False,
 ) -> Added:
     """Write the card of a library's model to `folder`/`name`.toml.
 
-    The library fills it in; the hub, if it can be reached, pins revision and sha256. Weights on
-    this machine are loaded strictly before anything is written. Raises BadRequest for a name that
-    exists (unless `replace`), UnknownName, BadCard, MissingExtra or WeightsUnavailable.
+    The library fills in the facts; the hub, if it can be reached, gives revision and sha256.
+    Weights on this machine are loaded strictly before anything is written. Raises BadRequest for a
+    name that exists (unless `replace`), UnknownName, BadCard, MissingExtra or WeightsUnavailable.
     """
     check_new_name(name, folder, replace=replace)
-    typed = changes or Changes()
-    _check_pooling(typed.pooling)
-    described = _changed(_described(way, typed), typed, way)
-    if way.checkpoint is not None:
-        return _with_own_weights(name, described, way.checkpoint, folder, typed)
+    given = changes or Changes()
+    _check_pooling(given.pooling)
+    described = _changed(_described(request, given), given, request)
+    if request.checkpoint is not None:
+        return _with_own_weights(name, described, request.checkpoint, folder, given)
     if described.source == "none":
-        raise BadRequest(
-            f"timm has no weights of {way.place} on a hub; type --checkpoint FILE beside --timm"
-        )
-    card = _hashed(described) if described.source.startswith("file:") else pin(described)
+        raise BadRequest(f"timm has no weights of {request.place} on a hub; give a checkpoint too")
+    card = _hashed(described) if described.source.startswith("file:") else fix_revision(described)
     path = folder / f"{name}.toml"
     write_card(card, path)
-    said = (f"{_facts(card, typed)}: as {way.family} describes {way.place}", _pins(card))
-    return Added(name, card, path, None, (*_typed(typed), *said), _unknown(card))
+    library = f"{_facts(card, given)}: from {request.family}, {request.place}"
+    return Added(name, card, path, None, (*_given(given), library, _origin(card)), _unknown(card))
 
 
 def _check_pooling(pooling: str) -> None:
@@ -126,32 +126,32 @@ def _check_pooling(pooling: str) -> None:
         raise UnknownName.among("pooling", pooling, known, f" ({', '.join(known)})")
 
 
-def _described(way: Way, changes: Changes) -> EncoderCard:
-    """Let a family's library fill in a card."""
+def _described(request: AddRequest, changes: Changes) -> EncoderCard:
+    """Return a card, filled in by a family's library."""
     options = {"pooling": changes.pooling, "size_px": changes.size_px}
-    own = {} if way.family == "open_clip" else options
-    card: EncoderCard = family_module(way.family).describe(way.place, **own)
+    own = {} if request.family == "open_clip" else options
+    card: EncoderCard = family_module(request.family).describe(request.place, **own)
     return card
 
 
-def _changed(card: EncoderCard, changes: Changes, way: Way) -> EncoderCard:
-    """Put what the user typed in the place of what the library says."""
-    if way.family == "open_clip" and (changes.size_px or changes.pooling):
-        raise BadRequest("open_clip's towers have their own size and pooling; leave both out")
+def _changed(card: EncoderCard, changes: Changes, request: AddRequest) -> EncoderCard:
+    """Replace facts of the library by those of the user."""
+    if request.family == "open_clip" and (changes.size_px or changes.pooling):
+        raise BadRequest("open_clip fixes size and pooling; leave size_px and pooling out")
     facts = card.model_dump(exclude_none=True, exclude_defaults=True)
     if changes.licence:
         facts["weights"]["licence"] = changes.licence
     if changes.views:
         seen = card.seen.model_dump(exclude_none=True)
         facts["input"] = seen | {"views": "free", "default_views": changes.views}
-    changed = check_card(facts, EncoderCard, way.place)
+    changed = check_card(facts, EncoderCard, request.place)
     if changed.scope == "slice":
         choose_views(changed)
     return changed
 
 
 def _hashed(card: EncoderCard) -> EncoderCard:
-    """Load weights of this machine once, strictly, and put their sha256 on the card."""
+    """Load weights of this machine once, strictly, and write their sha256 into the card."""
     file = find_weights(card)
     family_builder(card)(card, file)
     if file is None:
@@ -163,7 +163,7 @@ def _hashed(card: EncoderCard) -> EncoderCard:
 def _with_own_weights(
     name: str, described: EncoderCard, checkpoint: Path, folder: Path, changes: Changes
 ) -> Added:
-    """Write somebody's own weights of a library's architecture, and their card."""
+    """Write the weights of a checkpoint for a library's architecture, and their card."""
     family, state = described.family, unwrapped(read_checkpoint(checkpoint))
     load = partial(family_module(family).load_trunk, described, where=checkpoint)
     try:
@@ -185,37 +185,37 @@ def _with_own_weights(
     }
     card = check_card(whole, EncoderCard, name)
     write_card(card, path)
-    said = (
-        *_typed(changes),
-        f"{_facts(card, changes)}: as {family} describes {described.net}; change what your "
-        "training did otherwise",
+    sources = (
+        *_given(changes),
+        f"{_facts(card, changes)}: from {family}, {described.net}; correct them if your training "
+        "was different",
         f"{len(trunk)} tensors, loaded strictly: from {checkpoint}",
     )
     return Added(
-        name, card, path, weights, said, _unknown(card), tuple(sorted({*state} - {*trunk}))
+        name, card, path, weights, sources, _unknown(card), tuple(sorted({*state} - {*trunk}))
     )
 
 
 def _within_one_part(state: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Take off the name of the one part that holds every tensor, as of a wrapper; None if none."""
+    """Remove the first part of every key if all keys share it, as in a wrapper; else None."""
     parts = {key.partition(".")[0] for key in state}
     if len(parts) != 1 or not all("." in key for key in state):
         return None
     return {key.partition(".")[2]: value for key, value in state.items()}
 
 
-def _typed(changes: Changes) -> tuple[str, ...]:
-    """Name the facts that the user typed."""
+def _given(changes: Changes) -> tuple[str, ...]:
+    """Name the facts from the user."""
     size = f"{changes.size_px} px" if changes.size_px else ""
     views = f"views {', '.join(changes.views)}" if changes.views else ""
     pooling = f"pooling {changes.pooling}" if changes.pooling else ""
     licence = f"licence {changes.licence}" if changes.licence else ""
-    typed = [fact for fact in (size, views, pooling, licence) if fact]
-    return (f"{', '.join(typed)}: as typed",) if typed else ()
+    given = [fact for fact in (size, views, pooling, licence) if fact]
+    return (f"{', '.join(given)}: given by you",) if given else ()
 
 
 def _facts(card: EncoderCard, changes: Changes) -> str:
-    """Name the facts that a library knew, less those that were typed."""
+    """Name the facts from the library."""
     seen, licence = card.input, card.weights.licence
     facts = {
         f"{seen.size_px} px" if seen else "": not changes.size_px,
@@ -224,25 +224,26 @@ def _facts(card: EncoderCard, changes: Changes) -> str:
         f"dim {card.dim}": True,
         f"licence {licence}": not changes.licence and licence != UNKNOWN,
     }
-    return ", ".join(fact for fact, told in facts.items() if fact and told)
+    return ", ".join(fact for fact, from_library in facts.items() if fact and from_library)
 
 
-def _pins(card: EncoderCard) -> str:
-    """Say where revision and hash come from."""
+def _origin(card: EncoderCard) -> str:
+    """Name the source of revision and hash."""
     if not card.source.startswith("hf-hub:"):
         return f"sha256 of the weights, loaded strictly: from {card.source.partition(':')[2]}"
-    if is_pinned(card):
+    if has_fixed_revision(card):
         return f"revision {card.revision}, sha256 of {card.weights.file}: from the hub"
-    return "the hub can't be reached: no revision, no sha256; what it serves may change"
+    return "the hub can't be reached: no revision, no sha256, so its file may change later"
 
 
 def _unknown(card: EncoderCard) -> tuple[str, ...]:
-    """Name the facts that nobody told, and how they may be told."""
+    """Name the unknown facts, and how to add them."""
     hub = card.source.startswith("hf-hub:")
-    found = {
-        "licence (--licence, or weights.licence)": card.weights.licence == UNKNOWN,
-        "revision (online: add it again with --replace)": hub and card.revision is None,
+    unknown = {
+        "licence (weights.licence)": card.weights.licence == UNKNOWN,
+        "revision (add the encoder again when the hub can be reached)": hub
+        and card.revision is None,
         "sha256 of the weights": card.weights.sha256 is None,
         "pretraining data (facts.pretraining)": not card.facts.pretraining,
     }
-    return tuple(key for key, missing in found.items() if missing)
+    return tuple(key for key, missing in unknown.items() if missing)

@@ -1,6 +1,6 @@
-"""A checkpoint of somebody's training → weights and a card of ours.
+"""Import a checkpoint of another training: its weights and card in clearbench's format.
 
-Takes MoCo checkpoints of CLEAR's released code (`module.base_encoder.*`, `.pth.tar`), files of
+Reads MoCo checkpoints of CLEAR's released code (`module.base_encoder.*`, `.pth.tar`), files of
 VMamba and MambaOut (timm's names too), and checkpoints of `clearbench pretrain`.
 """
 
@@ -34,12 +34,12 @@ from clearbench.encoders.weights.load import (
     read_checkpoint,
     write_weights,
 )
-from clearbench.errors import BadRequest, UnknownName, WeightsUnavailable
+from clearbench.errors import BadArgument, UnknownName, WeightsUnavailable
 
 Branch = Literal["base", "momentum"]
-State = dict[str, Any]
+StateDict = dict[str, Any]
 
-USUAL = MappingProxyType(
+USUAL = MappingProxyType(  # network → its card in full size
     {"vit": "lecl-vit-base", "vssm": "lecl-vssm-tiny", "gated-cnn": "lecl-gated-cnn-tiny"}
 )
 NESTED = ("state_dict", "model", "moco", "model_state_dict", "encoder", "backbone")
@@ -49,8 +49,8 @@ BRANCHES: Mapping[Branch, tuple[str, ...]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Adopted:
-    """A card and weights that were written, and what of the checkpoint was left out."""
+class ConvertedCheckpoint:
+    """A written card and weights, the network's sizes, and the unused keys."""
 
     card: Path
     weights: Path
@@ -58,7 +58,7 @@ class Adopted:
     dropped: tuple[str, ...]
 
 
-def adopt_checkpoint(  # noqa: PLR0913  options of a command
+def convert_checkpoint(  # noqa: PLR0913  options of a command
     name: str,
     checkpoint: Path,
     net: str,
@@ -69,45 +69,47 @@ def adopt_checkpoint(  # noqa: PLR0913  options of a command
     licence: str = "unknown",
     views: tuple[str, ...] = (),
     replace: bool = False,
-) -> Adopted:
+) -> ConvertedCheckpoint:
     """Write the encoder of a checkpoint as `folder`/`name`.safetensors and its card.
 
-    Sizes are read off the tensors (a checkpoint of `clearbench pretrain` tells them); a ViT's
-    heads can't be, and are 64 channels wide unless `num_heads` says otherwise. `branch` chooses
-    the encoder of a MoCo checkpoint; projector, predictor and classifier are left out. Raises
-    BadRequest, UnknownName or WeightsUnavailable if keys are left over or missing, and then writes
-    nothing.
+    A checkpoint of `clearbench pretrain` has the sizes; from others they are inferred from the
+    tensors. The heads of a ViT can't be inferred: without `num_heads` they are 64 channels wide.
+    `branch` chooses the encoder of a MoCo checkpoint; projector, predictor and classifier are left
+    out. Raises BadRequest, UnknownName, or WeightsUnavailable if keys are left over or missing,
+    and then writes nothing.
     """
     check_new_name(name, folder, replace=replace)
     path, weights = folder / f"{name}.toml", folder / f"{name}.safetensors"
     if net not in NETS:
         raise UnknownName.among("LeCL network", net, NETS, f" ({', '.join(NETS)})")
     if branch not in BRANCHES:
-        raise BadRequest(f"--branch {branch}: base or momentum")
+        raise BadArgument("branch", branch, "must be base or momentum")
     usual = _with_views(find_encoder(USUAL[net]).card, views)
     saved = read_checkpoint(checkpoint)
     everything = unwrapped(saved)
     kept = without_heads(chosen_branch(everything, branch, checkpoint), net)
-    sizes, size_px = _told_sizes(saved, net) or read_sizes(kept, net, checkpoint, num_heads)
+    sizes, size_px = _saved_sizes(saved, net, checkpoint) or infer_sizes(
+        kept, net, checkpoint, num_heads
+    )
     network = build_net(sizes, size_px, seed=0)
     load_strictly(network, our_keys(kept, sizes), checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(network.state_dict(), weights)
     write_card(_card(name, usual, sizes, size_px, weights, licence), path)
-    return Adopted(path, weights, sizes, _left_out(everything, kept, branch))
+    return ConvertedCheckpoint(path, weights, sizes, _left_out(everything, kept, branch))
 
 
-def _told_sizes(saved: State, net: str) -> tuple[Sizes, int] | None:
-    """Return the sizes that a checkpoint of `clearbench pretrain` tells; None for others."""
-    told = saved.get("net")
-    if not isinstance(told, dict) or "sizes" not in told:
+def _saved_sizes(saved: StateDict, net: str, where: Path) -> tuple[Sizes, int] | None:
+    """Return the sizes in a checkpoint of `clearbench pretrain`; None for others."""
+    facts = saved.get("net")
+    if not isinstance(facts, dict) or "sizes" not in facts:
         return None
-    if told.get("net") != net:
-        raise BadRequest(f"--net {net}: the checkpoint is of {told.get('net')}")
-    return check_sizes(net, dict(told["sizes"]), "checkpoint"), int(told["size_px"])
+    if facts.get("net") != net:
+        raise BadArgument("net", net, f"{where} has the network {facts.get('net')}")
+    return check_sizes(net, dict(facts["sizes"]), "checkpoint"), int(facts["size_px"])
 
 
-def _left_out(everything: State, kept: State, branch: Branch) -> tuple[str, ...]:
+def _left_out(everything: StateDict, kept: StateDict, branch: Branch) -> tuple[str, ...]:
     """Return the keys that are not part of the chosen encoder."""
     used = {prefix + key for key in kept for prefix in ("", *BRANCHES[branch])}
     return tuple(sorted(key for key in everything if key not in used))
@@ -116,7 +118,7 @@ def _left_out(everything: State, kept: State, branch: Branch) -> tuple[str, ...]
 def _card(
     name: str, usual: EncoderCard, sizes: Sizes, size_px: int, weights: Path, licence: str
 ) -> EncoderCard:
-    """Describe the new encoder: the usual card of its network, in its own sizes."""
+    """Return the new card: the usual card of its network, with the checkpoint's sizes."""
     return usual.model_copy(
         update={
             "title": f"{name} (LeCL {usual.net}, from a checkpoint)",
@@ -132,7 +134,7 @@ def _card(
 
 
 def _with_views(card: EncoderCard, views: tuple[str, ...]) -> EncoderCard:
-    """Put the views that were typed in the place of the usual ones."""
+    """Replace the usual views by the user's."""
     if not views:
         return card
     seen = card.seen.model_copy(update={"views": "free", "default_views": views})
@@ -141,8 +143,8 @@ def _with_views(card: EncoderCard, views: tuple[str, ...]) -> EncoderCard:
     return changed
 
 
-def unwrapped(state: State) -> State:
-    """Go down to the tensors, and take the wrapper (`module.`) off their names."""
+def unwrapped(state: StateDict) -> StateDict:
+    """Return the innermost state dict, without the wrapper's `module.` in its keys."""
     for key in NESTED:
         inner = state.get(key)
         if isinstance(inner, dict):
@@ -150,10 +152,10 @@ def unwrapped(state: State) -> State:
     return {str(key).removeprefix("module."): value for key, value in state.items()}
 
 
-def chosen_branch(state: State, branch: Branch, where: Path) -> State:
-    """Return one encoder of a MoCo checkpoint; a file of one network alone passes through.
+def chosen_branch(state: StateDict, branch: Branch, where: Path) -> StateDict:
+    """Return one encoder of a MoCo checkpoint; a state dict of one network is returned unchanged.
 
-    Raises WeightsUnavailable if the branch isn't there.
+    Raises WeightsUnavailable if the branch is missing.
     """
     moco = any(key.startswith(prefix) for key in state for p in BRANCHES.values() for prefix in p)
     if not moco:
@@ -165,15 +167,15 @@ def chosen_branch(state: State, branch: Branch, where: Path) -> State:
         if key.startswith(prefix)
     }
     if not found:
-        raise WeightsUnavailable(f"{where}: a MoCo checkpoint without its {branch} encoder")
+        raise WeightsUnavailable(f"{where}: this MoCo checkpoint has no {branch} encoder")
     return found
 
 
-def without_heads(state: State, net: str) -> State:
+def without_heads(state: StateDict, net: str) -> StateDict:
     """Leave out projector or classifier.
 
-    timm calls MambaOut's last norm `head.norm`; in the published files it is `norm`, and
-    `head.norm` a part of the classifier.
+    timm calls MambaOut's last norm `head.norm`. In the published files the last norm is `norm`, and
+    `head.norm` is a part of the classifier.
     """
     heads = ("head.", "classifier.head.")
     own = () if "norm.weight" in state or net != "gated-cnn" else ("head.norm.",)
@@ -184,19 +186,19 @@ def without_heads(state: State, net: str) -> State:
     }
 
 
-def read_sizes(
-    state: State, net: str, where: Path, num_heads: int | None = None
+def infer_sizes(
+    state: StateDict, net: str, where: Path, num_heads: int | None = None
 ) -> tuple[Sizes, int]:
-    """Read a network's sizes, and the image size in px, off its tensors.
+    """Return a network's sizes and image size in px, inferred from its tensors' shapes.
 
-    Raises WeightsUnavailable if they are another network's.
+    Raises WeightsUnavailable for another network's tensors.
     """
     named = our_keys(state, _any_sizes(net))
     try:
         facts, size_px = READERS[net](named)
     except (KeyError, IndexError, AttributeError, ValueError) as error:
         raise WeightsUnavailable(
-            f"{where}: weights of another network than {net}; its keys are not there"
+            f"{where}: not weights of the network {net}; its keys are missing"
         ) from error
     if num_heads is not None and net == "vit":
         facts["num_heads"] = num_heads
@@ -204,13 +206,13 @@ def read_sizes(
 
 
 def _any_sizes(net: str) -> Sizes:
-    """Return some sizes of a network, for their type."""
+    """Return some valid sizes of a network; only their type is used."""
     usual = find_encoder(USUAL[net]).card
     return check_sizes(net, usual.sizes, USUAL[net])
 
 
-def _vit_sizes(state: Mapping[str, Tensor]) -> tuple[State, int]:
-    """Read a ViT's sizes."""
+def _vit_sizes(state: Mapping[str, Tensor]) -> tuple[StateDict, int]:
+    """Infer a ViT's sizes, and its image size from the number of positions."""
     dim = state["cls_token"].shape[-1]
     side = math.isqrt(state["pos_embed"].shape[1] - 1)
     facts = {
@@ -222,16 +224,16 @@ def _vit_sizes(state: Mapping[str, Tensor]) -> tuple[State, int]:
     return facts, side * PATCH_PX
 
 
-def _vssm_sizes(state: Mapping[str, Tensor]) -> tuple[State, int]:
-    """Read a VSSM's sizes."""
+def _vssm_sizes(state: Mapping[str, Tensor]) -> tuple[StateDict, int]:
+    """Infer a VSSM's sizes; it takes images of any size, and is trained at 224 px."""
     depths = _depths(state, r"stages\.(\d+)\.(\d+)\.")
     dims = [state[f"stages.{stage}.0.norm.weight"].shape[0] for stage in range(len(depths))]
     states = state["stages.0.0.op.A_logs"].shape[1]
     return {"depths": depths, "dims": dims, "ssm_d_state": states}, 224
 
 
-def _gated_cnn_sizes(state: Mapping[str, Tensor]) -> tuple[State, int]:
-    """Read a gated CNN's sizes."""
+def _gated_cnn_sizes(state: Mapping[str, Tensor]) -> tuple[StateDict, int]:
+    """Infer a gated CNN's sizes; it takes images of any size, and is trained at 224 px."""
     depths = _depths(state, r"trunk\.stages\.(\d+)\.blocks\.(\d+)\.")
     dims = [
         state[f"trunk.stages.{stage}.blocks.0.norm.weight"].shape[0] for stage in range(len(depths))
@@ -243,7 +245,7 @@ READERS = MappingProxyType({"vit": _vit_sizes, "vssm": _vssm_sizes, "gated-cnn":
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    """Count the blocks that keys number."""
+    """Count the numbered blocks in the keys; raises KeyError if there are none."""
     found = {int(match[1]) for key in state if (match := re.match(pattern, key))}
     if not found:
         raise KeyError(pattern)
@@ -251,7 +253,7 @@ def _count(state: Mapping[str, Tensor], pattern: str) -> int:
 
 
 def _depths(state: Mapping[str, Tensor], pattern: str) -> list[int]:
-    """Count the blocks of each stage that keys number."""
+    """Count the numbered blocks of each stage; raises KeyError if there are none."""
     found = {(int(m[1]), int(m[2])) for key in state if (m := re.match(pattern, key))}
     if not found:
         raise KeyError(pattern)

@@ -1,4 +1,4 @@
-"""What a new encoder may be called."""
+"""The name of a new encoder."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from clearbench.errors import BadRequest
 
 
 def check_new_name(name: str, folder: Path, *, replace: bool = False) -> None:
-    """Refuse a name that is no plain word, or that an encoder has already, unless `replace`.
+    """Refuse a name with other characters, or one that an encoder has, unless `replace`.
 
-    `folder` is where card and weights are to lie. Raises BadRequest.
+    `folder` is the folder for card and weights. Raises BadRequest.
     """
     if not NAME.fullmatch(name):
-        raise BadRequest(f"{name}: letters, digits, dots, dashes and underscores make a name")
+        raise BadRequest(f"{name}: a name has letters, digits, dots, dashes and underscores")
     if replace:
         return
     weights = folder / f"{name}.safetensors"
     known = encoder_files([folder])
     if name in encoder_names([folder]) or weights.exists():
-        there = known[name].path if name in known else weights if weights.exists() else name
-        raise BadRequest(f"{there} exists; choose another name, or type --replace")
+        taken = known[name].path if name in known else weights if weights.exists() else name
+        raise BadRequest(f"{taken} exists; choose another name, or use replace")

@@ -1,1 +1,1 @@
-"""What every encoder promises, checked on slices made for it; and golden vectors."""
+"""Checks of what every encoder promises, on made slices; and reference vectors."""

@@ -1,11 +1,11 @@
-"""Checks of what the card says: its input, its parameters, its weights; and what a slice costs."""
+"""Checks of the card's facts (input, parameters, weights), and reports of speed and memory."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.conformance.checked_encoder import CheckedEncoder, example_slices
 from clearbench.encoders.conformance.findings import CheckResult
-from clearbench.encoders.conformance.subject import Subject, example_slices
 from clearbench.encoders.inputs.views import View
 from clearbench.scans.volume import AIR_HU
 
@@ -14,39 +14,39 @@ OTHER_COUNT = 0.05
 SAME_INPUT = 1e-5
 
 
-def check_padding(subject: Subject) -> CheckResult:
-    """A slice that is no square is seen as if air had been added around it."""
-    tall = subject.slices[:1, :, : subject.slices.shape[2] * 2 // 3]
+def check_padding(checked: CheckedEncoder) -> CheckResult:
+    """A slice that is not square is padded with air."""
+    tall = checked.slices[:1, :, : checked.slices.shape[2] * 2 // 3]
     missing = tall.shape[1] - tall.shape[2]
-    bounds = [low for view in subject.encoder.views for low, _ in view.windows_hu]
+    bounds = [low for view in checked.encoder.views for low, _ in view.windows_hu]
     around = ((0, 0), (0, 0), (missing // 2, missing - missing // 2))
     square = np.pad(tall, around, constant_values=int(min([AIR_HU, *bounds])))
-    seen, expected = (subject.encoder.prepare(one, ()) for one in (tall, square))
+    seen, expected = (checked.encoder.prepare(one, ()) for one in (tall, square))
     distance = float((seen - expected).abs().max())
     if distance == 0:
-        sentence = "a slice that is no square is padded with air, not stretched or cut"
+        sentence = "a slice that is not square is padded with air, not stretched or cut"
         return CheckResult("padding", "pass", sentence, distance, "0")
-    sentence = "a slice that is no square is seen otherwise than with air around it"
+    sentence = "a slice that is not square is not padded with air"
     return CheckResult("padding", "fail", sentence, distance, "0")
 
 
-def check_size(subject: Subject) -> CheckResult:
-    """A slice of size_px is windowed and normalised as the card says, and not resampled."""
-    card = subject.encoder.card
+def check_size(checked: CheckedEncoder) -> CheckResult:
+    """A slice of size_px is windowed and normalised as on the card, and not resampled."""
+    card = checked.encoder.card
     [own] = example_slices(1, card.seen.size_px)
-    expected = np.stack([_as_the_card_says(own, view, card) for view in subject.encoder.views])
-    seen = subject.encoder.prepare(own[None], ())[0].cpu().numpy()
+    expected = np.stack([_by_hand(own, view, card) for view in checked.encoder.views])
+    seen = checked.encoder.prepare(own[None], ())[0].cpu().numpy()
     limit = SAME_INPUT * max(1.0, float(np.abs(expected).max()))
     distance = float(np.abs(seen - expected).max()) if seen.shape == expected.shape else np.inf
     if distance <= limit:
         sentence = f"a slice of {card.seen.size_px} px is windowed and scaled, and not resampled"
         return CheckResult("input size", "pass", sentence, distance, f"≤ {limit:g}")
-    sentence = f"a slice of {card.seen.size_px} px is not seen pixel for pixel"
+    sentence = f"a slice of {card.seen.size_px} px is resampled or scaled in another way"
     return CheckResult("input size", "fail", sentence, distance, f"≤ {limit:g}")
 
 
-def _as_the_card_says(hu: NDArray[np.int16], view: View, card: EncoderCard) -> NDArray[np.float64]:
-    """Return a slice [y, x] as the network should see it [c, y, x], worked out the plain way."""
+def _by_hand(hu: NDArray[np.int16], view: View, card: EncoderCard) -> NDArray[np.float64]:
+    """Return the expected input [c, y, x] of a slice [y, x], computed without the library."""
     mean, std = (np.array(facts)[:, None, None] for facts in (card.seen.mean, card.seen.std))
     channels = [hu.clip(*(card.seen.clip_hu or (None, None))).astype(float)]
     if view.windows_hu:
@@ -56,34 +56,34 @@ def _as_the_card_says(hu: NDArray[np.int16], view: View, card: EncoderCard) -> N
     return np.asarray((np.stack(channels) - mean) / std, np.float64)
 
 
-def check_parameters(subject: Subject) -> CheckResult:
-    """The network has as many parameters as the card says."""
-    count = sum(parameter.numel() for parameter in subject.encoder.network.parameters()) / 1e6
-    said = subject.encoder.card.facts.parameters_m
-    if said is None:
+def check_parameters(checked: CheckedEncoder) -> CheckResult:
+    """The network has as many parameters as the card."""
+    count = sum(parameter.numel() for parameter in checked.encoder.network.parameters()) / 1e6
+    expected = checked.encoder.card.facts.parameters_m
+    if expected is None:
         sentence = f"the card has no facts.parameters_m; the network has {count:.3g} million"
         return CheckResult("parameters", "warn", sentence, count)
-    off = abs(count - said)
-    limit = f"{said:g} ± {OTHER_COUNT:.0%}"
-    if off <= max(SAME_COUNT * said, 0.05):
+    off = abs(count - expected)
+    limit = f"{expected:g} ± {OTHER_COUNT:.0%}"
+    if off <= max(SAME_COUNT * expected, 0.05):
         return CheckResult(
             "parameters", "pass", "millions of parameters, as on the card", count, limit
         )
-    sentence = f"the card says {said:g} million parameters, and the network has {count:.4g}"
+    sentence = f"the card has {expected:g} million parameters, but the network has {count:.4g}"
     return CheckResult(
-        "parameters", "warn" if off <= OTHER_COUNT * said else "fail", sentence, count, limit
+        "parameters", "warn" if off <= OTHER_COUNT * expected else "fail", sentence, count, limit
     )
 
 
-def check_weights(subject: Subject) -> CheckResult:
-    """The weights are those of the card's sha256."""
-    card, found = subject.encoder.card, subject.encoder.weights_sha256
+def check_weights(checked: CheckedEncoder) -> CheckResult:
+    """The weights have the card's sha256."""
+    card, found = checked.encoder.card, checked.encoder.weights_sha256
     if card.source.startswith("random:"):
-        return CheckResult("weights", "skip", "seeded random weights lie in no file")
-    if subject.found.build is not None and not subject.own_weights:
-        return CheckResult("weights", "skip", "the builder finds its own weights")
+        return CheckResult("weights", "skip", "seeded random weights have no file")
+    if checked.found.build is not None and not checked.own_weights:
+        return CheckResult("weights", "skip", "the builder finds its weights")
     if card.weights.sha256 is None:
-        sentence = f'not pinned: add sha256 = "{found}" to [weights] of the card'
+        sentence = f'the card has no hash: add sha256 = "{found}" to its [weights]'
         return CheckResult("weights", "warn", sentence)
     if found == card.weights.sha256:
         return CheckResult("weights", "pass", f"sha256 {found[:12]}…, as on the card")
@@ -91,19 +91,19 @@ def check_weights(subject: Subject) -> CheckResult:
     return CheckResult("weights", "warn", sentence)
 
 
-def check_speed(subject: Subject) -> CheckResult:
-    """How many slices a second are embedded, all views of them; a report."""
-    if subject.second is None:
-        return CheckResult("speed", "skip", subject.trouble)
-    rate = len(subject.slices) / subject.second.seconds
-    sentence = f"slices/s, {len(subject.encoder.views)} views each, {len(subject.slices)} at a time"
+def check_speed(checked: CheckedEncoder) -> CheckResult:
+    """Report how many slices are embedded per second, with all views."""
+    if checked.second is None:
+        return CheckResult("speed", "skip", checked.failure)
+    rate = len(checked.slices) / checked.second.seconds
+    sentence = f"slices/s, {len(checked.encoder.views)} views each, {len(checked.slices)} at a time"
     return CheckResult("speed", "pass", sentence, rate)
 
 
-def check_memory(subject: Subject) -> CheckResult:
-    """How much memory embedding takes at its peak; a report."""
-    peak = subject.second.peak_mb if subject.second is not None else None
+def check_memory(checked: CheckedEncoder) -> CheckResult:
+    """Report the peak memory of embedding."""
+    peak = checked.second.peak_mb if checked.second is not None else None
     if peak is None:
-        return CheckResult("memory", "skip", "the peak of memory can't be told on this system")
-    whose = "of the GPU" if subject.encoder.device.type == "cuda" else "of the whole process"
-    return CheckResult("memory", "pass", f"MB {whose} at the peak", peak)
+        return CheckResult("memory", "skip", "the peak of memory is unknown on this system")
+    owner = "of the GPU" if checked.encoder.device.type == "cuda" else "of the whole process"
+    return CheckResult("memory", "pass", f"MB {owner} at the peak", peak)

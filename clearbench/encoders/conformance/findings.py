@@ -1,4 +1,4 @@
-"""What the checks of an encoder found: records, without torch."""
+"""Records of an encoder's checks; this module needs no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Status = Literal["pass", "fail", "warn", "skip"]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check: how it ended, the value measured, what is allowed, and a sentence about it."""
+    """The result of one check: status, sentence, measured value, and its limit."""
 
     check: str
     status: Status
@@ -20,9 +20,9 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Conformance:
-    """All findings about one encoder, and what they hold for.
+    """All findings about one encoder, with the card, weights and machine of the checks.
 
-    random_weights  the card's network was checked, with weights that are not the card's
+    random_weights  the card's network was checked with random weights
     cores           processor cores that this process may use
     """
 
@@ -41,5 +41,5 @@ class Conformance:
 
     @property
     def passed(self) -> bool:
-        """Whether no check failed; warnings and skipped checks are no failures."""
+        """Whether no check failed; warnings and skipped checks are not failures."""
         return all(finding.status != "fail" for finding in self.findings)

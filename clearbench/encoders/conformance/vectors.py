@@ -1,4 +1,7 @@
-"""Golden vectors: a few slices and the features that an encoder once gave them, in a small file."""
+"""Reference vectors: a few slices and an encoder's features of them, in a small file.
+
+`clearbench models freeze` writes them; `clearbench models check` compares with them.
+"""
 
 import hashlib
 import json
@@ -15,21 +18,21 @@ from safetensors.torch import save
 from torch import Tensor
 
 from clearbench.cards import digest
-from clearbench.encoders.conformance.checks import farthest, least_cosine
-from clearbench.encoders.conformance.environment import library_versions
-from clearbench.encoders.conformance.findings import CheckResult
-from clearbench.encoders.conformance.subject import (
+from clearbench.encoders.conformance.checked_encoder import (
     LEAST_DEPTH,
+    CheckedEncoder,
     Features,
-    Subject,
     embed_scan,
     example_slices,
 )
+from clearbench.encoders.conformance.checks import farthest, least_cosine
+from clearbench.encoders.conformance.findings import CheckResult
 from clearbench.encoders.encoder import Encoder, load_encoder
 from clearbench.encoders.fingerprint import fingerprint
 from clearbench.encoders.registry import Registered, find_encoder
 from clearbench.errors import BadCard, BadRequest
 from clearbench.files import write_whole
+from clearbench.versions import NETWORK_LIBRARIES, library_versions
 
 FACTS = ("card_sha256", "fingerprint", "weights_sha256", "views", "versions")
 LEAST_COSINE = 0.9999
@@ -39,8 +42,8 @@ SLICES = 3
 
 
 @dataclass(frozen=True)
-class GoldenVectors:
-    """Slices [n, y, x] int16 HU, their features [n, views, dim] in float32, and what made them."""
+class ReferenceVectors:
+    """Slices [n, y, x] int16 HU, their features [n, views, dim] float32, and their encoder."""
 
     slices: NDArray[np.int16]
     features: Features
@@ -52,15 +55,15 @@ class GoldenVectors:
 
 
 @dataclass(frozen=True)
-class FrozenVectors:
-    """Golden vectors that were written, and where."""
+class WrittenVectors:
+    """Reference vectors, and the file they were written to."""
 
     path: Path
-    vectors: GoldenVectors
+    vectors: ReferenceVectors
 
 
 def card_sha256(found: Registered) -> str:
-    """Return the sha256 of a card's file; without a file, of what the card says."""
+    """Return the sha256 of a card's file; without a file, of the card's facts."""
     path = (found.folder or Path()) / f"{found.name}.toml"
     if found.folder is not None and path.is_file():
         return digest(path)
@@ -68,7 +71,7 @@ def card_sha256(found: Registered) -> str:
 
 
 def vector_places(found: Registered) -> list[Path]:
-    """Return where a card's golden vectors may lie: in its project's tests, or beside the card."""
+    """Return the possible files of a card's reference vectors: project's tests, card's folder."""
     if found.folder is None:
         return []
     name = f"{found.name}.safetensors"
@@ -84,17 +87,17 @@ def freeze_vectors(  # noqa: PLR0913  each is an option of its own
     registry: Iterable[Path] = (),
     trust_remote_code: bool = False,
     replace: bool = False,
-) -> FrozenVectors:
-    """Write an encoder's golden vectors, to `target` or beside its card.
+) -> WrittenVectors:
+    """Write an encoder's reference vectors, to `target` or to a folder next to its card.
 
-    Raises BadRequest if golden vectors are there and not to be replaced, BadCard if the features
-    are not all numbers, and what load_encoder raises.
+    Raises BadRequest if the file exists (unless `replace`), BadCard if features are NaN or
+    infinite, and what load_encoder raises.
     """
     found = find_encoder(name, registry)
     path = target or _usual_place(found)
     if path.exists() and not replace:
         raise BadRequest(
-            f"{path}: golden vectors are frozen there; --replace freezes these instead"
+            f"{path} exists; to write it again, run: clearbench models freeze {name} --replace"
         )
     encoder = load_encoder(
         name,
@@ -106,38 +109,39 @@ def freeze_vectors(  # noqa: PLR0913  each is an option of its own
     )
     vectors = _vectors(encoder, card_sha256(found))
     _write(vectors, path)
-    return FrozenVectors(path, vectors)
+    return WrittenVectors(path, vectors)
 
 
 def _usual_place(found: Registered) -> Path:
-    """Return where to write: the project's tests if it has such a folder, else beside the card."""
+    """Return the file to write: in the project's tests/golden if it exists, else by the card."""
     places = vector_places(found)
     if not places:
-        raise BadRequest(f"{found.name} was registered at run time and has no folder; type -o FILE")
+        raise BadRequest(f"{found.name} has no card file, so no folder; name the file to write")
     return next((place for place in places if place.parent.is_dir()), places[-1])
 
 
-def _vectors(encoder: Encoder, card: str) -> GoldenVectors:
-    """Embed a few slices, and note what made the features."""
+def _vectors(encoder: Encoder, card: str) -> ReferenceVectors:
+    """Embed a few slices; raises BadCard for NaN or infinite features."""
     slices = example_slices(SLICES if encoder.card.volume is None else LEAST_DEPTH)
     features = embed_scan(encoder, slices)
     if not np.isfinite(features).all():
         raise BadCard(
-            f"{encoder.name}: features are not all numbers; see `clearbench models check`"
+            f"{encoder.name}: features are NaN or infinite; run: clearbench models check "
+            f"{encoder.name}"
         )
-    return GoldenVectors(
+    return ReferenceVectors(
         slices=slices,
         features=features,
         views=tuple(view.name for view in encoder.views),
         card_sha256=card,
         fingerprint=encoder.fingerprint,
         weights_sha256=encoder.weights_sha256,
-        versions=library_versions(),
+        versions=library_versions(NETWORK_LIBRARIES),
     )
 
 
-def _write(vectors: GoldenVectors, path: Path) -> None:
-    """Write golden vectors, whole or not at all."""
+def _write(vectors: ReferenceVectors, path: Path) -> None:
+    """Write reference vectors, completely or not at all."""
     tensors = {
         "slices_hu": torch.from_numpy(vectors.slices),
         "features": torch.from_numpy(vectors.features),
@@ -146,8 +150,8 @@ def _write(vectors: GoldenVectors, path: Path) -> None:
     write_whole(path, lambda draft: draft.write_bytes(save(tensors, metadata=facts)))
 
 
-def read_vectors(path: Path) -> GoldenVectors:
-    """Read golden vectors; raises BadRequest for a file that holds none."""
+def read_vectors(path: Path) -> ReferenceVectors:
+    """Read reference vectors; raises BadRequest for another file."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -159,18 +163,18 @@ def read_vectors(path: Path) -> GoldenVectors:
     if not (_is(slices, torch.int16) and _is(features, torch.float32)):
         raise _no_vectors(path)
     views = tuple(facts.pop("views"))
-    return GoldenVectors(_array(slices), _array(features), views, **facts)
+    return ReferenceVectors(_array(slices), _array(features), views, **facts)
 
 
 def _no_vectors(path: Path) -> BadRequest:
-    """Say that a file is something else, or damaged."""
+    """Return the error for another or a damaged file."""
     return BadRequest(
-        f"{path}: holds no golden vectors; `clearbench models freeze NAME --replace` writes them"
+        f"{path}: not a file of reference vectors; run: clearbench models freeze NAME --replace"
     )
 
 
 def _is(tensor: Tensor | None, dtype: torch.dtype) -> bool:
-    """Tell whether a tensor is there, with three axes and of the dtype."""
+    """Return whether a tensor exists, with three axes and this dtype."""
     return tensor is not None and tensor.ndim == 3 and tensor.dtype == dtype
 
 
@@ -179,61 +183,63 @@ def _array(tensor: Any) -> Any:
     return tensor.numpy()
 
 
-def check_vectors(subject: Subject) -> CheckResult:
-    """Features are those that were frozen with the card, within what processors differ by."""
-    path = next((place for place in vector_places(subject.found) if place.is_file()), None)
+def check_vectors(checked: CheckedEncoder) -> CheckResult:
+    """Features agree with the reference vectors, within the differences of processors."""
+    path = next((place for place in vector_places(checked.found) if place.is_file()), None)
     if path is None:
         return CheckResult(
-            "golden", "skip", "no golden vectors; `clearbench models freeze` writes them"
+            "reference", "skip", "no reference vectors; `clearbench models freeze` writes them"
         )
-    if subject.random_weights:
-        return CheckResult("golden", "skip", "golden vectors are of the real weights")
-    golden = read_vectors(path)
-    other = _other_encoder(subject, golden)
+    if checked.random_weights:
+        return CheckResult("reference", "skip", "reference vectors need the card's weights")
+    reference = read_vectors(path)
+    other = _other_encoder(checked, reference)
     if other is not None:
         return other
-    found = subject.embed(golden.slices)
-    if subject.encoder.precision != "float32":
-        found = embed_scan(subject.load("float32"), golden.slices)
-    on_cpu = subject.encoder.device.type == "cpu"
-    return _drift(found, golden, FARTHEST if on_cpu else FARTHEST_ON_GPU)
+    found = checked.embed(reference.slices)
+    if checked.encoder.precision != "float32":
+        found = embed_scan(checked.load("float32"), reference.slices)
+    on_cpu = checked.encoder.device.type == "cpu"
+    return _drift(found, reference, FARTHEST if on_cpu else FARTHEST_ON_GPU)
 
 
-def _other_encoder(subject: Subject, golden: GoldenVectors) -> CheckResult | None:
-    """Find that the card or its weights are others than those that were frozen."""
-    encoder = subject.encoder
-    again = fingerprint(encoder.card, encoder.views, golden.weights_sha256, "float32")
-    if again != golden.fingerprint:
-        sentence = "the card changed since its vectors were frozen; `models freeze --replace`"
-        return CheckResult("golden", "fail", sentence)
-    random = encoder.card.source.startswith("random:")  # their last bits are the processor's
-    if random or encoder.weights_sha256 == golden.weights_sha256:
+def _other_encoder(checked: CheckedEncoder, reference: ReferenceVectors) -> CheckResult | None:
+    """Return a finding if the card or its weights differ from those of the reference vectors."""
+    encoder = checked.encoder
+    again = fingerprint(encoder.card, encoder.views, reference.weights_sha256, "float32")
+    if again != reference.fingerprint:
+        sentence = (
+            "the card changed since its reference vectors; `models freeze --replace` renews them"
+        )
+        return CheckResult("reference", "fail", sentence)
+    random = encoder.card.source.startswith("random:")  # their last bits depend on the processor
+    if random or encoder.weights_sha256 == reference.weights_sha256:
         return None
-    sentence = f"golden vectors are of other weights ({golden.weights_sha256[:12]}…)"
-    return CheckResult("golden", "skip" if subject.own_weights else "fail", sentence)
+    sentence = f"reference vectors are of other weights ({reference.weights_sha256[:12]}…)"
+    return CheckResult("reference", "skip" if checked.own_weights else "fail", sentence)
 
 
-def _drift(found: Features, golden: GoldenVectors, limit: float) -> CheckResult:
-    """Compare features with the frozen ones; a drift names the libraries that changed."""
-    if found.shape != golden.features.shape:
-        sentence = f"features are {found.shape}, and {golden.features.shape} were frozen"
-        return CheckResult("golden", "fail", sentence)
-    distance, cosine = farthest(found, golden.features), least_cosine(found, golden.features)
-    largest = float(np.abs(found - golden.features).max())
-    measured = f"cosine {cosine:.6f}, at most {largest:.2g} apart"
+def _drift(found: Features, reference: ReferenceVectors, limit: float) -> CheckResult:
+    """Compare features with the reference; a failure names the libraries that changed."""
+    if found.shape != reference.features.shape:
+        sentence = f"features are {found.shape}, the reference is {reference.features.shape}"
+        return CheckResult("reference", "fail", sentence)
+    distance, cosine = farthest(found, reference.features), least_cosine(found, reference.features)
+    largest = float(np.abs(found - reference.features).max())
+    measured = f"cosine {cosine:.6f}, largest difference {largest:.2g}"
     if distance <= limit and cosine >= LEAST_COSINE:
-        sentence = f"the features that were frozen ({measured})"
-        return CheckResult("golden", "pass", sentence, distance, f"≤ {limit:g}")
-    sentence = f"features drifted since they were frozen ({measured}): {_changed(golden.versions)}"
-    return CheckResult("golden", "fail", sentence, distance, f"≤ {limit:g}")
+        sentence = f"features agree with the reference ({measured})"
+        return CheckResult("reference", "pass", sentence, distance, f"≤ {limit:g}")
+    sentence = f"features differ from the reference ({measured}): {_changed(reference.versions)}"
+    return CheckResult("reference", "fail", sentence, distance, f"≤ {limit:g}")
 
 
 def _changed(then: Mapping[str, str]) -> str:
-    """Name the libraries whose version is another than then."""
-    now = library_versions()
+    """Name the libraries with another version than in the file."""
+    now = library_versions(NETWORK_LIBRARIES)
     changed = [
         f"{name} {then.get(name, 'none')} then, {now.get(name, 'none')} now"
         for name in dict.fromkeys((*then, *now))
         if then.get(name) != now.get(name)
     ]
-    return "; ".join(changed) or "with the same versions of all libraries"
+    return "; ".join(changed) or "all libraries have the same versions"

@@ -1,1 +1,1 @@
-"""One file per family of encoders; each knows one library and offers `build`."""
+"""One file per family of encoders; each uses one library and has a function `build`."""

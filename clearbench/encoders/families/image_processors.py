@@ -1,4 +1,4 @@
-"""What a published image processor does to an image, as facts of a card."""
+"""Settings of a published image processor → facts of a card."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ RESAMPLES = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 
 
 def input_facts(processor: dict[str, Any], channels: int, where: str) -> dict[str, Any]:
-    """Return a card's [input] of a processor's settings, its defaults filled in.
+    """Return a card's [input] from a processor's settings, with its defaults filled in.
 
-    A border that it would cut off is kept: slices are resized whole. Raises BadCard for what a
-    card can't say.
+    Slices are resized whole, so a border that the processor crops is kept. Raises BadCard for
+    settings that a card can't express.
     """
     resample = RESAMPLES.get(int(processor.get("resample") or 0))
     if resample is None:
-        raise BadCard(f"{where}: it resizes neither bicubic nor bilinear; write the card by hand")
+        raise BadCard(f"{where}: resizing is not bicubic or bilinear; write the card by hand")
     factor = processor.get("rescale_factor") or 0.0
     if not processor.get("do_rescale", True) or abs(factor * 255 - 1) > 1e-3:
-        raise BadCard(f"{where}: it doesn't scale 0…255 to 0…1; write the card by hand")
+        raise BadCard(f"{where}: 0…255 isn't scaled to 0…1; write the card by hand")
     normal = processor.get("do_normalize", True)
     return {
         "size_px": _size(processor, where),
@@ -31,7 +31,7 @@ def input_facts(processor: dict[str, Any], channels: int, where: str) -> dict[st
 
 
 def _size(processor: dict[str, Any], where: str) -> int:
-    """Return the side of the square that the network is given."""
+    """Return the side in px of the network's square input."""
     cropped = processor.get("do_center_crop") and processor.get("crop_size")
     size = processor["crop_size"] if cropped else processor.get("size")
     if isinstance(size, int):
@@ -41,7 +41,7 @@ def _size(processor: dict[str, Any], where: str) -> int:
         sides = {size.get("shortest_edge")}
     side = sides.pop()
     if sides or not isinstance(side, int):
-        raise BadCard(f"{where}: its images are no squares ({size}); write the card by hand")
+        raise BadCard(f"{where}: images are not square ({size}); write the card by hand")
     return side
 
 

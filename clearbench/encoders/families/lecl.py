@@ -1,4 +1,4 @@
-"""LeCL encoders: the card's network in the card's sizes, with weights that `pretrain` made."""
+"""LeCL encoders: the card's network in the card's sizes, with weights of `pretrain`."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from clearbench.encoders.weights.load import load_strictly, read_weights
 
 
 def build(card: EncoderCard, weights: Path | None) -> nn.Module:
-    """Build a LeCL encoder; `weights` None means random ones, seeded by `source = "random:<seed>"`.
+    """Build a LeCL encoder; without `weights` they are random, with the seed of the card's source.
 
     Raises WeightsUnavailable for another network's weights.
     """

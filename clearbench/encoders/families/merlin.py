@@ -1,6 +1,6 @@
 """Merlin's image tower (arXiv 2406.06512): a ResNet-152 inflated to three dimensions.
 
-The network is that of the package merlin-vlm (extra `merlin`); its text tower is not built.
+The network comes from the package merlin-vlm (extra `merlin`); its text tower is not built.
 """
 
 import warnings
@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  before torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  before torchvision
 
 # isort: split
 from merlin.models.i3res import I3ResNet
@@ -32,16 +32,17 @@ class Tower(nn.Module):
         self.i3_resnet = I3ResNet(flat, class_nb=PHENOTYPES, conv_class=True, ImageEmbedding=True)
 
     def forward(self, volumes: Tensor) -> Tensor:
-        """Embed; the package asks for gradient checkpoints, which say that there is no gradient."""
+        """Embed a batch of volumes."""
         with warnings.catch_warnings():
+            # its gradient checkpoints warn that there is no gradient
             warnings.simplefilter("ignore")
             return torch.as_tensor(self.i3_resnet(volumes))[0]
 
 
 def build(card: EncoderCard, weights: Path | None) -> nn.Module:
-    """Build Merlin's image tower; `weights` None means seeded random ones.
+    """Build Merlin's image tower; without `weights` they are random, seeded.
 
-    Raises WeightsUnavailable if the file holds no image tower of Merlin.
+    Raises WeightsUnavailable if the file has no image tower of Merlin.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(card.seed if weights is None else 0)
@@ -50,6 +51,6 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
         state = read_weights(weights)
         own = {key[len(PREFIX) :]: value for key, value in state.items() if key.startswith(PREFIX)}
         if not own:
-            raise WeightsUnavailable(f"{weights}: no keys under {PREFIX}; not a file of Merlin's")
+            raise WeightsUnavailable(f"{weights}: no keys under {PREFIX}, so not a file of Merlin")
         load_strictly(tower.i3_resnet, own, weights)
     return tower

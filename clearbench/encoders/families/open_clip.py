@@ -1,7 +1,7 @@
-"""open_clip models: the visual tower that a card describes, or one of open_clip's by name.
+"""open_clip models: a visual tower by the card's sizes, or by open_clip's name.
 
 Only the visual tower is built, so the text tower's libraries and downloads are not needed. `sizes`
-is open_clip's own configuration (`model_cfg`) less the text tower: embed_dim, quick_gelu and
+is open_clip's configuration (`model_cfg`) without the text tower: embed_dim, quick_gelu and
 vision_cfg; or `net` names one of open_clip's configurations.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  before open_clip, which imports torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  before open_clip, which imports torchvision
 
 # isort: split
 import open_clip
@@ -36,7 +36,7 @@ PRETRAINED = "timm_model_pretrained"
 SIZES = ("embed_dim", "quick_gelu", "vision_cfg")
 VISION = tuple(field.name for field in fields(CLIPVisionCfg) if field.name != PRETRAINED)
 SCALE = ("logit_scale", "logit_bias")
-OWN_TEXT = ("text.", *SCALE)  # of models whose text tower is a module of its own
+TEXT_MODULE = ("text.", *SCALE)  # keys of models with the text tower in a separate module
 CLIP_TEXT = (
     "transformer.",
     "token_embedding.",
@@ -56,21 +56,19 @@ class Tower(nn.Module):
         self.visual = visual
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed a batch; not scaled to unit length."""
+        """Embed a batch; features are not scaled to unit length."""
         features = self.visual(images)
         return torch.as_tensor(features[0] if isinstance(features, tuple) else features)
 
 
 def build(card: EncoderCard, weights: Path | None) -> nn.Module:
-    """Build a card's visual tower and load its weights strictly; None means seeded random ones.
+    """Build a card's visual tower; without `weights` they are random, seeded.
 
-    Raises BadCard for sizes open_clip can't build, UnknownName for a net it lacks,
+    Raises BadCard for sizes that open_clip can't build, UnknownName for an unknown net,
     WeightsUnavailable for weights of another tower.
     """
     if card.pooling != "projection":
-        raise BadCard(
-            f"{card.title}: open_clip encoders have pooling = projection, not {card.pooling}"
-        )
+        raise BadCard(f"{card.title}: pooling of open_clip must be projection, not {card.pooling}")
     sizes = _sizes(card)
     if weights is None:
         with torch.random.fork_rng(devices=[]):
@@ -78,22 +76,22 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
             return _tower(sizes, card.title)
     tower = _tower(sizes, card.title)
     state = without_unused(read_weights(weights), card)
-    alone = not any(key.startswith(PREFIX) for key in state)
-    load_strictly(tower, {PREFIX * alone + key: v for key, v in state.items()}, weights)
+    only_visual = not any(key.startswith(PREFIX) for key in state)
+    load_strictly(tower, {PREFIX * only_visual + key: v for key, v in state.items()}, weights)
     return tower
 
 
 def describe(place: str) -> EncoderCard:
-    """Fill in a card from open_clip's configuration in a folder, or in a hub's (hf-hub:org/name).
+    """Fill in a card from open_clip's configuration, in a folder or a hub (hf-hub:org/name).
 
-    Raises BadRequest for a place without one, WeightsUnavailable if the hub can't be reached.
+    Raises BadRequest if there is no configuration, WeightsUnavailable if the hub can't be reached.
     """
     path = _config_file(place)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         model, seen = config["model_cfg"], config.get("preprocess_cfg", {})
-        vision = _told(model["vision_cfg"])
-        preprocess = PreprocessCfg(**_known(seen))
+        vision = _without_blanks(model["vision_cfg"])
+        preprocess = PreprocessCfg(**_known_settings(seen))
         sizes = {"embed_dim": model["embed_dim"], "vision_cfg": vision}
         unused = _text_keys(model)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
@@ -121,23 +119,23 @@ def _config_file(place: str) -> Path:
     if scheme != "hf-hub":
         path = Path(place).resolve() / CONFIG_FILE
         if not path.is_file():
-            raise BadRequest(f"{place}: no {CONFIG_FILE} there; type hf-hub:org/name or a folder")
+            raise BadRequest(f"{place}: no {CONFIG_FILE} in it; give hf-hub:org/name or a folder")
         return path
     return fetch_file(repository, CONFIG_FILE)
 
 
-def _told(vision: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is blank (TOML has no null), and whether timm's own weights are fetched."""
+def _without_blanks(vision: dict[str, Any]) -> dict[str, Any]:
+    """Leave out blank values, because TOML has no null, and the download of timm's weights."""
     return {key: v for key, v in vision.items() if v is not None and key != PRETRAINED}
 
 
-def _known(seen: dict[str, Any]) -> dict[str, Any]:
-    """Keep what open_clip's preprocessing knows."""
+def _known_settings(seen: dict[str, Any]) -> dict[str, Any]:
+    """Keep the settings of open_clip's preprocessing."""
     return {key: v for key, v in seen.items() if key in PreprocessCfg.__dataclass_fields__}
 
 
 def _input(preprocess: PreprocessCfg, image_size: Any) -> dict[str, Any]:
-    """Say what the tower sees: the size of the tower, the rest as images are prepared for it."""
+    """Return [input] of a card: the tower's size, and the preprocessing of images."""
     return {
         "size_px": _square(image_size),
         "views": "free",
@@ -149,23 +147,25 @@ def _input(preprocess: PreprocessCfg, image_size: Any) -> dict[str, Any]:
 
 
 def _square(image_size: Any) -> int:
-    """Return the side of a square image size, one number or two."""
+    """Return the side of a square image size, which is one number or two."""
     sides = set(image_size) if isinstance(image_size, list | tuple) else {image_size}
     if len(sides) != 1:
-        raise BadRequest(f"image_size {image_size}: slices are padded to squares")
+        raise BadRequest(
+            f"image_size {image_size}: must be square, as slices are padded to squares"
+        )
     return int(sides.pop())
 
 
 def _text_keys(model: dict[str, Any]) -> tuple[str, ...]:
-    """Name what of a file with both towers is not the visual one."""
+    """Return the prefixes of keys that are not part of the visual tower."""
     if "multimodal_cfg" in model:
-        return (*OWN_TEXT, "text_decoder.")
-    own = model.get("custom_text") or "hf_model_name" in model.get("text_cfg", {})
-    return OWN_TEXT if own else CLIP_TEXT
+        return (*TEXT_MODULE, "text_decoder.")
+    separate = model.get("custom_text") or "hf_model_name" in model.get("text_cfg", {})
+    return TEXT_MODULE if separate else CLIP_TEXT
 
 
 def _with_parameters(card: EncoderCard) -> EncoderCard:
-    """Count a tower's parameters; nothing is allocated."""
+    """Add the number of a tower's parameters; no memory is allocated."""
     with torch.device("meta"):
         tower = _tower(_sizes(card), card.title)
     count = sum(parameter.numel() for parameter in tower.parameters())
@@ -174,10 +174,10 @@ def _with_parameters(card: EncoderCard) -> EncoderCard:
 
 
 def _sizes(card: EncoderCard) -> dict[str, Any]:
-    """Return the configuration that a card holds or names."""
+    """Return the configuration in a card, or the one it names."""
     if card.net:
         if card.sizes:
-            raise BadCard(f"{card.title}: net names all sizes; leave net or [sizes] out")
+            raise BadCard(f"{card.title}: net fixes all sizes; leave net or [sizes] out")
         if card.net not in open_clip.list_models():
             raise UnknownName.among("open_clip model", card.net, open_clip.list_models())
         model = open_clip.get_model_config(card.net)
@@ -188,21 +188,23 @@ def _sizes(card: EncoderCard) -> dict[str, Any]:
         _refuse_unknown(card.title, "sizes", sizes, SIZES)
         for key in ("embed_dim", "vision_cfg"):
             if key not in sizes:
-                raise BadCard(f"{card.title}: sizes.{key} is missing, and net names no model")
+                raise BadCard(
+                    f"{card.title}: sizes.{key} is missing; add it, or name a model as net"
+                )
         _refuse_unknown(card.title, "sizes.vision_cfg", sizes["vision_cfg"], VISION)
     side = _square(sizes["vision_cfg"].get("image_size", CLIPVisionCfg.image_size))
     if card.seen.size_px != side:
-        raise BadCard(f"{card.title}: size_px is {card.seen.size_px}, and image_size {side}")
+        raise BadCard(f"{card.title}: size_px is {card.seen.size_px}, but image_size is {side}")
     return sizes
 
 
 def _refuse_unknown(title: str, table: str, facts: Any, known: tuple[str, ...]) -> None:
-    """Refuse a key that open_clip doesn't know."""
+    """Refuse a key that open_clip doesn't have."""
     if not isinstance(facts, dict):
-        raise BadCard(f"{title}: {table} is a table of open_clip's sizes, not {facts!r}")
+        raise BadCard(f"{title}: {table} must be a table of open_clip's sizes, not {facts!r}")
     for key in facts:
         if key == PRETRAINED:
-            raise BadCard(f"{title}: leave {table}.{key} out; weights are the card's")
+            raise BadCard(f"{title}: leave {table}.{key} out; the card names the weights")
         if key not in known:
             raise BadCard(f"{title}: unknown key {table}.{key}{suggestion(key, known)}")
 

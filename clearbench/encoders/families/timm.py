@@ -1,8 +1,8 @@
 """timm models: any architecture by name, weights from a hub, a package, a file or a seed.
 
-`net` is timm's name of the architecture, with the tag of its weights where it has one
-(resnet50.a1_in1k). A slice is resized whole: timm's crop (crop_pct) is left out, since the border
-of a CT is body.
+`net` is timm's name of the architecture, with the tag of its weights if it has one
+(resnet50.a1_in1k). A slice is resized whole, without timm's crop (crop_pct), because the border of
+a CT slice may show the body.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  before timm, which imports torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  before timm, which imports torchvision
 
 # isort: split
 import timm
@@ -30,14 +30,14 @@ HUB = "https://huggingface.co/"
 VIEWS = ("lung", "mediastinum")
 LICENCES = MappingProxyType(
     {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
-)  # as other cards write them; Creative Commons' are written in capitals
+)  # timm's name → name in cards; Creative Commons licences are written in capitals
 REFUSED = (TypeError, ValueError, RuntimeError, AssertionError, LookupError, AttributeError)
 
 
 def build(card: EncoderCard, weights: Path | None) -> nn.Module:
-    """Build a timm encoder; `weights` None means random ones, seeded by `source = "random:<seed>"`.
+    """Build a timm encoder; without `weights` they are random, with the seed of the card's source.
 
-    Raises UnknownName for an architecture timm lacks, WeightsUnavailable for another's weights.
+    Raises UnknownName for an unknown architecture, WeightsUnavailable for another's weights.
     """
     if weights is not None:
         return Pooled(load_trunk(card, read_weights(weights), weights), card.pooling)
@@ -48,9 +48,9 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
 
 
 def load_trunk(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Module:
-    """Build a timm network with the weights of a state dict; `where` it was read is for errors.
+    """Build a timm network with the weights of a state dict; `where` is its file, for errors.
 
-    Raises UnknownName for an architecture timm lacks, WeightsUnavailable for another's weights.
+    Raises UnknownName for an unknown architecture, WeightsUnavailable for another's weights.
     """
     _check(card)
     trunk: nn.Module = _create(card)
@@ -64,10 +64,10 @@ def load_trunk(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Modu
 
 
 def describe(net: str, *, pooling: str = "", size_px: int = 0) -> EncoderCard:
-    """Fill in a card from what timm says about a model; nothing is fetched.
+    """Fill in a card from timm's configuration of a model; nothing is downloaded.
 
-    Without `pooling` the features are those that timm's own classifier sees. Raises UnknownName
-    for a model or a tag that timm lacks, BadRequest for a size or pooling that doesn't fit.
+    Without `pooling` the features are the input of timm's classifier. Raises UnknownName for an
+    unknown model or tag, BadRequest for a size or pooling that the model refuses.
     """
     config = _config(net)
     full = f"{config.architecture}.{config.tag}" if config.has_weights and config.tag else net
@@ -108,7 +108,7 @@ def _config(net: str) -> Any:
 
 
 def _check_name(net: str) -> None:
-    """Refuse a model, or a tag of its weights, that timm lacks."""
+    """Refuse an unknown model, or an unknown tag of its weights; raises UnknownName."""
     if not timm.is_model(net):
         raise UnknownName.among("timm model", net, timm.list_models())
     architecture, _, tag = net.partition(".")
@@ -120,7 +120,7 @@ def _check_name(net: str) -> None:
 
 
 def _on_meta(net: str, config: Any, size_px: int) -> Any:
-    """Make a trunk of shapes alone: nothing is allocated, drawn or fetched."""
+    """Make a trunk with shapes but no numbers: nothing is allocated or downloaded."""
     try:
         with torch.device("meta"):
             return _trunk(net, len(config.mean), size_px).eval()
@@ -129,7 +129,7 @@ def _on_meta(net: str, config: Any, size_px: int) -> Any:
 
 
 def _dim(trunk: Any, pooling: str, size_px: int, channels: int) -> int:
-    """Run a trunk of shapes alone, and return how many features it answers."""
+    """Run a trunk without numbers, and return the dim of its features."""
     images = torch.empty(1, channels, size_px, size_px, device="meta")
     name = trunk.pretrained_cfg["architecture"]
     try:
@@ -138,38 +138,39 @@ def _dim(trunk: Any, pooling: str, size_px: int, channels: int) -> int:
     except BadCard as error:
         raise BadRequest(str(error)) from error
     except REFUSED as error:
-        raise BadRequest(f"{name} takes no images of {size_px} px ({error})") from error
+        raise BadRequest(f"{name} can't take images of {size_px} px ({error})") from error
 
 
 def _classifiers_pooling(trunk: Any, size_px: int) -> str:
-    """Name the pooling that timm's own classifier would see; native where no other name fits."""
-    kinds = [getattr(trunk, "global_pool", None), getattr(trunk, "head", None)]
-    kind = _pool_type(kinds[0]) or _pool_type(getattr(kinds[1], "global_pool", None))
+    """Return the pooling before timm's classifier; "native" where no other name is right."""
+    head = getattr(trunk, "head", None)
+    pool = _pool_type(getattr(trunk, "global_pool", None))
+    pool = pool or _pool_type(getattr(head, "global_pool", None))
     if trunk.num_features != getattr(trunk, "head_hidden_size", trunk.num_features):
         return "native"
     if isinstance(trunk, VisionTransformer):
         plain = getattr(trunk, "dist_token", None) is None
         named = {"token": "cls", "avg": "mean"}
-        return named.get(kind, "native") if plain else "native"
+        return named.get(pool, "native") if plain else "native"
     images = torch.empty(1, trunk.pretrained_cfg["input_size"][0], size_px, size_px, device="meta")
     try:
         with torch.no_grad():
             maps = trunk.forward_features(images)
     except REFUSED:
         return "native"
-    norm = getattr(getattr(trunk, "head", None), "norm", None)
+    norm = getattr(head, "norm", None)
     known = norm is None or isinstance(norm, nn.Identity) or is_trained(trunk)
     grid = isinstance(maps, Tensor) and maps.ndim == 4
-    return "mean" if kind == "avg" and grid and known else "native"
+    return "mean" if pool == "avg" and grid and known else "native"
 
 
 def _pool_type(pool: Any) -> str:
-    """Return the kind of a pooling, which is a word or a layer."""
+    """Return the name of a pooling, which timm gives as a word or a layer."""
     return pool if isinstance(pool, str) else str(getattr(pool, "pool_type", ""))
 
 
 def _licence(config: Any) -> dict[str, Any]:
-    """Say what timm says about the licence and the file."""
+    """Return licence and file of timm's weights."""
     named = config.license or "unknown"
     shown = LICENCES.get(named, named.upper() if named.startswith("cc-") else named)
     url = f"{HUB}{config.hf_hub_id}" if config.hf_hub_id else ""
@@ -178,14 +179,14 @@ def _licence(config: Any) -> dict[str, Any]:
 
 
 def _paper(config: Any) -> str:
-    """Return the address of a model's paper, where timm names one on arXiv."""
+    """Return the address of a model's paper, if timm names one on arXiv."""
     ids = config.paper_ids or ""
     scheme, _, number = (ids if isinstance(ids, str) else ids[0]).partition(":")
     return f"https://arxiv.org/abs/{number}" if scheme.lower() == "arxiv" else ""
 
 
 def _check(card: EncoderCard) -> None:
-    """Refuse a card that timm can't serve."""
+    """Refuse a card with another pooling, or an unknown model."""
     if card.pooling == "projection":
         raise BadCard(
             f"{card.title}: timm models have no projection; "
@@ -197,13 +198,13 @@ def _check(card: EncoderCard) -> None:
 def _create(card: EncoderCard) -> Any:
     """Make a card's trunk without its classifier.
 
-    The card's sizes are what differs from the named model (patch_size, say). Raises BadCard for
-    sizes that the model doesn't take.
+    The card's sizes are those that differ from the named model (e.g. patch_size). Raises BadCard
+    for sizes that the model refuses.
     """
     try:
         return _trunk(card.net, len(card.seen.mean), card.seen.size_px, card.sizes)
     except REFUSED as error:
-        sizes = " of [sizes]" if card.sizes else ""
+        sizes = " with [sizes]" if card.sizes else ""
         raise BadCard(
             f"{card.title}: timm can't build {card.net} for {card.seen.size_px} px{sizes} ({error})"
         ) from error
@@ -212,8 +213,8 @@ def _create(card: EncoderCard) -> Any:
 def _trunk(
     net: str, channels: int, size_px: int, sizes: Mapping[str, Any] = MappingProxyType({})
 ) -> Any:
-    """Make a trunk, told the image's size where its own is fixed and another."""
+    """Make a trunk, with the image's size if the model fixes it and has another."""
     config = timm.get_pretrained_cfg(net)
-    told = config and config.fixed_input_size and size_px != config.input_size[-1]
-    given = ({"img_size": size_px} if told else {}) | dict(sizes)
+    fixed = config and config.fixed_input_size and size_px != config.input_size[-1]
+    given = ({"img_size": size_px} if fixed else {}) | dict(sizes)
     return timm.create_model(net, pretrained=False, num_classes=0, in_chans=channels, **given)

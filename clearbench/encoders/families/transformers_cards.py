@@ -1,4 +1,4 @@
-"""A card of what is published: a repository's config.json and preprocessor_config.json."""
+"""A card from a repository's config.json and preprocessor_config.json."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  before transformers, which imports torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  before transformers, which imports torchvision
 
 # isort: split
 import transformers
@@ -19,11 +19,11 @@ from clearbench.encoders.families.transformers_towers import (
     CANT,
     channels_of,
     configure,
+    last_line,
     measure,
     own_sizes,
     pooler_options,
     quiet,
-    said,
     tower_class,
 )
 from clearbench.encoders.weights.hub import fetch_file
@@ -38,14 +38,14 @@ OF_TRAINING = ("initializer", "drop", "attention_drop", "attention_probs_drop", 
 def describe(
     place: str, *, pooling: str = "", size_px: int = 0, revision: str | None = None
 ) -> EncoderCard:
-    """Fill in a card of what a repository, or a folder like it, says of its network and images.
+    """Fill in a card from the files of a repository, or of a folder like it.
 
-    place    hf-hub:<repository>, or a folder; a hub's revision is pinned as it is now
+    place    hf-hub:<repository>, or a folder; a hub's current revision is written into the card
     pooling  absent: the projection of a model of images and text; else the first that the network
-             has of class token, its own pooler, mean
+             has of class token, native pooler, mean
 
-    Raises BadRequest for a place without these files, WeightsUnavailable if the hub can't be
-    reached, BadCard if they say what a card can't.
+    Raises BadRequest if files are missing, WeightsUnavailable if the hub can't be reached, BadCard
+    for settings that a card can't express.
     """
     folder = _folder(place, revision)
     whole = _read(AutoConfig, folder / CONFIG)
@@ -72,49 +72,50 @@ def describe(
     both = whole is not tower and hasattr(whole, "projection_dim")
     choice = [pooling] if pooling else ["projection"] if both else ["cls", "native", "mean"]
     card = _measured(draft, config, choice)
-    unused = _beside(whole, config, card.pooling)
+    unused = _unused_keys(whole, config, card.pooling)
     return card.model_copy(update={"weights": card.weights.model_copy(update={"unused": unused})})
 
 
 def _folder(place: str, revision: str | None) -> Path:
-    """Return the folder of the two files; of a hub, its name is the commit."""
+    """Return the folder of the two files; for a hub, the folder's name is the revision."""
     if place.startswith(HUB):
         config, _ = (
             fetch_file(place.removeprefix(HUB), name, revision) for name in (CONFIG, PROCESSOR)
         )
         return config.parent
     folder = Path(place.removeprefix("file:")).resolve()
-    lost = [name for name in (CONFIG, PROCESSOR) if not (folder / name).is_file()]
-    if lost:
+    missing = [name for name in (CONFIG, PROCESSOR) if not (folder / name).is_file()]
+    if missing:
         raise BadRequest(
-            f"{place}: no {' and no '.join(lost)} there; type {HUB}org/name or a folder"
+            f"{place}: no {' and no '.join(missing)} in it; give {HUB}org/name or a folder"
         )
     return folder
 
 
-def _read(kind: Any, path: Path) -> Any:
-    """Read one of the files with the library, which knows the defaults of each kind.
+def _read(reader: Any, path: Path) -> Any:
+    """Read one of the files with a class of the library, which has the defaults.
 
-    Where a file names code of its repository, the library would take its own kin for it.
+    Raises BadCard if the file names code of its repository: the library would silently read it as
+    one of its own networks.
     """
     try:
         if "auto_map" in json.loads(path.read_text(encoding="utf-8")):
             raise BadCard(
-                f"{path} names code of its repository, which is not run here; "
+                f"{path} needs code of its repository, and no such code runs here; "
                 "write the card by hand: docs/encoders/transformers.md"
             )
         with quiet():
-            return kind.from_pretrained(
+            return reader.from_pretrained(
                 str(path.parent), local_files_only=True, trust_remote_code=False
             )
     except BadCard:
         raise
     except (OSError, ImportError, *CANT) as error:
-        raise BadCard(f"{path}: transformers can't read it ({said(error)})") from error
+        raise BadCard(f"{path}: transformers can't read it ({last_line(error)})") from error
 
 
 def _sizes(whole: Any, tower: Any) -> dict[str, Any]:
-    """Return what differs from the defaults of a tower, but for what only matters in training."""
+    """Return the sizes that differ from a tower's defaults, without those of training."""
     usual = own_sizes(type(tower)())
     found = own_sizes(tower)
     if "projection_dim" in found:
@@ -130,7 +131,7 @@ def _sizes(whole: Any, tower: Any) -> dict[str, Any]:
 
 
 def _measured(draft: EncoderCard, config: Any, poolings: list[str]) -> EncoderCard:
-    """Fill in dim and parameters with the first pooling that the network has."""
+    """Fill in dim and parameters, with the first pooling that the network has."""
     for pooling in poolings:
         card = draft.model_copy(update={"pooling": pooling})
         try:
@@ -144,8 +145,8 @@ def _measured(draft: EncoderCard, config: Any, poolings: list[str]) -> EncoderCa
     raise BadCard(f"{draft.title}: no pooling")
 
 
-def _beside(whole: Any, config: Any, pooling: str) -> tuple[str, ...]:
-    """Name the keys that the published model has and the tower hasn't: text, heads, scales."""
+def _unused_keys(whole: Any, config: Any, pooling: str) -> tuple[str, ...]:
+    """Return the prefixes of keys that are not part of the tower: text, heads, scales."""
     published = getattr(transformers, next(iter(whole.architectures or ()), ""), None)
     plain = tower_class(config, "native")
     if published is None:

@@ -1,4 +1,4 @@
-"""Vision towers of transformers: by model type and sizes, with the pooling that a card names."""
+"""Vision towers of transformers, by model type and sizes, with a card's pooling."""
 
 import inspect
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  before transformers, which imports torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  before transformers, which imports torchvision
 
 # isort: split
 import transformers
@@ -19,7 +19,7 @@ from transformers import CONFIG_MAPPING, MODEL_MAPPING, AutoConfig, PretrainedCo
 from clearbench.encoders.card import EncoderCard
 from clearbench.errors import BadCard, UnknownName, suggestion
 
-# what the library raises over sizes, images and weights that it can't use
+# what the library raises for sizes, images and weights that it can't use
 CANT = (
     StrictDataclassError,
     ValueError,
@@ -32,10 +32,10 @@ CANT = (
 
 
 class Pooled(nn.Module):
-    """A vision tower and the pooling its card names: images [b, c, s, s] → features [b, dim].
+    """A vision tower with its card's pooling: images [b, c, s, s] → features [b, dim].
 
-    cls, mean   of the last hidden state as the library answers it (CLIP's is before the last norm)
-    native      the library's own pooler output
+    cls, mean   of the library's last hidden state (for CLIP, before the last norm)
+    native      the library's pooler output
     projection  CLIP's projected class token, SigLIP's attention head
     """
 
@@ -55,24 +55,24 @@ class Pooled(nn.Module):
         if states.ndim == 4:  # maps [b, d, y, x]
             states = states.flatten(2).transpose(1, 2)
             return _pool(states, 0, self.pooling)
-        return _pool(states, self._before(states.shape[1]), self.pooling)
+        return _pool(states, self._tokens_before(states.shape[1]), self.pooling)
 
-    def _before(self, tokens: int) -> int:
-        """Count the class token and registers that stand before the patches."""
+    def _tokens_before(self, tokens: int) -> int:
+        """Count the class token and registers before the patches; raises BadCard if unclear."""
         more = max(tokens - self.patches, 0)
         registers = int(getattr(self.tower.config, "num_register_tokens", 0) or 0)
         if more - registers not in (0, 1, 2) and more:
             raise BadCard(
-                f"{self.tower.config.model_type} answers {tokens} tokens to {self.patches} "
-                "patches, and which is which isn't known; pooling = native may serve"
+                f"{self.tower.config.model_type} returns {tokens} tokens for {self.patches} "
+                "patches, so the patches are unknown; try pooling = native"
             )
         return more
 
 
 def configure(net: str, sizes: dict[str, Any], title: str) -> Any:
-    """Make a vision tower's configuration of a model type and what differs from its defaults.
+    """Make a vision tower's configuration from a model type and the sizes that differ.
 
-    Raises UnknownName, or BadCard for a key that the library would swallow.
+    Raises UnknownName, or BadCard for a key that the library would ignore.
     """
     if net not in CONFIG_MAPPING:
         raise UnknownName.among("model type of transformers", net, CONFIG_MAPPING.keys())
@@ -82,37 +82,37 @@ def configure(net: str, sizes: dict[str, Any], title: str) -> Any:
     own = own_sizes(defaults)
     for key in sizes:
         if key not in own:
-            raise BadCard(f"{title}: [sizes] {key} is no size of {net}{suggestion(key, own)}")
+            raise BadCard(f"{title}: [sizes] {key} is not a size of {net}{suggestion(key, own)}")
     try:
         return AutoConfig.for_model(net, **sizes)
     except CANT as error:
-        raise BadCard(f"{title}: {net} refuses its [sizes] ({said(error)})") from error
+        raise BadCard(f"{title}: {net} refuses its [sizes] ({last_line(error)})") from error
 
 
 def own_sizes(config: Any) -> dict[str, Any]:
-    """Return what a configuration says of its own kind of network, and not of all."""
-    of_all = PretrainedConfig().to_dict()
-    return {key: value for key, value in config.to_dict().items() if key not in of_all}
+    """Return a configuration's values, without those that every configuration has."""
+    common = PretrainedConfig().to_dict()
+    return {key: value for key, value in config.to_dict().items() if key not in common}
 
 
 def _refuse_no_tower(net: str, config: Any, title: str) -> None:
-    """Refuse a model type that doesn't answer images alone, always in the same way."""
+    """Refuse a model type that needs more than images, or whose output is random."""
     vision = getattr(config, "vision_config", None)
     if vision is not None:
         raise BadCard(
-            f'{title}: net = "{net}" sees images and text; name its vision tower: '
+            f'{title}: net = "{net}" needs images and text; name its vision tower: '
             f'net = "{vision.model_type}"'
         )
     if net == "vit_mae":
         raise BadCard(f'{title}: vit_mae leaves out patches at random; write net = "vit"')
     if type(config) not in MODEL_MAPPING:
-        raise BadCard(f'{title}: transformers has no model for net = "{net}" alone')
+        raise BadCard(f'{title}: transformers has no model for net = "{net}"')
     if tower_class(config, "native").main_input_name != "pixel_values":
-        raise BadCard(f'{title}: net = "{net}" is no vision model of transformers')
+        raise BadCard(f'{title}: net = "{net}" is not a vision model of transformers')
 
 
 def tower_class(config: Any, pooling: str) -> Any:
-    """Return the class of a tower, with its projection where pooling asks for it."""
+    """Return the class of a tower, with its projection if pooling needs it."""
     plain = MODEL_MAPPING[type(config)]
     if pooling != "projection":
         return plain
@@ -120,40 +120,40 @@ def tower_class(config: Any, pooling: str) -> Any:
     siglip = config.model_type.startswith("siglip")
     if projecting is None and not getattr(config, "vision_use_head", siglip):
         raise BadCard(
-            f"{config.model_type} has no projection; pooling is cls, mean, cls+mean or native"
+            f"{config.model_type} has no projection; use pooling cls, mean, cls+mean or native"
         )
     return projecting or plain
 
 
 def create(config: Any, pooling: str) -> Any:
-    """Make a tower with fresh weights; attention is torch's own where the library allows it."""
+    """Make a tower with new weights."""
     return tower_class(config, pooling)(config, **pooler_options(config, pooling))
 
 
 def pooler_options(config: Any, pooling: str) -> dict[str, Any]:
-    """Leave a pooler out, where it can be, if its output isn't asked for: many files have none."""
+    """Leave an unused pooler out, if the library allows it: many files have no weights for it."""
     takes = inspect.signature(tower_class(config, pooling).__init__).parameters
     return {"add_pooling_layer": pooling == "native"} if "add_pooling_layer" in takes else {}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """How long a network's features are, and how many numbers it has learnt."""
+    """The dim of a network's features, and its number of parameters."""
 
     dim: int
     parameters: int
 
 
 def measure(card: EncoderCard, config: Any) -> Measured:
-    """Run the network of a card on an image without numbers.
+    """Run the network of a card without numbers: no memory is allocated.
 
-    Raises BadCard if it can't serve the card's size, channels or pooling.
+    Raises BadCard if it refuses the card's size, channels or pooling.
     """
     size, channels = card.seen.size_px, channels_of(config)
     if len(card.seen.mean) != channels:
         raise BadCard(
             f"{card.title}: mean and std of {len(card.seen.mean)} channels, "
-            f"and {card.net} sees {channels}"
+            f"but {card.net} has {channels}"
         )
     try:
         with torch.device("meta"), torch.inference_mode(), quiet():
@@ -162,73 +162,75 @@ def measure(card: EncoderCard, config: Any) -> Measured:
     except BadCard as error:
         raise BadCard(f"{card.title}: {error}") from error
     except CANT as error:
-        raise BadCard(f"{card.title}: {card.net} can't take {size} px ({said(error)})") from error
+        raise BadCard(
+            f"{card.title}: {card.net} can't take {size} px ({last_line(error)})"
+        ) from error
     return Measured(dim, sum(parameter.numel() for parameter in network.parameters()))
 
 
 def channels_of(config: Any) -> int:
-    """Return how many channels a tower sees."""
+    """Return the number of channels of a tower's input."""
     return int(getattr(config, "num_channels", 3))
 
 
 def _patches(config: Any, size_px: int) -> int:
-    """Count the patches of an image; 0 where patches overlap or are of several sizes.
+    """Count the patches of an image; 0 if patches overlap or have several sizes.
 
-    Raises BadCard for a size that isn't a whole number of patches: its edge would be cut off.
+    Raises BadCard for a size that isn't a multiple of the patch: the edge would be cut off.
     """
     sizes = getattr(config, "patch_size", None)
     patch = sizes[0] if isinstance(sizes, list | tuple) and len(set(sizes)) == 1 else sizes
     if not isinstance(patch, int) or hasattr(config, "patch_stride"):
         return 0
     if size_px % patch:
-        raise BadCard(f"size_px = {size_px} is no whole number of patches of {patch} px")
+        raise BadCard(f"size_px = {size_px} is not a multiple of the patch, {patch} px")
     return int(size_px // patch) ** 2
 
 
 def _at_size(tower: Any, size_px: int) -> dict[str, bool]:
-    """Ask for resampled position embeddings where the size isn't the network's own."""
+    """Return the option that resamples position embeddings, if the size needs it."""
     own = getattr(tower.config, "image_size", size_px)
-    asks = "interpolate_pos_encoding" in inspect.signature(tower.forward).parameters
+    resamples = "interpolate_pos_encoding" in inspect.signature(tower.forward).parameters
     same = own == size_px or (isinstance(own, list | tuple) and set(own) == {size_px})
-    return {"interpolate_pos_encoding": True} if asks and not same else {}
+    return {"interpolate_pos_encoding": True} if resamples and not same else {}
 
 
 def _pooler_output(found: Any) -> Tensor:
-    """Return the library's own pooling [b, dim]."""
+    """Return the library's pooler output [b, dim]."""
     pooled = getattr(found, "image_embeds", None)
     pooled = getattr(found, "pooler_output", None) if pooled is None else pooled
     if pooled is None:
-        raise BadCard("this network has no pooler; pooling is cls, mean or cls+mean")
+        raise BadCard("this network has no pooler; use pooling cls, mean or cls+mean")
     return torch.as_tensor(pooled.flatten(1))
 
 
 def _pool(tokens: Tensor, before: int, pooling: str) -> Tensor:
-    """Pool tokens [b, t, d], of which `before` stand before the patches."""
+    """Pool tokens [b, t, d]; the first `before` tokens are not patches."""
     mean = tokens[:, before:].mean(dim=1)
     if pooling == "mean":
         return mean
     if before == 0:
-        raise BadCard(f"a network without a class token can't be pooled by {pooling}")
+        raise BadCard(f"pooling {pooling} needs a network with a class token")
     first = tokens[:, 0]
     return first if pooling == "cls" else torch.cat([first, mean], dim=1)
 
 
-def said(error: BaseException) -> str:
-    """Return the last line of what a library said: strict configurations put the reason there."""
+def last_line(error: BaseException) -> str:
+    """Return the last line of an error: strict configurations have the reason there."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the library's reports and progress bars to itself; ours say what matters."""
-    said = transformers.logging.get_verbosity()
+    """Switch the library's reports and progress bars off, then restore them."""
+    verbosity = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
         yield
     finally:
-        transformers.logging.set_verbosity(said)
+        transformers.logging.set_verbosity(verbosity)
         if bars:
             transformers.logging.enable_progress_bar()

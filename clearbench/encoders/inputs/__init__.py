@@ -1,1 +1,1 @@
-"""What a network sees: windows, batches of slices, and volumes."""
+"""Input of networks: windows, batches of slices, and volumes."""

@@ -1,4 +1,4 @@
-"""Slices as they were read → what a network sees, in batches on the device, in float32."""
+"""Slices as read → a slice network's input, in batches on the device, in float32."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from clearbench.encoders.card import InputFacts
 from clearbench.encoders.inputs.views import View
 from clearbench.scans.volume import AIR_HU
 
-LEAST_SPREAD_HU = 1e-6
+LEAST_SPREAD_HU = 1e-6  # below this an image is constant, and dividing would give NaN
 
 
 def prepare(
@@ -22,9 +22,9 @@ def prepare(
 ) -> Tensor:
     """Window, pad to a square, resize and normalise slices.
 
-    pixels   [n, y, x] HU, or [n, windows, y, x] uint8 that were windowed before
-    around   for each wanted slice, the places in `pixels` of it and its neighbours, which become
-             its channels, in their order; absent: every slice alone
+    pixels   [n, y, x] HU, or [n, windows, y, x] uint8 that are already windowed
+    around   for each wanted slice, the indices in `pixels` of the slice and its neighbours, in the
+             order of its channels; absent: every slice alone
     returns  [n, views, c, size, size] float32 on the device of `pixels`
     """
     lowest = (facts.clip_hu or (float(AIR_HU),))[0] if facts.channels == "hu" else 0.0
@@ -34,17 +34,18 @@ def prepare(
     if facts.z_score:
         squares = [_z_scored(square) for square in squares]
     if around is not None:
-        places = torch.tensor(around, device=pixels.device)
-        squares = [square[:, 0][places] for square in squares]
+        indices = torch.tensor(around, device=pixels.device)
+        squares = [square[:, 0][indices] for square in squares]
     mean = torch.tensor(facts.mean, device=pixels.device)[:, None, None]
     std = torch.tensor(facts.std, device=pixels.device)[:, None, None]
     return (torch.stack(squares, dim=1) - mean) / std
 
 
 def neighbourhood(wanted: range, count: int, context: int) -> tuple[range, list[list[int]] | None]:
-    """Return which of a scan's `count` slices are needed, and where among them each one's lie.
+    """Return the needed slices of a scan's `count`, and each wanted slice's indices among them.
 
-    The first and last slice stand for neighbours beyond them; without context there are none.
+    At the ends of the scan, the first or last slice is repeated. Without context, the indices are
+    None.
     """
     if not context:
         return wanted, None
@@ -79,7 +80,7 @@ def _square(channels: Tensor, lowest: float) -> Tensor:
 
 
 def _resized(channels: Tensor, facts: InputFacts) -> Tensor:
-    """Resize with antialiasing; values stay in their range, as in 8-bit image libraries."""
+    """Resize with antialiasing; windowed values stay in 0 to 1, as in 8-bit image libraries."""
     size = (facts.size_px, facts.size_px)
     if channels.shape[-2:] == size:
         return channels
@@ -88,6 +89,6 @@ def _resized(channels: Tensor, facts: InputFacts) -> Tensor:
 
 
 def _z_scored(squares: Tensor) -> Tensor:
-    """Standardise each image by its own pixels; one without contrast becomes 0."""
+    """Standardise each image by its own pixels; a constant image becomes 0."""
     spread, mean = torch.std_mean(squares, dim=(-2, -1), keepdim=True)
     return (squares - mean) / torch.where(spread < LEAST_SPREAD_HU, 1.0, spread)

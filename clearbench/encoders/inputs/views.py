@@ -1,11 +1,11 @@
-"""Views: the HU windows under which a slice is embedded, one embedding each."""
+"""Views: HU windows of a slice, with one embedding per view."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.errors import BadRequest, UnknownName
+from clearbench.errors import BadArgument, UnknownName
 from clearbench.scans.windows import WINDOWS_HU
 
 NUMBER = r"-?\d+(?:\.\d*)?"
@@ -14,7 +14,7 @@ OWN_WINDOW = re.compile(rf"(?P<name>[A-Za-z]\w*)=(?P<low>{NUMBER}):(?P<high>{NUM
 
 @dataclass(frozen=True)
 class View:
-    """One embedding per slice: the windows [lower, upper] in HU that make its channels.
+    """One embedding per slice: the windows [lower, upper] in HU of its channels.
 
     One window for "repeat", one per channel for "stack", none for raw HU.
     """
@@ -25,10 +25,10 @@ class View:
 
 
 def choose_views(card: EncoderCard, wanted: Sequence[str] = ()) -> tuple[View, ...]:
-    """Return a card's views: its fixed ones, or the `wanted` named windows, or its default.
+    """Return a card's views: its fixed ones, else the `wanted` windows, else its default.
 
-    `wanted` names presets (brain, lung, …) or gives `name=lower:upper` in HU.
-    Raises BadRequest if the card's views are fixed and others are wanted.
+    `wanted` has presets (brain, lung, …) or `name=lower:upper` in HU. Raises BadArgument for wanted
+    views of a card with fixed views, UnknownName for another preset.
     """
     if card.volume is not None:
         _refuse(card, wanted, "the whole volume")
@@ -42,7 +42,7 @@ def choose_views(card: EncoderCard, wanted: Sequence[str] = ()) -> tuple[View, .
     else:
         windows = dict(_window(text) for text in wanted or card.seen.default_views)
     if len(windows) < len(wanted):
-        raise BadRequest(f"--views names a window twice: {', '.join(wanted)}")
+        raise BadArgument("views", ",".join(wanted), "one window is named twice")
     if card.seen.channels == "stack":
         return (_stacked(card, windows),)
     return tuple(View(name, (window,), (name,)) for name, window in windows.items())
@@ -51,16 +51,16 @@ def choose_views(card: EncoderCard, wanted: Sequence[str] = ()) -> tuple[View, .
 def _stacked(card: EncoderCard, windows: dict[str, tuple[float, float]]) -> View:
     """Make one view whose channels are the windows."""
     if len(windows) != len(card.seen.mean):
-        raise BadRequest(
-            f"{card.title} stacks {len(card.seen.mean)} windows as channels, not {len(windows)}"
-        )
+        reason = f"{card.title} needs {len(card.seen.mean)} windows, one per channel"
+        raise BadArgument("views", ",".join(windows), reason)
     return View("+".join(windows), tuple(windows.values()), tuple(windows))
 
 
 def _refuse(card: EncoderCard, wanted: Sequence[str], fixed: str) -> None:
-    """Refuse --views for a card that was trained on fixed ones."""
+    """Refuse wanted views for a card with fixed views; raises BadArgument."""
     if wanted:
-        raise BadRequest(f"{card.title} has fixed views ({fixed}); leave --views out")
+        reason = f"{card.title} has fixed views ({fixed}); leave views out"
+        raise BadArgument("views", ",".join(wanted), reason)
 
 
 def _window(text: str) -> tuple[str, tuple[float, float]]:
@@ -69,7 +69,7 @@ def _window(text: str) -> tuple[str, tuple[float, float]]:
     if own:
         low, high = float(own["low"]), float(own["high"])
         if low >= high:
-            raise BadRequest(f"--views {text}: the lower HU bound comes first")
+            raise BadArgument("views", text, "the lower HU bound comes first")
         return own["name"].lower(), (low, high)
     if text.lower() not in WINDOWS_HU:
         raise UnknownName.among(

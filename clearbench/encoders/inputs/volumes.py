@@ -1,4 +1,4 @@
-"""A scan's volume → what a volume network sees: turned, resampled, scaled, cut or padded."""
+"""A scan's volume → a volume network's input: turned, resampled, scaled, cut or padded."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -16,13 +16,14 @@ from clearbench.errors import MissingExtra, UnreadableScan
 def prepare_volume(
     pixels: NDArray[Any], spacing_mm: Sequence[float], facts: VolumeFacts, device: torch.device
 ) -> Tensor:
-    """Prepare one scan: pixels [z, y, x] in HU, S, P, L upwards → [1, 1, a, b, c] float32.
+    """Prepare one scan: pixels [z, y, x] in HU, towards S, P, L → [1, 1, a, b, c] float32.
 
-    In the order of published pipelines: axes, grid (trilinear), HU range, foreground, size.
-    Raises UnreadableScan without spacing where a grid is wanted, MissingExtra without MONAI.
+    Steps in the order of published pipelines: axes, grid (trilinear), HU range, foreground, size.
+    Raises UnreadableScan if a grid is needed and the spacing is unknown, MissingExtra without
+    MONAI.
     """
     if facts.spacing_mm and not all(isfinite(mm) and mm > 0 for mm in spacing_mm):
-        raise UnreadableScan("its spacing is unknown, and the encoder needs a grid in mm")
+        raise UnreadableScan("its spacing is unknown, but the encoder needs a grid in mm")
     steps = _steps(facts)
     volume = _with_geometry(pixels, spacing_mm, device)
     for step in steps:
@@ -59,12 +60,12 @@ def _steps(facts: VolumeFacts) -> list[Any]:
 
 
 def _ordered(zyx: Sequence[Any], axes: str) -> tuple[Any, ...]:
-    """Put values for z, y, x into the order of the network's axes."""
+    """Return values for z, y, x in the order of the network's axes."""
     return tuple(zyx[AXES[letter]] for letter in axes)
 
 
 def _monai() -> Any:
-    """Import MONAI with what is used here; raises MissingExtra."""
+    """Import MONAI with the modules used here; raises MissingExtra."""
     try:
         import monai.data
         import monai.transforms

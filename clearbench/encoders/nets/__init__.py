@@ -1,1 +1,1 @@
-"""The three networks of LeCL, in any size, and the selective scan that one of them needs."""
+"""The three networks of LeCL, in any size, and the selective scan of one of them."""

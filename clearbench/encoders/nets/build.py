@@ -1,4 +1,4 @@
-"""Sizes → a LeCL network; and the key names of published checkpoints → ours."""
+"""Sizes → a LeCL network; keys of published checkpoints → keys of clearbench."""
 
 import re
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from clearbench.encoders.nets.vssm import Vssm
 
 Rules = tuple[tuple[str, str], ...]
 
-# published name → our name, the first rule that fits; what none fits keeps its name
+# published name → our name by the first rule that matches; other names stay
 KEYS: MappingProxyType[type[Sizes], Rules] = MappingProxyType(
     {
         VitSizes: (),
@@ -44,8 +44,8 @@ def build_net(
 ) -> nn.Module:
     """Build a network: images [b, 3, h, w] → features [b, dim].
 
-    `size_px` matters to the ViT alone, whose positions it fixes. `seed` makes the random weights
-    the same each time, and leaves torch's own generator as it was.
+    Only the ViT needs `size_px`, for its positions. With `seed` the random weights are the same
+    every time, and torch's global generator doesn't change.
     """
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
@@ -57,7 +57,7 @@ def build_net(
 
 
 def our_keys(state: dict[str, Any], sizes: Sizes) -> dict[str, Any]:
-    """Rename the keys of a published checkpoint; our own names pass through."""
+    """Rename the keys of a published checkpoint; keys of clearbench stay."""
     return {_our_key(key, KEYS[type(sizes)]): value for key, value in state.items()}
 
 

@@ -1,6 +1,6 @@
-"""The gated CNN of LeCL: MambaOut (arXiv 2405.07992), which is timm's network."""
+"""The gated CNN of LeCL: timm's MambaOut (arXiv 2405.07992)."""
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  before timm, which imports torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  before timm, which imports torchvision
 
 # isort: split
 import torch
@@ -11,7 +11,7 @@ from clearbench.encoders.nets.sizes import GatedCnnSizes
 
 
 class GatedCnn(nn.Module):
-    """Images [b, 3, h, w] → features [b, dims[-1]]: the mean over the last map, then its norm."""
+    """Images [b, 3, h, w] → features [b, dims[-1]]: the mean of the last map, then a norm."""
 
     def __init__(self, sizes: GatedCnnSizes) -> None:
         super().__init__()

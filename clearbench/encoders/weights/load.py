@@ -1,4 +1,4 @@
-"""A card's source → a file of weights on this machine, checked; and reading it safely."""
+"""A card's source → a checked file of weights on this machine, read without running code."""
 
 import hashlib
 import warnings
@@ -12,22 +12,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights.files import HUBS, beside_card, in_folder, in_package
+from clearbench.encoders.weights.files import HUBS, in_card_folder, in_folder, in_package
 from clearbench.encoders.weights.hub import fetch_weights
 from clearbench.errors import WeightsUnavailable
 from clearbench.files import write_whole
 
-# what torch and safetensors raise over bytes that are no weights
+# what torch and safetensors raise for a damaged file
 DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError)
 
 
 def find_weights(
-    card: EncoderCard, override: Path | None = None, beside: Path | None = None
+    card: EncoderCard, override: Path | None = None, folder: Path | None = None
 ) -> Path | None:
-    """Return the file that holds a card's weights; None if the builder makes them itself.
+    """Return the file of a card's weights; None if the builder makes them.
 
-    `override` is a file or an offline folder shaped like the hub's, `beside` the folder of the
-    card. Raises WeightsUnavailable that says what to do, also if the card's sha256 is another.
+    `override` is the user's own file, or a folder like the hub's repository; `folder` is the folder
+    of the card. Raises WeightsUnavailable with what to do, also if the sha256 isn't the card's.
     """
     scheme, _, place = card.source.partition(":")
     if override is not None:
@@ -40,24 +40,24 @@ def find_weights(
         path = fetch_weights(card, place)
     elif scheme == "none":
         raise WeightsUnavailable(
-            f"{card.title}: no weights are public; make them with `clearbench pretrain "
-            f"--net {card.net} …`, or type --weights FILE"
+            f"{card.title}: no public weights; give a file of weights, or train them: "
+            f"clearbench pretrain --net {card.net} …"
         )
     else:
-        path = beside_card(card, beside)
+        path = in_card_folder(card, folder)
     _check_hash(card, path, override is not None)
     return path
 
 
 def _check_hash(card: EncoderCard, path: Path, overridden: bool) -> None:
-    """Refuse a file whose sha256 is not the card's; the user's own file is their choice."""
+    """Refuse a file with another sha256 than the card's; the user's own file is not checked."""
     if card.weights.sha256 is None or overridden:
         return
     found = file_sha256(path)
     if found != card.weights.sha256:
-        todo = "remove the file and fetch it again"
+        todo = "remove the file and download it again"
         if card.source.partition(":")[0] not in HUBS:
-            todo = "the card is of another file; put that one there, or correct weights.sha256"
+            todo = "put the card's file there, or correct weights.sha256"
         raise WeightsUnavailable(
             f"{path}: sha256 {found[:12]}… is not the card's {card.weights.sha256[:12]}…; {todo}"
         )
@@ -78,7 +78,7 @@ def code_sha256(folder: Path) -> str:
 
 
 def module_sha256(module: torch.nn.Module) -> str:
-    """Return the sha256 of a module's tensors, for weights that lie in no file."""
+    """Return the sha256 of a module's tensors, for weights without a file."""
     total = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -89,9 +89,9 @@ def module_sha256(module: torch.nn.Module) -> str:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a dict of tensors and plain values from safetensors, or a pickle without code in it.
+    """Read a dict of tensors and plain values from safetensors, or from a pickle without code.
 
-    Raises WeightsUnavailable for a damaged file, or one that wants to run code.
+    Raises WeightsUnavailable for a damaged file, or a pickle with code.
     """
     if not path.is_file():
         raise WeightsUnavailable(f"{path}: no such file")
@@ -99,25 +99,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if path.suffix == ".safetensors" or _is_safetensors(path):
             return dict(load_file(path))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, on pickles of other days
+            warnings.simplefilter("ignore")  # torch warns about pickles in old formats
             state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsUnavailable(
-            f"{path}: this pickle holds more than tensors and is not opened. Ask for safetensors; "
-            "if it is your own, keep its tensors alone: torch.save(torch.load(FILE, "
+            f"{path}: this pickle has more than tensors, so it is not opened. Ask for safetensors; "
+            "if the file is your own, save only its tensors: torch.save(torch.load(FILE, "
             'weights_only=False)["state_dict"], "plain.pth")'
         ) from error
     except DAMAGED as error:
-        said = str(error).partition("\n")[0]
-        said = said if any(map(str.isalpha, said)) else type(error).__name__
-        raise WeightsUnavailable(f"{path}: not a readable file of weights ({said})") from error
+        line = str(error).partition("\n")[0]
+        line = line if any(map(str.isalpha, line)) else type(error).__name__
+        raise WeightsUnavailable(f"{path}: not a readable file of weights ({line})") from error
     if not isinstance(state, dict):
-        raise WeightsUnavailable(f"{path}: holds no state dict")
+        raise WeightsUnavailable(f"{path}: no state dict in it")
     return state
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Tell a safetensors file by its beginning: eight bytes of length, then JSON."""
+    """Return whether a file begins like safetensors: eight bytes of length, then JSON."""
     with path.open("rb") as file:
         start = file.read(10)
     length = int.from_bytes(start[:8], "little")
@@ -125,33 +125,33 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """Read a state dict, also one that lies under "state_dict"; see read_checkpoint."""
+    """Read a state dict, also one under the key "state_dict"; see read_checkpoint."""
     state = read_checkpoint(path)
     inner = state.get("state_dict", state)
     if not isinstance(inner, dict):
-        raise WeightsUnavailable(f"{path}: holds no state dict")
+        raise WeightsUnavailable(f"{path}: no state dict in it")
     return inner
 
 
 def without_unused(state: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
-    """Leave out the keys of which the card says that they are no part of the encoder."""
+    """Leave out the keys that the card lists as unused."""
     return {key: value for key, value in state.items() if not key.startswith(card.weights.unused)}
 
 
 def _shape(value: Any) -> Any:
-    """Return a tensor's shape; None if it is something else."""
+    """Return a tensor's shape; None if the value is not a tensor."""
     return getattr(value, "shape", None)
 
 
 def write_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Write a state dict as safetensors, whole or not at all, with the permissions of any file."""
+    """Write a state dict as safetensors, completely or not at all."""
     plain = {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
-    # safetensors' save_file makes files that only their owner can read
+    # not save_file: it makes files that only their owner can read
     write_whole(path, lambda draft: draft.write_bytes(save(plain)))
 
 
 def load_strictly(module: torch.nn.Module, state: dict[str, Any], where: Path | str) -> None:
-    """Load a state dict, refusing left-over, missing and misshapen keys, and NaN."""
+    """Load a state dict; raises WeightsUnavailable for other keys, other shapes or NaN."""
     have = module.state_dict()
     extra, missing = sorted(set(state) - set(have)), sorted(set(have) - set(state))
     other = [k for k in state if k in have and _shape(state[k]) != have[k].shape]
@@ -166,10 +166,10 @@ def load_strictly(module: torch.nn.Module, state: dict[str, Any], where: Path | 
             if keys
         ]
         raise WeightsUnavailable(f"{where}: weights of another network: keys {', '.join(parts)}")
-    spoilt = [key for key, value in state.items() if bool(torch.isnan(value).any())]
-    if spoilt:
+    damaged = [key for key, value in state.items() if bool(torch.isnan(value).any())]
+    if damaged:
         raise WeightsUnavailable(
-            f"{where}: {len(spoilt)} of {len(state)} tensors hold NaN (e.g. {spoilt[0]}); "
-            "that training went wrong"
+            f"{where}: {len(damaged)} of {len(state)} tensors have NaN (e.g. {damaged[0]}); "
+            "their training failed, so use an earlier checkpoint"
         )
     module.load_state_dict(state, strict=True)

@@ -1,1 +1,1 @@
-"""Is attention right: does it fall on marked slices, and does the score follow it?"""
+"""Quality of attention: is it on marked slices, and does the score depend on it?"""

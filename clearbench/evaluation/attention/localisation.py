@@ -1,12 +1,12 @@
-"""Does attention fall on the slices that a reader marked?
+"""Localisation by attention: does it fall on the slices that a reader marked?
 
-Slices are ranked by a head's attention, and the ranking is told by the average precision of the
-marked ones, beside two rankings that know no pixel: any order, and the middle of the scan first.
-Among slices of equal score every order is as likely, and the average precision is its expectation
-(McSherry and Najork, "Computing Information Retrieval Performance Measures Efficiently in the
-Presence of Tied Scores", ECIR 2008). With all slices equal that is the average precision of a
-random order (Bestgen, "Exact Expected Average Precision of the Random Baseline for System
-Evaluation", Prague Bulletin of Mathematical Linguistics 103, 2015).
+Slices are ranked by a head's attention, and the ranking is scored by the average precision of the
+marked slices. Two rankings that use no pixel are scored too: a random order, and the middle of the
+scan first. Tied slices have no order, so the average precision is the expectation over all their
+orders (McSherry and Najork, "Computing Information Retrieval Performance Measures Efficiently in
+the Presence of Tied Scores", ECIR 2008). With all slices tied it is that of a random order
+(Bestgen, "Exact Expected Average Precision of the Random Baseline for System Evaluation", Prague
+Bulletin of Mathematical Linguistics 103, 2015).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,20 +15,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.evaluation.bags.load import Bag
 from clearbench.evaluation.task.marks import Marks
 from clearbench.statistics import Score
-from clearbench.statistics.means import mean_score
-
-Floats = NDArray[np.float64]
+from clearbench.statistics.mean_score import mean_score
 
 
 @dataclass(frozen=True)
 class UnitSlices:
-    """What one head saw in one positive unit, slice by slice, its scans one after the other.
+    """The slices of one positive unit, scan after scan, with one head's attention.
 
     attention [n] summed over views; marked [n] by a reader; central [n]: 0 in the middle of the
-    slice's scan, falling to -1/2 at its ends
+    slice's scan, down to -1/2 at its ends
     """
 
     unit: str
@@ -47,7 +46,7 @@ class UnitSlices:
 class Localisation:
     """Mean average precision of marked slices, by attention and by two priors.
 
-    units were ranked; `left_out` have no marked slice, or no other
+    units: number of units ranked; left_out: units whose slices are all marked, or none is
     """
 
     attention: Score
@@ -60,7 +59,7 @@ class Localisation:
 def slices_of(
     bag: Bag, weights: NDArray[np.float32], marks: Mapping[str, Marks], unit: str, patient: str
 ) -> UnitSlices:
-    """Gather a bag's instances [n] and their importance into slices; marks are told by scan id."""
+    """Sum the importance of a bag's instances [n] by slice; `marks` are by scan id."""
     names, scan = np.unique(np.array(bag.scan_ids), return_inverse=True)
     keys, place = np.unique(np.stack([scan, bag.slice_index]), axis=1, return_inverse=True)
     scans = [keys[0] == number for number in range(len(names))]
@@ -77,7 +76,7 @@ def slices_of(
 
 
 def _central(count: int) -> Floats:
-    """Return how near each of a scan's slices is to its middle: 0, falling to -1/2."""
+    """Return how near each slice is to the middle of the scan: 0 there, down to -1/2."""
     middle = (count - 1) / 2
     found: Floats = -np.abs(np.arange(count) - middle) / max(count - 1, 1)
     return found
@@ -86,14 +85,14 @@ def _central(count: int) -> Floats:
 def localisation(slices: Sequence[UnitSlices], *, seed: int = 0) -> Localisation:
     """Rank each unit's slices and average over units; intervals are over patients.
 
-    A unit may come once per head that was tested on it. Scores are NaN if none can be ranked.
+    A unit may occur once per head that was tested on it. Scores are NaN if none can be ranked.
     """
     kept = [each for each in slices if each.can_be_ranked]
     patients = [each.patient for each in kept]
 
     def mean(scores: Sequence[Floats]) -> Score:
         pairs = zip(scores, kept, strict=True)
-        found = [average_precision(score, each.marked) for score, each in pairs]
+        found = [expected_average_precision(score, each.marked) for score, each in pairs]
         return mean_score(np.array(found), patients, seed=seed)
 
     units = {each.unit for each in kept}
@@ -106,10 +105,10 @@ def localisation(slices: Sequence[UnitSlices], *, seed: int = 0) -> Localisation
     )
 
 
-def average_precision(scores: Floats, marked: NDArray[np.bool_]) -> float:
+def expected_average_precision(scores: Floats, marked: NDArray[np.bool_]) -> float:
     """Return the average precision of marked slices [n] under falling scores [n].
 
-    Ties are broken at random, and the expectation is returned; NaN without a marked slice.
+    It is the expectation over all orders of tied slices; NaN without a marked slice.
     """
     if not marked.any():
         return float("nan")
@@ -120,6 +119,6 @@ def average_precision(scores: Floats, marked: NDArray[np.bool_]) -> float:
     hits = np.add.reduceat(marked[order].astype(np.float64), first)
     tie = np.repeat(np.arange(len(first)), size)
     before = (np.cumsum(hits) - hits)[tie]
-    beside = ((hits - 1) / np.maximum(size - 1, 1))[tie] * (ranks - first[tie])
-    precision = (before + 1 + beside) / (ranks + 1)
+    within_tie = ((hits - 1) / np.maximum(size - 1, 1))[tie] * (ranks - first[tie])
+    precision = (before + 1 + within_tie) / (ranks + 1)
     return float(((hits / size)[tie] * precision).sum() / marked.sum())

@@ -1,8 +1,8 @@
-"""What is said of attention beside an evaluation's scores; nothing learns from it.
+"""Scores of attention, next to an evaluation's other scores; no head is chosen by them.
 
-localisation_ap: average precision of marked slices by attention, localisation_ap_uniform and
-localisation_ap_central by the priors; faithfulness_deletion and faithfulness_insertion: areas
-gained over random orders.
+localisation_ap: average precision of marked slices, ranked by attention
+localisation_ap_uniform, localisation_ap_central: the same in random order, and the middle first
+faithfulness_deletion, faithfulness_insertion: areas gained over random orders
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from clearbench.evaluation.attention.localisation import (
 from clearbench.evaluation.bags.load import Bag
 from clearbench.evaluation.task.units import Units
 from clearbench.statistics import Score
-from clearbench.statistics.means import mean_score
+from clearbench.statistics.mean_score import mean_score
 
 
 class HeadAttention(NamedTuple):
-    """What one head said of its test units' instances: rows of the units, importances, trial."""
+    """One head's test units: their rows, the importance of their instances, and faithfulness."""
 
     rows: tuple[int, ...]
     attention: tuple[NDArray[np.float32], ...]
@@ -35,90 +35,90 @@ class HeadAttention(NamedTuple):
 
 @dataclass(frozen=True)
 class AttentionData:
-    """The units, which of them a reader's marks are asked for, and what heads said of them.
+    """The units and the attention of every head on them.
 
-    bags: where instances come from, none for a floor; positive [units]: has the finding, all False
-    where the target has no such thing
+    bags: the origin of instances, () for a floor; positive [units]: whether the unit has the
+    finding, all False for a target without findings
     """
 
     units: Units
     bags: tuple[Bag, ...]
     positive: NDArray[np.bool_]
-    looks: Sequence[HeadAttention]
+    heads: Sequence[HeadAttention]
 
 
 @dataclass(frozen=True)
 class AttentionScores:
-    """Scores by name, and what was left out of them."""
+    """Scores by name, and notes on what was left out."""
 
     scores: dict[str, Score]
     notes: tuple[str, ...] = ()
 
 
-def score_attention(looked: AttentionData, seed: int) -> AttentionScores:
-    """Score the attention of every head; empty for heads without any, or survival.
+def score_attention(data: AttentionData, seed: int) -> AttentionScores:
+    """Score the attention of every head; empty for heads without attention, and for survival.
 
-    Marked slices are asked for where the cohort knows them, and instances have an origin.
+    Localisation is scored if the cohort has marked slices and the instances have an origin.
     """
-    scores, some = _faithfulness(looked, seed), _of_some(looked.looks)
-    silent = not any(look.attention for look in looked.looks)
-    if silent or not looked.units.marked or not looked.bags:
-        return AttentionScores(scores, some)
-    found = localisation(_slices(looked), seed=seed)
+    scores, notes = _faithfulness(data, seed), _heads_without(data.heads)
+    has_attention = any(head.attention for head in data.heads)
+    if not has_attention or not data.units.marked or not data.bags:
+        return AttentionScores(scores, notes)
+    found = localisation(_slices(data), seed=seed)
     if found.units:
         scores |= {
             "localisation_ap": found.attention,
             "localisation_ap_uniform": found.uniform,
             "localisation_ap_central": found.central,
         }
-    return AttentionScores(scores, (*some, *_notes(found)))
+    return AttentionScores(scores, (*notes, *_units_without(found)))
 
 
-def _of_some(looks: Sequence[HeadAttention]) -> tuple[str, ...]:
-    """Tell how many heads have importances, where that is some and not all."""
-    able = sum(bool(look.attention) for look in looks)
-    note = f"attention of {len(looks) - able} of {len(looks)} heads: their kind has none"
-    return (note,) if 0 < able < len(looks) else ()
+def _heads_without(heads: Sequence[HeadAttention]) -> tuple[str, ...]:
+    """Return a note on heads without attention, if others have it (the head "best" mixes them)."""
+    count = sum(bool(head.attention) for head in heads)
+    note = f"attention of {len(heads) - count} of {len(heads)} heads: these heads have none"
+    return (note,) if 0 < count < len(heads) else ()
 
 
-def _notes(found: Localisation) -> tuple[str, ...]:
-    """Tell which units were left out."""
+def _units_without(found: Localisation) -> tuple[str, ...]:
+    """Return a note on units that can't be ranked."""
     every = found.units + found.left_out
     note = f"localisation of {found.left_out} of {every} positive units"
-    return (f"{note}: no marked slice, or no other",) if found.left_out else ()
+    return (f"{note}: no slice is marked, or all are",) if found.left_out else ()
 
 
-def _slices(looked: AttentionData) -> list[UnitSlices]:
+def _slices(data: AttentionData) -> list[UnitSlices]:
     """Gather the slices of positive units, once per head that was tested on them."""
-    units = looked.units
+    units = data.units
     return [
         slices_of(
-            looked.bags[row],
+            data.bags[row],
             weights,
             dict(zip(units.scans[row], units.marked[row], strict=True)),
             units.ids[row],
             units.patients[row],
         )
-        for look in looked.looks
-        if look.attention
-        for row, weights in zip(look.rows, look.attention, strict=True)
-        if looked.positive[row]
+        for head in data.heads
+        if head.attention
+        for row, weights in zip(head.rows, head.attention, strict=True)
+        if data.positive[row]
     ]
 
 
-def _faithfulness(looked: AttentionData, seed: int) -> dict[str, Score]:
-    """Average over units and heads."""
-    trials = [look.faithfulness for look in looked.looks]
+def _faithfulness(data: AttentionData, seed: int) -> dict[str, Score]:
+    """Average faithfulness over units and heads."""
+    measured = [head.faithfulness for head in data.heads]
     patients = [
-        looked.units.patients[look.rows[place]]
-        for look in looked.looks
-        for place in look.faithfulness.places
+        data.units.patients[head.rows[place]]
+        for head in data.heads
+        for place in head.faithfulness.places
     ]
     if not patients:
         return {}
     gains = {
-        "faithfulness_deletion": [trial.deletion for trial in trials],
-        "faithfulness_insertion": [trial.insertion for trial in trials],
+        "faithfulness_deletion": [each.deletion for each in measured],
+        "faithfulness_insertion": [each.insertion for each in measured],
     }
     return {
         name: mean_score(np.concatenate(values), patients, seed=seed)

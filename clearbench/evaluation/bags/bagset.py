@@ -1,8 +1,8 @@
-"""Many bags as one set to learn from: every instance once in memory, or on the device.
+"""Many bags as one set: every instance is in memory, or on the device, once.
 
-Instances are kept centred and scaled by the mean and spread of them all, so that bfloat16 rounds
-what varies and not a large common part. No head learns from those two numbers: a fold's own
-standardisation is put on top exactly (see `affine`), whatever the common centre was.
+Instances are kept centred and scaled by the mean and spread of all of them, because bfloat16 would
+spend its few digits on a large common part. This leaks nothing from test to training bags: each
+fold's own standardisation is applied on top, exactly (see `affine`), whatever the common centre is.
 """
 
 from collections.abc import Sequence
@@ -14,23 +14,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clearbench.arrays import Floats
 from clearbench.errors import BadTask
 
-KEPT_BYTES = 4 << 30  # instances are kept in memory, or on the device, up to this much
+KEPT_BYTES = 4 << 30  # up to this size instances are kept on the device; else read per batch
 TINY = 1e-6
-
-Floats = NDArray[np.float64]
 
 
 class Padded(NamedTuple):
-    """A batch of bags: features [b, n, dim], mask [b, n] (true where an instance stands)."""
+    """A batch of bags: features [b, n, dim], mask [b, n] (true for an instance, not padding)."""
 
     features: Tensor
     mask: Tensor
 
 
 class Moments(NamedTuple):
-    """Mean and spread of instances as they came, both [dim]."""
+    """Mean and spread of instances before centring and scaling, both [dim]."""
 
     mean: Floats
     spread: Floats
@@ -45,12 +44,12 @@ class Affine(NamedTuple):
 
 @dataclass(frozen=True)
 class _Instances:
-    """What all views of one set share.
+    """The instances that all views of one set share.
 
-    kept     [instances, dim] centred and scaled, on the device; None where `sources` are too big
-    sources  each bag as it came [n, dim]
-    first    [bags + 1] where each bag begins
-    sums, squares  [bags, dim] float64 of each bag's instances as they came
+    kept     [instances, dim] centred and scaled, on the device; None if they are too large
+    sources  the given bags [n, dim]; () once they are kept
+    first    [bags + 1] the first row of each bag
+    sums, squares  [bags, dim] float64, of each bag's given instances
     """
 
     kept: Tensor | None
@@ -82,34 +81,35 @@ class BagSet:
     ) -> "BagSet":
         """Gather bags [n, dim] of one dim into a set.
 
-        `common` are the moments by which instances are kept, those of these bags by default; under
-        another set's, instances are rounded as they were there. Raises BadTask for no bags, an
-        empty one, another dim, or a value that is no number.
+        Instances are centred and scaled by `common`, by default the moments of these bags. With the
+        moments of another set, bfloat16 rounds as in that set, so a saved head scores the same.
+        Raises BadTask for no bags, an empty bag, another dim, or a value that is not a number.
         """
         _check(bags)
         sums = np.stack([bag.sum(axis=0, dtype=np.float64) for bag in bags])
         squares = np.stack([np.square(bag, dtype=np.float64).sum(axis=0) for bag in bags])
         broken = np.flatnonzero(~np.isfinite(squares).all(axis=1))
         if len(broken):
-            raise BadTask(f"bag {broken[0] + 1} of {len(bags)} holds a value that is no number")
+            raise BadTask(
+                f"bag {broken[0] + 1} of {len(bags)} has a value that is not a number; embed its "
+                "scan again"
+            )
         first = np.cumsum([0, *map(len, bags)], dtype=np.int64)
         mean = sums.sum(axis=0) / first[-1]
         spread = np.sqrt(np.maximum(squares.sum(axis=0) / first[-1] - mean**2, 0)) + TINY
-        by = common or Moments(mean, spread)
+        moments = common or Moments(mean, spread)
         shared = _Instances(
             kept=None,
             sources=tuple(bags),
             first=first,
-            centre=_tensor(by.mean, device),
-            scale=_tensor(by.spread, device),
+            centre=_tensor(moments.mean, device),
+            scale=_tensor(moments.spread, device),
             sums=sums,
             squares=squares,
             dtype=dtype,
         )
-        everyone = cls(shared, np.arange(len(bags)))
-        return (
-            everyone._kept() if first[-1] * len(mean) * dtype.itemsize <= keep_bytes else everyone
-        )
+        whole = cls(shared, np.arange(len(bags)))
+        return whole._kept() if first[-1] * len(mean) * dtype.itemsize <= keep_bytes else whole
 
     def _kept(self) -> "BagSet":
         """Move every instance to the device, once."""
@@ -131,22 +131,22 @@ class BagSet:
 
     @property
     def device(self) -> torch.device:
-        """Return where instances lie."""
+        """Return the device of the instances."""
         return self.shared.centre.device
 
     @property
     def common(self) -> Moments:
-        """Return the moments by which instances are kept."""
+        """Return the moments by which instances are centred and scaled."""
         return Moments(_array(self.shared.centre), _array(self.shared.scale))
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Return how many instances each bag holds [bags]."""
+        """Return the number of instances of each bag [bags]."""
         return np.diff(self.shared.first)[self.rows]
 
     @property
     def means(self) -> Floats:
-        """Return the mean instance of each bag, as it came [bags, dim]."""
+        """Return the mean of each bag's given instances [bags, dim]."""
         found: Floats = self.shared.sums[self.rows] / self.lengths[:, None]
         return found
 
@@ -162,48 +162,50 @@ class BagSet:
         return Moments(mean, np.sqrt(np.maximum(variance, 0)) + TINY)
 
     def unmoved(self) -> Moments:
-        """Return moments that leave instances as they came."""
+        """Return moments that don't change the given instances."""
         return Moments(np.zeros(self.dim), np.ones(self.dim))
 
     def affine(self, moments: Moments) -> Affine:
-        """Return what standardises the kept instances of this set by some moments."""
+        """Return the standardisation of kept instances that equals `moments` on the given ones."""
         centre, scale = (_array(part) for part in (self.shared.centre, self.shared.scale))
         return Affine(
             _tensor((moments.mean - centre) / scale, self.device),
             _tensor(moments.spread / scale, self.device),
         )
 
-    def parts(self, place: int, there: NDArray[np.bool_]) -> "BagSet":
-        """Return parts of one bag as bags of a set of their own, kept as this set keeps it.
+    def parts(self, place: int, chosen: NDArray[np.bool_]) -> "BagSet":
+        """Return parts of one bag as bags of a new set, with the moments of this set.
 
-        there [parts, n] says which instances each part has. Raises BadTask for an empty part.
+        chosen [parts, n] are the instances of each part. Raises BadTask for an empty part.
         """
-        if not there.any(axis=1).all():
-            raise BadTask("a part of a bag without an instance")
+        if not chosen.any(axis=1).all():
+            raise BadTask("a part of a bag needs at least one instance")
         row = int(self.rows[place])
         start, stop = self.shared.first[row], self.shared.first[row + 1]
         kept = self.shared.kept
         whole = self._read(row).to(self.shared.dtype) if kept is None else kept[start:stop]
-        raw = _array(whole.float() * self.shared.scale + self.shared.centre)
-        index = torch.from_numpy(np.nonzero(there)[1]).to(self.device)
+        given = _array(whole.float() * self.shared.scale + self.shared.centre)
+        index = torch.from_numpy(np.nonzero(chosen)[1]).to(self.device)
         shared = replace(
             self.shared,
             kept=whole.index_select(0, index),
             sources=(),
-            first=np.cumsum([0, *there.sum(axis=1)], dtype=np.int64),
-            sums=there @ raw,
-            squares=there @ raw**2,
+            first=np.cumsum([0, *chosen.sum(axis=1)], dtype=np.int64),
+            sums=chosen @ given,
+            squares=chosen @ given**2,
         )
-        return BagSet(shared, np.arange(len(there)))
+        return BagSet(shared, np.arange(len(chosen)))
 
     def joined(self, other: "BagSet") -> "BagSet":
-        """Put two sets together; views of one set copy nothing."""
+        """Join two sets; views of one set are not copied."""
         if other.shared is self.shared:
             return replace(self, rows=np.concatenate([self.rows, other.rows]))
-        return BagSet.of([*self._raw(), *other._raw()], device=self.device, dtype=self.shared.dtype)
+        return BagSet.of(
+            [*self._given(), *other._given()], device=self.device, dtype=self.shared.dtype
+        )
 
-    def _raw(self) -> list[NDArray[np.float32]]:
-        """Return bags as they came, as far as they are kept."""
+    def _given(self) -> list[NDArray[np.float32]]:
+        """Return the given bags, up to the rounding of kept instances."""
         centre, scale = self.shared.centre, self.shared.scale
         found = []
         for row in self.rows:
@@ -216,24 +218,24 @@ class BagSet:
     def batch(
         self, places: Sequence[int], most: int = 0, rng: np.random.Generator | None = None
     ) -> Padded:
-        """Pad some bags into one batch; with `most`, a random draw of so many instances each.
+        """Pad some bags into one batch; `most` limits the instances of a bag, chosen by `rng`.
 
-        A draw is for training only: scores are taken from whole bags.
+        The limit is for training only: whole bags are scored.
         """
         rows = self.rows[list(places)]
         starts, lengths = self.shared.first[rows], np.diff(self.shared.first)[rows]
-        chosen = [_draw(int(length), most, rng) for length in lengths]
+        chosen = [_choose(int(length), most, rng) for length in lengths]
         longest = max(map(len, chosen))
         mask = np.arange(longest) < np.array([len(part) for part in chosen])[:, None]
-        there = torch.from_numpy(mask).to(self.device)
+        valid = torch.from_numpy(mask).to(self.device)
         if self.shared.kept is None:
-            return Padded(self._stack(rows, chosen, longest), there)
+            return Padded(self._stack(rows, chosen, longest), valid)
         index = np.zeros(mask.shape, np.int64)
         index[mask] = np.concatenate(
             [start + part for start, part in zip(starts, chosen, strict=True)]
         )
         flat = torch.from_numpy(index.reshape(-1)).to(self.device)
-        return Padded(self.shared.kept.index_select(0, flat).view(*mask.shape, self.dim), there)
+        return Padded(self.shared.kept.index_select(0, flat).view(*mask.shape, self.dim), valid)
 
     def _stack(
         self, rows: NDArray[np.int64], chosen: Sequence[NDArray[np.int64]], longest: int
@@ -253,19 +255,19 @@ class BagSet:
 
 
 def _check(bags: Sequence[NDArray[np.floating]]) -> None:
-    """Refuse bags that make no set."""
+    """Refuse bags that can't make a set."""
     if not bags:
-        raise BadTask("no bags")
+        raise BadTask("no bags; give one or more")
     for number, bag in enumerate(bags, start=1):
         if bag.ndim != 2 or not len(bag) or bag.shape[1] != bags[0].shape[-1]:
             raise BadTask(
                 f"bag {number} of {len(bags)} has the shape {bag.shape}; "
-                f"a bag is [instances, {bags[0].shape[-1]}], with one instance or more"
+                f"a bag is [instances, {bags[0].shape[-1]}], with at least one instance"
             )
 
 
-def _draw(length: int, most: int, rng: np.random.Generator | None) -> NDArray[np.int64]:
-    """Return the places of a bag's instances, or of `most` drawn ones, in order."""
+def _choose(length: int, most: int, rng: np.random.Generator | None) -> NDArray[np.int64]:
+    """Return the places of a bag's instances, at most `most` of them at random, in order."""
     if not most or length <= most or rng is None:
         return np.arange(length)
     return np.sort(rng.choice(length, most, replace=False))

@@ -1,4 +1,4 @@
-"""Bags: all features of one patient, study or scan, with where each comes from."""
+"""Bags: all features of one patient, study or scan, with the origin of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,20 +7,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.units import Units
-from clearbench.store.features import map_features, read_facts, read_rows
+from clearbench.store.features import map_features, read_facts, read_slice_rows
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord, find_records
-
-SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Bag:
-    """One unit's features [instances, dim] (memory-mapped where that is possible) and their origin.
+    """One unit's features [instances, dim] (memory-mapped if possible) and their origin.
 
-    An instance is one slice under one view; slices that lack a view are not in the bag.
+    An instance is one slice under one view. A view that a slice lacks is not in the bag.
     """
 
     features: NDArray[np.float32]
@@ -32,15 +30,15 @@ class Bag:
 def load_bags(
     units: Units, record: EncoderRecord, store: StoreFolder
 ) -> tuple[Units, tuple[Bag, ...]]:
-    """Load each unit's bag; units whose features are incomplete are left out, by name.
+    """Load each unit's bag; units with incomplete features are left out and named.
 
-    Where units have key slices, a bag holds only those. Raises BadTask with the command that makes
-    them if no unit has features, or if key slices are wanted of whole volumes.
+    If units have key slices, a bag has only these. Raises BadTask with the command that makes
+    features if no unit has any, or for key slices of an encoder of whole volumes.
     """
     if units.key_slices and record.card.get("scope") == "volume":
         raise BadTask(
-            f"{record.name} embeds whole scans and has no slices; "
-            'the task takes key slices alone (slices = "key")'
+            f"{record.name} embeds whole scans, but the task takes key slices only "
+            '(slices = "key"); use an encoder of slices'
         )
     kept = present_units(units, record, store)
     every: list[Sequence[Sequence[int] | None]] = [(None,) * len(scans) for scans in kept.scans]
@@ -49,7 +47,7 @@ def load_bags(
 
 
 def _files(units: Units, record: EncoderRecord, store: StoreFolder) -> list[tuple[Path, ...]]:
-    """Return where the features of each unit's scans lie, or would."""
+    """Return the paths of the feature files of each unit's scans; they may be missing."""
     root = store.encoder(record.name, record.fingerprint)
     return [
         tuple(root / cohort / f"{scan}.h5" for scan in scans)
@@ -58,35 +56,33 @@ def _files(units: Units, record: EncoderRecord, store: StoreFolder) -> list[tupl
 
 
 def present_units(units: Units, record: EncoderRecord, store: StoreFolder) -> Units:
-    """Return the units all of whose scans have features; the others are named in `excluded`.
+    """Return the units with features of every scan; the others are named in `excluded`.
 
     Raises BadTask with the command that makes them if no unit has features.
     """
     files = _files(units, record, store)
-    there = [i for i, paths in enumerate(files) if all(path.is_file() for path in paths)]
-    missing = sorted(set(range(len(units.ids))) - set(there))
+    present = [i for i, paths in enumerate(files) if all(path.is_file() for path in paths)]
+    missing = sorted(set(range(len(units.ids))) - set(present))
     cohorts = sorted({units.cohorts[i] for i in missing}) or [""]
     command = f"clearbench embed {cohorts[0]} --model {record.name}{views_option(record)}"
-    if not there:
+    if not present:
         raise BadTask(
             f"no unit of cohort {', '.join(cohorts)} has features of {record.reference}; "
             f"make them: {command}"
         )
-    names = ", ".join(units.ids[i] for i in missing[:SHOWN]) + (
-        " …" if len(missing) > SHOWN else ""
-    )
+    names = name_some([units.ids[i] for i in missing])
     note = (
         (f"{len(missing)} without features of {record.reference}: {names} ({command})",)
         if missing
         else ()
     )
-    return units.take(there, note)
+    return units.take(present, note)
 
 
 def lacking_features(units: Units, cohort: str, store: StoreFolder) -> tuple[str, ...]:
-    """Say which units lack which encoder's features, and the command that makes them.
+    """Return one note per encoder whose features some units lack, with the command that makes them.
 
-    Only encoders count that have features of the task's cohort; none at all is said too.
+    Only encoders with features of the task's cohort count; without any, the note says so.
     """
     try:
         records = find_records(store, (), cohort)
@@ -96,7 +92,7 @@ def lacking_features(units: Units, cohort: str, store: StoreFolder) -> tuple[str
 
 
 def _lacking(units: Units, record: EncoderRecord, store: StoreFolder) -> tuple[str, ...]:
-    """Say which units lack one encoder's features."""
+    """Return the notes on units that lack one encoder's features."""
     try:
         return present_units(units, record, store).excluded[len(units.excluded) :]
     except BadTask as error:
@@ -104,18 +100,18 @@ def _lacking(units: Units, record: EncoderRecord, store: StoreFolder) -> tuple[s
 
 
 def views_option(record: EncoderRecord) -> str:
-    """Return --views as these features need it; nothing where the card's own views are meant."""
+    """Return the option --views for these features; "" for the views of the encoder's card."""
     facts = record.card.get("input", {})
     usual = facts.get("views") != "free" or tuple(facts.get("default_views", ())) == record.views
     return "" if usual else f" --views {','.join(record.views)}"
 
 
 def _load(paths: Sequence[Path], marked: Sequence[Sequence[int] | None]) -> Bag:
-    """Load one bag from its scans' files; of a scan with marked slices only those."""
+    """Load one bag from its scans' files; `marked` has the only slices to take of each, or None."""
     parts, ids, indices, views = [], [], [], []
     for path, keys in zip(paths, marked, strict=True):
         facts = read_facts(path)
-        rows = read_rows(path)
+        rows = read_slice_rows(path)
         scan = path.stem
         names = [str(view["name"]) for view in facts.about["views"]]
         wanted = np.isin(rows.slice_index, keys) if keys is not None else True

@@ -1,4 +1,4 @@
-"""A bundle's heads on units that need no labels: one score per output, and a decision."""
+"""Apply a bundle's heads to units without labels: one score per output, and a decision."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.errors import BadRequest
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.bags.load import load_bags, views_option
 from clearbench.evaluation.bundles.bundle import Bundle, BundleFacts
-from clearbench.evaluation.heads.targets import Floats, kind_of
+from clearbench.evaluation.heads.targets import output_type
 from clearbench.evaluation.task.units import Units
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import EncoderRecord, list_encoders
+from clearbench.store.records import EncoderRecord, list_records
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What a bundle's heads said: scores, spread and decisions, all [units, outputs].
+    """The predictions of a bundle's heads: scores, spread and decisions, all [units, outputs].
 
     scores   mean over the heads
     spread   standard deviation over the heads
-    decisions  1 or 0; NaN where there is no threshold
-    `without_features` counts units left out, which `units.excluded` names.
+    decisions  1 or 0; NaN without a threshold
+    without_features  number of units left out; `units.excluded` names them
     """
 
     facts: BundleFacts
@@ -35,10 +36,10 @@ class Applied:
 
 
 def apply_bundle(bundle: Bundle, units: Units, store: StoreFolder) -> Applied:
-    """Score units by every head of a bundle, whole bags, as the heads were scored when trained.
+    """Score units with every head of a bundle, on whole bags as in the evaluation.
 
-    Units whose features are incomplete are left out, by name. Raises BadRequest if the store has
-    no features of the bundle's fingerprint, BadTask if no unit has features.
+    Units with incomplete features are left out and named. Raises BadRequest if the store has no
+    features of the bundle's fingerprint, BadTask if no unit has features.
     """
     record = find_features(bundle.facts, store)
     kept, bags = load_bags(units, record, store)
@@ -62,36 +63,36 @@ def apply_bundle(bundle: Bundle, units: Units, store: StoreFolder) -> Applied:
 def find_features(facts: BundleFacts, store: StoreFolder) -> EncoderRecord:
     """Return the store's features with a bundle's fingerprint.
 
-    Raises BadRequest that names both, and the command that makes what is missing.
+    Raises BadRequest that names the wanted and the stored features, with the command to make them.
     """
-    there, wanted = list_encoders(store), facts.encoder
-    for record in there:
+    stored, wanted = list_records(store), facts.encoder
+    for record in stored:
         if record.fingerprint == wanted.fingerprint:
             return record
     has = ", ".join(
-        f"{r.fingerprint[:8]} of {r.name} ({', '.join(r.views)}; {r.precision})" for r in there
+        f"{r.fingerprint[:8]} of {r.name} ({', '.join(r.views)}; {r.precision})" for r in stored
     )
     raise BadRequest(
-        f"trained on features {wanted.fingerprint[:8]} of encoder {wanted.name} "
+        f"the bundle needs features {wanted.fingerprint[:8]} of encoder {wanted.name} "
         f"({', '.join(wanted.views)}; {wanted.precision}); the store {store.root} has "
         f"{has or 'none'}. Make them: {embed_command(wanted)}"
     )
 
 
 def embed_command(record: EncoderRecord) -> str:
-    """Return the command that makes features like these."""
+    """Return the command that makes features with these settings."""
     dtype = "" if record.store_dtype == "float32" else f" --store-dtype {record.store_dtype}"
     options = f"{views_option(record)} --precision {record.precision}{dtype}"
     return f"clearbench embed SCANS --model {record.name}{options}"
 
 
 def decide(facts: BundleFacts, scores: Floats) -> Floats:
-    """Return decisions on scores [units, outputs]: from the threshold on, or the likeliest class.
+    """Return decisions [units, outputs]: 1 from the threshold on, or for the most probable class.
 
     NaN for an output without a threshold, and for a risk.
     """
-    if kind_of(facts.task_card.target) == "classes":
-        likeliest: NDArray[np.bool_] = scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1])
-        return likeliest.astype(float)
+    if output_type(facts.task_card.target) == "classes":
+        top: NDArray[np.bool_] = scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1])
+        return top.astype(float)
     cuts = np.array([np.nan if cut is None else cut for cut in facts.thresholds])
     return np.where(np.isnan(cuts), np.nan, scores >= cuts)

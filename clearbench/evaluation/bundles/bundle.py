@@ -1,8 +1,8 @@
-"""Trained heads as files: the heads of every fold and seed, and all that applying them needs.
+"""Trained heads as files: the heads of every fold and seed, and what is needed to apply them.
 
-A bundle is a folder of `heads.safetensors` (networks' weights and moments, linear models,
-neighbours; no code) and `bundle.json`, written last, which holds the sha256 of the other. The
-neighbours of k-NN heads are the training bags' means: patient data, as features are.
+A bundle is a folder with `heads.safetensors` (networks' weights and moments, linear models,
+neighbours; no code) and `bundle.json`, written last, with the sha256 of the first. The neighbours
+of k-NN heads are means of training bags: they are patient data, like features.
 """
 
 import hashlib
@@ -31,13 +31,13 @@ from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
 from clearbench.evaluation.task.card import TaskCard
 from clearbench.files import write_text, write_whole
 from clearbench.store.records import EncoderRecord
-from clearbench.versions import installed_versions
+from clearbench.versions import SCORE_LIBRARIES, library_versions
 
 FACTS_FILE, ARRAYS_FILE = "bundle.json", "heads.safetensors"
 
 
 class HeadFacts(Card):
-    """One trained head: of which fold, with how many patients on each side, and its settings."""
+    """One trained head: its fold and seed, the number of patients on each side, its settings."""
 
     repeat: int
     fold: int
@@ -49,7 +49,7 @@ class HeadFacts(Card):
 
 
 class BundleFacts(Card):
-    """What bundle.json says; `thresholds` stand in the order of `outputs`, null for none."""
+    """The content of bundle.json; `thresholds` are in the order of `outputs`, null for none."""
 
     bundle: Literal[1] = 1
     task: str
@@ -72,7 +72,7 @@ class BundleFacts(Card):
 
 @dataclass(frozen=True)
 class Bundle:
-    """Trained heads, and the moments by which instances were kept when they were scored."""
+    """Trained heads, and the moments by which instances were centred and scaled when scored."""
 
     facts: BundleFacts
     heads: tuple[BagEstimator, ...]
@@ -80,16 +80,18 @@ class Bundle:
 
 
 def write_bundle(evaluation: Evaluation, data: EncoderData, folder: Path) -> Path:
-    """Write the heads of an evaluation that kept them (`Way.keep_heads`) to a folder of their own.
+    """Write the heads of an evaluation (`HeadConfig.keep_heads`) to a folder, and return it.
 
-    Returns the folder. A bundle that stood there is replaced. Raises BadRequest if the heads were
-    not kept or are a floor's, StorageFull if the disk refuses.
+    A bundle in that folder is replaced. Raises BadRequest if the heads were not kept or are a
+    floor's, StorageFull if the disk refuses.
     """
     if not data.bags:
         raise BadRequest(f"{data.record.name} has no features; its heads can't be applied")
-    heads = [answer.head for answer in evaluation.fold_results if answer.head is not None]
+    heads = [each.head for each in evaluation.fold_results if each.head is not None]
     if not heads or len(heads) < len(evaluation.fold_results):
-        raise BadRequest("the heads of this evaluation were not kept: Way(keep_heads=True)")
+        raise BadRequest(
+            "the heads of this evaluation were not kept; use HeadConfig(keep_heads=True)"
+        )
     arrays = {f"common/{name}": part for name, part in data.instances.common._asdict().items()}
     for number, head in enumerate(heads):
         arrays |= {f"{number}/{name}": part for name, part in head.state_dict().items()}
@@ -102,7 +104,7 @@ def write_bundle(evaluation: Evaluation, data: EncoderData, folder: Path) -> Pat
 
 
 def _facts(evaluation: Evaluation, arrays_sha256: str) -> BundleFacts:
-    """Tell an evaluation as its bundle does."""
+    """Return the content of bundle.json for an evaluation."""
     task = evaluation.prepared.task
     return BundleFacts(
         task=task.name,
@@ -119,29 +121,30 @@ def _facts(evaluation: Evaluation, arrays_sha256: str) -> BundleFacts:
         not_scored=evaluation.prepared.skipped,
         patients=len(set(evaluation.units.patients)),
         split_sha256=evaluation.prepared.split_sha256,
-        versions=installed_versions(),
+        versions=library_versions(SCORE_LIBRARIES),
         arrays_sha256=arrays_sha256,
     )
 
 
-def _head_facts(answer: FoldResult) -> HeadFacts:
-    """Tell one head."""
-    fold = answer.fold
+def _head_facts(result: FoldResult) -> HeadFacts:
+    """Return the facts of one head."""
+    fold = result.fold
     return HeadFacts(
         repeat=fold.repeat,
         fold=fold.number,
-        seed=answer.seed,
+        seed=result.seed,
         train=len(fold.train),
         tune=len(fold.tune),
         test=len(fold.test),
-        settings=answer.settings,
+        settings=result.settings,
     )
 
 
 def read_bundle(path: Path) -> Bundle:
-    """Read a bundle's folder; its heads score as they did, bit for bit on the same instances.
+    """Read a bundle's folder; its heads give the same scores, bit for bit on the same instances.
 
-    Raises BadRequest for what is no bundle, one of another clearbench, or a damaged one.
+    Raises BadRequest for a folder that isn't a bundle, or one that is damaged or of another
+    clearbench version.
     """
     facts = _read_facts(path / FACTS_FILE)
     arrays = _read_arrays(path / ARRAYS_FILE, facts.arrays_sha256)
@@ -149,15 +152,15 @@ def read_bundle(path: Path) -> Bundle:
         common = Moments(arrays["common/mean"], arrays["common/spread"])
         heads = tuple(map(partial(_head, facts, arrays), range(len(facts.heads))))
     except (KeyError, ValueError, RuntimeError, UnknownName) as error:
-        raise _bad(path, f"its heads are not those of this clearbench: {error}") from error
+        raise _bad(path, f"its heads don't fit this clearbench version: {error}") from error
     return Bundle(facts, heads, common)
 
 
 def _bad(path: Path, why: str) -> BadRequest:
-    """Say that a bundle can't be read."""
+    """Return the error for a bundle that can't be read."""
     return BadRequest(
         f"{path}: not a readable bundle ({why}); "
-        "put back a whole copy, or make one: clearbench evaluate --task NAME --save-heads DIR"
+        "restore a copy, or make a new one: clearbench evaluate --task NAME --save-heads DIR"
     )
 
 
@@ -168,17 +171,17 @@ def _read_facts(path: Path) -> BundleFacts:
     except OSError as error:
         raise _bad(path, str(error.strerror)) from error
     except UnicodeDecodeError as error:
-        raise _bad(path, "damaged, it is no text") from error
+        raise _bad(path, "damaged, not a text file") from error
     except ValidationError as error:
         raise _bad(path, told_faults(error, BundleFacts)) from error
 
 
 def _read_arrays(path: Path, sha256: str) -> Mapping[str, NDArray[Any]]:
-    """Read the arrays, if they are those that bundle.json was written for."""
+    """Read the arrays, if their sha256 is the one in bundle.json."""
     try:
         image = path.read_bytes()
         if hashlib.sha256(image).hexdigest() != sha256:
-            raise _bad(path, "damaged: its sha256 is not the one in bundle.json")
+            raise _bad(path, "damaged: its sha256 isn't the one in bundle.json")
         found: Mapping[str, NDArray[Any]] = load(image)
     except OSError as error:
         raise _bad(path, str(error.strerror)) from error
@@ -188,9 +191,9 @@ def _read_arrays(path: Path, sha256: str) -> Mapping[str, NDArray[Any]]:
 
 
 def _head(facts: BundleFacts, arrays: Mapping[str, NDArray[Any]], number: int) -> BagEstimator:
-    """Make one head of its arrays."""
+    """Make one head from its arrays."""
     start, card = f"{number}/", facts.task_card
-    own = {name.removeprefix(start): v for name, v in arrays.items() if name.startswith(start)}
+    parts = {name.removeprefix(start): v for name, v in arrays.items() if name.startswith(start)}
     preset = find_preset(facts.preset)
     request = HeadRequest(facts.head, card.target, len(card.classes) or 2, preset, 0)
-    return make_head(request).load_state_dict(own)
+    return make_head(request).load_state_dict(parts)

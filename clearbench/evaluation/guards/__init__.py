@@ -1,1 +1,1 @@
-"""Guards against leaks: what a result says of itself, on by default."""
+"""Guards against leaks between training and test patients; every evaluation runs them."""

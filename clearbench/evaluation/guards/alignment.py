@@ -1,4 +1,4 @@
-"""How alike two thumbnails are when one may be turned a little, or begin a little higher."""
+"""Similarity of two thumbnails when one may be rotated or shifted along the scan a little."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,46 +7,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 ANGLES_DEG = (-4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5)
-SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # in levels of a thumbnail; one of 8 is 12 % of the scan
-BLOCK = 512
+SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # levels of a thumbnail; one of 8 is 12 % of the scan
+BLOCK = 512  # pairs at once: memory is bounded
 
-Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
+Floats32 = NDArray[np.float32]  # half the memory of Floats; correlations need no more
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where each pixel of the inscribed disc comes from when the picture is turned.
+    """The source of each pixel of the inscribed disc when the picture is rotated.
 
-    corners [4, pixels] flat indices, weights [4, pixels]: bilinear.
+    corners [4, pixels] flat indices, weights [4, pixels]: bilinear
     """
 
     corners: NDArray[np.int64]
-    weights: Floats
+    weights: Floats32
 
 
-def centred(thumbnails: NDArray[np.uint8], angle_deg: float = 0.0) -> Floats:
-    """Turn thumbnails [n, levels, size, size] and centre each level on its mean.
+def centred(thumbnails: NDArray[np.uint8], angle_deg: float = 0.0) -> Floats32:
+    """Rotate thumbnails [n, levels, size, size] and subtract the mean of each level.
 
-    Returns [n, levels, pixels] float32, the pixels of the inscribed disc: its corners don't turn
-    out of the picture.
+    Returns [n, levels, pixels] float32: only the inscribed disc, because corners would rotate out
+    of the picture.
     """
     grid = _turned_grid(thumbnails.shape[-1], angle_deg)
     flat = thumbnails.reshape(*thumbnails.shape[:2], -1)
     parts = zip(grid.corners, grid.weights, strict=True)
     turned = sum(weight * flat[:, :, corner] for corner, weight in parts if weight.any())
-    pixels: Floats = np.asarray(turned, np.float32)
+    pixels: Floats32 = np.asarray(turned, np.float32)
     pixels -= pixels.mean(axis=2, keepdims=True)
     return pixels
 
 
 def _turned_grid(size: int, angle_deg: float) -> _Grid:
-    """Return the bilinear weights that turn a picture about its middle."""
+    """Return the bilinear weights that rotate a picture about its middle."""
     middle = (size - 1) / 2
     y, x = np.mgrid[:size, :size].reshape(2, -1) - middle
     inside = np.hypot(y, x) <= size / 2
     sine, cosine = np.sin(np.radians(angle_deg)), np.cos(np.radians(angle_deg))
     source = np.stack([cosine * y - sine * x, sine * y + cosine * x])[:, inside] + middle
+    # Rounded, so that an angle of 0 hits pixels exactly and needs one corner of four.
     source = np.clip(source, 0, size - 1).round(6)
     low = np.minimum(source.astype(np.int64), size - 2)
     part = source - low
@@ -55,11 +56,11 @@ def _turned_grid(size: int, angle_deg: float) -> _Grid:
     return _Grid(np.stack(corners), np.stack(weights).astype(np.float32))
 
 
-def aligned_similarity(thumbnails: NDArray[np.uint8], pairs: Rows) -> Floats:
-    """Return the best correlation of each pair over small turns and shifts along the scan.
+def aligned_similarity(thumbnails: NDArray[np.uint8], pairs: Indices) -> Floats32:
+    """Return the best correlation of each pair over small rotations and shifts along the scan.
 
     thumbnails [scans, levels, size, size], pairs [pairs, 2] rows of them → [pairs], -1 to 1. A pair
-    of which one picture is flat throughout has similarity 0.
+    with a flat picture has similarity 0.
     """
     best = np.full(len(pairs), -1.0, np.float32)
     for chosen, seconds in _blocks(pairs):
@@ -72,7 +73,7 @@ def aligned_similarity(thumbnails: NDArray[np.uint8], pairs: Rows) -> Floats:
     return best
 
 
-def _blocks(pairs: Rows) -> Iterator[tuple[Rows, Rows]]:
+def _blocks(pairs: Indices) -> Iterator[tuple[Indices, Indices]]:
     """Yield the pairs in parts of bounded size, and the second rows that occur in each."""
     order = np.argsort(pairs[:, 1], kind="stable")
     for start in range(0, len(order), BLOCK):
@@ -80,8 +81,8 @@ def _blocks(pairs: Rows) -> Iterator[tuple[Rows, Rows]]:
         yield chosen, np.unique(pairs[chosen, 1])
 
 
-def _best_shift(first: Floats, second: Floats, place: Rows) -> Floats:
-    """Correlate `first` [pairs, …] with `second[place]`, at the shift where they agree best."""
+def _best_shift(first: Floats32, second: Floats32, place: Indices) -> Floats32:
+    """Return the correlation of `first` [pairs, …] and `second[place]` at the best shift."""
     levels = first.shape[1]
     crossed = first @ second.transpose(0, 2, 1)[place]
     energy = np.einsum("nlp,nlp->nl", first, first)
@@ -98,10 +99,10 @@ def _best_shift(first: Floats, second: Floats, place: Rows) -> Floats:
     return best
 
 
-def _level_weights(levels: int, shift: float) -> Floats:
+def _level_weights(levels: int, shift: float) -> Floats32:
     """Return the share of each level of a scan in each level shifted upwards [levels, levels]."""
     places = np.arange(levels) + shift
-    weights: Floats = np.clip(1 - np.abs(places[:, None] - np.arange(levels)), 0, None).astype(
+    weights: Floats32 = np.clip(1 - np.abs(places[:, None] - np.arange(levels)), 0, None).astype(
         np.float32
     )
     return weights

@@ -1,4 +1,4 @@
-"""Did the encoder see the patients on whom it is tested?"""
+"""Was the encoder pretrained on the test patients?"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ VAGUE = MappingProxyType(
 
 @dataclass(frozen=True)
 class Contamination:
-    """Whether an encoder saw the test patients, and why we think so.
+    """Whether an encoder was pretrained on the test patients, and the reason.
 
-    `overlap` counts the test patients whose hashes the encoder's card lists, of `patients`; it is
-    None where the card lists none.
+    `overlap` of the `patients` tested have a hash that the encoder's card lists; None if it lists
+    none.
     """
 
     verdict: Verdict
@@ -37,14 +37,14 @@ class Contamination:
 
 @dataclass(frozen=True)
 class _Finding:
-    """What one data set of the pretraining means for one cohort."""
+    """The verdict on one data set of the pretraining, for one cohort."""
 
     verdict: Verdict
     reason: str
 
 
 def read_seen(path: Path) -> frozenset[str]:
-    """Read the hashes of the patients whom `clearbench pretrain` saw, as the card names the file.
+    """Read the hashes of the patients of `clearbench pretrain`, from the file that the card names.
 
     Raises BadStore for a file that is missing or can't be read.
     """
@@ -52,7 +52,7 @@ def read_seen(path: Path) -> frozenset[str]:
         return frozenset(path.read_text(encoding="utf-8").split())
     except (OSError, UnicodeDecodeError) as error:
         raise BadStore(
-            f"{path}: the list of patients seen in pretraining can't be read; put it back beside "
+            f"{path}: the list of patients seen in pretraining can't be read; put it back next to "
             "the encoder's card"
         ) from error
 
@@ -66,50 +66,50 @@ def contamination(
     others: Collection[str] = (),
     random_weights: bool = False,
 ) -> Contamination:
-    """Judge whether an encoder saw the test patients.
+    """Decide whether an encoder was pretrained on the test patients.
 
-    `pretraining` names the data sets of the encoder's card, `cohort` the task's. `seen` holds the
-    hashes that the card lists, if it lists any; `patients` are the ids of the test patients,
-    `others` the rest of the cohort: if those are among the seen, ids of both are the same kind and
-    a test patient who isn't was not seen.
+    pretraining: the data sets that the encoder's card names; cohort: the task's
+    seen: the hashes that the card lists, if any; patients: ids of the test patients
+    others: ids of the cohort's other patients. If some of them are in `seen`, the ids of both lists
+    are comparable, so a test patient who isn't in `seen` was not seen.
     """
     if random_weights:
-        return Contamination("none", "random weights, nothing was learnt", len(patients))
+        return Contamination("none", "random weights, no pretraining", len(patients))
     overlap = len({patient_hash(name) for name in patients} & set(seen)) if seen else None
     if overlap:
         reason = f"{overlap} of {len(patients)} test patients were seen in pretraining"
         return Contamination("yes", reason, len(patients), overlap)
     familiar = {patient_hash(name) for name in others} & set(seen)
-    findings = [_judge(name, cohort, len(seen), bool(familiar)) for name in pretraining]
+    findings = [_verdict_on(name, cohort, len(seen), bool(familiar)) for name in pretraining]
     findings = findings or [_Finding("unknown", "the card names no data set of its pretraining")]
     worst = min(findings, key=lambda item: WORST_FIRST.index(item.verdict)).verdict
     reasons = dict.fromkeys(item.reason for item in findings if item.verdict == worst)
     return Contamination(worst, "; ".join(reasons), len(patients), overlap)
 
 
-def _judge(name: str, cohort: str, listed: int, familiar: bool) -> _Finding:
-    """Judge one data set of the pretraining."""
+def _verdict_on(name: str, cohort: str, listed: int, familiar: bool) -> _Finding:
+    """Return the verdict on one data set of the pretraining."""
     if plain(name) == plain(cohort) and listed:
         return _same_set(name, listed, familiar)
     if plain(name) == plain(cohort):
         return _Finding("yes", f"pretrained on {name} itself")
-    known, asked = find_data_set(name), find_data_set(cohort)
+    known, tested = find_data_set(name), find_data_set(cohort)
     if known is None:
         return _Finding("unknown", f"nothing is known of {name}")
     if known.kind in ("plain", "drawn"):
-        return _Finding("none", f"{name} holds no medical images of patients")
-    if asked is None:
+        return _Finding("none", f"{name} has no medical images of patients")
+    if tested is None:
         return _Finding("unknown", f"nothing is known of {cohort}, and {name} is medical")
-    found = relation(known, asked)
+    found = relation(known, tested)
     if found.overlap == "none":
         return _Finding("none", f"{name} is not known to share patients with {cohort}")
-    vague = VAGUE.get(known.kind) or VAGUE.get(asked.kind)
+    vague = VAGUE.get(known.kind) or VAGUE.get(tested.kind)
     because = (vague if found.overlap == "possible" else None) or _shared(cohort, found.overlap)
     return _Finding(found.overlap, f"{name} {because} ({', '.join(found.sources)})")
 
 
 def _same_set(name: str, listed: int, familiar: bool) -> _Finding:
-    """Judge an encoder of the task's own data set that lists whom it saw, none of them tested."""
+    """Return the verdict on the task's own data set, where the card lists patients, none tested."""
     if familiar:
         return _Finding("none", f"pretrained on other patients of {name}, none of them tested")
     return _Finding(
@@ -120,5 +120,5 @@ def _same_set(name: str, listed: int, familiar: bool) -> _Finding:
 
 
 def _shared(cohort: str, overlap: str) -> str:
-    """Say how surely patients are shared."""
+    """Return the words for shared patients: sure, or possible."""
     return f"{'shares' if overlap == 'yes' else 'may share'} patients with {cohort}"

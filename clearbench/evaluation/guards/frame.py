@@ -1,21 +1,21 @@
-"""Thumbnails in one frame: the body in the middle, at one size, wherever the field of view was."""
+"""Thumbnails in one frame: the body in the middle, at one size, for any field of view."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
+
 BACKGROUND = 0.1  # this share of a picture is darker than any body
-RADIUS = 0.27  # of the width: what a body's mean radius becomes
+RADIUS = 0.27  # of the width: the mean radius of a body after zooming
 ZOOM = (0.5, 2.0)
 BLOCK = 512
 
-Doubles = NDArray[np.float64]
-
 
 def same_frame(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Move and zoom thumbnails [n, levels, size, size] so that bodies cover each other.
+    """Move and zoom thumbnails [n, levels, size, size] so that bodies overlap.
 
-    The bright pixels' centre and mean radius over all levels decide; a reconstruction with another
-    field of view ends in the same frame. Pixels from outside repeat the edge.
+    The centre and mean radius of the bright pixels over all levels are used, so a reconstruction
+    with another field of view gets the same frame. Pixels from outside repeat the edge.
     """
     parts = [
         _framed(thumbnails[start : start + BLOCK]) for start in range(0, len(thumbnails), BLOCK)
@@ -33,10 +33,10 @@ def _framed(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return _sampled(thumbnails, np.clip(source, 0, size - 1))
 
 
-def _moments(pictures: Doubles, grid: Doubles) -> tuple[Doubles, Doubles]:
-    """Return the centre [n, 2] and the mean radius [n] of the brightness, from the middle, in px.
+def _moments(pictures: Floats, grid: Floats) -> tuple[Floats, Floats]:
+    """Return the centre [n, 2], from the middle, and mean radius [n] of the brightness, in px.
 
-    A flat picture has its centre in the middle and the usual radius.
+    For a flat picture: the middle and RADIUS.
     """
     flat = pictures.reshape(len(pictures), -1)
     weight = np.clip(flat - np.quantile(flat, BACKGROUND, axis=1, keepdims=True), 0, None)
@@ -50,7 +50,7 @@ def _moments(pictures: Doubles, grid: Doubles) -> tuple[Doubles, Doubles]:
     return centre, np.where(total[:, 0] > 0, radius, usual)
 
 
-def _sampled(thumbnails: NDArray[np.uint8], source: Doubles) -> NDArray[np.uint8]:
+def _sampled(thumbnails: NDArray[np.uint8], source: Floats) -> NDArray[np.uint8]:
     """Interpolate (bilinear) every level at source [n, 2, size, size] in px."""
     count, levels, size, _ = thumbnails.shape
     flat = thumbnails.reshape(count, levels, -1)

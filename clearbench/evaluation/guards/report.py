@@ -1,4 +1,4 @@
-"""What the guards found, as a result carries it."""
+"""Run the guards; each returns the findings that a result records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from clearbench.evaluation.guards.contamination import contamination, read_seen
 from clearbench.evaluation.guards.duplicates import duplicates_alarm, find_duplicates
-from clearbench.evaluation.guards.sides import check_sides
+from clearbench.evaluation.guards.split_check import check_split
 from clearbench.evaluation.guards.tags import person_alarm, tags_alarm
 from clearbench.evaluation.task.card import TaskCard
 from clearbench.evaluation.task.prepared import PreparedTask
@@ -26,7 +26,7 @@ Sketches = Mapping[tuple[str, str], Sketch]  # by cohort and scan id
 
 @dataclass(frozen=True)
 class GuardFinding:
-    """What one guard says; an alarm asks the reader to act."""
+    """The finding of one guard; an alarm needs action."""
 
     guard: str
     alarm: bool
@@ -34,51 +34,51 @@ class GuardFinding:
 
 
 def guard_copies(units: Units, sketches: Sketches) -> GuardFinding:
-    """Look for scans that lie under two patients' ids."""
+    """Look for scans that are stored under two patients' ids."""
     rows = [
         (scan, cohort, patient, sketches[cohort, scan])
         for cohort, patient, scans in zip(units.cohorts, units.patients, units.scans, strict=True)
         for scan in scans
         if (cohort, scan) in sketches
     ]
-    every = sum(map(len, units.scans))
+    total = sum(map(len, units.scans))
     if len(rows) < 2:
         return GuardFinding(
-            "copies", False, f"not searched: {len(rows)} of {every} scans have a thumbnail"
+            "copies", False, f"not searched: {len(rows)} of {total} scans have a thumbnail"
         )
     scans, cohorts, patients, known = zip(*rows, strict=True)
     found = find_duplicates(np.stack([sketch.thumbnail for sketch in known]), patients)
     alarm = duplicates_alarm(found, scans, cohorts)
-    return GuardFinding("copies", bool(alarm), alarm or f"none among {len(rows)} of {every} scans")
+    return GuardFinding("copies", bool(alarm), alarm or f"none among {len(rows)} of {total} scans")
 
 
 def guard_labels(prepared: PreparedTask) -> list[GuardFinding]:
-    """Say whether labels are those that a split was frozen with; nothing where none are known."""
+    """Check that labels are those of the split file; no finding without a split file."""
     task = prepared.task
     checks = read_split(task.split_file, task).labels_check if task.split_file else {}
     if prepared.test_cohort not in checks:
         return []
     if checks[prepared.test_cohort] == labels_check(prepared.units):
-        return [GuardFinding("labels", False, "as they were when the split was frozen")]
+        return [GuardFinding("labels", False, "as they were when the split file was written")]
     says = (
-        "not those that the split was frozen with (some changed, or have gone): results from "
-        f"before and after don't compare; freeze anew: clearbench tasks freeze {task.name} "
-        "--replace, and raise the card's version"
+        "not those of the split file (some were changed or removed): results from before and after "
+        f"can't be compared; raise the card's version and run: clearbench tasks freeze {task.name} "
+        "--replace"
     )
     return [GuardFinding("labels", True, says)]
 
 
-def guard_sides(folds: Sequence[Fold]) -> GuardFinding:
-    """Refuse folds with a patient on two sides; raises BadTask."""
-    check_sides(folds)
-    of = f"a fold, in {len(folds)} folds" if len(folds) > 1 else "the split"
-    return GuardFinding("sides", False, f"no patient is on two sides of {of}")
+def guard_split(folds: Sequence[Fold]) -> GuardFinding:
+    """Refuse folds with a patient on two sides, such as train and test; raises BadTask."""
+    check_split(folds)
+    place = f"a fold, in {len(folds)} folds" if len(folds) > 1 else "the split"
+    return GuardFinding("sides", False, f"no patient is on two sides of {place}")
 
 
 def guard_contamination(
     record: EncoderRecord, store: StoreFolder, prepared: PreparedTask
 ) -> GuardFinding:
-    """Judge whether an encoder saw whom we test; "yes" and "possible" are alarms."""
+    """Check whether an encoder was pretrained on test patients; "yes" and "possible" are alarms."""
     folds = prepared.folds
     tested = {_plain(patient) for fold in folds for patient in fold.test}
     everyone = tested | {_plain(patient) for fold in folds for patient in (*fold.train, *fold.tune)}
@@ -96,34 +96,34 @@ def guard_contamination(
 
 
 def _plain(patient: str) -> str:
-    """Take the cohort off a patient's name, where there are two."""
+    """Remove the cohort from a patient's name, where there are two cohorts."""
     return Path(patient).name
 
 
 def guard_shortcuts(lows: Mapping[str, float | None], card: TaskCard) -> list[GuardFinding]:
-    """Say whether tags, or age and sex, alone predict the label.
+    """Check whether technical tags, or age and sex, alone predict the label.
 
-    `lows` are the lower bounds of the floors' scores, by name; other metrics than AUROC are shown
-    and raise no alarm.
+    `lows` are the lower bounds of the floors' scores, by name. Only an AUROC can raise an alarm,
+    because the alarm's threshold is an AUROC; other metrics are shown.
     """
-    told = {"floor-tags": tags_alarm, "floor-person": person_alarm}
-    judged = card.primary.startswith("auroc")
+    alarms = {"floor-tags": tags_alarm, "floor-person": person_alarm}
+    is_auroc = card.primary.startswith("auroc")
     return [
-        _shortcut(name, told[name](low) if judged else "", _hint(low, card.primary))
+        _shortcut(name, alarms[name](low) if is_auroc else "", _hint(low, card.primary))
         for name, low in lows.items()
-        if name in told
+        if name in alarms
     ]
 
 
 def _hint(low: float | None, metric: str) -> str:
-    """Say what a floor's score tells where it is no alarm; a bound at chance or below, nothing."""
+    """Return the words for a floor's score without an alarm."""
     if low is None:
         return "not scored"
     if metric.startswith("auroc") and low <= CHANCE_AUROC:
-        return "no hint that they predict the label: their AUROC may be that of chance"
+        return "no sign that they predict the label: their AUROC may be at chance level"
     return f"{metric} at least {low:.2f}"
 
 
 def _shortcut(name: str, alarm: str, hint: str) -> GuardFinding:
-    """Write one of them down."""
+    """Return the finding of one floor."""
     return GuardFinding(name.removeprefix("floor-"), bool(alarm), alarm or hint)

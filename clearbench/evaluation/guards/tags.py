@@ -1,4 +1,4 @@
-"""What technical tags, or age and sex, tell of a label before any pixel is looked at."""
+"""Technical tags, age and sex as features: what they predict of a label without any pixel."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.cohort.table import Cohort
 from clearbench.errors import UnknownName
 from clearbench.technical import FLOOR_NUMBERS, FLOOR_WORDS
@@ -17,23 +18,22 @@ CATEGORIES = (*FLOOR_WORDS, "site")
 AGE = ("age", "ageyears", "agey", "patientage", "ageatscan", "ageatdiagnosis")
 SEX = ("sex", "gender", "patientsex")
 ALARM_AUROC = 0.6
-FEWEST_OF_LEVEL = 2  # training units; a rarer level names single patients
+FEWEST_OF_LEVEL = 2  # training units; a level of one unit would identify its patient
 YEARS = MappingProxyType({"": 1.0, "y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25})
 SEXES = MappingProxyType(
     {"m": "male", "man": "male", "f": "female", "w": "female", "woman": "female"}
 )
 
-Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class TagTable:
-    """Tags of units, before anything is learnt from them.
+    """Tags of units, before they are encoded.
 
     numbers [units, number_names] NaN where unknown · categories [units, category_names] text, ""
-    where unknown; of a unit's several scans the mean, and the sorted values joined by " + "
+    where unknown. A unit with several scans has their mean, and their sorted values joined by " + "
     """
 
     number_names: tuple[str, ...]
@@ -47,14 +47,14 @@ class TagTable:
         return (*self.number_names, *self.category_names)
 
     def number(self, name: str) -> Floats:
-        """Return a column of numbers [units], unknown throughout if the table has none."""
+        """Return a column of numbers [units], all NaN if the table lacks it."""
         if name not in self.number_names:
             return np.full(len(self.numbers), np.nan)
         column: Floats = self.numbers[:, self.number_names.index(name)]
         return column
 
     def category(self, name: str) -> Texts:
-        """Return a column of words [units], unknown throughout if the table has none."""
+        """Return a column of words [units], all "" if the table lacks it."""
         if name not in self.category_names:
             return np.full(len(self.categories), "")
         column: Texts = self.categories[:, self.category_names.index(name)]
@@ -63,9 +63,9 @@ class TagTable:
 
 @dataclass(frozen=True)
 class TagEncoding:
-    """What was learnt from the training rows: the middle of each number, the levels of each tag.
+    """Tags as numbers, fitted to training rows: the median of each number, the levels of each tag.
 
-    A column that tells the training rows apart by nothing is left out.
+    A column that is the same in all training rows is left out.
     """
 
     medians: tuple[tuple[str, float], ...]
@@ -74,7 +74,7 @@ class TagEncoding:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return what each column of the design matrix says."""
+        """Return the name of each column of the design matrix."""
         return (
             *(name for name, _ in self.medians),
             *(f"{name} unknown" for name in self.gaps),
@@ -82,25 +82,26 @@ class TagEncoding:
         )
 
     def design(self, table: TagTable) -> Floats:
-        """Return the design matrix [units, columns] of any table, of another cohort's too.
+        """Return the design matrix [units, columns] of any table, even of another cohort.
 
-        A level that is new here is 0 throughout, a column that is missing here is unknown.
+        A level that training rows lack is 0 in every column; a column that this table lacks is
+        unknown.
         """
-        columns = [_filled(table.number(name), middle) for name, middle in self.medians]
+        columns = [_filled(table.number(name), median) for name, median in self.medians]
         columns += [np.isnan(table.number(name)).astype(np.float64) for name in self.gaps]
         columns += [(table.category(n) == level).astype(np.float64) for n, level in self.levels]
         return np.stack(columns, axis=1) if columns else np.zeros((len(table.numbers), 0))
 
 
-def _filled(column: Floats, middle: float) -> Floats:
-    """Put the middle in place of what is unknown."""
-    return np.where(np.isnan(column), middle, column)
+def _filled(column: Floats, median: float) -> Floats:
+    """Replace unknown values by the median."""
+    return np.where(np.isnan(column), median, column)
 
 
 def fit_tags(table: TagTable, train: Sequence[int]) -> TagEncoding:
-    """Learn medians and levels from the training rows alone.
+    """Fit medians and levels to the training rows alone.
 
-    A level that a single training row has is left out: it would name a patient.
+    A level of a single training row is left out, because it would identify a patient.
     """
     rows = list(train)
     numbers = dict(zip(table.number_names, table.numbers[rows].T, strict=True))
@@ -120,7 +121,7 @@ def fit_tags(table: TagTable, train: Sequence[int]) -> TagEncoding:
 
 
 def _levels(column: Texts) -> list[str]:
-    """Return the levels that tell several rows from the others, in alphabetical order."""
+    """Return the levels of several rows, in alphabetical order; none if all rows are equal."""
     values, counts = np.unique(column, return_counts=True)
     if len(values) < 2:
         return []
@@ -132,9 +133,9 @@ def tag_features(
 ) -> TagTable:
     """Gather the technical tags of units, each given by its scans' ids.
 
-    Takes what the cohort has of thickness, kV, kernel, contrast, manufacturer, model, scanner and
-    site; and the number of slices by scan id, the whole scan's (read_sketch tells it), and of scans
-    in a unit. Raises UnknownName for a scan that is not in the cohort.
+    They are the cohort's columns of thickness, kV, kernel, contrast, manufacturer, model, scanner
+    and site, the number of slices of the whole scan (`slice_counts`, by scan id), and the number of
+    scans of a unit. Raises UnknownName for a scan that is not in the cohort.
     """
     numbers = {name: _per_scan(cohort, name, _number) for name in FLOOR_NUMBERS}
     numbers["slices"] = {scan: float(count) for scan, count in slice_counts.items()}
@@ -152,9 +153,9 @@ def tag_features(
 def person_features(cohort: Cohort, units: Sequence[Sequence[str]]) -> TagTable:
     """Gather age in years and sex of units, where the cohort has columns of the usual names.
 
-    Ages may be written as DICOM does (063Y, 018M); sexes as M, F, male, female. A table
-    without columns means that the cohort has neither. Raises UnknownName for a scan that is not in
-    the cohort.
+    Ages may be in DICOM's form (063Y, 018M); sexes are M, F, male or female. A table without
+    columns means that the cohort has neither. Raises UnknownName for a scan that is not in the
+    cohort.
     """
     columns = reversed(cohort.table.column_names)
     names = {re.sub(r"[\W_]", "", name).lower(): name for name in columns}
@@ -171,7 +172,7 @@ def _per_scan(cohort: Cohort, name: str, read: Callable[[str], Value]) -> dict[s
 
 
 def _number(text: str) -> float:
-    """Read a number, NaN where it is none."""
+    """Read a number; NaN if it isn't one."""
     try:
         value = float(text)
     except ValueError:
@@ -180,7 +181,7 @@ def _number(text: str) -> float:
 
 
 def _word(text: str) -> str:
-    """Fold case and outer spaces of a tag."""
+    """Remove case and outer spaces of a tag."""
     return text.strip().lower()
 
 
@@ -191,7 +192,7 @@ def _years(text: str) -> float:
 
 
 def _sex(text: str) -> str:
-    """Read a sex; other words and numbers stay as they are."""
+    """Read a sex; other words and numbers are not changed."""
     word = _word(text)
     return SEXES.get(word, word)
 
@@ -202,11 +203,11 @@ def _table(
     categories: Mapping[str, Mapping[str, str]],
     cohort: Cohort,
 ) -> TagTable:
-    """Join the values of each unit's scans; columns of which nothing is known are left out."""
-    there = {str(scan) for scan in cohort.column("scan_id")}
-    strange = {scan for scans in units for scan in scans} - there
-    if strange:
-        raise UnknownName.among(f"scan of cohort {cohort.name}", min(strange), there)
+    """Join the values of each unit's scans; columns without any known value are left out."""
+    known_scans = {str(scan) for scan in cohort.column("scan_id")}
+    unknown = {scan for scans in units for scan in scans} - known_scans
+    if unknown:
+        raise UnknownName.among(f"scan of cohort {cohort.name}", min(unknown), known_scans)
     number_names = tuple(name for name, known in numbers.items() if known)
     names = tuple(name for name, known in categories.items() if known)
     means = [[_mean(numbers[name], scans) for name in number_names] for scans in units]
@@ -220,7 +221,7 @@ def _table(
 
 
 def _mean(known: Mapping[str, float], scans: Sequence[str]) -> float:
-    """Return the mean of what is known of a unit's scans, NaN if that is nothing."""
+    """Return the mean over a unit's scans with a known value; NaN without any."""
     values = [known[scan] for scan in scans if not np.isnan(known.get(scan, np.nan))]
     return float(np.mean(values)) if values else float("nan")
 
@@ -231,9 +232,9 @@ def _joined(known: Mapping[str, str], scans: Sequence[str]) -> str:
 
 
 def tags_alarm(auroc_low: float | None) -> str:
-    """Say that technical tags alone predict a label, if they surely do; else return "".
+    """Return the alarm that technical tags alone predict a label; "" if that isn't sure.
 
-    `auroc_low` is the lower bound of the interval of their AUROC, None or NaN if there is none.
+    `auroc_low` is the lower bound of the interval of their AUROC, None or NaN without one.
     """
     if not _is_high(auroc_low):
         return ""
@@ -244,15 +245,15 @@ def tags_alarm(auroc_low: float | None) -> str:
 
 
 def person_alarm(auroc_low: float | None) -> str:
-    """Say that age and sex alone predict a label, if they surely do; else return ""."""
+    """Return the alarm that age and sex alone predict a label; "" if that isn't sure."""
     if not _is_high(auroc_low):
         return ""
     return (
         f"age and sex alone predict this label (AUROC at least {auroc_low:.2f}): an encoder may "
-        "score by reading them off the scan; compare it with the floor"
+        "score by estimating them from the scan; compare it with the floor"
     )
 
 
 def _is_high(auroc_low: float | None) -> bool:
-    """Tell whether a lower bound is above the alarm's; NaN is not."""
+    """Tell whether a lower bound is above ALARM_AUROC; NaN isn't."""
     return auroc_low is not None and auroc_low > ALARM_AUROC

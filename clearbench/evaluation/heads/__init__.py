@@ -1,6 +1,6 @@
 """Heads: bags of slice features → one prediction per unit.
 
-The networks are loaded when they are first used, so that listing heads imports no torch.
+Networks are imported at first use, so that listing heads imports no torch.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from its module."""
-    return load_public(__name__, _PUBLIC, name)
+if not TYPE_CHECKING:  # a type checker sees the imports above, and no other name
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name from its module."""
+        return load_public(__name__, _PUBLIC, name)

@@ -1,4 +1,4 @@
-"""What every head is to its user: a scikit-learn-style estimator over bags."""
+"""The interface of every head: a scikit-learn-style estimator over bags."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -8,17 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from clearbench.arrays import Floats
 from clearbench.errors import BadTask
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.heads.presets import Preset
-from clearbench.evaluation.heads.targets import Floats, Targets, make_targets
+from clearbench.evaluation.heads.targets import Targets, make_targets
 from clearbench.evaluation.heads.training import LabelledBags
 from clearbench.evaluation.task.splits import stratify
 
 Bags = BagSet | Sequence[NDArray[np.floating]]
 Arrays = Mapping[str, NDArray[Any]]
 
-TUNE_PARTS = 5  # without bags to tune on, one fifth of those given tunes
+TUNE_PARTS = 5  # without tuning bags, one fifth of the given bags tunes
 
 
 class HeadRequest(NamedTuple):
@@ -32,7 +33,7 @@ class HeadRequest(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What a head says of some bags: scores [bags, outputs], importance of each bag's instances."""
+    """A head's predictions for some bags: scores [bags, outputs], importance of each instance."""
 
     scores: Floats
     attention: tuple[NDArray[np.float32], ...] = ()
@@ -41,9 +42,9 @@ class Predictions(NamedTuple):
 class BagEstimator(BaseEstimator):
     """A head over bags [n, dim]: fit(bags, y), predict_proba(bags).
 
-    y [bags] or [bags, labels]: 0 or 1 (NaN unknown), a class number, or time and event, as
-    `target` says; `classes` is how many classes a multiclass or ordinal target has. `tuning_` are
-    the scores of the tuning bags [bags, outputs] before any of them was learnt from.
+    y [bags] or [bags, labels]: 0 or 1 (NaN unknown), a class number, or time and event, by
+    `target`. `classes` is the number of classes of a multiclass or ordinal target. `tuning_` are
+    the scores of the tuning bags [bags, outputs] before the head is fitted to any of them.
     """
 
     target: str
@@ -53,17 +54,20 @@ class BagEstimator(BaseEstimator):
     @classmethod
     @abstractmethod
     def from_request(cls, request: HeadRequest) -> Self:
-        """Return a new head as it was asked for; it has learnt nothing."""
+        """Return a new, untrained head for a request."""
 
     def fit(self, bags: Bags, y: Any, *, tune: tuple[Bags, Any] | None = None) -> Self:
-        """Learn from bags; settings are chosen on `tune`, or on a fifth of the bags, stratified.
+        """Fit to bags; settings are chosen on `tune`, by default on a stratified fifth of the bags.
 
         Raises BadTask for targets that don't fit, or fewer than two bags.
         """
         found = as_set(bags)
         targets = make_targets(self.target, np.asarray(y, float), self.classes)
         if len(found) != len(targets) or len(found) < 2:
-            raise BadTask(f"{len(found)} bags and {len(targets)} targets; two or more, as many")
+            raise BadTask(
+                f"{len(found)} bags and {len(targets)} targets: give one target per bag, and at "
+                "least two bags"
+            )
         if tune is not None:
             other = make_targets(self.target, np.asarray(tune[1], float), self.classes)
             return self.fit_labelled(
@@ -77,36 +81,37 @@ class BagEstimator(BaseEstimator):
 
     @abstractmethod
     def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
-        """Learn from `train`, choose settings on `tune`."""
+        """Fit to `train`, choose settings on `tune`."""
 
     @abstractmethod
     def state_dict(self) -> Arrays:
-        """Return all that was learnt, by name: enough to judge bags as this head does."""
+        """Return all fitted arrays by name: enough to predict as this head does."""
 
     @abstractmethod
     def load_state_dict(self, arrays: Arrays) -> Self:
-        """Take what another head of this kind had learnt; raises KeyError or RuntimeError."""
+        """Load the arrays of another head of this class; raises KeyError or RuntimeError."""
 
     @abstractmethod
     def predict(self, bags: Bags) -> Predictions:
-        """Return what is scored [bags, outputs], probabilities or a risk, and importances."""
+        """Return probabilities or a risk [bags, outputs], and the importance of each instance."""
 
     def scores(self, bags: Bags) -> Floats:
-        """Return what is scored [bags, outputs]: probabilities, or a risk."""
+        """Return probabilities, or a risk [bags, outputs]."""
         return self.predict(bags).scores
 
     def predict_proba(self, bags: Bags) -> Floats:
         """Return probabilities [bags, classes], or [bags, labels] of a multilabel target.
 
-        An ordinal target's are those of its classes; a survival target has none: see `scores`.
-        Raises BadTask for a survival target.
+        Of an ordinal target they are those of its classes. Raises BadTask for a survival target,
+        which has a risk: see `scores`.
         """
         if self.target == "survival":
-            raise BadTask("a survival target has a risk, no probability: scores(bags)")
+            raise BadTask("a survival target has a risk, not probabilities; use scores(bags)")
         found = self.scores(bags)
         if self.target == "binary":
             return np.hstack([1 - found, found])
         if self.target == "ordinal":
+            # Cuts are trained separately: a higher cut may get a higher probability, so cap it.
             falling = np.minimum.accumulate(found, axis=1)
             edges = np.hstack([np.ones((len(found), 1)), falling, np.zeros((len(found), 1))])
             shares: Floats = edges[:, :-1] - edges[:, 1:]
@@ -114,22 +119,22 @@ class BagEstimator(BaseEstimator):
         return found
 
     def attention(self, bags: Bags) -> tuple[NDArray[np.float32], ...]:
-        """Return the importance of each bag's instances [n], summing to 1; () without any."""
+        """Return the importance of each bag's instances [n], which sums to 1; () without any."""
         return self.predict(bags).attention
 
     @property
     def settings(self) -> dict[str, float | int | str]:
-        """Return what was chosen while fitting."""
+        """Return the settings that were chosen in fitting."""
         return {}
 
 
 def as_set(bags: Bags) -> BagSet:
-    """Return bags as a set."""
+    """Return bags as a BagSet."""
     return bags if isinstance(bags, BagSet) else BagSet.of(bags)
 
 
 def strata_of(targets: Targets) -> NDArray[np.bool_]:
-    """Return what a division of bags shares out equally [bags, columns]."""
-    if targets.kind == "classes":
+    """Return the flags [bags, columns] by which bags are stratified."""
+    if targets.output_type == "classes":
         return np.equal(targets.values, np.arange(targets.outputs))
     return np.greater(np.nan_to_num(targets.values[:, -targets.outputs :]), 0)

@@ -1,10 +1,11 @@
-"""k nearest neighbours on bag means: what features say without any weights learnt."""
+"""k nearest neighbours on bag means: the features alone, without trained weights."""
 
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.arrays import Floats
 from clearbench.evaluation.heads.estimator import (
     Arrays,
     BagEstimator,
@@ -13,20 +14,20 @@ from clearbench.evaluation.heads.estimator import (
     Predictions,
     as_set,
 )
-from clearbench.evaluation.heads.targets import Floats, Targets, class_weights
+from clearbench.evaluation.heads.targets import Targets, class_weights
 from clearbench.evaluation.heads.training import LabelledBags
 
 NEIGHBOURS = (3, 5, 10, 20, 40)
-CERTAIN = 1e-6
+CERTAIN = 1e-6  # smallest probability and norm, so that no log or division is infinite
 
 
 class NearestClassifier(BagEstimator):
-    """The class-balanced share of labels among the k bags whose standardised means point alike.
+    """The class-balanced share of labels among the k bags with the most similar standardised means.
 
-    Cosine similarity; k is the one with the least loss on the tuning bags, which then become
-    neighbours too. For survival the neighbours' mean martingale residual under no covariates is
-    the risk (Therneau, Grambsch and Fleming, "Martingale-based Residuals for Survival Models",
-    Biometrika 1990): event minus the Nelson-Aalen hazard at its time.
+    Similarity is the cosine. k has the least loss on the tuning bags, which become neighbours
+    afterwards. For survival the risk is the neighbours' mean martingale residual without
+    covariates: event minus the Nelson-Aalen hazard at its time (Therneau, Grambsch and Fleming,
+    "Martingale-based Residuals for Survival Models", Biometrika 1990).
     """
 
     def __init__(self, target: str = "binary", classes: int = 2, *, seed: int = 0) -> None:
@@ -36,11 +37,11 @@ class NearestClassifier(BagEstimator):
 
     @classmethod
     def from_request(cls, request: HeadRequest) -> Self:
-        """Return a new head; it has no preset of its own."""
+        """Return a new head; presets don't apply to it."""
         return cls(request.target, request.classes, seed=request.seed)
 
     def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
-        """Learn from `train`, choose k on `tune`; see the class."""
+        """Keep `train`, choose k on `tune`; see the class."""
         self._remember(train)
         losses = {k: self._loss(tune, k) for k in NEIGHBOURS if k < len(train.bags)} or {1: 0.0}
         self.neighbours_ = min(losses, key=lambda k: losses[k])
@@ -49,7 +50,7 @@ class NearestClassifier(BagEstimator):
         return self
 
     def state_dict(self) -> Arrays:
-        """Return what is remembered of every bag learnt from, and k."""
+        """Return the kept arrays of the training bags, and k."""
         return {
             "mean": self.mean_,
             "scale": self.scale_,
@@ -60,7 +61,7 @@ class NearestClassifier(BagEstimator):
         }
 
     def load_state_dict(self, arrays: Arrays) -> Self:
-        """Remember what another head did."""
+        """Load the arrays of another head."""
         self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
         self.directions_ = arrays["directions"]
         self.votes_, self.weights_ = arrays["votes"], arrays["weights"]
@@ -68,7 +69,7 @@ class NearestClassifier(BagEstimator):
         return self
 
     def predict(self, bags: Bags) -> Predictions:
-        """Return scores [bags, outputs]; a mean tells no instance from another."""
+        """Return scores [bags, outputs]; there are no importances, since bags are averaged."""
         return Predictions(self._shares(as_set(bags).means, self.neighbours_))
 
     @property
@@ -76,22 +77,23 @@ class NearestClassifier(BagEstimator):
         """Return k."""
         return {"neighbours": self.neighbours_}
 
-    def _remember(self, lot: LabelledBags) -> None:
-        """Keep standardised directions, and what each bag votes for with what weight."""
-        means = lot.bags.means
+    def _remember(self, train: LabelledBags) -> None:
+        """Keep each bag's standardised direction, its votes and their weights."""
+        means = train.bags.means
         spread = means.std(axis=0)
         self.mean_, self.scale_ = means.mean(axis=0), np.where(spread > 0, spread, 1.0)
         self.directions_ = _directions((means - self.mean_) / self.scale_)
-        self.votes_, self.weights_ = _votes(lot.targets)
+        self.votes_, self.weights_ = _votes(train.targets)
 
     def _shares(self, means: Floats, k: int) -> Floats:
         """Return the weighted share of votes among the k nearest [bags, outputs]."""
-        likeness = _directions((means - self.mean_) / self.scale_) @ self.directions_.T
-        nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :k]
+        similarity = _directions((means - self.mean_) / self.scale_) @ self.directions_.T
+        nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
         weights = self.weights_[nearest]
         prior = (self.weights_ * self.votes_).sum(axis=0) / np.maximum(
             self.weights_.sum(axis=0), CERTAIN
         )
+        # One vote of the prior is added, so that a small k never gives 0 or 1.
         found: Floats = ((weights * self.votes_[nearest]).sum(axis=1) + prior) / (
             weights.sum(axis=1) + 1
         )
@@ -99,10 +101,10 @@ class NearestClassifier(BagEstimator):
             found /= np.maximum(found.sum(axis=1, keepdims=True), CERTAIN)
         return found
 
-    def _loss(self, lot: LabelledBags, k: int) -> float:
+    def _loss(self, tune: LabelledBags, k: int) -> float:
         """Return the class-balanced loss of k on some bags."""
-        votes, weights = _votes(lot.targets)
-        found = self._shares(lot.bags.means, k)
+        votes, weights = _votes(tune.targets)
+        found = self._shares(tune.bags.means, k)
         if self.target == "survival":
             return float(((found - votes) ** 2).mean()) if len(votes) else 0.0
         likely = np.clip(np.where(votes == 1, found, 1 - found), CERTAIN, 1)
@@ -119,9 +121,9 @@ def _directions(values: Floats) -> Floats:
 def _votes(targets: Targets) -> tuple[Floats, NDArray[np.float64]]:
     """Return votes and their weights [bags, outputs]; an unknown label has weight 0."""
     values, weights = targets.values, class_weights(targets)
-    if targets.kind == "risk":
+    if targets.output_type == "risk":
         return _residuals(values)[:, None], np.ones((len(values), 1))
-    if targets.kind == "classes":
+    if targets.output_type == "classes":
         votes = (values == np.arange(targets.outputs)).astype(float)
         return votes, np.repeat(weights[values[:, 0].astype(int)][:, None], targets.outputs, axis=1)
     votes = np.nan_to_num(values)
@@ -129,7 +131,7 @@ def _votes(targets: Targets) -> tuple[Floats, NDArray[np.float64]]:
 
 
 def _residuals(values: Floats) -> Floats:
-    """Return each unit's martingale residual under no covariates [n]."""
+    """Return each unit's martingale residual without covariates [n]."""
     time, event = values.T
     order = np.argsort(time, kind="stable")
     at_risk = len(time) - np.searchsorted(time[order], time[order], side="left")

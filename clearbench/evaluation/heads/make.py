@@ -1,11 +1,11 @@
-"""A head's name, a target and a preset → a new head that has learnt nothing."""
+"""A head's name, a target and a preset → a new, untrained head."""
 
 from clearbench.evaluation.head_registry import find_head, load_class
 from clearbench.evaluation.heads.estimator import BagEstimator, HeadRequest
 
 
 def make_head(request: HeadRequest) -> BagEstimator:
-    """Return a new head that has learnt nothing; raises UnknownName."""
+    """Return a new, untrained head; raises UnknownName."""
     estimator = load_class(find_head(request.head).estimator)
     head: BagEstimator = estimator.from_request(request)
     return head

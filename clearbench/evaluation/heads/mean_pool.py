@@ -1,4 +1,4 @@
-"""Mean-pool and a linear model: the head that any other must beat.
+"""Mean-pool and a linear model: the baseline of all other heads.
 
 Logistic regression (scikit-learn) for labels and classes; for survival the same linear risk under
 Cox's partial likelihood with a ridge penalty.
@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from clearbench.arrays import Floats
 from clearbench.evaluation.heads.estimator import (
     Arrays,
     BagEstimator,
@@ -26,13 +27,13 @@ from clearbench.evaluation.heads.estimator import (
     Predictions,
     as_set,
 )
-from clearbench.evaluation.heads.targets import Floats, cox_loss
+from clearbench.evaluation.heads.targets import cox_loss
 from clearbench.evaluation.heads.training import LabelledBags
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # scikit-learn's C: a large one penalises little
 ITERATIONS = 2000
-CERTAIN = 1e-9
-_HUSHING = threading.Lock()  # warnings are silenced for the whole process
+CERTAIN = 1e-9  # smallest probability, so that no log is infinite
+_WARNINGS = threading.Lock()  # catch_warnings changes the whole process; heads train in threads
 
 
 class Known(NamedTuple):
@@ -44,10 +45,10 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True)
 class LinearModel:
-    """A linear model on standardised means; `classes` are those it can tell apart, () for a risk.
+    """A linear model on standardised means; `classes` are those in training, () for a risk.
 
     mean, scale [dim] · coef [rows, dim], intercept [rows]: one row for two classes or a risk. A
-    model without rows has seen one class only and says nothing.
+    model without rows was trained on one class only; its probabilities are all equal.
     """
 
     mean: Floats
@@ -57,19 +58,19 @@ class LinearModel:
     classes: tuple[int, ...]
 
     def linear(self, means: Floats) -> Floats:
-        """Return the linear answers [n, rows]."""
+        """Return the linear predictor [n, rows]."""
         found: Floats = (means - self.mean) / self.scale @ self.coef.T + self.intercept
         return found
 
     def probabilities(self, means: Floats, outputs: int) -> Floats:
-        """Return class probabilities [n, outputs]; a class that training never saw gets 0."""
+        """Return class probabilities [n, outputs]; a class without training bags gets 0."""
         if len(self.classes) < 2:
             return np.full((len(means), outputs), 1 / outputs)
         found = self.linear(means)
         known = softmax(found, axis=1) if found.shape[1] > 1 else _two(expit(found))
-        answers = np.zeros((len(means), outputs))
-        answers[:, list(self.classes)] = known
-        return answers
+        every = np.zeros((len(means), outputs))
+        every[:, list(self.classes)] = known
+        return every
 
 
 def _two(positive: Floats) -> Floats:
@@ -78,10 +79,10 @@ def _two(positive: Floats) -> Floats:
 
 
 class MeanPoolClassifier(BagEstimator):
-    """A balanced linear model per label on standardised bag means.
+    """A class-balanced linear model per label on standardised bag means.
 
-    The penalty with the least loss on the tuning bags is taken, then training and tuning bags are
-    fitted together.
+    The penalty with the least loss on the tuning bags is taken; then the model is fitted to
+    training and tuning bags together.
     """
 
     def __init__(self, target: str = "binary", classes: int = 2, *, seed: int = 0) -> None:
@@ -91,17 +92,17 @@ class MeanPoolClassifier(BagEstimator):
 
     @classmethod
     def from_request(cls, request: HeadRequest) -> Self:
-        """Return a new head; it has no preset of its own."""
+        """Return a new head; presets don't apply to it."""
         return cls(request.target, request.classes, seed=request.seed)
 
     def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
-        """Learn from `train`, choose penalties on `tune`; see the class."""
+        """Fit to `train`, choose penalties on `tune`; see the class."""
         self.models_: list[LinearModel] = []
         self.strengths_: list[float] = []
-        labels = train.targets.values.shape[1] if train.targets.kind == "labels" else 1
+        labels = train.targets.values.shape[1] if train.targets.output_type == "labels" else 1
         tuned = []
         for label in range(labels):
-            learn, check = (_known(lot, label) for lot in (train, tune))
+            learn, check = (_known(part, label) for part in (train, tune))
             tried = {c: self._fitted(learn, c) for c in STRENGTHS}
             losses = {c: self._loss(model, check, c) for c, model in tried.items()}
             strength = min(losses, key=lambda c: losses[c])
@@ -122,17 +123,17 @@ class MeanPoolClassifier(BagEstimator):
         return models | {"strengths": np.array(self.strengths_)}
 
     def load_state_dict(self, arrays: Arrays) -> Self:
-        """Take each label's model."""
+        """Load each label's model."""
         self.strengths_ = arrays["strengths"].tolist()
         self.models_ = [_model(arrays, number) for number in range(len(self.strengths_))]
         return self
 
     def predict(self, bags: Bags) -> Predictions:
-        """Return scores [bags, outputs]; a mean tells no instance from another."""
+        """Return scores [bags, outputs]; there are no importances, since bags are averaged."""
         return Predictions(self._scores(self.models_, as_set(bags).means))
 
     def _scores(self, models: Sequence[LinearModel], means: Floats) -> Floats:
-        """Return the scores of one model per label, or of the one model of classes or a risk."""
+        """Return the scores of one model per label, or of one model for classes or a risk."""
         if self.target == "survival":
             return models[0].linear(means)
         if self.target == "multiclass":
@@ -141,7 +142,7 @@ class MeanPoolClassifier(BagEstimator):
 
     @property
     def settings(self) -> dict[str, float | int | str]:
-        """Return the penalties that were taken."""
+        """Return the penalties that were chosen."""
         return {"strength": ", ".join(f"{c:g}" for c in dict.fromkeys(self.strengths_))}
 
     def _fitted(self, known: Known, strength: float) -> LinearModel:
@@ -151,7 +152,7 @@ class MeanPoolClassifier(BagEstimator):
         )
 
     def _logistic(self, known: Known, strength: float) -> LinearModel:
-        """Fit a balanced logistic regression."""
+        """Fit a class-balanced logistic regression."""
         truth = known.truth.astype(int)
         seen = tuple(int(value) for value in np.unique(truth))
         if len(seen) < 2:
@@ -162,15 +163,15 @@ class MeanPoolClassifier(BagEstimator):
             C=strength, class_weight="balanced", max_iter=ITERATIONS, random_state=self.seed
         )
         with (
-            _HUSHING,
+            _WARNINGS,
             warnings.catch_warnings(),
-        ):  # a fit that runs out of steps loses on the tuning part
+        ):  # a fit that doesn't converge has a high loss on the tuning bags and is not chosen
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit((known.means - mean) / scale, truth)
         return LinearModel(mean, scale, np.ascontiguousarray(model.coef_), model.intercept_, seen)
 
     def _loss(self, model: LinearModel, check: Known, strength: float) -> float:
-        """Return the loss on the tuning bags; the strongest penalty wins where there are none."""
+        """Return the loss on the tuning bags; without any, the strongest penalty has the least."""
         if not len(check.truth) or not len(model.coef):
             return strength
         if self.target == "survival":
@@ -189,16 +190,16 @@ def _model(arrays: Arrays, number: int) -> LinearModel:
     return LinearModel(mean, scale, coef, intercept, tuple(classes.tolist()))
 
 
-def _known(lot: LabelledBags, label: int) -> Known:
+def _known(bags: LabelledBags, label: int) -> Known:
     """Return the bags whose label is known."""
-    values: NDArray[np.float64] = lot.targets.values
-    column = values if lot.targets.kind == "risk" else values[:, label]
-    there = ~np.isnan(column.reshape(len(column), -1)).any(axis=1)
-    return Known(lot.bags.means[there], column[there])
+    values: NDArray[np.float64] = bags.targets.values
+    column = values if bags.targets.output_type == "risk" else values[:, label]
+    rows = ~np.isnan(column.reshape(len(column), -1)).any(axis=1)
+    return Known(bags.bags.means[rows], column[rows])
 
 
 def _standard(means: Floats) -> tuple[Floats, Floats]:
-    """Return mean and spread, 1 where nothing varies."""
+    """Return mean and standard deviation, 1 where nothing varies."""
     spread = means.std(axis=0)
     return means.mean(axis=0), np.where(spread > 0, spread, 1.0)
 

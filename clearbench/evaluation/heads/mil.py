@@ -1,4 +1,4 @@
-"""The head that trains a network over bags: one class for every network of the registry."""
+"""The head that trains a network over bags; one class serves every network of the registry."""
 
 from itertools import product
 from typing import Self
@@ -8,7 +8,7 @@ import torch
 
 from clearbench.errors import UnknownName
 from clearbench.evaluation.bags.bagset import Moments
-from clearbench.evaluation.head_registry import HEADS, load_class
+from clearbench.evaluation.head_registry import find_head, head_names, load_class
 from clearbench.evaluation.heads.estimator import (
     Arrays,
     BagEstimator,
@@ -18,26 +18,26 @@ from clearbench.evaluation.heads.estimator import (
     as_set,
 )
 from clearbench.evaluation.heads.presets import PRESETS, Preset
-from clearbench.evaluation.heads.targets import kind_of, probabilities
+from clearbench.evaluation.heads.targets import output_type, probabilities
 from clearbench.evaluation.heads.training import (
+    Hyperparameters,
     LabelledBags,
     MakeNet,
-    Settings,
     TrainedNet,
-    answer,
     loss_of,
+    run_net,
     train_net,
     weights_of,
 )
 
-NET = "net."  # before the names of a network's own arrays
+NET = "net."  # on disk: the prefix of the network's arrays
 
 
 class MILClassifier(BagEstimator):
-    """A head that is a network over bags; `net` is a head with a network in the registry.
+    """A network over bags; `net` is the name of a head that has a network in the registry.
 
-    The learning rate and weight decay with the least loss on the tuning bags are taken. Below the
-    preset's `early_stop_from` bags the network is then trained anew on all bags together.
+    The learning rate and weight decay with the least loss on the tuning bags are taken. With fewer
+    bags than the preset's `early_stop_from`, a new network is then trained on all bags together.
     """
 
     def __init__(
@@ -57,25 +57,28 @@ class MILClassifier(BagEstimator):
 
     @classmethod
     def from_request(cls, request: HeadRequest) -> Self:
-        """Return a new head whose network is the one of its name."""
+        """Return a new head; its network is the one of the head's name."""
         head, target, classes, preset, seed = request
         return cls(head, target, classes, preset=preset, seed=seed)
 
     def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
-        """Learn from `train`, choose settings on `tune`; see the class."""
+        """Fit to `train`, choose settings on `tune`; see the class."""
         make = find_net(self.net)
         stopping = len(train.bags) + len(tune.bags) >= self.preset.early_stop_from
         weights = weights_of(train.targets, train.bags.device)
         best, self.outputs_ = float("inf"), train.targets.outputs
-        nothing = (0, self.outputs_)
         for pair in product(self.preset.learning_rates, self.preset.weight_decays):
-            tried = Settings(*pair)
+            tried = Hyperparameters(*pair)
             net = train_net(make, train, tune if stopping else None, self.preset, tried, self.seed)
-            logits = answer(net, tune.bags).logits if len(tune.bags) else weights.new_zeros(nothing)
+            logits = (
+                run_net(net, tune.bags).logits
+                if len(tune.bags)
+                else weights.new_zeros((0, self.outputs_))
+            )
             loss = loss_of(logits, tune, weights)
             if loss < best or not hasattr(self, "trained_"):
                 best, self.trained_, self.settings_ = loss, net, tried
-                self.tuning_ = probabilities(logits, kind_of(self.target))
+                self.tuning_ = probabilities(logits, output_type(self.target))
         if not stopping:
             self.trained_ = train_net(
                 make, train.joined(tune), None, self.preset, self.settings_, self.seed
@@ -83,7 +86,7 @@ class MILClassifier(BagEstimator):
         return self
 
     def state_dict(self) -> Arrays:
-        """Return the network's arrays, the moments by which it standardises, and its settings."""
+        """Return the network's arrays, the moments that standardise its input, and its settings."""
         net = {f"{NET}{k}": v.cpu().numpy() for k, v in self.trained_.net.state_dict().items()}
         return net | {
             "mean": self.trained_.moments.mean,
@@ -93,30 +96,30 @@ class MILClassifier(BagEstimator):
         }
 
     def load_state_dict(self, arrays: Arrays) -> Self:
-        """Make the network anew and give it its arrays; see the class's promise."""
+        """Make a new network and load its arrays."""
         moments, [self.outputs_] = Moments(arrays["mean"], arrays["spread"]), arrays["outputs"]
         net = find_net(self.net)(len(moments.mean), int(self.outputs_))
         names = [name for name in arrays if name.startswith(NET)]
         net.load_state_dict({name.removeprefix(NET): torch.tensor(arrays[name]) for name in names})
-        self.settings_ = Settings(*map(float, arrays["settings"]))
+        self.settings_ = Hyperparameters(*map(float, arrays["settings"]))
         self.trained_ = TrainedNet(net.eval(), moments)
         return self
 
     def predict(self, bags: Bags) -> Predictions:
         """Return scores [bags, outputs] of whole bags, and the importance of their instances."""
-        found = answer(self.trained_, as_set(bags))
-        return Predictions(probabilities(found.logits, kind_of(self.target)), found.attention)
+        found = run_net(self.trained_, as_set(bags))
+        return Predictions(probabilities(found.logits, output_type(self.target)), found.attention)
 
     @property
     def settings(self) -> dict[str, float | int | str]:
-        """Return the pair of the grid that was taken."""
+        """Return the learning rate and weight decay that were chosen."""
         return dict(self.settings_._asdict())
 
 
 def find_net(name: str) -> MakeNet:
-    """Return the network class of a head; raises UnknownName for a head that has none."""
-    if name not in HEADS or not HEADS[name].network:
-        names = [head for head, entry in HEADS.items() if entry.network]
+    """Return the network class of a head; raises UnknownName for a head without a network."""
+    if name not in head_names() or not find_head(name).network:
+        names = [head for head in head_names() if find_head(head).network]
         raise UnknownName.among("head network", name, names, f" ({', '.join(names)})")
-    network: MakeNet = load_class(HEADS[name].network)
+    network: MakeNet = load_class(find_head(name).network)
     return network

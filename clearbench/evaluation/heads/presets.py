@@ -1,4 +1,4 @@
-"""How heads are trained: the default, and the paper's way."""
+"""How heads are trained: the default, and the settings of the CLEAR paper."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,9 +12,11 @@ RETRAINED_HEADS = 10  # on bootstrapped training patients, for a fixed split
 class Preset:
     """Training settings, the same for every encoder.
 
-    `steps` is a fixed budget of updates; from `early_stop_from` training patients on, epochs are
-    counted instead and the best epoch on the tuning part is kept. Every pair of `learning_rates` ×
-    `weight_decays` is tried inside the training fold.
+    steps: number of updates; with `early_stop_from` or more training and tuning bags, training runs
+        for up to `epochs` instead and the best epoch on the tuning part is kept
+    patience: epochs without progress before training stops
+    learning_rates, weight_decays: every pair is tried within the training part
+    most_instances: a larger bag is subsampled to so many in each batch; 0 keeps all
     """
 
     name: str
@@ -43,7 +45,7 @@ PRESETS = MappingProxyType(
             standardise=True,
         ),
         # arXiv 2411.16803 and its released code: AdamW 1e-4, batch 128, at most 32 epochs, stop
-        # after 8 without progress, bags of 512 embeddings in training; its faults are not ported.
+        # after 8 without progress, 512 embeddings per bag in training. Its bugs are not copied.
         "clear": Preset(
             name="clear",
             batch_size=128,
@@ -61,7 +63,7 @@ PRESETS = MappingProxyType(
 
 
 def check_retrained(heads: int) -> None:
-    """Refuse a number of retrained heads that shows no spread; raises BadArgument."""
+    """Refuse a number of retrained heads that can show no spread; raises BadArgument."""
     if heads < 0 or heads == 1:
         raise BadArgument("draws", heads, "must be 0, or at least 2 to show a spread")
 

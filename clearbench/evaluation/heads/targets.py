@@ -1,4 +1,4 @@
-"""What heads learn: a unit's labels as numbers, and the loss that fits their kind."""
+"""Training targets of heads: a unit's labels as numbers, and the loss for each output type."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,37 +9,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from clearbench.arrays import Floats
 from clearbench.errors import BadTask
 
-Kind = Literal["classes", "labels", "risk"]
-Floats = NDArray[np.float64]
+OutputType = Literal["classes", "labels", "risk"]  # softmax, a sigmoid per output, or a log risk
 
-LEAST_WEIGHT = 1e-3
+LEAST_WEIGHT = 1e-3  # a label without negatives would have weight 0 and no gradient
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Targets of some units, as heads learn them.
+    """Targets of some units, as heads are trained on them.
 
     values [units, labels]: 0 or 1 (NaN unknown) for labels, one class number for classes, time and
-    event for a risk; `outputs` is how many numbers a head answers.
+    event for a risk; `outputs` is the number of outputs of a head
     """
 
     values: Floats
-    kind: Kind
+    output_type: OutputType
     outputs: int
 
     @property
     def positive(self) -> NDArray[np.bool_]:
-        """Tell which outputs each unit truly has [units, outputs]; a risk is not had."""
-        if self.kind == "risk":
+        """Return which outputs each unit truly has [units, outputs]; none for a risk."""
+        if self.output_type == "risk":
             return np.zeros((len(self), self.outputs), bool)
-        had = np.arange(self.outputs) if self.kind == "classes" else 1
-        return np.equal(self.values, had)
+        wanted = np.arange(self.outputs) if self.output_type == "classes" else 1
+        return np.equal(self.values, wanted)
 
     def take(self, places: NDArray[np.int64]) -> "Targets":
         """Return the targets of some units."""
-        return Targets(self.values[places], self.kind, self.outputs)
+        return Targets(self.values[places], self.output_type, self.outputs)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -49,42 +49,42 @@ def make_targets(target: str, values: Floats, classes: int = 0) -> Targets:
     """Turn a task's values [units, labels] into targets.
 
     An ordinal label of k classes becomes k - 1 labels "at least class 1, 2, …" (Frank and Hall,
-    "A Simple Approach to Ordinal Classification", ECML 2001). Raises BadTask for values that do
-    not belong to the target.
+    "A Simple Approach to Ordinal Classification", ECML 2001). Raises BadTask for values that the
+    target doesn't allow.
     """
     values = np.asarray(values, np.float64).reshape(len(values), -1)
     known = values[~np.isnan(values)]
     if target == "survival":
         if values.shape[1] != 2 or (values[:, 0] < 0).any():
-            raise BadTask("a survival target is [units, 2]: time (not negative), event (0 or 1)")
+            raise BadTask("a survival target is [units, 2]: time (0 or more) and event (0 or 1)")
         return Targets(values, "risk", 1)
     if target in ("multiclass", "ordinal") and not np.isin(known, range(classes)).all():
-        raise BadTask(f"a {target} target holds class numbers from 0 to {classes - 1}")
+        raise BadTask(f"a {target} target has class numbers from 0 to {classes - 1}")
     if target == "multiclass":
         return Targets(values, "classes", classes)
     if target == "ordinal":
         cuts = np.where(np.isnan(values), np.nan, values >= np.arange(1, classes))
         return Targets(cuts, "labels", classes - 1)
     if not np.isin(known, (0, 1)).all():
-        raise BadTask(f"a {target} target holds 0, 1 or NaN (unknown)")
+        raise BadTask(f"a {target} target has values 0, 1 or NaN (unknown)")
     return Targets(values, "labels", values.shape[1])
 
 
-def kind_of(target: str) -> Kind:
-    """Return how a task's target is learnt."""
-    kinds: dict[str, Kind] = {"multiclass": "classes", "survival": "risk"}
-    return kinds.get(target, "labels")
+def output_type(target: str) -> OutputType:
+    """Return the output type of a head for a task's target."""
+    types: dict[str, OutputType] = {"multiclass": "classes", "survival": "risk"}
+    return types.get(target, "labels")
 
 
 def class_weights(targets: Targets) -> NDArray[np.float64]:
-    """Return weights under which every class counts the same [outputs].
+    """Return the weights [outputs] under which every class counts the same.
 
-    For classes a weight each; for labels that of the positives, n_negative / n_positive.
+    For classes one weight each; for labels the weight of positives, n_negative / n_positive.
     """
     values = targets.values
-    if targets.kind == "risk":
+    if targets.output_type == "risk":
         return np.ones(1)
-    if targets.kind == "classes":
+    if targets.output_type == "classes":
         counts = np.bincount(values[:, 0].astype(int), minlength=targets.outputs)
         weights: Floats = len(values) / (targets.outputs * np.maximum(counts, 1))
         return weights
@@ -93,14 +93,14 @@ def class_weights(targets: Targets) -> NDArray[np.float64]:
     return ratio.clip(min=LEAST_WEIGHT)
 
 
-def head_loss(logits: Tensor, truth: Tensor, kind: Kind, weights: Tensor) -> Tensor:
-    """Return the class-weighted loss; unknown labels (NaN) count for nothing.
+def head_loss(logits: Tensor, truth: Tensor, outputs: OutputType, weights: Tensor) -> Tensor:
+    """Return the class-weighted loss; unknown labels (NaN) don't count.
 
-    logits [b, outputs], truth [b, labels], weights as `class_weights` gives them
+    logits [b, outputs], truth [b, labels], weights as `class_weights` returns them
     """
-    if kind == "risk":
+    if outputs == "risk":
         return cox_loss(logits[:, 0], truth[:, 0], truth[:, 1])
-    if kind == "classes":
+    if outputs == "classes":
         return functional.cross_entropy(logits, truth[:, 0].long(), weight=weights)
     known = ~torch.isnan(truth)
     losses = functional.binary_cross_entropy_with_logits(
@@ -110,7 +110,7 @@ def head_loss(logits: Tensor, truth: Tensor, kind: Kind, weights: Tensor) -> Ten
 
 
 def cox_loss(risk: Tensor, time: Tensor, event: Tensor) -> Tensor:
-    """Return the negative log partial likelihood per event, ties after Breslow; 0 without events.
+    """Return the negative log partial likelihood per event, with Breslow's ties; 0 without events.
 
     risk, time, event [b]. Cox, "Regression Models and Life-Tables", JRSS B 1972; Breslow, 1974.
     """
@@ -121,8 +121,8 @@ def cox_loss(risk: Tensor, time: Tensor, event: Tensor) -> Tensor:
     return ((at_risk[last] - risk) * event).sum() / event.sum().clamp(min=1)
 
 
-def probabilities(logits: Tensor, kind: Kind) -> Floats:
-    """Return what is scored: probabilities of classes or labels, or the risk itself."""
-    answers = {"classes": logits.softmax(dim=1), "labels": logits.sigmoid(), "risk": logits}
-    found: Floats = answers[kind].cpu().double().numpy()
+def probabilities(logits: Tensor, outputs: OutputType) -> Floats:
+    """Return probabilities of classes or labels, or the risk itself [b, outputs]."""
+    scores = {"classes": logits.softmax(dim=1), "labels": logits.sigmoid(), "risk": logits}
+    found: Floats = scores[outputs].cpu().double().numpy()
     return found

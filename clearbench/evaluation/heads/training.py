@@ -1,4 +1,4 @@
-"""Train one head's network: a new one per call, tuned on bags that it doesn't learn from."""
+"""Train one head's network: a new one per call, stopped by bags that it isn't trained on."""
 
 import copy
 import threading
@@ -16,14 +16,14 @@ from clearbench.evaluation.heads.nets.layers import Dropout, StandardisedLinear
 from clearbench.evaluation.heads.presets import Preset
 from clearbench.evaluation.heads.targets import Targets, class_weights, head_loss
 
-AT_ONCE = 16  # whole bags in one forward, when scoring
+AT_ONCE = 16  # whole bags in one forward pass of scoring
 
 MakeNet = Callable[[int, int], nn.Module]  # (dim, outputs) → bags, mask → HeadOutput
-_BEGINNING = threading.Lock()  # initial weights come from torch's one global chance
+_INITIALISING = threading.Lock()  # initial weights use torch's one global generator
 
 
-class Settings(NamedTuple):
-    """One pair of the grid."""
+class Hyperparameters(NamedTuple):
+    """One pair of the preset's grid."""
 
     learning_rate: float
     weight_decay: float
@@ -36,15 +36,15 @@ class LabelledBags(NamedTuple):
     targets: Targets
 
     def joined(self, other: "LabelledBags") -> "LabelledBags":
-        """Put two lots together."""
+        """Join two sets of bags."""
         values = np.concatenate([self.targets.values, other.targets.values])
-        targets = Targets(values, self.targets.kind, self.targets.outputs)
+        targets = Targets(values, self.targets.output_type, self.targets.outputs)
         return LabelledBags(self.bags.joined(other.bags), targets)
 
 
 @dataclass(frozen=True)
 class TrainedNet:
-    """A network, and the moments by which its first layer standardises."""
+    """A network, and the moments with which its first layer standardises."""
 
     net: nn.Module
     moments: Moments
@@ -52,7 +52,7 @@ class TrainedNet:
 
 @dataclass(frozen=True)
 class BagOutputs:
-    """What a network says of some bags: logits [bags, outputs], importance of each instance."""
+    """A network's outputs for some bags: logits [bags, outputs], importance of each instance."""
 
     logits: Tensor
     attention: tuple[NDArray[np.float32], ...]
@@ -60,30 +60,30 @@ class BagOutputs:
 
 def train_net(
     make: MakeNet,
-    lot: LabelledBags,
+    train: LabelledBags,
     watch: LabelledBags | None,
     preset: Preset,
-    settings: Settings,
+    hyperparameters: Hyperparameters,
     seed: int,
 ) -> TrainedNet:
-    """Train a new network for the preset's steps, or (with bags to watch) to its best epoch.
+    """Train a new network for the preset's steps, or with bags to `watch` to its best epoch.
 
-    Its first layer standardises by the instances of `lot` alone, if the preset says so. The same
-    seed gives the same network, whatever trains beside it.
+    If the preset standardises, the first layer uses the moments of `train` alone. The same seed
+    gives the same network, whatever else trains at the same time.
     """
-    bags, targets = lot
+    bags, targets = train
     moments = bags.moments() if preset.standardise else bags.unmoved()
     trained = TrainedNet(_new_net(make, bags, targets.outputs, seed), moments)
     optimiser = torch.optim.AdamW(
         trained.net.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True,  # on CPUs a loop over arrays takes as long as a small head's own products
+        lr=hyperparameters.learning_rate,
+        weight_decay=hyperparameters.weight_decay,
+        fused=True,  # else the loop over arrays takes as long as a small head's matrix products
     )
     weights = weights_of(targets, bags.device)
-    loop = _TrainingLoop(trained, optimiser, lot, weights, preset, np.random.default_rng(seed))
+    loop = _TrainingLoop(trained, optimiser, train, weights, preset, np.random.default_rng(seed))
     if watch is None or not len(watch.bags):
-        loop.take(preset.steps or preset.epochs * loop.steps_per_epoch)
+        loop.run(preset.steps or preset.epochs * loop.steps_per_epoch)
     else:
         _train_watched(loop, watch)
     trained.net.eval()
@@ -92,7 +92,7 @@ def train_net(
 
 def _new_net(make: MakeNet, bags: BagSet, outputs: int, seed: int) -> nn.Module:
     """Make a network whose weights and dropout depend on the seed alone."""
-    with _BEGINNING, torch.random.fork_rng(devices=[]):
+    with _INITIALISING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = make(bags.dim, outputs)
     net = net.to(bags.device)
@@ -104,7 +104,7 @@ def _new_net(make: MakeNet, bags: BagSet, outputs: int, seed: int) -> nn.Module:
 
 
 def _standardise(trained: TrainedNet, bags: BagSet) -> None:
-    """Tell a network's first layer how these bags are kept."""
+    """Set the first layer to standardise these bags, which are kept centred and scaled."""
     affine = bags.affine(trained.moments)
     for layer in trained.net.modules():
         if isinstance(layer, StandardisedLinear):
@@ -123,49 +123,49 @@ def truth_of(targets: Targets, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class _TrainingLoop:
-    """A network in training: what it learns from, its class weights, and its own chance."""
+    """A network in training: its bags, class weights and random numbers."""
 
     trained: TrainedNet
     optimiser: torch.optim.Optimizer
-    lot: LabelledBags
+    train: LabelledBags
     weights: Tensor
     preset: Preset
-    generator: np.random.Generator
+    rng: np.random.Generator
 
     @property
     def steps_per_epoch(self) -> int:
-        """Return how many batches show every bag once."""
-        return -(-len(self.lot.bags) // self.preset.batch_size)
+        """Return how many batches have every bag once."""
+        return -(-len(self.train.bags) // self.preset.batch_size)
 
-    def take(self, steps: int) -> None:
-        """Make some updates."""
-        bags, targets = self.lot
+    def run(self, steps: int) -> None:
+        """Update the network `steps` times."""
+        bags, targets = self.train
         truth, net = truth_of(targets, bags.device), self.trained.net
         _standardise(self.trained, bags)
         net.train()
         for batch in self._batches(steps):
-            padded = bags.batch(batch, self.preset.most_instances, self.generator)
+            padded = bags.batch(batch, self.preset.most_instances, self.rng)
             with autocast(bags):
                 logits = net(padded.features, padded.mask).logits
             self.optimiser.zero_grad(set_to_none=True)
-            loss = head_loss(logits.float(), truth[batch], targets.kind, self.weights)
+            loss = head_loss(logits.float(), truth[batch], targets.output_type, self.weights)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
 
     def _batches(self, steps: int) -> Iterator[list[int]]:
-        """Yield batches of shuffled bags, pass after pass, `steps` in all."""
-        count = len(self.lot.bags)
+        """Yield `steps` batches of shuffled bags; every pass has each bag once."""
+        count = len(self.train.bags)
         size = min(self.preset.batch_size, count)
         waiting: list[int] = []
         for _ in range(steps):
             if len(waiting) < size:
-                waiting += self.generator.permutation(count).tolist()
+                waiting += self.rng.permutation(count).tolist()
             yield waiting[:size]
             waiting = waiting[size:]
 
 
 def autocast(bags: BagSet) -> torch.autocast:
-    """Return the context in which kept bfloat16 instances are multiplied as such."""
+    """Return the context in which instances kept in bfloat16 are multiplied in bfloat16."""
     return torch.autocast(
         bags.device.type, dtype=torch.bfloat16, enabled=bags.shared.dtype == torch.bfloat16
     )
@@ -176,7 +176,7 @@ def _train_watched(loop: _TrainingLoop, watch: LabelledBags) -> None:
     net, preset = loop.trained.net, loop.preset
     best, best_loss, since = copy.deepcopy(net.state_dict()), float("inf"), 0
     for _ in range(preset.epochs):
-        loop.take(loop.steps_per_epoch)
+        loop.run(loop.steps_per_epoch)
         loss = loss_on(loop.trained, watch, loop.weights)
         since += 1
         if loss < best_loss:
@@ -186,19 +186,21 @@ def _train_watched(loop: _TrainingLoop, watch: LabelledBags) -> None:
     net.load_state_dict(best)
 
 
-def loss_on(trained: TrainedNet, lot: LabelledBags, weights: Tensor) -> float:
+def loss_on(trained: TrainedNet, bags: LabelledBags, weights: Tensor) -> float:
     """Return the loss on some bags, the network in eval mode."""
-    return loss_of(answer(trained, lot.bags).logits, lot, weights)
+    return loss_of(run_net(trained, bags.bags).logits, bags, weights)
 
 
-def loss_of(logits: Tensor, lot: LabelledBags, weights: Tensor) -> float:
+def loss_of(logits: Tensor, bags: LabelledBags, weights: Tensor) -> float:
     """Return the loss of some bags' logits [bags, outputs]; 0 without bags."""
-    truth = truth_of(lot.targets, lot.bags.device)
-    return float(head_loss(logits, truth, lot.targets.kind, weights)) if len(logits) else 0.0
+    truth = truth_of(bags.targets, bags.bags.device)
+    return (
+        float(head_loss(logits, truth, bags.targets.output_type, weights)) if len(logits) else 0.0
+    )
 
 
-def answer(trained: TrainedNet, bags: BagSet) -> BagOutputs:
-    """Run whole bags through a network, a few of like length at a time."""
+def run_net(trained: TrainedNet, bags: BagSet) -> BagOutputs:
+    """Run whole bags through a network, a few of similar length at a time (less padding)."""
     net = trained.net.eval()
     _standardise(trained, bags)
     order = np.argsort(bags.lengths, kind="stable")
@@ -211,7 +213,7 @@ def answer(trained: TrainedNet, bags: BagSet) -> BagOutputs:
             logits.append(output.logits.float())
             attention += _unpadded(output.attention, padded.mask)
     back = np.argsort(order)
-    return BagOutputs(torch.cat(logits)[back], tuple(attention[place] for place in back))
+    return BagOutputs(torch.cat(logits)[back], tuple(attention[row] for row in back))
 
 
 def _unpadded(attention: Tensor, mask: Tensor) -> list[NDArray[np.float32]]:

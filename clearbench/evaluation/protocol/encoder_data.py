@@ -1,4 +1,4 @@
-"""One encoder's features for one task, loaded once for every head that learns from them."""
+"""One encoder's features for one task, loaded once for all heads."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clearbench.arrays import Rows
 from clearbench.encoders.device import choose_device, choose_precision
-from clearbench.errors import BadRequest, BadTask
+from clearbench.errors import BadArgument, BadTask
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.bags.load import Bag, load_bags
 from clearbench.evaluation.heads.estimator import strata_of
@@ -25,9 +25,11 @@ from clearbench.store.records import EncoderRecord
 class EncoderData:
     """One encoder's features for one task, loaded once for every head.
 
-    `bags` tell where each instance comes from (none for a floor), `instances` hold the same for
-    learning. A floor may have a `design` instead: what makes its instances from what the training
-    units know; or its labels `shuffled` among the units that learn.
+    bags: the features and origin of each instance; () for a floor
+    instances: the same features, for training
+    make_instances: of a floor that fits its features to the training units: rows of training units
+        → bags of all units
+    shuffled: whether the labels of training units are shuffled among them; for a floor
     """
 
     prepared: PreparedTask
@@ -35,7 +37,7 @@ class EncoderData:
     bags: tuple[Bag, ...]
     instances: BagSet
     targets: Targets
-    design: Callable[[Rows], BagSet] | None = None
+    make_instances: Callable[[Rows], BagSet] | None = None
     shuffled: bool = False
 
     @property
@@ -45,21 +47,21 @@ class EncoderData:
 
     @property
     def strata(self) -> NDArray[np.bool_]:
-        """Return what a division of units shares out equally [units, columns]."""
+        """Return the flags [units, columns] by which units are stratified."""
         return strata_of(self.targets)
 
     def instances_for(self, rows: Rows) -> BagSet:
-        """Return all units' bags, as a head that learns from `rows` sees them."""
-        return self.design(rows) if self.design else self.instances
+        """Return all units' bags, for a head that is trained on `rows`."""
+        return self.make_instances(rows) if self.make_instances else self.instances
 
     def training_targets(self, rows: Rows, seed: int) -> Targets:
-        """Return the targets of training units; a floor's may be shuffled among them."""
+        """Return the targets of training units; shuffled among them if the floor shuffles."""
         chosen = np.random.default_rng(seed).permutation(rows) if self.shuffled else rows
         return self.targets.take(chosen)
 
     @property
     def positive(self) -> NDArray[np.bool_]:
-        """Tell which of the outputs that are scored each unit truly has [units, outputs]."""
+        """Return which scored outputs each unit truly has [units, outputs]."""
         rare = np.isin(np.arange(self.targets.outputs), self.prepared.unscored)
         return self.targets.positive & ~rare
 
@@ -72,10 +74,10 @@ def load_encoder_data(
     device: str = "cpu",
     precision: str = "auto",
 ) -> EncoderData:
-    """Load an encoder's features of a task's units, once, onto the device.
+    """Load an encoder's features of a task's units onto the device.
 
-    In bfloat16 where the processor multiplies it, unless `precision` says float32. Raises
-    BadRequest for a device or precision that isn't there, BadTask if features are missing.
+    With precision "auto" they are bfloat16 where the processor multiplies it, else float32. Raises
+    BadRequest for a device or precision that isn't available, BadTask if features are missing.
     """
     units, bags = load_bags(prepared.units, record, store)
     return make_encoder_data(prepared, record, units, bags, device=device, precision=precision)
@@ -90,30 +92,30 @@ def make_encoder_data(
     device: str = "cpu",
     precision: str = "auto",
 ) -> EncoderData:
-    """Put bags that were loaded onto the device; see load_encoder_data."""
+    """Move loaded bags onto the device; see load_encoder_data."""
     place, card = choose_device(device), prepared.task.card
     dtype = getattr(torch, choose_precision(precision, place))
     if dtype == torch.float16:
-        raise BadRequest("heads train in float32 or bfloat16")
+        raise BadArgument("precision", precision, "heads train in float32 or bfloat16")
     folds = with_features(prepared, units)
     if folds != prepared.folds:
-        too_rare(units, folds, prepared.task)  # what is left must still carry the task
-    there = replace(prepared, units=units, folds=folds, whole=prepared.whole or prepared.folds)
+        too_rare(units, folds, prepared.task)  # raises if too few patients are left to score
+    reduced = replace(prepared, units=units, folds=folds, whole=prepared.whole or prepared.folds)
     instances = BagSet.of([bag.features for bag in bags], device=place, dtype=dtype)
     targets = make_targets(card.target, units.targets, len(card.classes))
-    return EncoderData(there, record, bags, instances, targets)
+    return EncoderData(reduced, record, bags, instances, targets)
 
 
 def with_features(prepared: PreparedTask, units: Units) -> tuple[Fold, ...]:
-    """Return the folds as they are, less the patients without features.
+    """Return the folds without the patients who lack features.
 
     Raises BadTask if a side is left empty.
     """
-    there = set(units.patients)
-    if there == set(prepared.units.patients):
+    present = set(units.patients)
+    if present == set(prepared.units.patients):
         return prepared.folds
     parts = [
-        tuple(tuple(p for p in side if p in there) for side in (f.train, f.tune, f.test))
+        tuple(tuple(p for p in side if p in present) for side in (f.train, f.tune, f.test))
         for f in prepared.folds
     ]
     if any(not side for sides in parts for side in sides):
@@ -125,6 +127,6 @@ def with_features(prepared: PreparedTask, units: Units) -> tuple[Fold, ...]:
 
 
 def rows_of(patients: Sequence[str], units: Units) -> Rows:
-    """Return the units of some patients."""
+    """Return the rows of some patients' units."""
     wanted = set(patients)
     return np.array([row for row, patient in enumerate(units.patients) if patient in wanted], int)

@@ -23,9 +23,9 @@ from clearbench.evaluation.protocol.parallel import run_all
 from clearbench.evaluation.task.prepared import PreparedTask
 from clearbench.evaluation.task.splits import Fold
 from clearbench.evaluation.task.units import Units
-from clearbench.statistics import FoldScores, Score, score_protocol
-from clearbench.statistics.calibrated import calibration_scores
-from clearbench.statistics.crossed import score_crossed
+from clearbench.statistics import FoldScores, Score, score_with_bootstrap
+from clearbench.statistics.calibration import calibration_scores
+from clearbench.statistics.cross_validation import score_cross_validation
 from clearbench.store.records import EncoderRecord
 
 SEEDS_FIXED_SPLIT = 3  # heads per fixed split; repeated folds train one per fold and repeat
@@ -96,7 +96,7 @@ def ignore_progress(_done: int, _total: int) -> None:
 def evaluate_head(
     data: EncoderData, config: HeadConfig, on_fold: OnFold = ignore_progress
 ) -> Evaluation:
-    """Train and score one kind of head on every fold, a new head each, many heads at once.
+    """Train and score one head on every fold, a new one each, many at once.
 
     A deterministic head is trained once per fold, whatever the number of seeds. Raises UnknownName
     for a head or preset, BadArgument for a number of seeds below 1.
@@ -134,11 +134,11 @@ def _scores(heads: Sequence[FoldScores], prepared: PreparedTask) -> dict[str, Sc
     lines = calibration_scores(heads) if card.target == "binary" else {}
     if not card.split.crossed:
         seed = card.split.seed
-        found = score_protocol(card.target, heads, unscored=prepared.unscored, seed=seed)
+        found = score_with_bootstrap(card.target, heads, unscored=prepared.unscored, seed=seed)
         return found | lines
     shares = [len(fold.test) / (len(fold.train) + len(fold.tune)) for fold in folds]
     share = float(np.mean(shares))
-    return score_crossed(card.target, heads, share, unscored=prepared.unscored) | lines
+    return score_cross_validation(card.target, heads, share, unscored=prepared.unscored) | lines
 
 
 def _attention_data(data: EncoderData, results: Sequence[FoldResult]) -> AttentionData:
@@ -147,7 +147,7 @@ def _attention_data(data: EncoderData, results: Sequence[FoldResult]) -> Attenti
         HeadAttention(each.units, each.predictions.attention, each.faithfulness) for each in results
     ]
     positive: NDArray[np.bool_] = np.any(data.positive, axis=1)
-    found = positive if data.targets.kind == "labels" else np.zeros_like(positive)
+    found = positive if data.targets.output_type == "labels" else np.zeros_like(positive)
     return AttentionData(data.units, data.bags, found, heads)
 
 

@@ -1,7 +1,7 @@
-"""Floors: what is scored without any encoder, or without any label, as ordinary rows of a board.
+"""Floors: scores without an encoder, or without true labels, as ordinary rows of a board.
 
-A score means something only above them: the technical tags of the scans, age and sex, a histogram
-of their grey values, and the head on labels that were shuffled.
+An encoder's score is worth something only above them. They are: technical tags of the scans, age
+and sex, a histogram of grey values, and the declared head trained on shuffled labels.
 """
 
 import hashlib
@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clearbench.arrays import Floats, Rows
 from clearbench.cohort.table import Cohort
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.guards.report import Sketches
@@ -33,20 +33,19 @@ TITLES = {
 }
 PLAIN_HEAD = "mean-logreg"
 
-Floats = NDArray[np.float64]
-Design = Callable[[NDArray[np.int64]], BagSet]
+MakeInstances = Callable[[Rows], BagSet]  # rows of training units → bags of all units
 
 
 @dataclass(frozen=True)
 class Floor:
-    """One floor: what is learnt from, by which head."""
+    """One floor: its data, and the head that is trained on them."""
 
     data: EncoderData
     head: str
 
 
 def read_sketches(units: Units, record: EncoderRecord, store: StoreFolder) -> Sketches:
-    """Read what was taken of each unit's scans while they were read, where it was taken."""
+    """Read the sketch of each unit's scans, stored when they were embedded; some may be missing."""
     root = store.encoder(record.name, record.fingerprint)
     found = {}
     for cohort, scans in zip(units.cohorts, units.scans, strict=True):
@@ -58,17 +57,17 @@ def read_sketches(units: Units, record: EncoderRecord, store: StoreFolder) -> Sk
 
 
 def _sketch(path: Path) -> Sketch | None:
-    """Read one scan's sketch, if it was embedded at all."""
+    """Read one scan's sketch; None if the scan is not embedded."""
     return read_sketch(path) if path.is_file() else None
 
 
 def make_floors(
     data: EncoderData, cohorts: Mapping[str, Cohort], sketches: Sketches
 ) -> tuple[Floor, ...]:
-    """Return the floors that these units allow, on the folds of an encoder's material.
+    """Return the floors that are possible for these units, on the folds of an encoder's data.
 
-    `cohorts` holds the tables of the units' cohorts. The histogram needs a sketch of every scan;
-    age and sex need their columns.
+    `cohorts` has the tables of the units' cohorts. The histogram needs a sketch of every scan; age
+    and sex need their columns.
     """
     units = data.units
     floors = [_shuffled(data)]
@@ -84,7 +83,7 @@ def make_floors(
 
 
 def _technical(sketches: Sketches) -> Callable[[Cohort, list[tuple[str, ...]]], TagTable]:
-    """Return what reads the technical tags of one cohort's units."""
+    """Return a function that reads the technical tags of one cohort's units."""
 
     def read(cohort: Cohort, units: list[tuple[str, ...]]) -> TagTable:
         counts = {
@@ -109,32 +108,32 @@ def _tables(
 
 
 def _stacked(count: int, parts: list[tuple[list[int], TagTable]]) -> TagTable:
-    """Put tables of several cohorts into one; what a cohort lacks is unknown there."""
+    """Join tables of several cohorts; columns that a cohort lacks are unknown there."""
     numbers = tuple(dict.fromkeys(n for _, table in parts for n in table.number_names))
     words = tuple(dict.fromkeys(n for _, table in parts for n in table.category_names))
     values = np.full((count, len(numbers)), np.nan)
     texts = np.full((count, len(words)), "", dtype=object)
     for rows, table in parts:
-        for place, name in enumerate(numbers):
+        for column, name in enumerate(numbers):
             if name in table.number_names:
-                values[rows, place] = table.number(name)
-        for place, name in enumerate(words):
+                values[rows, column] = table.number(name)
+        for column, name in enumerate(words):
             if name in table.category_names:
-                texts[rows, place] = table.category(name)
+                texts[rows, column] = table.category(name)
     return TagTable(numbers, values, words, texts.astype(np.str_))
 
 
 def _tabled(data: EncoderData, name: str, table: TagTable) -> Floor:
-    """Learn from a table, its levels told by each fold's training units alone."""
+    """Make a floor of a table; its encoding is fitted to each fold's training units alone."""
 
-    def design(train: NDArray[np.int64]) -> BagSet:
+    def make_instances(train: Rows) -> BagSet:
         return _one_each(fit_tags(table, train.tolist()).design(table))
 
-    return Floor(_of(data, name, len(table.names), design), PLAIN_HEAD)
+    return Floor(_with_instances(data, name, len(table.names), make_instances), PLAIN_HEAD)
 
 
 def _histogram(data: EncoderData, sketches: Sketches) -> Floor:
-    """Learn from the mean histogram of each unit's scans."""
+    """Make the floor of the mean histogram of each unit's scans."""
     units = data.units
     values = np.stack(
         [
@@ -143,30 +142,34 @@ def _histogram(data: EncoderData, sketches: Sketches) -> Floor:
         ]
     )
     bags = _one_each(values.astype(np.float64))
-    return Floor(_of(data, "floor-histogram", values.shape[1], lambda _: bags), PLAIN_HEAD)
+    return Floor(
+        _with_instances(data, "floor-histogram", values.shape[1], lambda _: bags), PLAIN_HEAD
+    )
 
 
 def _one_each(values: Floats) -> BagSet:
-    """Make each row a bag of one instance; a table without columns says nothing of anyone."""
+    """Make each row a bag of one instance; a table without columns gets one column of zeros."""
     rows = values if values.shape[1] else np.zeros((len(values), 1))
     return BagSet.of([row[None] for row in rows])
 
 
 def _shuffled(data: EncoderData) -> Floor:
-    """Learn an encoder's features under shuffled labels."""
+    """Make the floor of the encoder's features with shuffled labels."""
     record = _record("floor-permuted", data.record.dim, data.record.fingerprint)
     head = data.prepared.task.card.head
     return Floor(replace(data, record=record, shuffled=True, bags=()), head)
 
 
-def _of(data: EncoderData, name: str, dim: int, design: Design) -> EncoderData:
-    """Return an encoder's material with other instances."""
+def _with_instances(
+    data: EncoderData, name: str, dim: int, make_instances: MakeInstances
+) -> EncoderData:
+    """Return an encoder's data with the instances of a floor."""
     record = _record(name, dim, data.prepared.task.name)
-    return replace(data, record=record, design=design, bags=())
+    return replace(data, record=record, make_instances=make_instances, bags=())
 
 
 def _record(name: str, dim: int, *more: str) -> EncoderRecord:
-    """Describe a floor as an encoder is described, so that it makes an ordinary row."""
+    """Return a record of a floor as if it were an encoder, so that it makes an ordinary row."""
     fingerprint = hashlib.sha256("\n".join([name, str(VERSION), *more]).encode()).hexdigest()
     card = {"title": TITLES[name], "source": SOURCE}
     return EncoderRecord(name, fingerprint, dim, (), "float32", "float32", "", card)

@@ -24,11 +24,11 @@ from clearbench.evaluation.protocol.one_head import (
 )
 from clearbench.evaluation.protocol.parallel import run_all
 from clearbench.evaluation.task.splits import Fold, patient_labels, stratify
-from clearbench.statistics import FoldScores, Score, score_protocol
+from clearbench.statistics import FoldScores, Score, score_with_bootstrap
 
 SUBSETS = 10  # training subsets per size, over folds and repeats; at least
-TUNE_PARTS = 5
-FEWEST = 8
+TUNE_PARTS = 5  # one fifth of a subset tunes
+FEWEST = 8  # training patients
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class _Subset:
-    """One training subset: of which fold, which one of them, and its number of patients (0: all)."""
+    """One training subset of a fold: its number, and how many patients it has (0: all)."""
 
     fold: Fold
     number: int
@@ -85,7 +85,7 @@ def learning_curve(
 ) -> tuple[CurvePoint, ...]:
     """Train a head on more and more patients and score the same test units; one point per size.
 
-    A size that no fold has is left out. Test sides, presets and heads are those of the protocol.
+    A size that no fold has is left out. Test patients, preset and head are those of the evaluation.
     """
     folds = data.prepared.folds
     each = -(-SUBSETS // len(folds))
@@ -127,9 +127,9 @@ def _training_rows(subset: _Subset, data: EncoderData, seed: int) -> Rows:
         return rows_of(everyone, data.units)
     patients, labels = patient_labels(data.units, data.prepared.task.card)
     place = {patient: row for row, patient in enumerate(patients)}
-    mine = np.array([place[patient] for patient in everyone])
-    parts = stratify(labels[mine], max(2, len(mine) // FEWEST), seed)
-    order = np.lexsort((np.random.default_rng(seed).permutation(len(mine)), parts))
+    rows = np.array([place[patient] for patient in everyone])
+    parts = stratify(labels[rows], max(2, len(rows) // FEWEST), seed)
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(rows)), parts))
     return rows_of([everyone[i] for i in order[: subset.size]], data.units)
 
 
@@ -137,7 +137,7 @@ def _point(size: int, scores: Sequence[FoldScores], data: EncoderData) -> CurveP
     """Score all subsets of one size."""
     card = data.prepared.task.card
     scored = partial(
-        score_protocol, card.target, unscored=data.prepared.unscored, seed=card.split.seed
+        score_with_bootstrap, card.target, unscored=data.prepared.unscored, seed=card.split.seed
     )
     alone = [scored([one], resamples=1)[card.primary].value for one in scores]
     first = data.prepared.folds[0]

@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
+from clearbench.cores import usable_cores
+
 Answer = TypeVar("Answer")
 
 
@@ -22,7 +24,7 @@ class Parallelism(NamedTuple):
 
 def choose_parallelism(jobs: int, device: torch.device, cores: int | None = None) -> Parallelism:
     """Divide the cores among jobs; on a GPU the heads train one after another."""
-    cores = cores or torch.get_num_threads()
+    cores = cores or min(torch.get_num_threads(), usable_cores())
     workers = 1 if device.type != "cpu" else max(1, min(jobs, cores))
     return Parallelism(workers, max(1, cores // workers))
 

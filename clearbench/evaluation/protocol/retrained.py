@@ -2,7 +2,7 @@
 
 Cross-validation trains every fold on other patients; a fixed split has one training set. So heads
 are retrained on patients drawn from it with replacement, and their spread widens the intervals and
-the comparisons of encoders (`statistics.training`).
+the comparisons of encoders (`statistics.training_variance`).
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from clearbench.evaluation.task.splits import Fold
 from clearbench.metrics import bounds_of, score_outputs
 from clearbench.statistics import Score
 from clearbench.statistics.bootstrap import Measure, Resampled, Resampling, bootstrap
-from clearbench.statistics.training import Sampled, Spread, widen
+from clearbench.statistics.training_variance import Sampled, Spread, widen
 
 TEST_RESAMPLES = 500  # bootstrap samples of the test patients, for each retrained head
 
@@ -71,17 +71,17 @@ def _widened(evaluation: Evaluation, retrained: Sequence[RetrainedHead]) -> dict
 
     measures: list[Measure] = [original, *(partial(measured, head.scores) for head in retrained)]
     resampling = Resampling(first.patients, resamples=TEST_RESAMPLES, seed=card.split.seed)
-    drawn = bootstrap(measures, resampling)
+    found = bootstrap(measures, resampling)
     scores, patients = evaluation.scores, len(set(first.patients))
-    return scores | {name: _widen(name, scores[name], drawn[name], patients) for name in drawn}
+    return scores | {name: _widen(name, scores[name], found[name], patients) for name in found}
 
 
-def _widen(metric: str, score: Score, drawn: Resampled, patients: int) -> Score:
+def _widen(metric: str, score: Score, found: Resampled, patients: int) -> Score:
     """Widen one metric's interval; row 0 is the original heads, the others are retrained ones."""
     if np.isnan([score.value, score.low]).any():
         return score
-    spread = Spread.of(drawn.values[1:], drawn.resampled[1:])
-    tested = Sampled(float(np.nanvar(drawn.resampled[0], ddof=1)), patients)
+    spread = Spread.of(found.values[1:], found.resampled[1:])
+    tested = Sampled(float(np.nanvar(found.resampled[0], ddof=1)), patients)
     return widen(score, tested, spread, bounds_of(metric))
 
 

@@ -1,1 +1,1 @@
-"""A task's question: its card, its units and labels, and which patients are in which fold."""
+"""A task: its card, its units and labels, and which patients are in which fold."""

@@ -16,7 +16,7 @@ from clearbench.cards import (
     list_cards,
     read_card,
 )
-from clearbench.evaluation.head_registry import HEADS
+from clearbench.evaluation.head_registry import head_names
 from clearbench.metrics.registry import ranking_metrics
 
 FOLDER = "tasks"
@@ -24,8 +24,11 @@ SELECT = r"^(all|first|last|day *(<=|>=|<|>|=) *-?\d+(\.\d+)?)$"
 
 
 class Split(Card):
-    """Repeated patient-grouped folds; or the fixed sides in `column`; or one `group` left out in
-    turn (a column, such as site); or training on the task's cohort and a test on other cohorts.
+    """How patients are split: repeated folds by default, or one of three other ways.
+
+    column: a column of the cohort with each patient's side (train, tune or test)
+    group: a column, such as site; each of its values is left out once
+    test: other cohorts; the task's cohort trains, each of these is a test set
     """
 
     folds: int = Field(default=5, ge=2, le=50)
@@ -36,26 +39,27 @@ class Split(Card):
     test: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        ways = [name for name in ("column", "group", "test") if getattr(self, name)]
-        if len(ways) > 1:
-            raise ValueError(f"a split is made one way, not by {' and '.join(ways)}")
+    def _at_most_one(self) -> Self:
+        given = [name for name in ("column", "group", "test") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"a split has one of column, group, test; not {' and '.join(given)}")
         return self
 
     @property
     def crossed(self) -> bool:
-        """Tell whether every patient is tested, in one fold or another."""
+        """Tell whether it is a cross-validation, which tests every patient."""
         return not (self.column or self.test)
 
 
 class TaskCard(Card):
-    """One question asked of a cohort.
+    """What is predicted for a cohort, and how it is split and scored.
 
-    `classes` of an ordinal label stand in their order. `slices = "key"`: bags hold only the slices
-    in the cohort's column key_slices (or key_slices_<label>, where it tells labels apart), which a
-    reader marked: an oracle. `blank = "negative"`: a
-    blank label of a scan counts as 0, since the data set marks only what it found (a scan without
-    any label stays unknown). `head` is declared before scores are seen: encoders are ranked by it.
+    classes: of an ordinal label, in their order
+    slices: "key" takes only the slices that a reader marked, from the cohort's column key_slices
+        (or key_slices_<label>, where it has one per label). An oracle: a real user has no marks.
+    blank: "negative" counts a blank label of a scan as 0, for data sets that list findings only;
+        a scan without any label stays unknown
+    head: declared before scores are seen, because encoders are ranked by it
     """
 
     title: str
@@ -76,13 +80,15 @@ class TaskCard(Card):
     def _fits(self) -> Self:
         self._labels_fit()
         self._classes_fit()
-        if self.head not in HEADS:
-            raise ValueError(f"head is one of {', '.join(HEADS)}, not {self.head!r}")
+        if self.head not in head_names():
+            raise ValueError(f"head is one of {', '.join(head_names())}, not {self.head!r}")
         if self.blank == "negative" and self.target not in ("binary", "multilabel"):
-            raise ValueError(f'blank = "negative" says nothing of a {self.target} target')
+            raise ValueError(
+                f'blank = "negative" is for binary and multilabel targets, not for {self.target}'
+            )
         known = ranking_metrics(self.target)
         if self.metric and self.metric not in known:
-            raise ValueError(f"metric of a {self.target} target: {', '.join(known)}")
+            raise ValueError(f"metric of a {self.target} target is one of {', '.join(known)}")
         return self
 
     def _labels_fit(self) -> None:
@@ -108,7 +114,7 @@ class TaskCard(Card):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Return what a head predicts: the label or every label, its classes, the cuts, a risk."""
+        """Return the names of a head's outputs: labels, classes, cuts of classes, or a risk."""
         named = {
             "multiclass": self.classes,
             "ordinal": tuple(f">={name}" for name in self.classes[1:]),
@@ -118,7 +124,7 @@ class TaskCard(Card):
 
 
 class Task(Card):
-    """A task card with its name, the digest of its file, and the frozen split that lies beside."""
+    """A task card with its name, the digest of its file, and its split file if there is one."""
 
     name: str
     card: TaskCard
@@ -129,7 +135,7 @@ class Task(Card):
 def task_names(extra: Iterable[Path] = ()) -> list[str]:
     """Return the name of every task."""
     extra = tuple(extra)
-    check_folders("--tasks", extra)
+    check_folders("task_folders", extra)
     return list(list_cards(FOLDER, extra))
 
 
@@ -139,23 +145,23 @@ def find_task(name: str, extra: Iterable[Path] = ()) -> Task:
     Raises UnknownName with the nearest names, BadCard if the card breaks its rules.
     """
     extra = tuple(extra)
-    check_folders("--tasks", extra)
+    check_folders("task_folders", extra)
     path = task_file(name, extra)
     check_name(CardFile(path.stem, path))
-    frozen = split_path(name, extra)
+    split_file = split_path(name, extra)
     return Task(
         name=path.stem,
         card=read_card(path, TaskCard),
         sha256=digest(path),
-        split_file=frozen if frozen.is_file() else None,
+        split_file=split_file if split_file.is_file() else None,
     )
 
 
 def split_path(name: str, extra: Iterable[Path] = ()) -> Path:
-    """Return where a task's frozen split lies, or would: <task>.split.json, beside its card."""
+    """Return where a task's split file is, or would be: <task>.split.json next to its card."""
     return task_file(name, extra).with_suffix(".split.json")
 
 
 def task_file(name: str, extra: Iterable[Path] = ()) -> Path:
-    """Return where a task's card lies; raises UnknownName."""
+    """Return the path of a task's card; raises UnknownName."""
     return find_card("task", FOLDER, name, extra).path

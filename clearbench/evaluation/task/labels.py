@@ -1,4 +1,4 @@
-"""The text in a cohort's columns → values: labels, sides of a split, days."""
+"""Text in a cohort's columns → values: labels, sides of a split, days."""
 
 import math
 from types import MappingProxyType
@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 
 from clearbench.cohort.table import Cohort
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.card import TaskCard
 
 YES_NO = MappingProxyType(
@@ -36,11 +36,10 @@ SIDES = MappingProxyType(
         "holdout": "test",
     }
 )
-SHOWN = 5
 
 
 def read_labels(cohort: Cohort, task: TaskCard) -> list[list[float]]:
-    """Read the label columns [labels, scans]; NaN where blank, or 0 where the card says so.
+    """Read the label columns [labels, scans]; NaN where blank, or 0 with `blank = "negative"`.
 
     Raises UnknownName for a column the cohort lacks, BadTask for values outside the task's.
     """
@@ -69,7 +68,7 @@ def _time(text: str | None, which: str, cohort: str) -> float:
     """Read a time; NaN if blank."""
     value = _number(text)
     if text is not None and not 0 <= value < math.inf:
-        raise BadTask(f"label {which}, cohort {cohort}, is {text!r}; a time is a number from 0 on")
+        raise BadTask(f"label {which}, cohort {cohort}, is {text!r}; a time is a number, 0 or more")
     return value
 
 
@@ -81,30 +80,30 @@ def _values(cohort: Cohort, name: str, task: TaskCard) -> list[float]:
     if bad:
         wanted = ", ".join(task.classes) if task.classes else "0, 1, yes, no, true, false"
         raise BadTask(
-            f"label {name} of cohort {cohort.name} holds {', '.join(bad[:SHOWN])}; "
+            f"label {name} of cohort {cohort.name} has the values {name_some(bad)}; "
             f"the task allows {wanted} (blank = unknown)"
         )
     return [math.nan if text is None else float(allowed[_key(text, task)]) for text in texts]
 
 
 def _key(text: str, task: TaskCard) -> str:
-    """Fold case for yes/no labels only."""
+    """Ignore case for yes/no labels only; class names may differ by case."""
     return text if task.classes else text.lower()
 
 
 def read_sides(cohort: Cohort, task: TaskCard) -> list[str]:
     """Return each scan's side of a fixed split or its group, blank where the task has neither.
 
-    A side is train, tune or test for its usual names, and anything else as it is.
+    The usual names of a side become train, tune or test; other text is returned unchanged.
     """
     column = task.split.column or task.split.group
     texts = cohort.label(column) if column else [None] * cohort.table.num_rows
-    plain = {} if task.split.group else SIDES
-    return [plain.get((text or "").lower(), text or "") for text in texts]
+    sides = {} if task.split.group else SIDES
+    return [sides.get((text or "").lower(), text or "") for text in texts]
 
 
 def read_days(cohort: Cohort, task: TaskCard) -> list[float]:
-    """Return each scan's day, 0 if the task selects by none; raises BadTask if one is no number."""
+    """Return each scan's day, 0 if the task takes all scans; raises BadTask if one is missing."""
     if task.select == "all":
         return [0.0] * cohort.table.num_rows
     texts = cohort.column("day") or [None] * cohort.table.num_rows
@@ -118,7 +117,7 @@ def read_days(cohort: Cohort, task: TaskCard) -> list[float]:
 
 
 def _number(text: str | None) -> float:
-    """Read a number; NaN if blank or none."""
+    """Read a number; NaN if blank or not a number."""
     try:
         return float(text or "")
     except ValueError:

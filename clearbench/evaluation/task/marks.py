@@ -1,4 +1,4 @@
-"""The slices that a reader marked for a task's finding, as the cohort tells them."""
+"""The slices that a reader marked for a task's finding, from the cohort's columns."""
 
 from collections.abc import Iterable
 
@@ -10,24 +10,24 @@ Marks = tuple[int, ...]  # slice indices of one scan
 
 
 def mark_columns(cohort: Cohort, task: TaskCard) -> list[str]:
-    """Return the columns that tell a task's marked slices, none where the cohort doesn't know them.
+    """Return the columns with a task's marked slices; none where the cohort has no marks.
 
-    They are key_slices_<label> of the task's labels, where the cohort tells labels apart, else
-    key_slices; a task that takes marked slices alone needs that one.
+    They are key_slices_<label> of the task's labels, where the cohort has one per label, else
+    key_slices. A task with `slices = "key"` always needs one.
     """
     names = cohort.table.column_names
-    columns = [own for label in task.labels if (own := f"{MARKS}_{label}") in names]
-    apart = any(name.startswith(f"{MARKS}_") for name in names)
-    if not columns and (task.slices == "key" or (MARKS in names and not apart)):
+    columns = [name for label in task.labels if (name := f"{MARKS}_{label}") in names]
+    per_label = any(name.startswith(f"{MARKS}_") for name in names)
+    if not columns and (task.slices == "key" or (MARKS in names and not per_label)):
         columns = [MARKS]
     return columns
 
 
 def read_marks(cohort: Cohort, task: TaskCard) -> tuple[Marks, ...]:
-    """Return the marked slices of each scan; () where the cohort doesn't know them.
+    """Return the marked slices of each scan, from `mark_columns`; () where the cohort has no marks.
 
-    They are those of `mark_columns`. Raises UnknownName if the task takes marked slices alone
-    and there is no such column, BadTask for a cell that holds anything but whole numbers.
+    Raises UnknownName if the task has `slices = "key"` and there is no such column, BadTask for a
+    cell with anything but whole numbers.
     """
     cells = [cohort.label(column) for column in mark_columns(cohort, task)]
     return tuple(_joined(row, cohort.name) for row in zip(*cells, strict=True))
@@ -43,4 +43,7 @@ def _indices(text: str | None, cohort: str) -> list[int]:
     try:
         return [int(part) for part in (text or "").split()]
     except ValueError as error:
-        raise BadTask(f"column {MARKS} of cohort {cohort} holds {text!r}; whole numbers") from error
+        raise BadTask(
+            f"column {MARKS} of cohort {cohort} has the cell {text!r}; write slice indices as "
+            "whole numbers, separated by spaces"
+        ) from error

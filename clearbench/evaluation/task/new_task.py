@@ -1,4 +1,4 @@
-"""A task card for a cohort of one's own, written from its labels."""
+"""A task card for your own cohort, written from its labels."""
 
 import json
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from clearbench.evaluation.task.prepared import prepare_task
 from clearbench.files import write_text
 from clearbench.metrics.registry import ranking_metrics
 
-MOST_CLASSES = 12
+MOST_CLASSES = 12  # more values are probably a measurement or free text, not classes
 
 
 @dataclass(frozen=True)
 class NewTask:
-    """What a new card asks of a cohort, and how patients are split.
+    """What a new card predicts, and how patients are split.
 
-    By default in repeated folds; else by the sides in `column`, by leaving one `group` out in turn
-    (a column too), or by testing on other cohorts, `tested`.
+    By default into repeated folds; else by the sides in `column`, by leaving out each value of
+    `group` once (a column too), or by a test on other cohorts, `tested`.
     """
 
     cohort: Cohort
@@ -38,17 +38,17 @@ class NewTask:
     def split(self) -> dict[str, Any]:
         """Return the card's [split]."""
         names = [cohort.name for cohort in self.tested]
-        ways = {"column": self.column, "group": self.group, "test": names}
-        chosen = {key: value for key, value in ways.items() if value}
+        given = {"column": self.column, "group": self.group, "test": names}
+        chosen = {key: value for key, value in given.items() if value}
         return chosen or {"folds": 5, "repeats": 5, "seed": 1337}
 
 
 @dataclass(frozen=True)
 class WrittenTask:
-    """Where a new card lies, and what it asks.
+    """A new card: its path and a summary.
 
     too_rare: labels or classes that would not be scored; problem: why an evaluation would be
-    refused.
+    refused
     """
 
     path: Path
@@ -58,10 +58,10 @@ class WrittenTask:
 
 
 def write_task(new: NewTask, path: Path) -> WrittenTask:
-    """Write a card whose target and classes are read off the labels' values.
+    """Write a card; its target and classes follow from the labels' values.
 
-    Raises UnknownName for a column the cohort lacks, BadTask for a label that is no class, BadCard
-    for a unit, head or split that can't be, BadRequest if a card stands there already.
+    Raises UnknownName for a column the cohort lacks, BadTask for labels that make no target,
+    BadCard for a unit, head or split that doesn't exist, BadRequest if the file exists already.
     """
     checked_name(path.stem)
     if path.exists():
@@ -91,11 +91,11 @@ def write_task(new: NewTask, path: Path) -> WrittenTask:
 
 
 def checked_name(name: str) -> str:
-    """Return a task's name; raises BadRequest for what can be none."""
+    """Return a task's name; raises BadRequest if it can't be a name."""
     if not NAME.fullmatch(name):
         raise BadRequest(
-            f'"{name}" is no name of a task: letters, digits, dots, dashes and underscores make '
-            "one, a letter or digit first; -o says where its card goes"
+            f'"{name}" can\'t be the name of a task: use letters, digits, dots, dashes and '
+            "underscores, a letter or digit first"
         )
     return name
 
@@ -106,13 +106,13 @@ def _values(cohort: Cohort, label: str) -> list[str]:
 
 
 def _too_rare(task: Task, new: NewTask) -> tuple[str, ...]:
-    """Return the labels that would not be scored, on any of the cohorts tested."""
+    """Return the labels that would not be scored, on any of the tested cohorts."""
     found = [prepare_task(task, new.cohort, other) for other in new.tested or (None,)]
     return tuple(dict.fromkeys(note for prepared in found for note in prepared.skipped))
 
 
 def _target(values: dict[str, list[str]]) -> tuple[str, list[str]]:
-    """Tell binary, multiclass and multilabel apart by the values found."""
+    """Return the target (binary, multiclass or multilabel) and classes that fit the values."""
     yes_no = {
         label: all(value.lower() in YES_NO for value in found) for label, found in values.items()
     }
@@ -120,7 +120,7 @@ def _target(values: dict[str, list[str]]) -> tuple[str, list[str]]:
         other = [label for label, simple in yes_no.items() if not simple]
         if other:
             raise BadTask(
-                f"several labels must each be 0 or 1; {other[0]} holds "
+                f"several labels must each be 0 or 1; {other[0]} has the values "
                 f"{', '.join(values[other[0]][:5])}"
             )
         return "multilabel", []
@@ -133,8 +133,8 @@ def _target(values: dict[str, list[str]]) -> tuple[str, list[str]]:
         return "binary", []
     if len(found) > MOST_CLASSES:
         raise BadTask(
-            f"label {label} has {len(found)} values, e.g. {', '.join(found[:4])}; classes are "
-            "few, group them first"
+            f"label {label} has {len(found)} values, e.g. {', '.join(found[:4])}; a task has at "
+            f"most {MOST_CLASSES} classes, so group them first"
         )
     return ("binary" if len(found) == 2 else "multiclass"), found
 
@@ -145,5 +145,5 @@ def _lines(facts: Mapping[str, Any]) -> str:
 
 
 def _written(value: Any) -> str:
-    """Write a number, a string or a list of strings as TOML; JSON writes them alike."""
+    """Write a number, a string or a list of strings as TOML; JSON has the same syntax for these."""
     return json.dumps(value, ensure_ascii=False)

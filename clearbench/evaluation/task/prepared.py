@@ -1,4 +1,4 @@
-"""A task and its cohort: units and folds, from labels alone, the same for every encoder."""
+"""A task and its cohort: units and folds from labels alone, the same for every encoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask
 from clearbench.evaluation.task.card import Task
-from clearbench.evaluation.task.split_file import frozen_folds, read_split
+from clearbench.evaluation.task.split_file import folds_of_file, read_split
 from clearbench.evaluation.task.splits import (
     Fold,
     known_labels,
@@ -20,15 +20,16 @@ from clearbench.evaluation.task.units import Units, make_units
 from clearbench.store.cohorts import load_cohort
 from clearbench.store.folder import StoreFolder
 
-LEAST_PATIENTS = 10  # positives (and negatives) a label needs, of all patients
-LEAST_PER_FOLD = 2  # and in every test fold
+LEAST_PATIENTS = 10  # positive (and negative) patients that a label needs
+LEAST_PER_FOLD = 2  # of them in every test fold
 
 
 @dataclass(frozen=True)
 class PreparedTask:
-    """A task on one cohort: what is classified, and the folds that every encoder shares.
+    """A task on one cohort: its units, and the folds that every encoder shares.
 
-    Where an encoder lacks patients, `folds` are without them, and `whole` are all of them.
+    skipped: labels that are too rare to score, and why. Where an encoder lacks patients, `folds`
+    are without them, and `whole` are the folds of all patients.
     """
 
     task: Task
@@ -39,34 +40,34 @@ class PreparedTask:
 
     @property
     def split_sha256(self) -> str:
-        """Return the digest of the whole folds, the same for encoders that lack patients."""
+        """Return the digest of the folds of all patients, the same for encoders that lack some."""
         return split_sha256(self.whole or self.folds)
 
     @property
     def test_cohort(self) -> str:
-        """Return the cohort that is tested, if it is another than the task's own."""
+        """Return the test cohort, if it isn't the task's own; else ""."""
         other = set(self.units.cohorts) - {self.task.card.cohort}
         return other.pop() if other else ""
 
     @property
     def unscored(self) -> tuple[int, ...]:
-        """Return the numbers of the outputs that `skipped` tells of."""
+        """Return the numbers of the outputs that `skipped` names."""
         names = enumerate(self.task.card.outputs)
         return tuple(i for i, name in names if any(n.startswith(f"{name}: ") for n in self.skipped))
 
 
 def prepare_task(task: Task, cohort: Cohort, external: Cohort | None = None) -> PreparedTask:
-    """Make units and folds from labels alone, so that every encoder meets the same ones.
+    """Make units and folds from labels alone, so that every encoder gets the same ones.
 
-    With an `external` cohort the task's own trains and that one is tested. A frozen split beside
-    the card is taken as it is. Raises BadTask if the labels can't carry the task.
+    With an `external` cohort the task's own cohort trains and the external one tests. If the task
+    has a split file, its folds are used. Raises BadTask if no label has enough patients.
     """
     units = make_units(cohort, task.card)
     if external is not None:
-        units = units.beside(make_units(external, task.card))
+        units = units.joined(make_units(external, task.card))
     if task.split_file is not None:
         other = external.name if external is not None else ""
-        units, folds = frozen_folds(read_split(task.split_file, task), units, other)
+        units, folds = folds_of_file(read_split(task.split_file, task), units, other)
     else:
         folds = make_folds(units, task.card)
     skipped = too_rare(units, folds, task)
@@ -83,28 +84,29 @@ def prepare_from_store(task: Task, store: StoreFolder) -> list[PreparedTask]:
     return [prepare_task(task, own, other) for other in others] or [prepare_task(task, own)]
 
 
-def too_rare(units: Units, folds: Sequence[Fold], of: Task) -> tuple[str, ...]:
+def too_rare(units: Units, folds: Sequence[Fold], task: Task) -> tuple[str, ...]:
     """Name the labels (or classes) with too few patients to be scored.
 
-    Raises BadTask if none is left.
+    A label needs both classes in every test fold, or its metrics have no value there. Raises
+    BadTask if none is left.
     """
-    task = of.card
-    patients, positives = patient_labels(units, task)
-    known = known_labels(units, task)
+    card = task.card
+    patients, positives = patient_labels(units, card)
+    known = known_labels(units, card)
     place = {patient: row for row, patient in enumerate(patients)}
     tests = [[place[patient] for patient in fold.test] for fold in folds]
     notes = []
-    for column, name in enumerate(task.outputs):
-        kinds = np.stack([positives[:, column], known[:, column] & ~positives[:, column]])
-        kinds = kinds[:1] if task.target == "survival" else kinds  # nobody need be censored
-        total = int(kinds.sum(axis=1).min())
-        fewest = min(int(kinds[:, rows].sum(axis=1).min()) for rows in tests)
+    for column, name in enumerate(card.outputs):
+        groups = np.stack([positives[:, column], known[:, column] & ~positives[:, column]])
+        groups = groups[:1] if card.target == "survival" else groups  # only events are needed
+        total = int(groups.sum(axis=1).min())
+        fewest = min(int(groups[:, rows].sum(axis=1).min()) for rows in tests)
         if total < LEAST_PATIENTS or fewest < LEAST_PER_FOLD:
             notes.append(
-                f"{name}: {int(kinds[0].sum())} of {int(known[:, column].sum())} patients are "
-                f"positive, and {fewest} of the rarer kind are in the smallest test fold; "
-                f"{LEAST_PATIENTS} patients of each kind and {LEAST_PER_FOLD} per fold are needed"
+                f"{name}: {int(groups[0].sum())} of {int(known[:, column].sum())} patients are "
+                f"positive, and a test fold has {fewest} of the rarer class; {LEAST_PATIENTS} "
+                f"patients of each class and {LEAST_PER_FOLD} per fold are needed"
             )
-    if len(notes) == len(task.outputs):
-        raise BadTask(f"{of.name}: nothing can be scored: {'; '.join(notes)}")
+    if len(notes) == len(card.outputs):
+        raise BadTask(f"{task.name}: nothing can be scored: {'; '.join(notes)}")
     return tuple(notes)

@@ -1,7 +1,7 @@
-"""Patients → folds: grouped, stratified, repeated, and the same on every machine.
+"""Patients → folds: by patient, stratified, repeated, and the same on every machine.
 
 The stratification is the iterative one of Sechidis, Tsoumakas and Vlahavas, "On the Stratification
-of Multi-Label Data", ECML PKDD 2011: rarest label first, to the fold that wants it most.
+of Multi-Label Data", ECML PKDD 2011: the rarest label first, each row to the fold that lacks most.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ TUNE_PARTS = 5  # one fifth of the training patients tunes
 
 @dataclass(frozen=True)
 class Fold:
-    """Patient ids only: a patient's scans can never be on two sides."""
+    """The patients of one fold. It has patient ids only, so a patient's scans share one side."""
 
     repeat: int
     number: int
@@ -32,7 +32,7 @@ class Fold:
 
 
 def make_folds(units: Units, task: TaskCard) -> tuple[Fold, ...]:
-    """Split patients as the task says; every fold has a tuning part taken from its training side.
+    """Split patients by the task's [split]; each fold takes its tuning part from its training part.
 
     Raises BadTask if there are fewer patients than folds, or a fixed side is empty.
     """
@@ -54,7 +54,7 @@ def make_folds(units: Units, task: TaskCard) -> tuple[Fold, ...]:
 
 
 def patient_labels(units: Units, task: TaskCard) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
-    """Return the patients and which positives (or classes) each has, [patients, outputs]."""
+    """Return the patients, and the outputs positive in any of their units [patients, outputs]."""
     patients = tuple(sorted(set(units.patients)))
     place = {patient: row for row, patient in enumerate(patients)}
     labels = np.zeros((len(patients), len(task.outputs)), bool)
@@ -71,11 +71,13 @@ def patient_labels(units: Units, task: TaskCard) -> tuple[tuple[str, ...], NDArr
 
 
 def known_labels(units: Units, task: TaskCard) -> NDArray[np.bool_]:
-    """Return whether anything is known of each patient's outputs [patients, outputs]."""
+    """Return which outputs are known in any unit of each patient [patients, outputs]."""
     patients = np.array(units.patients)
     known = ~np.isnan(units.targets[:, :1] if task.target == "survival" else units.targets)
-    there = np.broadcast_to(known, (len(patients), len(task.outputs)))
-    return np.stack([there[patients == patient].any(axis=0) for patient in sorted(set(patients))])
+    per_output = np.broadcast_to(known, (len(patients), len(task.outputs)))
+    return np.stack(
+        [per_output[patients == patient].any(axis=0) for patient in sorted(set(patients))]
+    )
 
 
 def _repeat(
@@ -104,10 +106,10 @@ def _repeat(
 def _groups(
     units: Units, task: TaskCard, patients: Sequence[str], labels: NDArray[np.bool_]
 ) -> tuple[Fold, ...]:
-    """Leave one group out in turn; a blank group trains always and is never tested."""
-    of = dict(zip(units.patients, units.sides, strict=True))
-    _refuse_two_sides(units, f"groups of {task.split.group}")
-    group = np.array([of[patient] for patient in patients])
+    """Make one fold per group, its test set; patients without a group train only."""
+    group_of = dict(zip(units.patients, units.sides, strict=True))
+    _refuse_two_sides(units, f"in several groups of {task.split.group}")
+    group = np.array([group_of[patient] for patient in patients])
     names = sorted({name for name in group if name})
     if len(names) < 2:
         raise BadTask(
@@ -123,24 +125,24 @@ def _groups(
 
 
 def _refuse_two_sides(units: Units, what: str) -> None:
-    """Raise BadTask for a patient whose units are on several sides."""
+    """Raise BadTask for a patient whose units are on several sides, or in several groups."""
     sides: dict[str, set[str]] = defaultdict(set)
     for patient, side in zip(units.patients, units.sides, strict=True):
         sides[patient].add(side)
     for patient in sorted(sides):
         if len(sides[patient]) > 1:
             names = ", ".join(sorted(side or "blank" for side in sides[patient]))
-            raise BadTask(f"patient {patient} is on several {what} ({names})")
+            raise BadTask(f"patient {patient} is {what} ({names}); give every scan the same value")
 
 
 def _fixed(
     units: Units, task: TaskCard, patients: Sequence[str], labels: NDArray[np.bool_]
 ) -> Fold:
     """Make the one fold of a fixed split."""
-    _refuse_two_sides(units, "sides of the split")
-    of = dict(zip(units.patients, units.sides, strict=True))
+    _refuse_two_sides(units, "on several sides of the split")
+    side_of = dict(zip(units.patients, units.sides, strict=True))
     train, tune, test = (
-        np.array([i for i, patient in enumerate(patients) if of[patient] == side], int)
+        np.array([i for i, patient in enumerate(patients) if side_of[patient] == side], int)
         for side in ("train", "tune", "test")
     )
     if len(train) and not len(tune):
@@ -153,18 +155,19 @@ def _fixed(
 
 
 def _fold(repeat: int, number: int, patients: Sequence[str], *rows: NDArray[np.int64]) -> Fold:
-    """Name the patients of each part."""
+    """Turn row numbers of each part into patients."""
     train, tune, test = (tuple(patients[i] for i in part) for part in rows)
     return Fold(repeat, number, train, tune, test)
 
 
 def stratify(labels: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.int64]:
-    """Give each row a fold, so that folds are of equal size and share every label equally.
+    """Give each row a fold, so that folds have equal sizes and equal shares of every label.
 
     labels [rows, labels] → fold [rows]. The same on every machine for one seed.
     """
-    generator = np.random.Generator(np.random.PCG64(seed))
-    order = generator.permutation(len(labels))
+    # PCG64 by name: numpy may change what default_rng is, and folds must stay.
+    rng = np.random.Generator(np.random.PCG64(seed))
+    order = rng.permutation(len(labels))
     fold = np.full(len(labels), -1)
     room = np.full(folds, len(labels) / folds)
     want = np.tile(labels.sum(axis=0) / folds, (folds, 1))
@@ -182,12 +185,15 @@ def stratify(labels: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.int
 
 
 def _neediest(first: NDArray[np.float64], room: NDArray[np.float64]) -> int:
-    """Return the fold that wants a row most, then has most room; rounded, so that ties are ties."""
+    """Return the fold with the largest lack, then the most room.
+
+    Rounded, so that values that differ by float rounding alone are ties on every machine.
+    """
     return int(np.lexsort((-np.arange(len(room)), room.round(9), first.round(9)))[-1])
 
 
 def split_sha256(folds: Sequence[Fold]) -> str:
-    """Return the digest of who is where; equal digests mean comparable results."""
+    """Return the digest of all folds; results with equal digests can be compared."""
     return hashlib.sha256(
         json.dumps([asdict(fold) for fold in folds], sort_keys=True).encode()
     ).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.cohort.table import Cohort
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.card import Split, TaskCard
 from clearbench.evaluation.task.labels import SIDES, read_days, read_labels, read_sides
 from clearbench.evaluation.task.marks import Marks, read_marks
@@ -18,19 +18,18 @@ from clearbench.evaluation.task.marks import Marks, read_marks
 COMPARISONS: MappingProxyType[str, Callable[[float, float], bool]] = MappingProxyType(
     {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
 )
-SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Units:
-    """What is classified: one row per unit, in the order of ids.
+    """What is predicted: one row per unit, in the order of ids.
 
     targets [units, labels]: 0 or 1, the class's number for multiclass and ordinal, time and event
     for survival; NaN where unknown
-    cohorts: where each unit's scans are from
+    cohorts: the cohort of each unit
     sides: the unit's side of a fixed split (train, tune or test), or its group; empty without one
-    key_slices: the slices of each scan that the task takes alone; empty where it takes all
-    marked: which slices of each scan a reader marked; empty where the cohort doesn't know
+    key_slices: the only slices of each scan that the task takes; empty where it takes all
+    marked: which slices of each scan a reader marked; empty where the cohort has no marks
     excluded: units left out, and why
     """
 
@@ -45,7 +44,7 @@ class Units:
     excluded: tuple[str, ...] = ()
 
     def take(self, rows: Sequence[int], excluded: Sequence[str] = ()) -> "Units":
-        """Return some of the units, and say why the others are left out."""
+        """Return some of the units; `excluded` says why the others are left out."""
         return Units(
             ids=tuple(self.ids[i] for i in rows),
             patients=tuple(self.patients[i] for i in rows),
@@ -58,8 +57,8 @@ class Units:
             excluded=(*self.excluded, *excluded),
         )
 
-    def beside(self, other: "Units") -> "Units":
-        """Put units of two cohorts together, as train and test; names are told by their cohort."""
+    def joined(self, other: "Units") -> "Units":
+        """Join units of two cohorts, as train and test; the cohort is put before every name."""
         pairs = ((self, "train"), (other, "test"))
         return Units(
             ids=tuple(f"{c}/{i}" for u, _ in pairs for c, i in zip(u.cohorts, u.ids, strict=True)),
@@ -76,13 +75,13 @@ class Units:
         )
 
     def _marks(self) -> tuple[tuple[Marks, ...], ...]:
-        """Return the marked slices of each scan, none where they aren't known."""
+        """Return the marked slices of each scan, none where the cohort has no marks."""
         return self.marked or tuple(((),) * len(scans) for scans in self.scans)
 
 
 @dataclass(frozen=True)
 class _Scan:
-    """One scan of the cohort, as a unit needs it."""
+    """What a unit needs of one scan."""
 
     scan_id: str
     unit: str
@@ -94,21 +93,21 @@ class _Scan:
 
 
 def make_units(cohort: Cohort, task: TaskCard) -> Units:
-    """Group scans into units and give each its target: the maximum of known values, or the class.
+    """Group scans into units, each with its target: the maximum of known labels, or the class.
 
-    Units without a label, or on no side of a fixed split, are left out and counted. Raises
-    UnknownName for a label column the cohort lacks, BadTask for values outside the task's, a unit
-    whose scans contradict each other, or when no unit has a label.
+    Units without a label, or without a side of a fixed split, are left out and counted. Raises
+    UnknownName for a label column the cohort lacks, BadTask for values that the task doesn't allow,
+    for a unit whose scans contradict each other, or if no unit has a label.
     """
-    every = _grouped(cohort, task, read_labels(cohort, task))
-    labelled = _with_keys(_labelled(every, cohort, task), task)
-    return _on_a_side(labelled, task) if task.split.column else labelled
+    grouped = _grouped(cohort, task, read_labels(cohort, task))
+    labelled = _with_keys(_labelled(grouped, cohort, task), task)
+    return _with_side(labelled, task) if task.split.column else labelled
 
 
 def unlabelled_units(cohort: Cohort, task: TaskCard) -> Units:
-    """Group scans into units for a head that is trained: no label or split column is needed.
+    """Group scans into units for a trained head, which needs no label and no split column.
 
-    Targets are all unknown. Raises BadTask as `make_units` does for what a unit is.
+    Targets are all unknown. Raises BadTask for scans that can't be grouped, as `make_units` does.
     """
     unknown = [[float("nan")] * cohort.table.num_rows for _ in task.labels]
     plain = task.model_copy(update={"split": Split()})
@@ -129,7 +128,7 @@ def _grouped(cohort: Cohort, task: TaskCard, labels: list[list[float]]) -> Units
         raise BadTask(f'no scan of cohort {cohort.name} is selected by "{task.select}"')
     marked = _marked(chosen)
     unselected = len(groups) - len(chosen)
-    lost = f"{unselected} of {len(groups)} {task.unit} units have no scan with {task.select}"
+    note = f"{unselected} of {len(groups)} {task.unit} units have no scan with {task.select}"
     return Units(
         ids=tuple(chosen),
         patients=tuple(_patient(unit, scans, task) for unit, scans in chosen.items()),
@@ -139,7 +138,7 @@ def _grouped(cohort: Cohort, task: TaskCard, labels: list[list[float]]) -> Units
         sides=tuple(_side(unit, scans, task) for unit, scans in chosen.items()),
         key_slices=marked if task.slices == "key" else (),
         marked=marked,
-        excluded=(lost,) if unselected else (),
+        excluded=(note,) if unselected else (),
     )
 
 
@@ -150,15 +149,15 @@ def _marked(chosen: dict[str, list[_Scan]]) -> tuple[tuple[Marks, ...], ...]:
 
 
 def _with_keys(units: Units, task: TaskCard) -> Units:
-    """Leave out units without a marked slice, where the task wants those alone."""
+    """Leave out units without a marked slice, if the task takes only marked slices."""
     if task.slices == "all":
         return units
-    there = [row for row, keys in enumerate(units.key_slices) if any(keys)]
-    if not there:
+    kept = [row for row, keys in enumerate(units.key_slices) if any(keys)]
+    if not kept:
         raise BadTask('slices = "key", and no unit has a marked slice in column key_slices')
-    lost = len(units.ids) - len(there)
+    lost = len(units.ids) - len(kept)
     note = f"{lost} of {len(units.ids)} {task.unit} units have no marked slice"
-    return units.take(there, (note,) if lost else ())
+    return units.take(kept, (note,) if lost else ())
 
 
 def _labelled(units: Units, cohort: Cohort, task: TaskCard) -> Units:
@@ -174,19 +173,19 @@ def _labelled(units: Units, cohort: Cohort, task: TaskCard) -> Units:
     return units.take(known, (note,) if blank else ())
 
 
-def _on_a_side(units: Units, task: TaskCard) -> Units:
-    """Leave out units whose side of a fixed split is blank, or none we know."""
-    there = [row for row, side in enumerate(units.sides) if side in SIDES.values()]
-    lost = len(units.ids) - len(there)
+def _with_side(units: Units, task: TaskCard) -> Units:
+    """Leave out units whose side of a fixed split is blank or unknown."""
+    kept = [row for row, side in enumerate(units.sides) if side in SIDES.values()]
+    lost = len(units.ids) - len(kept)
     other = sorted({side or "blank" for side in units.sides} - set(SIDES.values()))
-    found, column = ", ".join(other[:SHOWN]), task.split.column
-    if not there:
-        raise BadTask(f"column {column} must name train and test patients; it holds {found}")
+    found, column = name_some(other), task.split.column
+    if not kept:
+        raise BadTask(f"column {column} must have the values train and test; it has {found}")
     note = (
         f"{lost} of {len(units.ids)} {task.unit} units are neither train, val nor test in column "
         f"{column} ({found})"
     )
-    return units.take(there, (note,) if lost else ())
+    return units.take(kept, (note,) if lost else ())
 
 
 def _scans(cohort: Cohort, task: TaskCard, labels: list[list[float]]) -> list[_Scan]:
@@ -220,14 +219,16 @@ def _scans(cohort: Cohort, task: TaskCard, labels: list[list[float]]) -> list[_S
 def _unit_ids(cohort: Cohort, task: TaskCard) -> list[str | None]:
     """Return each scan's unit."""
     if task.unit == "study" and not all(cohort.column("study_id") or [None]):
-        raise BadTask(f"unit = study, and cohort {cohort.name} has no study_id for every scan")
+        raise BadTask(
+            f"unit = study needs a study_id for every scan; cohort {cohort.name} lacks some"
+        )
     return cohort.column(
         {"patient": "patient_id", "study": "study_id", "scan": "scan_id"}[task.unit]
     )
 
 
 def _select(scans: list[_Scan], select: str) -> list[_Scan]:
-    """Take all scans of a unit, its first or last by day, or those whose day passes a test."""
+    """Take all scans of a unit, those of its first or last day, or by a test of the day."""
     ordered = sorted(scans, key=lambda scan: (scan.day, scan.scan_id))
     if select == "all":
         return ordered
@@ -276,9 +277,9 @@ def _side(unit: str, scans: list[_Scan], task: TaskCard) -> str:
 
 
 def _patient(unit: str, scans: list[_Scan], task: TaskCard) -> str:
-    """Return the one patient whose unit it is."""
+    """Return the one patient of a unit."""
     patients = {scan.patient for scan in scans}
     if len(patients) > 1:
-        names = ", ".join(sorted(patients)[:SHOWN])
+        names = name_some(sorted(patients))
         raise BadTask(f"{task.unit} {unit} belongs to several patients ({names})")
     return patients.pop()

@@ -1,4 +1,4 @@
-"""Which compressed DICOM can be decoded here."""
+"""Compressed DICOM transfer syntaxes, and the installed libraries that decode them."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -24,7 +24,7 @@ SYNTAXES = MappingProxyType(
 
 @dataclass(frozen=True)
 class Codec:
-    """A DICOM transfer syntax, the installed libraries that decode it, and others that would."""
+    """A DICOM transfer syntax, the installed libraries that decode it, and others that could."""
 
     name: str
     syntax: str
@@ -33,7 +33,7 @@ class Codec:
 
 
 def list_codecs() -> tuple[Codec, ...]:
-    """Ask pydicom which libraries decode each compressed transfer syntax here."""
+    """List the libraries that decode each compressed transfer syntax, from pydicom."""
     found = []
     for name, syntax in SYNTAXES.items():
         decoder = get_decoder(syntax)

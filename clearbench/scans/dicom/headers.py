@@ -1,4 +1,4 @@
-"""DICOM headers → CT slices with their place in space, or the reason why a file is none."""
+"""DICOM headers → CT slices with their positions, or the reason why a file isn't a CT slice."""
 
 import struct
 import zlib
@@ -14,7 +14,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from clearbench.scans.volume import ScanFacts
 
-# Values that break the standard a little are common and harmless here; what matters is checked.
+# Small faults against the standard are common and harmless here; the values in use are checked.
 pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -38,7 +38,7 @@ TAGS = [
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 
-# What pydicom raises on damaged files: nearly anything.
+# What pydicom raises for damaged files: almost anything.
 UNPARSED = (
     AttributeError,
     BytesLengthException,
@@ -57,7 +57,7 @@ UNPARSED = (
 
 @dataclass(frozen=True)
 class Identity:
-    """Who and what a series is, in clear: it joins labels, and is never stored."""
+    """The identifiers of a series in clear: labels are joined on them; they are never stored."""
 
     patient_id: str
     accession_number: str
@@ -68,9 +68,9 @@ class Identity:
 
 @dataclass(frozen=True)
 class Slice:
-    """One CT slice: where its pixels lie and where it lies in the patient (LPS mm).
+    """One CT slice: where its pixels are, and its position in the patient (LPS mm).
 
-    `frame` is None for a single-frame file. Pixel values × slope + intercept are HU.
+    `frame` is None for a single-frame file. Pixel value × slope + intercept is HU.
     """
 
     path: Path
@@ -90,7 +90,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is no CT slice, and why; `damaged` if it should have been one."""
+    """A file that isn't a CT slice, and why; `damaged` if it should be one."""
 
     path: Path
     reason: str
@@ -98,7 +98,7 @@ class LeftOut:
 
 
 def read_slices(path: Path) -> tuple[Slice, ...] | LeftOut:
-    """Read one file's header: its CT slices (several if multi-frame), or why it holds none."""
+    """Read one file's header: its CT slices (several if multi-frame), or why it has none."""
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
     except InvalidDicomError:
@@ -114,15 +114,15 @@ def read_slices(path: Path) -> tuple[Slice, ...] | LeftOut:
 
 
 def _not_dicom(path: Path) -> LeftOut:
-    """Tell an empty or damaged .dcm from a file that never was DICOM."""
-    named_so = path.suffix.lower() in {".dcm", ".ima"}
+    """Describe a file without a DICOM header: it is damaged if its suffix is .dcm or .ima."""
+    dicom_name = path.suffix.lower() in {".dcm", ".ima"}
     if path.stat().st_size == 0:
-        return LeftOut(path, "an empty file", damaged=named_so)
-    return LeftOut(path, "not a DICOM, NIfTI or image file", damaged=named_so)
+        return LeftOut(path, "an empty file", damaged=dicom_name)
+    return LeftOut(path, "not a DICOM, NIfTI or image file", damaged=dicom_name)
 
 
 def _why_not(header: Dataset) -> str:
-    """Say why this object is no CT slice; empty if it is one."""
+    """Return why this object isn't a CT slice; "" if it is one."""
     sop_class = _sop_class(header)
     modality = str(header.get("Modality", "") or "")
     if sop_class.startswith(SECONDARY_CAPTURE):
@@ -131,28 +131,28 @@ def _why_not(header: Dataset) -> str:
         return "a segmentation (SEG)"
     if sop_class not in (CT_IMAGE, *ENHANCED_CT):
         return f"not a CT image ({modality or 'no modality'}, {pydicom.uid.UID(sop_class).name})"
-    return "" if modality in ("CT", "") else f"not CT but {modality}"
+    return "" if modality in ("CT", "") else f"{modality}, not CT"
 
 
 def _is_cut_off(header: Dataset) -> bool:
-    """Tell a header that ends before it says what the object is, or within that UID."""
+    """Return True if a header ends before its SOP class, or within it."""
     sop_class = pydicom.uid.UID(_sop_class(header))
     return not sop_class or ("Modality" not in header and sop_class.name == sop_class)
 
 
 def _sop_class(header: Dataset) -> str:
-    """Return what kind of object this is; a cut off file may still say so before its header."""
+    """Return the SOP class; in a file that is cut off, only the file meta header may have it."""
     meta = getattr(header, "file_meta", Dataset())
     return str(meta.get("MediaStorageSOPClassUID", "") or header.get("SOPClassUID", "") or "")
 
 
 def _frames(path: Path, header: Dataset) -> tuple[Slice, ...] | LeftOut:
-    """Make one record per slice of a single-frame or enhanced multi-frame file."""
+    """Return the slices of a single-frame or enhanced multi-frame file, or why it has none."""
     reason = _why_not(header)
     if reason:
         return LeftOut(path, reason)
     several = _sop_class(header) != CT_IMAGE
-    tags = [Tags(places) for places in _places(header)] if several else [Tags([header])]
+    tags = [Tags(found) for found in _frame_data_sets(header)] if several else [Tags([header])]
     reasons = [reason for reason in map(_why_not_hu, tags) if reason]
     if reasons:
         return LeftOut(path, reasons[0])
@@ -161,8 +161,8 @@ def _frames(path: Path, header: Dataset) -> tuple[Slice, ...] | LeftOut:
     )
 
 
-def _places(header: Dataset) -> Iterator[list[Dataset]]:
-    """Yield for every frame of an enhanced file where its tags may be: own, shared, whole file."""
+def _frame_data_sets(header: Dataset) -> Iterator[list[Dataset]]:
+    """Yield the data sets in which a frame's tags may be: its own, the shared ones, the header."""
     shared = _items(header.SharedFunctionalGroupsSequence[0])
     for group in header.PerFrameFunctionalGroupsSequence:
         yield [*_items(group), *shared, header]
@@ -175,27 +175,27 @@ def _items(group: Dataset) -> list[Dataset]:
 
 @dataclass(frozen=True)
 class Tags:
-    """The tags of one slice, each found in the first of `places` that has it."""
+    """The tags of one slice; each comes from the first of `data_sets` that has it."""
 
-    places: Sequence[Dataset]
+    data_sets: Sequence[Dataset]
 
     def value(self, name: str, default: Any = None) -> Any:
         """Return a tag's value; `default` if it is absent or empty."""
-        found = (place[name].value for place in self.places if name in place)
+        found = (tags[name].value for tags in self.data_sets if name in tags)
         return next((value for value in found if value not in (None, "")), default)
 
     def text(self, name: str) -> str:
-        """Return a tag as text without spaces around; empty if absent."""
+        """Return a tag as text without spaces around it; "" if absent."""
         value = self.value(name, "")
         return (value if isinstance(value, str) else "\\".join(map(str, _listed(value)))).strip()
 
     def number(self, name: str, default: float | None = None) -> float | None:
-        """Return a tag as a number."""
+        """Return a tag as a number; its first value if it has several."""
         value = self.value(name, default)
         return None if value is None else float(_listed(value)[0])
 
     def numbers(self, name: str, count: int) -> tuple[float, ...]:
-        """Return a tag of `count` numbers; raises ValueError if it has not so many."""
+        """Return a tag of `count` numbers; raises ValueError if it has another number of them."""
         values = _listed(self.value(name, ()))
         if len(values) != count:
             raise ValueError(f"no {name}")
@@ -203,22 +203,22 @@ class Tags:
 
 
 def _listed(value: Any) -> Sequence[Any]:
-    """Return a tag's values as a list, be they one or several."""
+    """Return a tag's values as a list, also for a single value."""
     return value if isinstance(value, MutableSequence | tuple) else [value]
 
 
 def _why_not_hu(tags: Tags) -> str:
-    """Say why these pixels are no slice in HU; empty if they are."""
-    kinds = [str(value).strip().upper() for value in _listed(tags.value("ImageType", ()))]
-    found = [NOT_A_SLICE[kind] for kind in kinds if kind in NOT_A_SLICE]
+    """Return why these pixels aren't a slice in HU; "" if they are."""
+    types = [str(value).strip().upper() for value in _listed(tags.value("ImageType", ()))]
+    found = [NOT_A_SLICE[name] for name in types if name in NOT_A_SLICE]
     if found:
         return found[0]
-    scale = tags.text("RescaleType").upper()
+    scale = tags.text("RescaleType").upper()  # US: unspecified, HU_MOD: changed but still HU
     return "" if scale in ("", "HU", "HU_MOD", "US") else f"pixels in {scale}, not HU"
 
 
 def _slice(path: Path, frame: int | None, tags: Tags) -> Slice:
-    """Read one slice's place and scale."""
+    """Read one slice's position, scale and facts."""
     orientation = tags.numbers("ImageOrientationPatient", 6)
     down_mm, right_mm = tags.numbers("PixelSpacing", 2)
     return Slice(
@@ -239,7 +239,7 @@ def _slice(path: Path, frame: int | None, tags: Tags) -> Slice:
 
 
 def _identity(tags: Tags) -> Identity:
-    """Read the identifiers; empty where the header has none."""
+    """Read the identifiers; "" where the header has none."""
     return Identity(
         patient_id=tags.text("PatientID"),
         accession_number=tags.text("AccessionNumber"),

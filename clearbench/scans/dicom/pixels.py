@@ -1,4 +1,4 @@
-"""A series' pixel data → one volume in HU."""
+"""The pixel data of a series → one volume in HU."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from clearbench.scans.volume import AIR_HU, Pixels, Volume, clean_hu
 
 @dataclass(frozen=True)
 class Stored:
-    """Pixel values as a file holds them, [y, x] or [frames, y, x], and which are padding."""
+    """Pixel values as stored, [y, x] or [frames, y, x], and True where they are padding."""
 
     values: Pixels
     padding: NDArray[np.bool_]
@@ -31,7 +31,7 @@ class Stored:
 def read_volume(series: Series) -> Volume:
     """Decode every slice of a series and stack them in HU, feet to head.
 
-    Raises UnreadableScan naming the slice that is truncated or that no codec here decodes.
+    Raises UnreadableScan with the slice that is truncated or that no installed codec decodes.
     """
     first = series.slices[0]
     return Volume(
@@ -46,7 +46,7 @@ def read_volume(series: Series) -> Volume:
 
 
 def _stacked(slices: tuple[Slice, ...]) -> Pixels:
-    """Decode slices [n, y, x] in HU; a file of several frames is decoded once."""
+    """Decode slices [n, y, x] in HU; a multi-frame file is decoded only once."""
     files: dict[Path, Stored] = {}
     planes = []
     for number, item in enumerate(slices):
@@ -73,9 +73,9 @@ def _decode(path: Path, where: str) -> Stored:
 
 
 def _refuse_truncated(dataset: Any, where: str) -> None:
-    """Refuse uncompressed pixel data that is shorter than the header says."""
+    """Refuse uncompressed pixel data that is shorter than its header requires."""
     if "PixelData" not in dataset:
-        raise UnreadableScan(f"{where} holds no pixel data; the file is cut off or damaged")
+        raise UnreadableScan(f"{where} has no pixel data; the file is cut off or damaged")
     if _syntax(dataset).is_compressed:
         return
     frames = int(dataset.get("NumberOfFrames", 1) or 1)
@@ -86,25 +86,25 @@ def _refuse_truncated(dataset: Any, where: str) -> None:
 
 
 def _syntax(dataset: Any) -> Any:
-    """Return the transfer syntax; the oldest one where the file says none."""
+    """Return the transfer syntax; Implicit VR Little Endian, DICOM's default, if there is none."""
     return dataset.file_meta.get("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
 
 
 def _why(dataset: Any, error: Exception) -> str:
-    """Say in our words why pixel data can't be decoded."""
+    """Return in plain words why pixel data can't be decoded."""
     syntax = _syntax(dataset)
     if syntax.is_compressed and isinstance(error, RuntimeError | NotImplementedError):
         return (
-            f"no codec here decodes {syntax.name} ({syntax}) in {dataset.BitsStored} bits; "
+            f"no installed codec decodes {syntax.name} ({syntax}) in {dataset.BitsStored} bits; "
             "convert it to an uncompressed or lossless syntax"
         )
     return str(error).splitlines()[0]
 
 
 def _padding(dataset: Any, values: Pixels) -> NDArray[np.bool_]:
-    """Find the pixels outside the reconstructed circle, by the header's padding value.
+    """Return True for pixels outside the reconstruction circle, by the header's padding value.
 
-    Only a value at the end of the image's range is padding: some headers name 0, which is water.
+    Only a value at one end of the image's range is padding: some headers have 0, which is water.
     """
     if dataset.get("PixelPaddingValue") is None:
         return np.zeros(values.shape, bool)
@@ -116,17 +116,17 @@ def _padding(dataset: Any, values: Pixels) -> NDArray[np.bool_]:
     return (values >= low) & (values <= high)
 
 
-def _as_stored(value: Any, kind: np.dtype[Any]) -> int:
-    """Read a padding value as the pixels are; signed ones are often written without their sign."""
+def _as_stored(value: Any, dtype: np.dtype[Any]) -> int:
+    """Return a padding value in the pixels' type; headers often have it as an unsigned number."""
     number = value if isinstance(value, int) else int.from_bytes(value[:2], "little")
-    return int(np.array(number).astype(kind))
+    return int(np.array(number).astype(dtype))
 
 
 def _to_hu(stored: Stored, item: Slice, where: str) -> Pixels:
-    """Apply slope and intercept; whole numbers stay whole, padding is air."""
+    """Apply slope and intercept: integers if both are whole numbers; padding becomes air."""
     values = stored.values
     if values.shape != item.shape:
-        raise UnreadableScan(f"{where} decodes to {values.shape}, its header says {item.shape}")
+        raise UnreadableScan(f"{where} decodes to {values.shape}, but its header has {item.shape}")
     if float(item.slope).is_integer() and float(item.intercept).is_integer():
         hu: Pixels = values.astype(np.int32) * int(item.slope) + int(item.intercept)
     else:

@@ -1,4 +1,4 @@
-"""Slices → series, ordered along the slice normal, with what is odd about their spacing."""
+"""Slices → series, ordered along the slice normal, with the problems of their spacing."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -26,8 +26,9 @@ TILT_LIMIT_DEG = 1.0
 class Series:
     """The CT slices of one SeriesInstanceUID, feet to head along their normal.
 
-    directions [3, 3] LPS unit vectors: stacking, down a column, along a row
-    along_stack_mm, normal_mm [n] positions from the first slice, and along the normal
+    directions      [3, 3] LPS unit vectors: stacking direction, down a column, along a row
+    along_stack_mm  [n] positions along the stacking direction, from the first slice
+    normal_mm       [n] positions along the slice normal
     """
 
     identity: Identity
@@ -39,12 +40,12 @@ class Series:
 
     @property
     def orientation(self) -> str:
-        """Return axial, coronal, sagittal or oblique, for the plane of the slices."""
+        """Return axial, coronal, sagittal or oblique: the plane of the slices."""
         return plane_name(self.directions, tilted=self.facts.gantry_tilt_deg is not None)
 
 
 def group_series(slices: Iterable[Slice]) -> list[tuple[Slice, ...]]:
-    """Group slices by SeriesInstanceUID, or without one by folder, in the order of those names."""
+    """Group slices by SeriesInstanceUID (without one, by folder), sorted by that name."""
     groups: dict[str, list[Slice]] = defaultdict(list)
     for item in slices:
         groups[item.identity.series_uid or f"folder:{item.path.parent}"].append(item)
@@ -61,6 +62,7 @@ def order_series(slices: Sequence[Slice]) -> Series:
     row, column = np.array(first.row_axis), np.array(first.column_axis)
     _refuse_mixture(kept, row, column)
     normal = np.cross(row, column)
+    # the sign that makes the largest component positive: towards the head for axial slices
     normal = normal * (np.sign(normal[np.abs(normal).argmax()]) or 1.0) / np.linalg.norm(normal)
     positions = np.array([item.position_mm for item in kept])
     along = positions @ normal
@@ -76,20 +78,23 @@ def order_series(slices: Sequence[Slice]) -> Series:
 
 
 def _without_copies(slices: Sequence[Slice]) -> tuple[list[Slice], str]:
-    """Keep one of each slice that lies on the disk twice; some exports give all slices one UID."""
+    """Remove copies of a slice: the same UID, frame and position.
+
+    The UID alone isn't enough: some exports give all slices one UID.
+    """
     unique = {
         (item.sop_uid or str(item.path), item.frame, item.position_mm): item
         for item in reversed(slices)
     }
     copies = len(slices) - len(unique)
-    what = "1 file is a copy of another" if copies == 1 else f"{copies} files are copies of others"
-    return list(reversed(unique.values())), what if copies else ""
+    note = "1 file is a copy of another" if copies == 1 else f"{copies} files are copies of others"
+    return list(reversed(unique.values())), note if copies else ""
 
 
 def _refuse_mixture(
     slices: Sequence[Slice], row: NDArray[np.float64], column: NDArray[np.float64]
 ) -> None:
-    """Refuse a series whose slices can't be stacked."""
+    """Refuse a series of slices that can't be stacked; raises UnreadableScan."""
     sizes = sorted({item.shape for item in slices})
     if len(sizes) > 1:
         raise UnreadableScan(f"slices of {len(sizes)} sizes in one series: {sizes}")
@@ -112,7 +117,7 @@ def _refuse_mixture(
 
 
 def _with_tilt(first: Slice, directions: NDArray[np.float64]) -> ScanFacts:
-    """Tell a tilted gantry: slices stacked along the table, or turned as their tag says."""
+    """Add the gantry tilt: slices lean along the table, or their turn agrees with the tilt tag."""
     lean = tilt_deg(directions)
     turned = axial_angle_deg(directions[1:])
     tagged = abs(first.tilt_tag_deg)
@@ -126,13 +131,13 @@ def _with_tilt(first: Slice, directions: NDArray[np.float64]) -> ScanFacts:
 
 
 def spacing_problems(positions_mm: NDArray[np.float64]) -> tuple[str, ...]:
-    """Name duplicate positions, missing slices and uneven distances of ascending positions."""
+    """Return duplicate positions, missing slices and uneven distances of ascending positions."""
     if len(positions_mm) == 1:
         return ("a single slice",)
     steps = np.diff(positions_mm)
     doubles = int((steps < SAME_POSITION_MM).sum())
     steps = steps[steps >= SAME_POSITION_MM]
-    double = f"{doubles} slice{'s lie' if doubles > 1 else ' lies'} at the position of another"
+    double = f"{doubles} slice{'s are' if doubles > 1 else ' is'} at the position of another"
     problems = [double] if doubles else []
     if len(steps) > 1:
         problems += _uneven(steps)
@@ -140,7 +145,7 @@ def spacing_problems(positions_mm: NDArray[np.float64]) -> tuple[str, ...]:
 
 
 def _uneven(steps: NDArray[np.float64]) -> list[str]:
-    """Tell slices missing from an even grid (gaps of whole steps) from uneven distances."""
+    """Return missing slices if all gaps are whole steps, else uneven distances; [] for neither."""
     usual = float(np.median(steps))
     ratio = steps / usual
     gaps = ratio > 1.5

@@ -1,1 +1,1 @@
-"""The DuckDB index over a store; the only place that knows DuckDB's files."""
+"""The DuckDB index of a store; no other module reads or writes DuckDB files."""

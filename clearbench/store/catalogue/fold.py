@@ -1,6 +1,6 @@
-"""Fold features/, cohorts/ and results/ into catalogue.duckdb, which can be thrown away.
+"""Index features/, cohorts/ and results/ in catalogue.duckdb, which can be built again.
 
-The file is never held open for writing: a copy is brought up to date as a draft, then renamed.
+The file itself is never opened for writing: a draft is a changed copy, and replaces the file.
 """
 
 import json
@@ -21,15 +21,15 @@ from clearbench.cohort.table import is_label
 from clearbench.errors import BadStore
 from clearbench.files import disk_refuses, sweep_drafts, write_whole
 from clearbench.store.catalogue.schema import CREATE, SCHEMAS
-from clearbench.store.features import FileFacts, read_facts, read_rows
+from clearbench.store.features import FileFacts, read_facts, read_slice_rows
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import list_encoders, measured_rate
+from clearbench.store.records import list_records, measured_rate
 from clearbench.technical import FROM_HEADER
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file that the catalogue has folded in, and how it looked then."""
+class IndexedFile:
+    """A file in the catalogue, with its size and time when it was read."""
 
     path: str
     kind: str
@@ -37,17 +37,17 @@ class Source:
     mtime_ns: int
 
 
-# stands among the sources for the tables themselves: other tables, another catalogue
-TABLES = Source("", "tables", zlib.crc32(CREATE.encode()), 0)
+# A row for the tables themselves: a change of their columns makes a new catalogue.
+TABLES = IndexedFile("", "tables", zlib.crc32(CREATE.encode()), 0)
 
 
-def refresh(store: StoreFolder, *, anew: bool = False) -> Path:
+def refresh(store: StoreFolder, *, rebuild: bool = False) -> Path:
     """Bring the catalogue up to date with the store's files; returns its path.
 
-    Only what is new, changed or gone is read; `anew` rebuilds it from nothing.
+    Only feature files that are new, changed or gone are read; `rebuild` reads all of them.
     """
-    now = {source.path: source for source in (TABLES, *_sources(store))}
-    then = {} if anew else _known(store.catalogue)
+    now = {file.path: file for file in (TABLES, *_indexed_files(store))}
+    then = {} if rebuild else _known(store.catalogue)
     if then == now:
         return store.catalogue
     sweep_drafts(store.root, deep=False)
@@ -59,7 +59,7 @@ def refresh(store: StoreFolder, *, anew: bool = False) -> Path:
 
 
 def damaged_files(store: StoreFolder) -> list[str]:
-    """Return the feature files that a fresh catalogue could not take in, by their paths."""
+    """Return the paths of feature files that can't be read, from an up-to-date catalogue."""
     with duckdb.connect(str(refresh(store)), read_only=True) as connection:
         rows = connection.execute(
             "SELECT path FROM sources ANTI JOIN files USING (path) WHERE kind = 'features' "
@@ -68,8 +68,8 @@ def damaged_files(store: StoreFolder) -> list[str]:
     return [str(store.root / row[0]) for row in rows]
 
 
-def _sources(store: StoreFolder) -> Iterator[Source]:
-    """List every file that the catalogue tells of."""
+def _indexed_files(store: StoreFolder) -> Iterator[IndexedFile]:
+    """Return every file of the store that the catalogue has."""
     patterns = {
         "features": (store.features, "*/*/*.h5"),
         "encoder": (store.features, "*/encoder.json"),
@@ -82,18 +82,18 @@ def _sources(store: StoreFolder) -> Iterator[Source]:
     for kind, (folder, pattern) in patterns.items():
         for path in _files(folder, pattern):
             facts = path.stat()
-            place = path.relative_to(store.root).as_posix()
-            yield Source(place, kind, facts.st_size, facts.st_mtime_ns)
+            relative = path.relative_to(store.root).as_posix()
+            yield IndexedFile(relative, kind, facts.st_size, facts.st_mtime_ns)
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
-    """List the files of a folder that may be missing, in order; hidden ones are none of ours."""
+    """Return a folder's files in order, without hidden ones (drafts); [] without the folder."""
     found = sorted(folder.glob(pattern)) if folder.is_dir() else []
     return [path for path in found if not path.name.startswith(".")]
 
 
-def _known(catalogue: Path) -> dict[str, Source]:
-    """Return what the catalogue folded in before; nothing if it is missing or damaged."""
+def _known(catalogue: Path) -> dict[str, IndexedFile]:
+    """Return the files in the catalogue; {} if it is missing, damaged or has other tables."""
     if not catalogue.is_file():
         return {}
     try:
@@ -101,14 +101,14 @@ def _known(catalogue: Path) -> dict[str, Source]:
             rows = connection.execute("SELECT path, kind, size, mtime_ns FROM sources").fetchall()
     except duckdb.Error:
         return {}
-    known = {row[0]: Source(*row) for row in rows}
+    known = {row[0]: IndexedFile(*row) for row in rows}
     return known if TABLES in known.values() else {}
 
 
 def _write_draft(
-    draft: Path, store: StoreFolder, now: dict[str, Source], then: dict[str, Source]
+    draft: Path, store: StoreFolder, now: dict[str, IndexedFile], then: dict[str, IndexedFile]
 ) -> None:
-    """Write the new catalogue; DuckDB's own log, which outlives a failed write, is removed."""
+    """Write the new catalogue, and remove DuckDB's log, which a failed write leaves."""
     try:
         _write(draft, store, now, then)
     finally:
@@ -116,29 +116,29 @@ def _write_draft(
 
 
 def _write(
-    draft: Path, store: StoreFolder, now: dict[str, Source], then: dict[str, Source]
+    draft: Path, store: StoreFolder, now: dict[str, IndexedFile], then: dict[str, IndexedFile]
 ) -> None:
-    """Write the new catalogue: the old one's copy, less what went, plus what came."""
+    """Write the new catalogue: a copy of the old one, without old files and with new ones."""
     if then:
         shutil.copyfile(store.catalogue, draft)
     with duckdb.connect(str(draft)) as connection:
         if not then:
             connection.execute(CREATE)
-        came = [source for path, source in now.items() if then.get(path) != source]
-        went = [path for path, source in then.items() if now.get(path) != source]
+        added = [file for path, file in now.items() if then.get(path) != file]
+        removed = [path for path, file in then.items() if now.get(path) != file]
         connection.execute("BEGIN")
-        _remove_features(connection, went)
-        _insert_features(connection, store, [s.path for s in came if s.kind == "features"])
+        _remove_features(connection, removed)
+        _insert_features(connection, store, [f.path for f in added if f.kind == "features"])
         _replace(connection, "encoders", _encoder_rows(store))
         _replace_cohorts(connection, store)
         _replace_results(connection, store)
-        _replace(connection, "sources", [vars(source) for source in now.values()])
+        _replace(connection, "sources", [vars(file) for file in now.values()])
         connection.execute("COMMIT")
-        connection.execute("CHECKPOINT")  # closing would do it too, and not tell if it failed
+        connection.execute("CHECKPOINT")  # closing does it too, but hides a failure
 
 
 def _remove_features(connection: Any, paths: list[str]) -> None:
-    """Forget the feature files that went or changed."""
+    """Remove feature files that are gone or changed."""
     gone = pa.table({"path": pa.array(paths, pa.string())})
     connection.register("gone", gone)
     connection.execute(
@@ -150,7 +150,7 @@ def _remove_features(connection: Any, paths: list[str]) -> None:
 
 
 def _insert_features(connection: Any, store: StoreFolder, paths: list[str]) -> None:
-    """Read the new feature files; one that can't be read is left out until it is embedded again."""
+    """Add the new feature files; one that can't be read is left out until it is embedded again."""
     [[first]] = connection.execute("SELECT coalesce(max(file_id), 0) + 1 FROM files").fetchall()
     files, rows = [], []
     for number, path in enumerate(paths, start=first):
@@ -168,7 +168,7 @@ def _insert_features(connection: Any, store: StoreFolder, paths: list[str]) -> N
 
 
 def _file_row(number: int, path: str, facts: FileFacts) -> dict[str, Any]:
-    """Tell one feature file as a row."""
+    """Return one feature file as a row."""
     about = facts.about
     encoder, cohort, name = Path(path).parts[-3:]
     spacing = about.get("spacing_mm") or [None] * 3
@@ -185,8 +185,8 @@ def _file_row(number: int, path: str, facts: FileFacts) -> dict[str, Any]:
 
 
 def _slice_rows(number: int, path: Path, facts: FileFacts) -> pa.Table:
-    """Tell each slice and view of a file as a row, in the features' order, absent ones too."""
-    rows = read_rows(path)
+    """Return a row per slice and view of a file, in the features' order, with absent ones."""
+    rows = read_slice_rows(path)
     count, views = rows.present.shape
     names = [view["name"] for view in facts.about["views"]]
     return pa.table(
@@ -204,7 +204,7 @@ def _slice_rows(number: int, path: Path, facts: FileFacts) -> pa.Table:
 
 
 def _encoder_rows(store: StoreFolder) -> list[dict[str, Any]]:
-    """Tell each encoder whose features the store holds as a row."""
+    """Return a row per encoder with features in the store."""
     return [
         {
             "encoder": record.name,
@@ -221,40 +221,44 @@ def _encoder_rows(store: StoreFolder) -> list[dict[str, Any]]:
             "parameters_m": record.card.get("facts", {}).get("parameters_m"),
             "slices_per_s": measured_rate(record, store),
         }
-        for record in list_encoders(store)
+        for record in list_records(store)
     ]
 
 
 def _replace_cohorts(connection: Any, store: StoreFolder) -> None:
-    """Fold every cohort: its scans as rows, its labels one row each, its splits."""
+    """Replace the rows of every cohort: scans, labels (one row each) and splits."""
     scans: list[dict[str, Any]] = []
     labels: list[dict[str, Any]] = []
     splits: list[dict[str, Any]] = []
     for path in _files(store.cohorts, "*.parquet"):
         for row in _read_parquet(path).to_pylist():
-            who = {"cohort": path.stem, "scan_id": row["scan_id"], "patient_id": row["patient_id"]}
+            owner = {
+                "cohort": path.stem,
+                "scan_id": row["scan_id"],
+                "patient_id": row["patient_id"],
+            }
             scans.append(
                 {
-                    **who,
+                    **owner,
                     **{
                         name: row.get(name)
                         for name in SCHEMAS["cohort_scans"].names
-                        if name not in who
+                        if name not in owner
                     },
                 }
             )
             labels += [
-                {**who, "label": k, "value": v}
+                {**owner, "label": k, "value": v}
                 for k, v in row.items()
                 if is_label(k) and v is not None
             ]
-            splits += [{**who, "split": row["split"]}] if row.get("split") else []
+            splits += [{**owner, "split": row["split"]}] if row.get("split") else []
     for table, rows in (("cohort_scans", scans), ("labels", labels), ("splits", splits)):
         _replace(connection, table, rows)
 
 
 def _replace_results(connection: Any, store: StoreFolder) -> None:
-    """Fold every result, its predictions and its attention."""
+    """Replace the rows of every result, its predictions and its attention."""
     results = _files(store.results, "*/*.json")
     _replace(connection, "results", [row for path in results for row in _result_rows(path)])
     for table in ("predictions", "attention"):
@@ -268,20 +272,19 @@ def _replace_results(connection: Any, store: StoreFolder) -> None:
 
 
 def _read_result(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read a table beside a result, in the columns that SQL knows."""
+    """Read a table of a result, in the columns of SQL."""
     table = _read_parquet(path)
     try:
-        table = table.filter(pc.equal(table.column("draw"), 0))  # they learnt from all patients
+        table = table.filter(pc.equal(table.column("draw"), 0))  # heads of all training patients
         return table.select(schema.names).cast(schema)
     except (KeyError, ValueError, pa.ArrowException) as error:
         raise BadStore(
-            f"{path}: columns of another clearbench ({', '.join(table.column_names)}); "
-            "evaluate again"
+            f"{path}: columns of another version ({', '.join(table.column_names)}); evaluate again"
         ) from error
 
 
 def _read_parquet(path: Path) -> pa.Table:
-    """Read a table that clearbench wrote."""
+    """Read a table that clearbench wrote; raises BadStore if it is damaged."""
     try:
         return pyarrow.parquet.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
@@ -289,7 +292,7 @@ def _read_parquet(path: Path) -> pa.Table:
 
 
 def _result_rows(path: Path) -> list[dict[str, Any]]:
-    """Tell each metric of a result as a row."""
+    """Return a row per metric of a result file; raises BadStore if it is damaged."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         return _metric_rows(result)
@@ -298,7 +301,7 @@ def _result_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _metric_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Tell each metric of a result's record as a row."""
+    """Return a row per metric of a result."""
     facts = {
         name: result.get(name)
         for name in ("task", "encoder", "fingerprint", "head", "preset", "created")

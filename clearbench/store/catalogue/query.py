@@ -1,4 +1,4 @@
-"""One SELECT over a store: the guard, the views, and embeddings bound without a copy."""
+"""One SELECT over a store: what is allowed, the views, and embeddings without a copy."""
 
 import re
 import threading
@@ -23,7 +23,7 @@ from clearbench.store.catalogue.schema import (
 from clearbench.store.features import FileFacts, feature_buffer
 from clearbench.store.folder import StoreFolder
 
-MOST_MAPS = 50_000  # Linux allows 65,530 memory maps a process; files beyond that are copied
+MOST_MAPS = 50_000  # Linux allows 65,530 memory maps per process; further files are copied
 MISSING_TABLE = re.compile(r"Table with name (\w+) does not exist")
 EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?(\s*\([^)]*\))?\s+", re.IGNORECASE)
 
@@ -38,11 +38,11 @@ def run_select(store: StoreFolder, sql: str) -> Any:
     try:
         return connection.query(statement)
     except duckdb.Error as error:
-        raise BadQuery(_in_short(error)) from error
+        raise BadQuery(_short_message(error)) from error
 
 
 def fetch_table(store: StoreFolder, sql: str, timeout_s: float | None = None) -> pa.Table:
-    """Run one SELECT (see run_select) and return all its rows as an Arrow table.
+    """Run one SELECT (see run_select) and return all of its rows as an Arrow table.
 
     Raises BadQuery also if it takes longer than `timeout_s`.
     """
@@ -53,32 +53,32 @@ def fetch_table(store: StoreFolder, sql: str, timeout_s: float | None = None) ->
             timer.start()
         return connection.sql(statement).to_arrow_table()
     except duckdb.InterruptException as error:
-        raise BadQuery(f"stopped after {timeout_s:g} s (--timeout)") from error
+        raise BadQuery(f"stopped after {timeout_s:g} s; allow more time") from error
     except duckdb.Error as error:
-        raise BadQuery(_in_short(error)) from error
+        raise BadQuery(_short_message(error)) from error
     finally:
         if timer:
             timer.cancel()
 
 
 def _connected(store: StoreFolder, sql: str) -> tuple[Any, str]:
-    """Return a locked connection that sees the store's views, and the one statement it may run."""
+    """Return a locked connection with the store's views, and the only statement it may run."""
     connection = duckdb.connect(":memory:")
     try:
         statement = _one_select(connection, sql)
-        place = str(refresh(store)).replace("'", "''")
-        connection.execute(f"ATTACH '{place}' AS catalogue (READ_ONLY)")
+        catalogue = str(refresh(store)).replace("'", "''")
+        connection.execute(f"ATTACH '{catalogue}' AS catalogue (READ_ONLY)")
         _make_views(connection, store, statement)
         connection.execute("SET enable_external_access = false")
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
-        raise BadQuery(_in_short(error)) from error
+        raise BadQuery(_short_message(error)) from error
     return connection, statement
 
 
 def _one_select(connection: Any, sql: str) -> str:
-    """Return the statement if it is exactly one SELECT, or EXPLAIN of one."""
+    """Return the statement if it is exactly one SELECT, or EXPLAIN of one; raises BadQuery."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise BadQuery(f"exactly one SELECT is accepted, not {len(statements)} statements")
@@ -95,7 +95,7 @@ def _one_select(connection: Any, sql: str) -> str:
 
 
 def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
-    """Make the views that SQL sees; embeddings are bound only if the statement can mention them."""
+    """Make the views; embeddings are loaded only if the statement may need them."""
     for name in PLAIN_VIEWS:
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM catalogue.{name}")
     connection.execute(SCANS_VIEW)
@@ -125,13 +125,13 @@ def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
 
 
 def _mentions_embeddings(statement: str) -> bool:
-    """Tell whether a statement over `slices` may need the embedding column."""
+    """Return True if a statement over `slices` may need the embedding column."""
     text = statement.lower()
     return "embedding" in text or "*" in text or "select" not in text
 
 
 def _view_names(sets: list[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-    """Name each set of features: features_<encoder>_<fp8>, and without digits where it is alone."""
+    """Return each set's view names: features_<encoder>_<fp8>, and without fp8 if that is unique."""
     plain = {encoder: "features_" + re.sub(r"\W", "_", encoder.lower()) for encoder, _ in sets}
     counts = Counter(plain[encoder] for encoder, _ in sets)
     names = {}
@@ -146,7 +146,7 @@ def _view_names(sets: list[tuple[str, str]]) -> dict[tuple[str, str], list[str]]
 def _embedding_table(
     connection: Any, store: StoreFolder, encoder: str, fingerprint: str
 ) -> pa.Table:
-    """Return one set of features as Arrow, `embedding` being the files themselves."""
+    """Return one set of features as an Arrow table; `embedding` is in the mapped files."""
     rows = connection.sql(ROWS_OF, params=[encoder, fingerprint]).to_arrow_table()
     files = connection.execute(FILES_OF, [encoder, fingerprint]).fetchall()
     chunks = [
@@ -160,7 +160,7 @@ def _embedding_table(
 
 
 def _embeddings(store: StoreFolder, file: tuple[Any, ...], *, mapped: bool) -> pa.Array:
-    """Return one file's features as an array of fixed-size lists; half floats are widened."""
+    """Return one file's features as fixed-size lists of float32; float16 is converted."""
     path, start, dtype, slices, views, dim = file
     facts = FileFacts(store.root / path, start, dtype, (slices, views, dim), "", "", "", "", {})
     buffer = feature_buffer(facts, mapped=mapped)
@@ -171,8 +171,8 @@ def _embeddings(store: StoreFolder, file: tuple[Any, ...], *, mapped: bool) -> p
     return pa.FixedSizeListArray.from_arrays(values, dim)
 
 
-def _in_short(error: Exception) -> str:
-    """Return DuckDB's message without its position markers."""
+def _short_message(error: Exception) -> str:
+    """Return DuckDB's message without the lines that point at a position."""
     missing = MISSING_TABLE.search(str(error))
     if missing:
         views = ("scans", "slices", *PLAIN_VIEWS)

@@ -1,4 +1,4 @@
-"""The catalogue's tables, and the views that SQL sees."""
+"""The catalogue's tables, and the views of SQL."""
 
 from types import MappingProxyType
 
@@ -9,7 +9,7 @@ from clearbench.technical import FROM_HEADER
 
 _T, _I, _D, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _TECHNICAL = [(column.name, _D if column.number else _T) for column in FROM_HEADER]
-_WHO = [("cohort", _T), ("scan_id", _T), ("patient_id", _T)]
+_SCAN_KEY = [("cohort", _T), ("scan_id", _T), ("patient_id", _T)]
 
 _FILE = [
     ("file_id", _I),
@@ -18,7 +18,7 @@ _FILE = [
     ("dtype", _T),
     ("encoder", _T),
     ("fingerprint", _T),
-    *_WHO,
+    *_SCAN_KEY,
     ("n_slices", _I),
     ("n_views", _I),
     ("dim", _I),
@@ -67,10 +67,10 @@ SCHEMAS = MappingProxyType(
         "slice_rows": pa.schema(_SLICE),
         "encoders": pa.schema(_ENCODER),
         "cohort_scans": pa.schema(
-            [*_WHO, ("study_id", _T), ("day", _T), ("site", _T), ("path", _T)]
+            [*_SCAN_KEY, ("study_id", _T), ("day", _T), ("site", _T), ("path", _T)]
         ),
-        "labels": pa.schema([*_WHO, ("label", _T), ("value", _T)]),
-        "splits": pa.schema([*_WHO, ("split", _T)]),
+        "labels": pa.schema([*_SCAN_KEY, ("label", _T), ("value", _T)]),
+        "splits": pa.schema([*_SCAN_KEY, ("split", _T)]),
         "results": pa.schema(_RESULT),
         "predictions": without_draw(PREDICTIONS),
         "attention": without_draw(ATTENTION),
@@ -119,7 +119,7 @@ SELECT f.encoder, f.fingerprint, f.cohort, f.scan_id, r.slice_index, r.view, r.z
 FROM catalogue.slice_rows r JOIN catalogue.files f USING (file_id) WHERE r.present
 """
 
-# while there are no features, and so no length of an embedding
+# for a store without features: there the length of an embedding is unknown
 EMPTY_SLICES_VIEW = SLICES_VIEW.replace("r.z_mm\n", "r.z_mm, NULL::FLOAT[] AS embedding\n")
 
 ROWS_OF = """

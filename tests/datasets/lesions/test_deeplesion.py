@@ -1,4 +1,4 @@
-"""DeepLesion's folder: 16-bit slices of a real chest CT, laid out and annotated its way."""
+"""DeepLesion's folder: 16-bit slices of a real chest CT, in the layout of the data set."""
 
 import csv
 import shutil
@@ -13,9 +13,9 @@ from PIL import Image
 
 from clearbench.datasets.lesions.deeplesion import is_deeplesion, read_deeplesion
 from clearbench.datasets.lesions.slice_sets import SliceSet
-from clearbench.errors import BadCohort, UnreadableScan
+from clearbench.errors import BadArgument, BadCohort, UnreadableScan
 from clearbench.scans.images import read_hu_image
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 
 FIRST, OTHER, VALIDATION, TEST = "000001_01_01", "000002_03_02", "000003_01_01", "000004_01_01"
 SERIES = {FIRST: range(2, 6), OTHER: range(10, 13), VALIDATION: range(15, 17), TEST: range(20, 22)}
@@ -29,7 +29,7 @@ Write = Callable[..., Path]
 @pytest.fixture(scope="module")
 def volume(shared_data: Path) -> NDArray[np.int16]:
     """The chest's slices, in HU [30, 512, 512]."""
-    return read_scan(Source(shared_data / "dicom" / "chest_siemens_b40f")).pixels
+    return read_scan(ScanSource(shared_data / "dicom" / "chest_siemens_b40f")).pixels
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,8 @@ def write(tmp_path: Path, images: Path, columns: list[str]) -> Write:
     return write
 
 
-def row(series: str, index: int, box: str = LEFT, kind: int = -1, **other: Any) -> Row:
-    """One lesion as the data set's own table tells it."""
+def row(series: str, index: int, box: str = LEFT, lesion_type: int = -1, **other: Any) -> Row:
+    """One lesion, as a row of the data set's table."""
     patient, study, number = (int(part) for part in series.split("_"))
     return {
         "File_name": f"{series}_{index:03}.png",
@@ -79,7 +79,7 @@ def row(series: str, index: int, box: str = LEFT, kind: int = -1, **other: Any) 
         "Bounding_boxes": box,
         "Lesion_diameters_Pixel_": "44.7, 30.1",
         "Normalized_lesion_location": "0.3, 0.5, 0.5",
-        "Coarse_lesion_type": kind,
+        "Coarse_lesion_type": lesion_type,
         "Possibly_noisy": 0,
         "Slice_range": f"{SERIES[series][0]}, {SERIES[series][-1]}",
         "Spacing_mm_px_": "0.646, 0.646, 8",
@@ -96,10 +96,10 @@ GOOD = (
     row(FIRST, 4, LEFT),
     row(FIRST, 4, RIGHT),
     row(OTHER, 11, RIGHT),
-    row(VALIDATION, 15, kind=5),
-    row(TEST, 20, kind=1),
-    row(TEST, 21, kind=5),
-    row(TEST, 21, RIGHT, kind=4),
+    row(VALIDATION, 15, lesion_type=5),
+    row(TEST, 20, lesion_type=1),
+    row(TEST, 21, lesion_type=5),
+    row(TEST, 21, RIGHT, lesion_type=4),
 )
 
 
@@ -172,7 +172,7 @@ def test_types_are_labels_where_they_are_known_and_agree(write: Write) -> None:
     ("fault", "said"),
     [
         ({"Bounding_boxes": "600, 10, 650, 60"}, "outside the image of 512 × 512 px"),
-        ({"Bounding_boxes": "80, 200, 40, 260"}, "the wrong way round"),
+        ({"Bounding_boxes": "80, 200, 40, 260"}, "x2 and y2 must be larger"),
         ({"Bounding_boxes": "1, 2, 3"}, "not readable (1, 2, 3 in an image of 512, 512)"),
         ({"Bounding_boxes": "a, b, c, d"}, "not readable"),
         ({"Bounding_boxes": ""}, "not readable"),
@@ -181,7 +181,7 @@ def test_types_are_labels_where_they_are_known_and_agree(write: Write) -> None:
     ],
 )
 def test_a_bad_box_is_named_and_its_slice_left_out(write: Write, fault: Row, said: str) -> None:
-    """The slice holds a lesion, so that it is no slice without one either."""
+    """The slice has a lesion, so it can't be a slice without one."""
     slices = read_deeplesion(write(*GOOD, row(FIRST, 5) | fault))
     [problem] = slices.problems
     assert problem.startswith(f"{FIRST}_005.png: box ")
@@ -192,7 +192,7 @@ def test_a_bad_box_is_named_and_its_slice_left_out(write: Write, fault: Row, sai
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_bad_box_beside_a_good_one_costs_only_itself(write: Write, order: int) -> None:
+def test_a_bad_box_next_to_a_good_one_is_left_out_alone(write: Write, order: int) -> None:
     rows = [row(FIRST, 3, RIGHT), row(FIRST, 3, "9, 9, 1, 1")]
     slices = read_deeplesion(write(*rows[::order]))
     assert boxes_by_file(slices)[f"{FIRST}/003.png"] == [numbers(RIGHT)]
@@ -212,7 +212,7 @@ def test_a_missing_png_is_named_and_the_rest_kept(write: Write) -> None:
     assert slices.patients == ("1",)
 
 
-def test_images_that_are_all_missing_are_told_by_name(write: Write) -> None:
+def test_images_that_are_all_missing_are_named(write: Write) -> None:
     root = write(*GOOD)
     for series in SERIES:
         shutil.rmtree(root / "Images_png" / series)
@@ -220,10 +220,10 @@ def test_images_that_are_all_missing_are_told_by_name(write: Write) -> None:
         read_deeplesion(root)
 
 
-def test_a_missing_folder_of_images_is_told(write: Write) -> None:
+def test_a_missing_folder_of_images_is_named(write: Write) -> None:
     root = write(*GOOD)
     shutil.rmtree(root / "Images_png")
-    with pytest.raises(BadCohort, match=r"no folder Images_png beside DL_info.csv"):
+    with pytest.raises(BadCohort, match=r"no folder Images_png next to DL_info.csv"):
         read_deeplesion(root)
 
 
@@ -244,17 +244,17 @@ def test_a_misspelt_column_is_offered(
         read_deeplesion(write(*GOOD, names=names))
 
 
-def test_a_lost_column_is_named_beside_those_there_are(write: Write, columns: list[str]) -> None:
+def test_a_missing_column_is_named_with_the_present_ones(write: Write, columns: list[str]) -> None:
     names = ["xyz" if name == "Image_size" else name for name in columns]
     with pytest.raises(BadCohort, match=r"no column Image_size \(it has .*xyz.*\)"):
         read_deeplesion(write(*GOOD, names=names))
 
 
-def test_a_split_that_is_not_there_is_told(write: Write) -> None:
+def test_a_split_that_does_not_exist_is_named(write: Write) -> None:
     root = write(row(FIRST, 3))
     with pytest.raises(BadCohort, match=r"DL_info.csv: no row of the split test"):
         read_deeplesion(root, "test")
-    with pytest.raises(BadCohort, match=r"--split tset: DeepLesion has train, val, test, or all"):
+    with pytest.raises(BadArgument, match=r"split='tset': DeepLesion has train, val, test, or all"):
         read_deeplesion(root, "tset")
 
 
@@ -281,7 +281,7 @@ def test_padding_of_a_slice_is_air(tmp_path: Path) -> None:
     assert read_hu_image(tmp_path / "001.png").tolist() == [[-1024, 3071]]
 
 
-def test_a_slice_that_is_no_16_bit_image_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_slice_that_is_not_a_16_bit_image_is_refused_by_name(tmp_path: Path) -> None:
     Image.new("L", (6, 4), 7).save(tmp_path / "8bit.png")
     (tmp_path / "text.png").write_bytes(b"not an image")
     for name, said in (
@@ -293,7 +293,7 @@ def test_a_slice_that_is_no_16_bit_image_is_refused_by_name(tmp_path: Path) -> N
             read_hu_image(tmp_path / name)
 
 
-def test_a_lesion_of_another_split_is_no_slice_without_one(write: Write) -> None:
+def test_a_lesion_of_another_split_is_not_a_slice_without_one(write: Write) -> None:
     slices = read_deeplesion(write(*GOOD, row(FIRST, 5, Train_Val_Test=2)))
     assert f"{FIRST}/005.png" not in slices.files
 

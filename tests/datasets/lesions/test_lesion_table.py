@@ -42,13 +42,13 @@ def test_further_columns_and_another_order_do_no_harm(tmp_path: Path) -> None:
 
 
 def test_rows_without_numbers_are_named_and_the_rest_is_kept(tmp_path: Path) -> None:
-    """A box without numbers is kept: its slice must not pass for one without a lesion."""
+    """A box without numbers is kept: its slice must not count as one without a lesion."""
     path = table(tmp_path, "s,one,0,0,1,1", "s,1.0,0,0,1,1", "s,2.5,0,0,1,1", "s,3,0,zero,,1")
     lesions, problems = read_lesions(path, {"s"})
     assert lesions["s"][1] == [Lesion((0.0, 0.0, 1.0, 1.0))]
     assert np.isnan(lesions["s"][3][0].box[1:3]).all()
     assert problems == tuple(
-        f"lesions.csv, line {line}: slice_index is no whole number" for line in (2, 4)
+        f"lesions.csv, line {line}: slice_index isn't a whole number" for line in (2, 4)
     )
 
 
@@ -79,9 +79,7 @@ def test_lesions_of_an_unknown_or_no_scan_are_named(tmp_path: Path) -> None:
 
 def test_lesions_of_another_cohort_are_refused(tmp_path: Path) -> None:
     path = table(tmp_path, "t,1,0,0,1,1", "u,1,0,0,1,1", "v,x,0,0,1,1")
-    with pytest.raises(
-        BadCohort, match=r"lesions.csv: none of its rows is a lesion of this cohort"
-    ):
+    with pytest.raises(BadCohort, match=r"lesions.csv: no row is a lesion of this cohort"):
         read_lesions(path, {"s"})
 
 

@@ -1,4 +1,4 @@
-"""Slices as columns: whose they are, their boxes, and drawing a part of them."""
+"""Slices as columns: their patients, their boxes, and the choice of a part of them."""
 
 from pathlib import Path
 
@@ -41,8 +41,8 @@ def many(tmp_path: Path) -> SliceSet:
     return slice_set("made", tmp_path, rows)
 
 
-def told(slices: SliceSet) -> set[tuple[str, int, str, str, tuple[tuple[float, ...], ...]]]:
-    """All that a set knows of each slice."""
+def as_rows(slices: SliceSet) -> set[tuple[str, int, str, str, tuple[tuple[float, ...], ...]]]:
+    """All facts of a set, slice by slice."""
     return {
         (
             str(slices.files[i]),
@@ -55,8 +55,8 @@ def told(slices: SliceSet) -> set[tuple[str, int, str, str, tuple[tuple[float, .
     }
 
 
-def test_columns_tell_what_the_rows_told(slices: SliceSet) -> None:
-    assert told(slices) == {(r.file, r.row, r.patient, r.label, r.boxes) for r in ROWS}
+def test_columns_have_the_facts_of_the_rows(slices: SliceSet) -> None:
+    assert as_rows(slices) == {(r.file, r.row, r.patient, r.label, r.boxes) for r in ROWS}
     assert slices.files.tolist() == [row.file for row in ROWS]
     assert slices.lesion.tolist() == [False, True, True, False]
     assert slices.patients == ("abe", "kim", "zoe")
@@ -72,20 +72,20 @@ def test_slices_without_any_box_are_a_set_too(tmp_path: Path) -> None:
     assert plain.labels == ()
 
 
-def test_an_empty_set_says_what_was_left_out(tmp_path: Path) -> None:
+def test_the_error_for_an_empty_set_names_what_was_left_out(tmp_path: Path) -> None:
     with pytest.raises(BadCohort, match=r"no slice to train on$"):
         slice_set("made", tmp_path, [])
     problems = [f"scan s{i} is damaged" for i in range(7)]
-    with pytest.raises(BadCohort, match=r"s0 is damaged; .*s4 is damaged; and 2 more\)") as told:
+    with pytest.raises(BadCohort, match=r"s0 is damaged; .*s4 is damaged; and 2 more\)") as caught:
         slice_set("made", tmp_path, [], problems)
-    assert "s5" not in str(told.value)
+    assert "s5" not in str(caught.value)
 
 
 def test_taking_some_keeps_their_boxes_and_drops_other_patients(slices: SliceSet) -> None:
     part = taken(slices, np.array([2, 1]))
     assert part.files.tolist() == ["c.npy", "b.png"]
     assert part.patients == ("abe", "zoe")
-    assert told(part) == {(r.file, r.row, r.patient, r.label, r.boxes) for r in ROWS[1:3]}
+    assert as_rows(part) == {(r.file, r.row, r.patient, r.label, r.boxes) for r in ROWS[1:3]}
     assert part.boxes.tolist() == [list(SECOND), list(FIRST), list(SECOND)]
 
 
@@ -103,7 +103,7 @@ def test_thinning_keeps_every_lesion_and_so_many_others(
     part = thinned(many, others, seed=0)
     assert len(part) == kept
     assert part.lesion.sum() == 10
-    assert told(part) <= told(many)
+    assert as_rows(part) <= as_rows(many)
 
 
 def test_thinning_is_drawn_once_by_the_seed(many: SliceSet) -> None:
@@ -118,8 +118,8 @@ def test_thinning_is_drawn_once_by_the_seed(many: SliceSet) -> None:
         ((0, 0, 6, 4), ""),
         ((-3, -3, 1, 1), ""),
         ((5, 3, 50, 50), ""),
-        ((3, 1, 2, 2), "wrong way round (3, 1, 2, 2)"),
-        ((1, 3, 2, 3), "wrong way round"),
+        ((3, 1, 2, 2), "must be larger than x1 and y1 (3, 1, 2, 2)"),
+        ((1, 3, 2, 3), "must be larger than x1 and y1"),
         ((6, 0, 8, 2), "outside the image of 6 × 4 px (6, 0, 8, 2)"),
         ((0, 4, 2, 6), "outside"),
         ((-5, 0, 0, 2), "outside"),

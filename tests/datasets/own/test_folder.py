@@ -1,4 +1,4 @@
-"""One's own export becomes a cohort: labels joined, one series a study, no identifier in clear."""
+"""Your own export becomes a cohort: labels joined, one series per study, no ids in clear."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +13,10 @@ from clearbench.cohort.files import write_table
 from clearbench.cohort.pseudonyms import Pseudonyms, open_pseudonyms
 from clearbench.cohort.table import Cohort, check_cohort, read_cohort
 from clearbench.datasets.own.folder import BuiltCohort, build_folder
-from clearbench.datasets.own.join import read_labels
+from clearbench.datasets.own.join import read_label_table
 from clearbench.errors import BadCohort, BadQuery, BadRequest, UnknownName
 from clearbench.scans.inventory import find_scans
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import seeded_uid, write_nifti
 
 WriteCT = Callable[..., list[Path]]
@@ -177,11 +177,11 @@ def test_ties_are_listed_and_a_preference_breaks_them(
     "pick", ["ORDER BY 1; DROP TABLE series", "WHERE (SELECT count(*) FROM '/etc/passwd') > 0"]
 )
 def test_a_malicious_preference_is_refused(export: Path, pick: str) -> None:
-    with pytest.raises(BadQuery, match=r"^--pick: "):
+    with pytest.raises(BadQuery, match=r"^pick: "):
         build(export, "PatientID,y\nMRN-1,1\n", "PatientID", pick=pick)
 
 
-def test_unreadable_series_are_told_and_not_taken(export: Path) -> None:
+def test_unreadable_series_are_named_and_not_taken(export: Path) -> None:
     for path in (export / "2" / "only").iterdir():
         dataset = pydicom.dcmread(path)
         dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
@@ -221,14 +221,14 @@ def test_labels_that_can_t_be_joined_are_refused(
 
 def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadRequest, match="no scans there"):
+    with pytest.raises(BadRequest, match="no scans in this folder"):
         build(tmp_path / "empty", "PatientID,y\nMRN-1,1\n", "PatientID")
 
 
 def test_rows_that_agree_but_for_other_identifiers_are_one(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("PatientID,StudyInstanceUID,y\n007,1.2,1\n007,1.3,1\n,1.4,0\n,1.5,1\n")
-    assert read_labels(path, "PatientID") == {"007": {"y": "1"}}
+    assert read_label_table(path, "PatientID") == {"007": {"y": "1"}}
 
 
 def test_files_are_named_by_path_stem_or_bare_name(tmp_path: Path, hu: NDArray[np.int16]) -> None:
@@ -239,7 +239,7 @@ def test_files_are_named_by_path_stem_or_bare_name(tmp_path: Path, hu: NDArray[n
     found = {place.split("/")[1]: value for place, value in labels_by_place(built).items()}
     assert found == {"a": "1", "b": "0", "c": "1"}
     write_nifti(root / "d" / "three.nii.gz", hu, (5.0, 1.0, 1.0))
-    with pytest.raises(BadCohort, match=r"path three names 2 scans \(c/three\.nii\.gz, d/three"):
+    with pytest.raises(BadCohort, match=r"path three fits 2 scans \(c/three\.nii\.gz, d/three"):
         build(root, "path,y\nthree,1\n", "path")
 
 
@@ -254,7 +254,7 @@ def test_a_built_cohort_is_read_by_its_pseudonyms(export: Path, hu: NDArray[np.i
     assert cohort.problems == ()
     assert cohort.labels == ("y",)
     for row in cohort.rows():
-        scan = read_scan(Source(row.path, row.series_id), pseudonym=NAMES.series)
+        scan = read_scan(ScanSource(row.path, row.series_id), pseudonym=NAMES.series)
         np.testing.assert_array_equal(scan.pixels, hu[:2])
 
 
@@ -270,5 +270,5 @@ def test_series_without_a_uid_are_read_again_from_anywhere(
     built = build(Path("export"), "PatientID,y\nMRN-2,1\n", "PatientID")
     cohort = check_cohort(built.table, "c", export.parent.resolve() / "cohort.csv")
     (row,) = [row for row in cohort.rows() if row.path.parent.name == "3"]
-    scan = read_scan(Source(row.path, row.series_id), pseudonym=NAMES.series)
+    scan = read_scan(ScanSource(row.path, row.series_id), pseudonym=NAMES.series)
     np.testing.assert_array_equal(scan.pixels, hu[:2])

@@ -37,14 +37,14 @@ def overlap(one: str, other: str) -> Overlap:
         ("TCIA", "LUNA16", "yes"),  # through LIDC-IDRI
         ("AbdomenCT-1K", "3D-IRCADb", "yes"),  # through LiTS
         ("CT-ORG", "LiTS", "yes"),
-        ("CT-ORG", "3D-IRCADb", "possible"),  # some of LiTS, not said which
+        ("CT-ORG", "3D-IRCADb", "possible"),  # some of LiTS, not stated which
         ("CT-ORG", "Medical Segmentation Decathlon", "yes"),  # all of LiTS is in the latter
         ("ULS23", "CuriaBench", "possible"),  # both hold some of DeepLesion
         ("CT-FM-148k", "LIDC-IDRI", "possible"),
         ("IDC", "NLST", "yes"),
         ("COVIDx CT", "COVID-CT-MD", "yes"),
         ("CuriaBench", "LUNA16", "yes"),
-        ("CuriaBench", "COVID-CT-MD", "possible"),  # some of COVIDx CT, not said which
+        ("CuriaBench", "COVID-CT-MD", "possible"),  # some of COVIDx CT, not stated which
         ("TCIA", "KiTS21", "yes"),  # through the 210 public patients of KiTS19
         ("CADS", "LIDC-IDRI", "yes"),  # a mixture, one part of which is known
         ("CADS", "NLST", "possible"),

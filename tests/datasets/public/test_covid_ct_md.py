@@ -12,7 +12,9 @@ from clearbench.errors import BadCohort
 Layout = Callable[[str], Path]
 
 
-def test_the_folder_tells_class_and_patient_and_the_header_the_technique(layout: Layout) -> None:
+def test_the_folder_names_class_and_patient_and_the_header_has_the_technique(
+    layout: Layout,
+) -> None:
     found = build(layout("covid-ct-md"))
     rows = {row["patient_id"]: row for row in found.table.to_pylist()}
     assert {name: row["diagnosis"] for name, row in rows.items()} == {
@@ -26,7 +28,7 @@ def test_the_folder_tells_class_and_patient_and_the_header_the_technique(layout:
     assert found.missing == ()
 
 
-def test_names_of_the_description_fit_as_well_and_what_is_missing_is_told(layout: Layout) -> None:
+def test_names_of_the_description_fit_as_well_and_what_is_missing_is_named(layout: Layout) -> None:
     root = layout("covid-ct-md")
     (root / "COVID-19 Cases").rename(root / "COVID-19 subjects")
     shutil.rmtree(root / "Cap Cases")

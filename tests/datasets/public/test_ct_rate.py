@@ -32,7 +32,7 @@ def test_the_folder_dataset_itself_and_a_part_of_it_will_do(layout: Layout) -> N
     assert found.table["path"].to_pylist() == ["train_fixed/train_1/train_1_a/train_1_a_1.nii.gz"]
     assert found.missing == (
         "valid_fixed: no such folder",
-        "1 labelled volumes are not there, e.g. train_fixed/train_1/train_1_a/train_1_a_2.nii.gz",
+        "1 labelled volumes are missing, e.g. train_fixed/train_1/train_1_a/train_1_a_2.nii.gz",
     )
 
 

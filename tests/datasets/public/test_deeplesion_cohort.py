@@ -13,7 +13,7 @@ from PIL import Image
 from clearbench.datasets.lesions.deeplesion import read_deeplesion
 from clearbench.datasets.public.deeplesion_cohort import SITES, build, read_typed_split
 from clearbench.errors import BadCohort
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 
 Layout = Callable[[str], Path]
 
@@ -43,7 +43,7 @@ def test_a_typed_lesion_labels_its_series_and_all_else_is_unknown(layout: Layout
 def test_key_slices_are_the_slice_indices_of_annotated_images(layout: Layout) -> None:
     root = layout("deeplesion")
     row = build(root).table.to_pylist()[-1]
-    scan = read_scan(Source(root / row["path"]))
+    scan = read_scan(ScanSource(root / row["path"]))
     assert row["key_slices"] == "99 100"
     keys = [int(number) for number in row["key_slices"].split()]
     chosen = [scan.pixels[list(scan.slice_index).index(key)].max() for key in keys]
@@ -63,12 +63,12 @@ def test_in_its_own_table_kidneys_come_before_livers_feet_to_head(
         plane = np.full((8, 8), 32768 + int(row["Coarse_lesion_type"]), np.uint16)
         Image.fromarray(plane).save(tmp_path / "Images_png" / series / name)
     scans = [
-        read_scan(Source(tmp_path / path)) for path in build(tmp_path).table["path"].to_pylist()
+        read_scan(ScanSource(tmp_path / path)) for path in build(tmp_path).table["path"].to_pylist()
     ]
     assert [scan.pixels[:, 0, 0].tolist() for scan in scans] == [[6, 6, 4], [6, 6, 6, 4]]
 
 
-def test_patients_are_those_that_pretraining_knows(layout: Layout) -> None:
+def test_patients_are_those_of_pretraining(layout: Layout) -> None:
     root = layout("deeplesion")
     assert build(root).table["patient_id"].to_pylist() == list(
         read_deeplesion(root, "all").patients
@@ -82,9 +82,9 @@ def test_what_is_not_there_is_named(layout: Layout) -> None:
     (root / "Images_png" / "000008_01_01").mkdir()
     found = build(root)
     assert found.missing == (
-        "Images_png/000002_01_01: in DL_info.csv, no folder",
+        "Images_png/000002_01_01: in DL_info.csv, but no folder",
         "Images_png/000008_01_01: no row in DL_info.csv, left out",
-        "Images_png/000003_02_01/100.png: annotated, missing",
+        "Images_png/000003_02_01/100.png: annotated, but missing",
     )
     assert found.table["key_slices"].to_pylist() == ["6", "99"]
 
@@ -150,4 +150,4 @@ def test_its_own_table_gives_labels_by_type(shared_data: Path, tmp_path: Path) -
     (row,) = found.table.to_pylist()
     assert (row["mediastinum"], row["bone"], row["key_slices"]) == ("1", None, "109")
     assert (row["split"], row["typed_split"], row["patient_id"]) == ("test", "test", "1")
-    assert all(text.endswith("in DL_info.csv, no folder") for text in found.missing)
+    assert all(text.endswith("in DL_info.csv, but no folder") for text in found.missing)

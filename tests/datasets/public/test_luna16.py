@@ -12,18 +12,18 @@ Layout = Callable[[str], Path]
 FIRST, SECOND, PLAIN = "1.3.6.1.100", "1.3.6.1.200", "1.3.6.1.300"
 
 
-def test_the_worst_nodule_counts_and_masks_are_no_scans(layout: Layout) -> None:
+def test_the_worst_nodule_counts_and_masks_are_not_scans(layout: Layout) -> None:
     found = build(layout("luna16"))
     rows = {row["scan_id"]: row for row in found.table.to_pylist()}
     assert set(rows) == {FIRST, SECOND, PLAIN}
     assert [rows[name]["malignancy"] for name in (FIRST, SECOND, PLAIN)] == ["1", "0", None]
     assert [rows[name]["split"] for name in (FIRST, SECOND, PLAIN)] == ["train", "test", None]
     assert rows[FIRST]["path"] == f"subset0/{FIRST}.mhd"
-    assert found.missing == ("1.3.6.1.999.mhd: labelled, missing",)
+    assert found.missing == ("1.3.6.1.999.mhd: labelled, but missing",)
     assert found.notes == ("1 scans have no labelled nodule: malignancy is blank",)
 
 
-def test_a_missing_table_is_told_with_its_source(layout: Layout) -> None:
+def test_a_missing_table_is_named_with_its_source(layout: Layout) -> None:
     root = layout("luna16")
     (root / "luna16_malignancy_val.csv").unlink()
     with pytest.raises(BadCohort, match=r"luna16_malignancy_val\.csv: no such file; get it from"):

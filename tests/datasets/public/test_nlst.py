@@ -20,9 +20,7 @@ def test_rounds_have_days_and_stages_are_of_those_with_cancer(layout: Layout) ->
         ("100012", "750", "1", "IIIA", "IIIB", "50", "B30f"),
         ("100026", "390", "0", None, None, None, "B30f"),
     ]
-    assert found.missing == (
-        "1 participants of nlst_780_prsn_idc_20210527.csv have no series there",
-    )
+    assert found.missing == ("1 participants of nlst_780_prsn_idc_20210527.csv have no series",)
 
 
 def test_codes_that_tell_no_stage_and_unknown_rounds_stay_blank(layout: Layout) -> None:

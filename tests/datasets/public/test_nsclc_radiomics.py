@@ -1,4 +1,4 @@
-"""NSCLC-Radiomics: series meet the clinical table; values that are no category stay blank."""
+"""NSCLC-Radiomics: series and clinical table are joined; values of no category stay blank."""
 
 import shutil
 from collections.abc import Callable
@@ -16,7 +16,7 @@ WriteCT = Callable[..., list[Path]]
 TABLE = "NSCLC-Radiomics-Lung1.clinical-version3-Oct-2019.csv"
 
 
-def test_labels_are_joined_by_patient_and_gaps_are_told(layout: Layout) -> None:
+def test_labels_are_joined_by_patient_and_gaps_are_named(layout: Layout) -> None:
     found = build(layout("nsclc-radiomics"))
     first, second = found.table.to_pylist()
     labels = ("overall_stage", "t_stage", "n_stage", "m_stage", "survival_days", "death")
@@ -24,7 +24,7 @@ def test_labels_are_joined_by_patient_and_gaps_are_told(layout: Layout) -> None:
     assert [second[name] for name in labels] == [None, None, None, None, "155", "0"]
     assert (first["patient_id"], first["thickness_mm"]) == ("LUNG1-001", "5.0")
     assert first["scan_id"] == first["series_id"]
-    assert found.missing == (f"LUNG1-003: in {TABLE}, no series",)
+    assert found.missing == (f"LUNG1-003: in {TABLE}, but no series",)
     assert found.notes == (
         "t_stage: 1 patients with clinical.T.Stage 5 are left blank (categories: 1, 2, 3, 4)",
         "n_stage: 1 patients with Clinical.N.Stage 4 are left blank (categories: 0, 1, 2, 3)",
@@ -44,7 +44,7 @@ def test_a_table_that_is_missing_double_or_of_others_is_refused(layout: Layout) 
     with pytest.raises(BadCohort, match=r"no column Overall\.Stage; did you mean OverallStage\?"):
         build(root)
     table.write_text(whole.replace("LUNG1-", "LUNG2-"))
-    with pytest.raises(BadCohort, match=r"none of its patients .*; the headers name e\.g\. 'LUNG1"):
+    with pytest.raises(BadCohort, match=r"none of its patients .*; the headers have e\.g\. 'LUNG1"):
         build(root)
     table.unlink()
     with pytest.raises(BadCohort, match=r"no clinical table \(\*clinical\*\.csv\); get it from"):

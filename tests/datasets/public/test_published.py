@@ -1,4 +1,4 @@
-"""Public data sets are built by name, and hold what their task cards ask of them."""
+"""Public data sets are built by name, and have what their task cards need."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +12,10 @@ from clearbench.datasets.public.published import BUILDERS, WITH_SPLIT_FILES, bui
 from clearbench.errors import BadCohort, BadRequest, UnknownName
 from clearbench.evaluation.task.card import find_task, task_names
 from clearbench.evaluation.task.labels import SIDES
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 
 Layout = Callable[[str], Path]
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CARDS = {name: find_task(name, [ROOT / "tasks"]).card for name in task_names([ROOT / "tasks"])}
 PUBLIC = sorted(name for name, card in CARDS.items() if card.cohort in BUILDERS)
 
@@ -55,7 +55,7 @@ def test_every_scan_of_a_cohort_can_be_read(layout: Layout, tmp_path: Path, name
     target = tmp_path / "c.csv"
     cohort = check_cohort(build_published(name, layout(name), target).table, "", target)
     for row in cohort.rows():
-        scan = read_scan(Source(row.path, row.series_id))
+        scan = read_scan(ScanSource(row.path, row.series_id))
         assert scan.pixels.shape[1:] in ((6, 5), (8, 8))
         upward = -1 if name == "deeplesion" else 1  # whose images are numbered from the head
         assert np.all(np.diff(scan.slice_index) * upward > 0)

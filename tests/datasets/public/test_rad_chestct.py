@@ -34,7 +34,7 @@ def test_volumes_and_tables_may_lie_in_folders_of_their_own(layout: Layout) -> N
     assert found.table["path"].to_pylist() == ["images/trn00001.npz", "images/trn00002.npz"]
     assert found.missing == (
         "tst00009.npz: no labels or no metadata, left out",
-        "1 labelled scans have no volume there",
+        "1 labelled scans have no volume",
     )
 
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-import torchvision
 from safetensors.torch import save_file
 
 from clearbench.cli import main
-from clearbench.encoders.adding.add import Changes, Way, add_encoder, choose_way
+from clearbench.encoders.adding.add import AddRequest, Changes, add_encoder, make_request
 from clearbench.encoders.encoder import load_encoder
 from clearbench.encoders.registry import find_encoder
 from clearbench.encoders.weights.load import file_sha256
@@ -18,6 +17,7 @@ from clearbench.errors import BadRequest, MissingExtra, UnknownName, WeightsUnav
 
 # isort: split
 import timm
+import torchvision
 from open_clip.model import _build_vision_tower
 
 Run = Callable[..., int]
@@ -27,7 +27,7 @@ TOWER = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16, "head_wid
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No hub, and a folder of the test's own to stand in."""
+    """No hub, and the test's own folder as current folder."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
 
@@ -44,7 +44,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def own_model(seed: int = 3, **options: Any) -> Any:
-    """Return a network of timm after somebody's own training."""
+    """Return a network of timm with other weights, as after training."""
     torch.manual_seed(seed)
     return timm.create_model(NET, pretrained=False, **options).eval()
 
@@ -62,21 +62,21 @@ def clip_folder(folder: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("typed", "way"),
+    ("typed", "request_"),
     [
-        ({"timm": "resnet18"}, Way("timm", "resnet18")),
-        ({"open_clip": "hf-hub:a/b"}, Way("open_clip", "hf-hub:a/b")),
-        ({"transformers": "folder"}, Way("transformers", "folder")),
-        ({"checkpoint": Path("f"), "net": "vit"}, Way("lecl", "vit", Path("f"))),
-        ({"checkpoint": Path("f"), "timm": "resnet18"}, Way("timm", "resnet18", Path("f"))),
+        ({"timm": "resnet18"}, AddRequest("timm", "resnet18")),
+        ({"open_clip": "hf-hub:a/b"}, AddRequest("open_clip", "hf-hub:a/b")),
+        ({"transformers": "folder"}, AddRequest("transformers", "folder")),
+        ({"checkpoint": Path("f"), "net": "vit"}, AddRequest("lecl", "vit", Path("f"))),
+        ({"checkpoint": Path("f"), "timm": "resnet18"}, AddRequest("timm", "resnet18", Path("f"))),
         (
             {"checkpoint": Path("f"), "torchvision": "resnet18"},
-            Way("torchvision", "resnet18", Path("f")),
+            AddRequest("torchvision", "resnet18", Path("f")),
         ),
     ],
 )
-def test_an_encoder_comes_in_one_way(typed: dict[str, Any], way: Way) -> None:
-    assert choose_way(**typed) == way
+def test_an_encoder_has_one_source(typed: dict[str, Any], request_: AddRequest) -> None:
+    assert make_request(**typed) == request_
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_an_encoder_comes_in_one_way(typed: dict[str, Any], way: Way) -> None:
     ],
 )
 def test_no_way_or_two_are_refused(typed: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadRequest, match=rf"comes in one way: --timm NAME, .*; typed: {words}$"):
-        choose_way(**typed)
+    with pytest.raises(BadRequest, match=rf"name one source: timm, .*; given: {words}$"):
+        make_request(**typed)
 
 
 def test_a_timm_model_is_added_without_a_network(
@@ -104,7 +104,7 @@ def test_a_timm_model_is_added_without_a_network(
     said = capsys.readouterr()
     assert "written: registry/mine.toml" in said.out
     assert "160 px, mean and std, bilinear, pooling mean, dim 96, licence Apache-2.0" in said.out
-    assert f": as timm describes {NET}\n" in said.out
+    assert f": from timm, {NET}\n" in said.out
     assert "the hub can't be reached: no revision, no sha256" in said.out
     assert "next: clearbench models check mine\n" in said.out
     assert "still unknown: revision" in said.err
@@ -136,7 +136,7 @@ def test_what_is_typed_wins_over_what_the_library_says(
     said = capsys.readouterr().out
     typed = "96 px, views brain, soft=-100:200, pooling cls+mean, licence mine alone: as typed"
     assert typed in said
-    assert "  mean and std, bicubic, dim 128: as timm describes test_vit\n" in said
+    assert "  mean and std, bicubic, dim 128: from timm, test_vit\n" in said
     card = find_encoder("mine").card
     assert card.seen.default_views == ("brain", "soft=-100:200")
     assert (card.seen.size_px, card.weights.licence) == (96, "mine alone")
@@ -150,15 +150,15 @@ def test_what_is_typed_wins_over_what_the_library_says(
         (("--timm", "test_vit.r160_in1"), "did you mean test_vit.r160_in1k"),
         (("--timm", NET, "--views", "lungg"), "did you mean lung?"),
         (("--timm", NET, "--pooling", "max"), 'no pooling is called "max"'),
-        (("--timm", NET, "--pooling", "cls"), "without a class token"),
+        (("--timm", NET, "--pooling", "cls"), "needs a network with a class token"),
         (
             ("--timm", "test_vit_relpos"),
-            "no weights of test_vit_relpos on a hub; type --checkpoint FILE",
+            "no weights of test_vit_relpos on a hub; give a checkpoint too",
         ),
         (("--timm", NET, "--branch", "momentum"), "belong to --checkpoint FILE --net"),
         (("--checkpoint", "f", "--net", "vit", "--size-px", 32), "tells size and pooling"),
         (("--open-clip", "hf-hub:a/b"), "a/b: its open_clip_config.json is not in the cache"),
-        (("--open-clip", "clip", "--pooling", "cls"), "their own size and pooling"),
+        (("--open-clip", "clip", "--pooling", "cls"), "open_clip fixes size and pooling"),
     ],
 )
 def test_what_cannot_be_added_leaves_nothing_behind(
@@ -216,7 +216,9 @@ def test_weights_of_ones_own_become_an_encoder(
     model = own_model(num_classes=classes)
     state = {f"module.{key}": value for key, value in model.state_dict().items()}
     torch.save({nested: state, "epoch": 3} if nested else state, tmp_path / "mine.pth")
-    added = add_encoder("mine", Way("timm", NET, tmp_path / "mine.pth"), tmp_path / "registry")
+    added = add_encoder(
+        "mine", AddRequest("timm", NET, tmp_path / "mine.pth"), tmp_path / "registry"
+    )
     assert added.dropped == (("fc.bias", "fc.weight") if classes else ())
     assert sorted(file.name for file in (tmp_path / "registry").iterdir()) == [
         "mine.safetensors",
@@ -242,7 +244,7 @@ def test_weights_of_ones_own_by_the_command(
     said = capsys.readouterr()
     assert "written: registry/mine.toml and mine.safetensors" in said.out
     assert "tensors, loaded strictly: from" in said.out
-    assert "change what your training did otherwise" in said.out
+    assert "correct them if your training was different" in said.out
     assert "left out: 2 of fc" in said.err
     assert find_encoder("mine").card.weights.licence == "CC-BY-4.0"
 
@@ -252,11 +254,13 @@ def test_weights_of_another_architecture_are_refused_and_nothing_is_written(
 ) -> None:
     torch.save(own_model().state_dict(), tmp_path / "mine.pth")
     with pytest.raises(WeightsUnavailable, match=r"mine\.pth: weights of another network"):
-        add_encoder("mine", Way("timm", "resnet18", tmp_path / "mine.pth"), tmp_path / "registry")
+        add_encoder(
+            "mine", AddRequest("timm", "resnet18", tmp_path / "mine.pth"), tmp_path / "registry"
+        )
     state = own_model().state_dict() | {"decoder.weight": torch.ones(2)}
     torch.save(state, tmp_path / "more.pth")
     with pytest.raises(WeightsUnavailable, match=r"1 left over \(e\.g\. decoder\.weight\)"):
-        add_encoder("mine", Way("timm", NET, tmp_path / "more.pth"), tmp_path / "registry")
+        add_encoder("mine", AddRequest("timm", NET, tmp_path / "more.pth"), tmp_path / "registry")
     assert not (tmp_path / "registry").exists()
 
 
@@ -289,9 +293,9 @@ def test_a_library_that_is_missing_is_named(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match=r"family transformers needs .*: pip install"):
-        add_encoder("mine", Way("transformers", "hf-hub:a/b"), tmp_path)
+        add_encoder("mine", AddRequest("transformers", "hf-hub:a/b"), tmp_path)
 
 
 def test_an_unknown_pooling_offers_the_known(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"did you mean mean\? \(cls, mean, cls\+mean, proj"):
-        add_encoder("mine", Way("timm", NET), tmp_path, Changes(pooling="meen"))
+        add_encoder("mine", AddRequest("timm", NET), tmp_path, Changes(pooling="meen"))

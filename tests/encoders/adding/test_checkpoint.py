@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from clearbench.cli import main
-from clearbench.encoders.adding.checkpoint import Adopted, adopt_checkpoint
+from clearbench.encoders.adding.checkpoint import ConvertedCheckpoint, convert_checkpoint
 from clearbench.encoders.encoder import load_encoder
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import Sizes, check_sizes, features_dim
@@ -24,11 +24,11 @@ from clearbench.pretraining.settings import PretrainSettings
 # isort: split
 from timm.models.mambaout import MambaOut
 
-State = dict[str, Any]
+StateDict = dict[str, Any]
 Run = Callable[..., int]
 Branch = Literal["base", "momentum"]
 
-FACTS: dict[str, State] = {
+FACTS: dict[str, StateDict] = {
     "vit": {"embed_dim": 64, "depth": 2, "num_heads": 1, "conv_stem": True},
     "vssm": {"depths": (1, 2), "dims": (8, 12), "ssm_d_state": 3},
     "gated-cnn": {"depths": (1, 2), "dims": (8, 12)},
@@ -72,7 +72,7 @@ def sizes_of(net: str, **facts: Any) -> Sizes:
     return check_sizes(net, FACTS[net] | facts, "test")
 
 
-def published(made: nn.Module, net: str) -> State:
+def published(made: nn.Module, net: str) -> StateDict:
     """Return a network's state under the published names."""
     return {published_key(key, net): value for key, value in made.state_dict().items()}
 
@@ -84,15 +84,15 @@ def published_key(key: str, net: str) -> str:
     return key
 
 
-def projector(prefix: str) -> State:
+def projector(prefix: str) -> StateDict:
     """Return a head of MoCo v3: linear layers and batch norms."""
     shapes = {"0.weight": (16, 12), "1.weight": (16,), "1.running_mean": (16,), "3.weight": (8, 16)}
     return {f"{prefix}{key}": torch.ones(shape) for key, shape in shapes.items()}
 
 
-def moco(base: nn.Module, momentum: nn.Module, net: str) -> State:
+def moco(base: nn.Module, momentum: nn.Module, net: str) -> StateDict:
     """Return a checkpoint as CLEAR's released code writes it, after a step of its optimiser."""
-    state: State = projector("module.predictor.")
+    state: StateDict = projector("module.predictor.")
     for name, made in (("base_encoder", base), ("momentum_encoder", momentum)):
         inner = published(made, net) | projector(HEAD[net])
         state |= {f"module.{name}.{key}": value for key, value in inner.items()}
@@ -109,7 +109,7 @@ def moco(base: nn.Module, momentum: nn.Module, net: str) -> State:
     }
 
 
-def pretrained(base: nn.Module, momentum: nn.Module, net: str) -> State:
+def pretrained(base: nn.Module, momentum: nn.Module, net: str) -> StateDict:
     """Return a checkpoint of `clearbench pretrain`."""
     settings = PretrainSettings(hidden=16, projection=8)
     sizes = sizes_of(net)
@@ -122,7 +122,7 @@ def pretrained(base: nn.Module, momentum: nn.Module, net: str) -> State:
     return state.as_dict(settings, facts)
 
 
-def saved(state: State, folder: Path, name: str = "checkpoint.pth.tar") -> Path:
+def saved(state: StateDict, folder: Path, name: str = "checkpoint.pth.tar") -> Path:
     torch.save(state, folder / name)
     return folder / name
 
@@ -132,9 +132,9 @@ def images(net: str) -> Tensor:
     return torch.randn(2, 3, SIZE_PX[net], SIZE_PX[net], generator=rng)
 
 
-def agrees(adopted: Adopted | Path, made: nn.Module, net: str) -> bool:
+def agrees(converted: ConvertedCheckpoint | Path, made: nn.Module, net: str) -> bool:
     """Tell whether the encoder of a card gives the features of the network it came from."""
-    card = adopted.card if isinstance(adopted, Adopted) else adopted
+    card = converted.card if isinstance(converted, ConvertedCheckpoint) else converted
     encoder = load_encoder(str(card), device="cpu", precision="float32")
     with torch.inference_mode():
         expected = made(images(net))
@@ -164,14 +164,14 @@ def test_a_moco_checkpoint_of_clears_code_becomes_an_encoder(
 ) -> None:
     both = {"base": network(net, 1), "momentum": network(net, 2)}
     path = saved(moco(both["base"], both["momentum"], net), tmp_path)
-    adopted = adopt_checkpoint("mine", path, net, folder, branch=branch)
-    assert agrees(adopted, both.pop(branch), net)
-    assert not agrees(adopted, both.popitem()[1], net)
-    left = {key for key in adopted.dropped if key.startswith(f"{branch}_encoder.")}
+    converted = convert_checkpoint("mine", path, net, folder, branch=branch)
+    assert agrees(converted, both.pop(branch), net)
+    assert not agrees(converted, both.popitem()[1], net)
+    left = {key for key in converted.dropped if key.startswith(f"{branch}_encoder.")}
     assert left == {f"{branch}_encoder.{key}" for key in projector(HEAD[net])}
     other = "base" if branch == "momentum" else "momentum"
-    assert {key.partition(".")[0] for key in set(adopted.dropped) - left} >= {f"{other}_encoder"}
-    assert adopted.sizes == sizes_of(net)
+    assert {key.partition(".")[0] for key in set(converted.dropped) - left} >= {f"{other}_encoder"}
+    assert converted.sizes == sizes_of(net)
 
 
 @each_branch
@@ -181,9 +181,9 @@ def test_a_checkpoint_of_our_own_pretraining_becomes_an_encoder(
 ) -> None:
     both = {"base": network(net, 1), "momentum": network(net, 2)}
     path = saved(pretrained(both["base"], both["momentum"], net), tmp_path, "checkpoint.pt")
-    adopted = adopt_checkpoint("mine", path, net, folder, branch=branch)
-    assert agrees(adopted, both.pop(branch), net)
-    assert not agrees(adopted, both.popitem()[1], net)
+    converted = convert_checkpoint("mine", path, net, folder, branch=branch)
+    assert agrees(converted, both.pop(branch), net)
+    assert not agrees(converted, both.popitem()[1], net)
 
 
 def test_our_own_checkpoint_tells_its_sizes(tmp_path: Path, folder: Path) -> None:
@@ -191,34 +191,34 @@ def test_our_own_checkpoint_tells_its_sizes(tmp_path: Path, folder: Path) -> Non
     settings, facts = PretrainSettings(hidden=16, projection=8), find_encoder("lecl-vit-mini").card
     sizes = check_sizes("vit", facts.sizes, "card")
     state = new_state(build_net(sizes, 96), 96, settings, torch.device("cpu"))
-    told = {"net": "vit", "sizes": facts.sizes, "size_px": 96}
-    path = saved(state.as_dict(settings, told), tmp_path, "checkpoint.pt")
-    adopted = adopt_checkpoint("mine", path, "vit", folder)
-    card = find_encoder(str(adopted.card)).card
+    net = {"net": "vit", "sizes": facts.sizes, "size_px": 96}
+    path = saved(state.as_dict(settings, net), tmp_path, "checkpoint.pt")
+    converted = convert_checkpoint("mine", path, "vit", folder)
+    card = find_encoder(str(converted.card)).card
     assert (card.sizes["num_heads"], card.input.size_px) == (3, 96)
-    with pytest.raises(BadRequest, match="the checkpoint is of vit"):
-        adopt_checkpoint("other", path, "vssm", folder)
+    with pytest.raises(BadRequest, match="has the network vit"):
+        convert_checkpoint("other", path, "vssm", folder)
 
 
 def test_a_stray_number_asks_for_no_giant_network(tmp_path: Path, folder: Path) -> None:
     state = network("vssm").state_dict() | {"stages.0.9999999.x": torch.ones(3)}
     with pytest.raises(WeightsUnavailable, match="9999999"):
-        adopt_checkpoint("mine", saved(state, tmp_path), "vssm", folder)
+        convert_checkpoint("mine", saved(state, tmp_path), "vssm", folder)
 
 
 def test_the_base_encoder_is_the_usual_choice(tmp_path: Path, folder: Path) -> None:
     base, momentum = network("vssm", 1), network("vssm", 2)
     path = saved(moco(base, momentum, "vssm"), tmp_path)
-    assert agrees(adopt_checkpoint("mine", path, "vssm", folder), base, "vssm")
+    assert agrees(convert_checkpoint("mine", path, "vssm", folder), base, "vssm")
 
 
 def test_a_file_of_vmamba_becomes_an_encoder(tmp_path: Path, folder: Path) -> None:
     made = network("vssm")
     heads = {"classifier.head.weight": torch.ones(1000, 12), "classifier.head.bias": torch.ones(9)}
     path = saved({"model": published(made, "vssm") | heads}, tmp_path, "vssm1_tiny.pth")
-    adopted = adopt_checkpoint("mine", path, "vssm", folder)
-    assert agrees(adopted, made, "vssm")
-    assert adopted.dropped == ("classifier.head.bias", "classifier.head.weight")
+    converted = convert_checkpoint("mine", path, "vssm", folder)
+    assert agrees(converted, made, "vssm")
+    assert converted.dropped == ("classifier.head.bias", "classifier.head.weight")
 
 
 @pytest.mark.parametrize("nested", ["state_dict", "model", None])
@@ -233,9 +233,9 @@ def test_a_published_file_of_mambaout_becomes_an_encoder(
     }
     state = published(made, "gated-cnn") | heads
     path = saved({nested: state} if nested else state, tmp_path, "mambaout_tiny.pth")
-    adopted = adopt_checkpoint("mine", path, "gated-cnn", folder)
-    assert agrees(adopted, made, "gated-cnn")
-    assert adopted.dropped == tuple(sorted(heads))
+    converted = convert_checkpoint("mine", path, "gated-cnn", folder)
+    assert agrees(converted, made, "gated-cnn")
+    assert converted.dropped == tuple(sorted(heads))
 
 
 def test_a_file_of_timms_mambaout_becomes_an_encoder(tmp_path: Path, folder: Path) -> None:
@@ -248,13 +248,13 @@ def test_a_file_of_timms_mambaout_becomes_an_encoder(tmp_path: Path, folder: Pat
             for parameter in timms.parameters():
                 parameter += 0.1 * torch.randn_like(parameter)
     path = saved(timms.state_dict(), tmp_path, "timm.pth")
-    adopted = adopt_checkpoint("mine", path, "gated-cnn", folder)
-    assert {key.rpartition(".")[0] for key in adopted.dropped} == {
+    converted = convert_checkpoint("mine", path, "gated-cnn", folder)
+    assert {key.rpartition(".")[0] for key in converted.dropped} == {
         "head.pre_logits.fc",
         "head.pre_logits.norm",
         "head.fc",
     }
-    encoder = load_encoder(str(adopted.card), device="cpu", precision="float32")
+    encoder = load_encoder(str(converted.card), device="cpu", precision="float32")
     batch = images("gated-cnn")
     with torch.inference_mode():
         expected = timms.head.norm(timms.forward_features(batch).mean(dim=(1, 2)))
@@ -264,8 +264,8 @@ def test_a_file_of_timms_mambaout_becomes_an_encoder(tmp_path: Path, folder: Pat
 @each_net
 def test_what_was_adopted_can_be_adopted_again(tmp_path: Path, folder: Path, net: str) -> None:
     made = network(net)
-    first = adopt_checkpoint("first", saved(published(made, net), tmp_path), net, folder)
-    second = adopt_checkpoint("second", first.weights, net, folder)
+    first = convert_checkpoint("first", saved(published(made, net), tmp_path), net, folder)
+    second = convert_checkpoint("second", first.weights, net, folder)
     assert agrees(second, made, net)
     assert second.dropped == ()
     assert file_sha256(second.weights) == file_sha256(first.weights)
@@ -274,8 +274,8 @@ def test_what_was_adopted_can_be_adopted_again(tmp_path: Path, folder: Path, net
 @each_net
 def test_the_card_tells_what_the_tensors_tell(tmp_path: Path, folder: Path, net: str) -> None:
     path = saved(moco(network(net, 1), network(net, 2), net), tmp_path)
-    adopted = adopt_checkpoint("mine", path, net, folder, licence="CC-BY-4.0")
-    assert adopted.card == folder / "mine.toml"
+    converted = convert_checkpoint("mine", path, net, folder, licence="CC-BY-4.0")
+    assert converted.card == folder / "mine.toml"
     assert sorted(file.name for file in folder.iterdir()) == ["mine.safetensors", "mine.toml"]
     card = find_encoder("mine", [folder]).card
     assert (card.family, card.net, card.dim) == ("lecl", net, 64 if net == "vit" else 12)
@@ -284,7 +284,7 @@ def test_the_card_tells_what_the_tensors_tell(tmp_path: Path, folder: Path, net:
     assert card.input.default_views
     assert card.source == "file:mine.safetensors"
     assert card.weights.licence == "CC-BY-4.0"
-    assert card.weights.sha256 == file_sha256(adopted.weights)
+    assert card.weights.sha256 == file_sha256(converted.weights)
     assert card.facts.parameters_m is None, "those of the usual card are not this one's"
 
 
@@ -301,15 +301,15 @@ def test_sizes_are_read_off_the_tensors(
     tmp_path: Path, folder: Path, net: str, facts: dict[str, Any]
 ) -> None:
     made = network(net, **facts)
-    adopted = adopt_checkpoint("mine", saved(published(made, net), tmp_path), net, folder)
-    assert adopted.sizes == sizes_of(net, **facts)
-    assert agrees(adopted, made, net)
+    converted = convert_checkpoint("mine", saved(published(made, net), tmp_path), net, folder)
+    assert converted.sizes == sizes_of(net, **facts)
+    assert agrees(converted, made, net)
 
 
 def test_blocks_beyond_the_ninth_are_counted(tmp_path: Path, folder: Path) -> None:
     made = network("gated-cnn", depths=(1, 11), dims=(4, 6))
     path = saved(published(made, "gated-cnn"), tmp_path)
-    assert adopt_checkpoint("mine", path, "gated-cnn", folder).sizes == sizes_of(
+    assert convert_checkpoint("mine", path, "gated-cnn", folder).sizes == sizes_of(
         "gated-cnn", depths=(1, 11), dims=(4, 6)
     )
 
@@ -317,12 +317,12 @@ def test_blocks_beyond_the_ninth_are_counted(tmp_path: Path, folder: Path) -> No
 def test_the_heads_of_a_vit_are_the_users_to_tell(tmp_path: Path, folder: Path) -> None:
     made = network("vit", num_heads=4)
     path = saved(published(made, "vit"), tmp_path)
-    assert agrees(adopt_checkpoint("told", path, "vit", folder, num_heads=4), made, "vit")
-    assert not agrees(adopt_checkpoint("guessed", path, "vit", folder), made, "vit")
-    with pytest.raises(BadCard, match="embed_dim 64 is no multiple of num_heads"):
-        adopt_checkpoint("wrong", path, "vit", folder, num_heads=5)
+    assert agrees(convert_checkpoint("told", path, "vit", folder, num_heads=4), made, "vit")
+    assert not agrees(convert_checkpoint("guessed", path, "vit", folder), made, "vit")
+    with pytest.raises(BadCard, match="embed_dim 64 is not a multiple of num_heads"):
+        convert_checkpoint("wrong", path, "vit", folder, num_heads=5)
     with pytest.raises(BadCard, match=r"num_heads: .*greater than 0"):
-        adopt_checkpoint("wrong", path, "vit", folder, num_heads=0)
+        convert_checkpoint("wrong", path, "vit", folder, num_heads=0)
     assert len(list(folder.iterdir())) == 4
 
 
@@ -330,7 +330,7 @@ def test_the_heads_of_a_vit_are_the_users_to_tell(tmp_path: Path, folder: Path) 
 def test_weights_are_kept_in_float32(tmp_path: Path, folder: Path, dtype: torch.dtype) -> None:
     made = network("vssm").to(dtype).float()
     state = {key: value.to(dtype) for key, value in published(made, "vssm").items()}
-    assert agrees(adopt_checkpoint("mine", saved(state, tmp_path), "vssm", folder), made, "vssm")
+    assert agrees(convert_checkpoint("mine", saved(state, tmp_path), "vssm", folder), made, "vssm")
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_weights_are_kept_in_float32(tmp_path: Path, folder: Path, dtype: torch.
     ],
 )
 def test_keys_too_many_or_too_few_are_refused_and_nothing_is_written(
-    tmp_path: Path, folder: Path, change: State, fault: str, run: Run
+    tmp_path: Path, folder: Path, change: StateDict, fault: str, run: Run
 ) -> None:
     state = moco(network("vssm"), network("vssm"), "vssm")
     for key, value in change.items():
@@ -352,11 +352,11 @@ def test_keys_too_many_or_too_few_are_refused_and_nothing_is_written(
     state["state_dict"] = {k: v for k, v in state["state_dict"].items() if v is not None}
     path = saved(state, tmp_path)
     with pytest.raises(WeightsUnavailable, match=rf"checkpoint\.pth\.tar: .*{fault}"):
-        adopt_checkpoint("mine", path, "vssm", folder)
+        convert_checkpoint("mine", path, "vssm", folder)
     add = ("models", "add", "mine", "--checkpoint", path, "--net", "vssm", "--registry", folder)
     assert run(*add) == 2
     assert not folder.exists()
-    assert adopt_checkpoint("mine", path, "vssm", folder, branch="momentum").card.is_file()
+    assert convert_checkpoint("mine", path, "vssm", folder, branch="momentum").card.is_file()
 
 
 @pytest.mark.parametrize(("net", "other"), [*permutations(FACTS, 2)])
@@ -364,8 +364,8 @@ def test_a_checkpoint_of_another_net_is_refused(
     tmp_path: Path, folder: Path, net: str, other: str
 ) -> None:
     path = saved(moco(network(other), network(other), other), tmp_path)
-    with pytest.raises(WeightsUnavailable, match=rf"weights of another network than {net};"):
-        adopt_checkpoint("mine", path, net, folder)
+    with pytest.raises(WeightsUnavailable, match=rf"not weights of the network {net};"):
+        convert_checkpoint("mine", path, net, folder)
     assert not folder.exists()
 
 
@@ -376,8 +376,8 @@ def test_a_name_that_exists_is_refused(
     path = saved(published(network("vssm"), "vssm"), tmp_path)
     folder.mkdir()
     (folder / taken).write_text("what was there")
-    with pytest.raises(BadRequest, match="exists; choose another name, or type --replace"):
-        adopt_checkpoint("mine", path, "vssm", folder)
+    with pytest.raises(BadRequest, match="exists; choose another name, or use replace"):
+        convert_checkpoint("mine", path, "vssm", folder)
     add = ("models", "add", "mine", "--checkpoint", path, "--net", "vssm", "--registry", folder)
     assert run(*add) == 2
     assert "exists; choose another name" in capsys.readouterr().err
@@ -398,9 +398,9 @@ def test_a_name_that_exists_is_replaced_if_typed(tmp_path: Path, folder: Path, r
 def test_a_name_is_a_plain_word(tmp_path: Path, folder: Path) -> None:
     path = saved(published(network("vssm"), "vssm"), tmp_path)
     with pytest.raises(BadRequest, match="letters, digits, dots, dashes and underscores"):
-        adopt_checkpoint("../mine", path, "vssm", folder)
+        convert_checkpoint("../mine", path, "vssm", folder)
     with pytest.raises(UnknownName, match=r'no window is called "lungg"; did you mean lung\?'):
-        adopt_checkpoint("mine", path, "vssm", folder, views=("lungg",))
+        convert_checkpoint("mine", path, "vssm", folder, views=("lungg",))
     assert not folder.exists()
 
 
@@ -416,8 +416,8 @@ class Code:
 
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, folder: Path) -> None:
     state = moco(network("vssm"), network("vssm"), "vssm") | {"args": Code(tmp_path / "ran")}
-    with pytest.raises(WeightsUnavailable, match="holds more than tensors and is not opened"):
-        adopt_checkpoint("mine", saved(state, tmp_path), "vssm", folder)
+    with pytest.raises(WeightsUnavailable, match="has more than tensors, so it is not opened"):
+        convert_checkpoint("mine", saved(state, tmp_path), "vssm", folder)
     assert not (tmp_path / "ran").exists()
     assert not folder.exists()
 
@@ -430,14 +430,14 @@ def test_a_damaged_or_missing_checkpoint_is_named(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(WeightsUnavailable, match=r"checkpoint\.pth\.tar: "):
-        adopt_checkpoint("mine", path, "vssm", folder)
+        convert_checkpoint("mine", path, "vssm", folder)
     assert not folder.exists()
 
 
 def test_a_checkpoint_of_something_else_is_named(tmp_path: Path, folder: Path) -> None:
     for state in ({}, {"epoch": 3}, {"state_dict": {}}, {"model": [1, 2]}):
         with pytest.raises(WeightsUnavailable, match="weights of another network than vit"):
-            adopt_checkpoint("mine", saved(state, tmp_path), "vit", folder)
+            convert_checkpoint("mine", saved(state, tmp_path), "vit", folder)
     assert not folder.exists()
 
 
@@ -445,16 +445,16 @@ def test_a_branch_that_is_not_there_is_refused(tmp_path: Path, folder: Path) -> 
     state = moco(network("vssm"), network("vssm"), "vssm")
     kept = {k: v for k, v in state["state_dict"].items() if "momentum" not in k}
     path = saved(state | {"state_dict": kept}, tmp_path)
-    with pytest.raises(WeightsUnavailable, match="a MoCo checkpoint without its momentum encoder"):
-        adopt_checkpoint("mine", path, "vssm", folder, branch="momentum")
+    with pytest.raises(WeightsUnavailable, match="this MoCo checkpoint has no momentum encoder"):
+        convert_checkpoint("mine", path, "vssm", folder, branch="momentum")
     other: Any = "teacher"
-    with pytest.raises(BadRequest, match="--branch teacher: base or momentum"):
-        adopt_checkpoint("mine", path, "vssm", folder, branch=other)
+    with pytest.raises(BadRequest, match="branch='teacher': must be base or momentum"):
+        convert_checkpoint("mine", path, "vssm", folder, branch=other)
 
 
 def test_an_unknown_net_offers_the_nearest(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(UnknownName, match=r'"gated_cnn"; did you mean gated-cnn\? \(vit, vssm, g'):
-        adopt_checkpoint("mine", tmp_path / "none", "gated_cnn", folder)
+        convert_checkpoint("mine", tmp_path / "none", "gated_cnn", folder)
 
 
 @each_branch

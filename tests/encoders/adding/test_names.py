@@ -20,7 +20,7 @@ def test_anything_else_is_none(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("file", ["mine.toml", "mine.safetensors"])
 def test_a_name_in_use_is_refused(tmp_path: Path, file: str) -> None:
     (tmp_path / file).touch()
-    with pytest.raises(BadRequest, match=rf"{file} exists; choose another name, or type --replace"):
+    with pytest.raises(BadRequest, match=rf"{file} exists; choose another name, or use replace"):
         check_new_name("mine", tmp_path)
     check_new_name("mine", tmp_path, replace=True)
 

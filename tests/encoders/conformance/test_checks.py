@@ -37,7 +37,7 @@ def test_an_honest_network_passes_every_check(
 ) -> None:
     found = check_network(honest)
     assert found.passed
-    assert ended(found, "skip") == {"golden", "weights"}
+    assert ended(found, "skip") == {"reference", "weights"}
     assert ended(found, "warn") == set()
     assert finding(found, "features").measured == 6
     assert 0.001 < finding(found, "window shift").measured < 1
@@ -90,7 +90,7 @@ def test_spoilt_features_are_found(
 
 
 class Stubborn(nn.Module):
-    """A layer that stays in training mode whatever it is told."""
+    """A layer that always stays in training mode."""
 
     def __init__(self, honest: type[nn.Module], layer: nn.Module) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ def test_a_wrong_dim_is_one_failed_finding(
 ) -> None:
     found = check_network(honest, {"dim": 7})
     assert ended(found, "fail") == {"features"}
-    assert "the card says dim = 7" in finding(found, "features").sentence
+    assert "the card has dim = 7" in finding(found, "features").sentence
     assert finding(found, "alone") == CheckResult("alone", "skip", "there are no features")
     assert finding(found, "parameters").status == "pass"
 
@@ -159,7 +159,7 @@ def test_a_network_that_stops_is_one_failed_finding(
     found = check_network(planted(honest, stop))
     assert ended(found, "fail") == {"features"}
     sentence = finding(found, "features").sentence
-    assert f": the network stops with {error.__name__}: " in sentence
+    assert f": the network fails with {error.__name__}: " in sentence
     assert "no such kernel" in sentence
 
 

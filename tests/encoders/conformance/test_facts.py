@@ -85,6 +85,4 @@ def test_where_memory_cannot_be_told_the_check_is_skipped(
 ) -> None:
     monkeypatch.setattr("clearbench.encoders.conformance.environment.PROCESS", tmp_path / "none")
     finding = only(check_network(honest, only=("memory",)))
-    assert finding == CheckResult(
-        "memory", "skip", "the peak of memory can't be told on this system"
-    )
+    assert finding == CheckResult("memory", "skip", "the peak of memory is unknown on this system")

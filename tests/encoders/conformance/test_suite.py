@@ -10,8 +10,8 @@ from torch import nn
 
 from clearbench.cards import write_card
 from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.conformance.checked_encoder import example_slices
 from clearbench.encoders.conformance.findings import Conformance
-from clearbench.encoders.conformance.subject import example_slices
 from clearbench.encoders.conformance.suite import CHECKS, check_encoder
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import check_sizes
@@ -25,7 +25,7 @@ SIZES = {"depths": [1, 2], "dims": [8, 12]}
 
 @pytest.fixture
 def mine(tmp_path: Path, make_card: MakeCard) -> Callable[..., Path]:
-    """Write a small card `mine` with weights beside it; returns its folder."""
+    """Write a small card `mine` and its weights; returns their folder."""
     network = build_net(check_sizes("gated-cnn", SIZES, "test"), 32, seed=5)
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     save_file(state, tmp_path / "mine.safetensors")
@@ -63,14 +63,14 @@ def test_a_card_with_weights_is_checked_whole(mine: Callable[..., Path]) -> None
     assert found.versions["torch"] == torch.__version__
 
 
-@pytest.mark.parametrize(("pinned", "status"), [(True, "pass"), (False, "warn")])
+@pytest.mark.parametrize(("hashed", "status"), [(True, "pass"), (False, "warn")])
 def test_weights_are_compared_with_the_cards_sha256(
-    mine: Callable[..., Path], pinned: bool, status: str
+    mine: Callable[..., Path], hashed: bool, status: str
 ) -> None:
     sha256 = file_sha256(mine() / "mine.safetensors")
-    [finding] = check(mine(weights={"sha256": sha256} if pinned else {}), "weights").findings
+    [finding] = check(mine(weights={"sha256": sha256} if hashed else {}), "weights").findings
     assert finding.status == status
-    assert (f'not pinned: add sha256 = "{sha256}"' in finding.sentence) != pinned
+    assert (f'the card has no hash: add sha256 = "{sha256}"' in finding.sentence) != hashed
 
 
 def test_another_sha256_is_refused_and_an_own_file_is_a_warning(
@@ -86,7 +86,7 @@ def test_another_sha256_is_refused_and_an_own_file_is_a_warning(
 
 def test_weights_that_cannot_be_had_offer_random_ones(mine: Callable[..., Path]) -> None:
     folder = mine(source="file:nowhere.safetensors")
-    with pytest.raises(WeightsUnavailable, match=r"no such file.*; or type --random-weights"):
+    with pytest.raises(WeightsUnavailable, match=r"no such file.*; or use random_weights"):
         check(folder)
     found = check(folder, random_weights=True)
     assert (found.passed, found.random_weights) == (True, True)
@@ -99,7 +99,7 @@ def test_weights_of_another_network_are_refused_without_that_offer(
     folder = mine(sizes={"depths": [1, 1], "dims": [8, 12]})
     with pytest.raises(WeightsUnavailable, match=r"weights of another network: keys \d+ left") as e:
         check(folder)
-    assert "--random-weights" not in str(e.value)
+    assert "random_weights" not in str(e.value)
 
 
 def test_random_weights_of_a_card_that_has_such_are_its_own(mine: Callable[..., Path]) -> None:

@@ -44,17 +44,17 @@ def freeze(folder: Path, target: Path | None = None, **options: Any) -> Path:
     return freeze_vectors("mine", target, registry=[folder], device="cpu", **options).path
 
 
-def golden(folder: Path, **options: Any) -> CheckResult:
-    found = check_encoder("mine", registry=[folder], device="cpu", only=("golden",), **options)
+def compared(folder: Path, **options: Any) -> CheckResult:
+    found = check_encoder("mine", registry=[folder], device="cpu", only=("reference",), **options)
     return found.findings[0]
 
 
 def spoilt(path: Path, change: Callable[[np.ndarray[Any, Any]], Any], **versions: str) -> None:
-    """Write golden vectors anew with other features, as if made with other libraries."""
+    """Change the features in a file of reference vectors, and the versions of libraries."""
     old = read_vectors(path)
     facts = {**vars(old), "features": change(old.features).astype(np.float32)}
     facts["versions"] = {**old.versions, **versions}
-    module._write(module.GoldenVectors(**facts), path)
+    module._write(module.ReferenceVectors(**facts), path)
 
 
 def test_golden_vectors_are_small_and_say_what_made_them(write: Write) -> None:
@@ -63,30 +63,30 @@ def test_golden_vectors_are_small_and_say_what_made_them(write: Write) -> None:
     assert path == folder / "golden" / "mine.safetensors"
     assert path.stat().st_size < 100_000
     encoder = load_encoder("mine", registry=[folder], device="cpu", precision="float32")
-    frozen = read_vectors(path)
-    assert frozen.slices.shape == (3, 96, 96)
-    assert frozen.features.shape == (3, 2, 12)
-    assert frozen.views == ("lung", "mediastinum")
-    assert frozen.fingerprint == encoder.fingerprint
-    assert frozen.weights_sha256 == encoder.weights_sha256
-    assert frozen.versions["torch"] == torch.__version__
-    np.testing.assert_array_equal(encoder.embed(frozen.slices), frozen.features)
+    written = read_vectors(path)
+    assert written.slices.shape == (3, 96, 96)
+    assert written.features.shape == (3, 2, 12)
+    assert written.views == ("lung", "mediastinum")
+    assert written.fingerprint == encoder.fingerprint
+    assert written.weights_sha256 == encoder.weights_sha256
+    assert written.versions["torch"] == torch.__version__
+    np.testing.assert_array_equal(encoder.embed(written.slices), written.features)
 
 
 def test_a_project_keeps_them_among_its_tests(write: Write, tmp_path: Path) -> None:
     folder = write()
     (tmp_path / "tests" / "golden").mkdir(parents=True)
     assert freeze(folder) == tmp_path / "tests" / "golden" / "mine.safetensors"
-    assert golden(folder).status == "pass"
+    assert compared(folder).status == "pass"
 
 
 def test_unchanged_features_pass_and_without_a_file_nothing_is_said(write: Write) -> None:
     folder = write()
-    assert golden(folder).status == "skip"
+    assert compared(folder).status == "skip"
     freeze(folder)
-    assert golden(folder).status == "pass"
-    assert golden(folder, precision="bfloat16").status == "pass"
-    assert golden(folder, random_weights=True).status == "skip"
+    assert compared(folder).status == "pass"
+    assert compared(folder, precision="bfloat16").status == "pass"
+    assert compared(folder, random_weights=True).status == "skip"
 
 
 @pytest.mark.parametrize(
@@ -105,16 +105,16 @@ def test_unchanged_features_pass_and_without_a_file_nothing_is_said(write: Write
 def test_a_drift_is_found(write: Write, change: Any, status: str) -> None:
     folder = write()
     spoilt(freeze(folder), change)
-    assert golden(folder).status == status
+    assert compared(folder).status == status
 
 
 def test_a_drift_names_the_libraries_that_changed(write: Write) -> None:
     folder = write()
     path = freeze(folder)
     spoilt(path, lambda x: x * 1.1)
-    assert "with the same versions of all libraries" in golden(folder).sentence
+    assert "all libraries have the same versions" in compared(folder).sentence
     spoilt(path, lambda x: x, torch="2.0.1", gone="1.0")
-    finding = golden(folder)
+    finding = compared(folder)
     assert f"torch 2.0.1 then, {torch.__version__} now" in finding.sentence
     assert "gone 1.0 then, none now" in finding.sentence
     assert "timm" not in finding.sentence
@@ -132,35 +132,37 @@ def test_a_drift_names_the_libraries_that_changed(write: Write) -> None:
 )
 def test_a_card_that_changed_is_told_from_a_drift(write: Write, facts: dict[str, Any]) -> None:
     freeze(write())
-    finding = golden(write(**facts))
+    finding = compared(write(**facts))
     assert finding.status == "fail"
     assert "the card changed since" in finding.sentence
 
 
 def test_a_card_that_changed_in_words_only_is_the_same(write: Write) -> None:
     freeze(write())
-    assert golden(write(title="A better title")).status == "pass"
+    assert compared(write(title="A better title")).status == "pass"
 
 
 def test_other_weights_are_told_from_a_drift(write: Write, tmp_path: Path) -> None:
     freeze(write(seed=5))
     folder = write(seed=6)
-    finding = golden(folder)
+    finding = compared(folder)
     assert (finding.status, "of other weights" in finding.sentence) == ("fail", True)
     own = tmp_path / "own.safetensors"
     (folder / "mine.safetensors").rename(own)
-    assert golden(folder, weights=own).status == "skip"
+    assert compared(folder, weights=own).status == "skip"
 
 
-def test_what_is_frozen_stays_unless_it_is_replaced(write: Write) -> None:
+def test_what_is_written_stays_unless_it_is_replaced(write: Write) -> None:
     path = freeze(write(seed=5))
     before = path.read_bytes()
     folder = write(seed=6)
-    with pytest.raises(BadRequest, match="golden vectors are frozen there; --replace"):
+    with pytest.raises(
+        BadRequest, match="exists; to write it again, run: clearbench models freeze mine --replace"
+    ):
         freeze(folder)
     assert path.read_bytes() == before
     freeze(folder, replace=True)
-    assert golden(folder).status == "pass"
+    assert compared(folder).status == "pass"
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
@@ -176,16 +178,16 @@ def test_a_file_without_golden_vectors_is_a_failed_finding(write: Write, damage:
         tensors = {"slices_hu": torch.zeros(1, 8, 8), "features": torch.zeros(1, 2, 12)}
         facts = dict.fromkeys(module.FACTS, '""') if damage == "floats" else None
         save_file(tensors, path, metadata=facts)
-    finding = golden(folder)
+    finding = compared(folder)
     assert finding.status == "fail"
-    assert f"{path}: holds no golden vectors" in finding.sentence
+    assert f"{path}: not a file of reference vectors" in finding.sentence
 
 
-def test_features_that_are_no_numbers_are_not_frozen(write: Write) -> None:
+def test_features_that_are_no_numbers_are_not_written(write: Write) -> None:
     folder = write()
     network = build_net(check_sizes("gated-cnn", SIZES, "test"), 32, seed=5)
     state = {key: torch.full_like(value, torch.inf) for key, value in network.state_dict().items()}
     save_file(state, folder / "mine.safetensors")
-    with pytest.raises(BadCard, match="not all numbers"):
+    with pytest.raises(BadCard, match="NaN or infinite"):
         freeze(folder)
     assert not (folder / "golden").exists()

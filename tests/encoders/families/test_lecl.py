@@ -76,7 +76,7 @@ def test_a_seed_on_the_card_gives_the_same_encoder_each_time(lecl: MakeCard, net
     state = torch.random.get_rng_state()
     first, again = (ready(lecl(net, source="random:3")) for _ in range(2))
     other = ready(lecl(net, source="random:4"))
-    assert torch.equal(torch.random.get_rng_state(), state), "the caller's chance is untouched"
+    assert torch.equal(torch.random.get_rng_state(), state), "the caller's generator is unchanged"
     assert torch.equal(first.forward(images()), again.forward(images()))
     assert not torch.allclose(first.forward(images()), other.forward(images()), atol=1e-3)
     assert first.fingerprint == again.fingerprint != other.fingerprint
@@ -100,7 +100,10 @@ def test_slices_become_features_of_the_cards_dim(lecl: MakeCard, net: str) -> No
     [*((net, "mini") for net in FACTS), ("vit", "base"), ("vssm", "tiny"), ("gated-cnn", "tiny")],
 )
 def test_a_card_without_weights_says_how_to_get_some(net: str, size: str) -> None:
-    words = rf"no weights are public; make them with `clearbench pretrain --net {net} …`, or .*FILE"
+    words = (
+        "no public weights; give a file of weights, or train them: "
+        rf"clearbench pretrain --net {net} …"
+    )
     with pytest.raises(WeightsUnavailable, match=words):
         load_encoder(f"lecl-{net}-{size}", device="cpu")
 
@@ -119,7 +122,7 @@ def test_own_weights_serve_a_card_without_any(tmp_path: Path, net: str) -> None:
 def test_weights_lie_beside_their_card(
     tmp_path: Path, lecl: MakeCard, net: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Card and weights move together, and where the user stands doesn't matter."""
+    """Card and weights can be moved together; the current folder doesn't matter."""
     folder = tmp_path / "registry"
     card = lecl(net, source="file:mine.safetensors")
     network = saved(card, folder / "mine.safetensors")

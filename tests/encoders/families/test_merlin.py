@@ -28,5 +28,5 @@ def test_a_published_file_gives_the_packages_features(tmp_path: Path) -> None:
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     torch.save({"conv1.weight": torch.ones(1)}, tmp_path / "other.pt")
-    with pytest.raises(WeightsUnavailable, match="not a file of Merlin's"):
+    with pytest.raises(WeightsUnavailable, match="not a file of Merlin"):
         build(find_encoder("merlin").card, tmp_path / "other.pt")

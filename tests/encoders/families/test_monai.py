@@ -24,7 +24,7 @@ SMALL = {"spatial_dims": 3, "init_filters": 4, "in_channels": 1, "blocks_down": 
 
 @pytest.fixture
 def volume_card() -> Callable[..., EncoderCard]:
-    """Make a card of a small network of CT-FM's kind."""
+    """Make a card of a small network like CT-FM's."""
 
     def make(**facts: Any) -> EncoderCard:
         plain = {
@@ -82,7 +82,7 @@ def test_a_network_that_answers_vectors_has_pooling_native(volume_card: MakeCard
     ("facts", "error", "fault"),
     [
         ({"net": "SegResEncodr"}, UnknownName, "did you mean SegResEncoder"),
-        ({"sizes": SMALL | {"filters": 2}}, BadCard, r"can't be built of \[sizes\].*filters"),
+        ({"sizes": SMALL | {"filters": 2}}, BadCard, r"can't build .* with \[sizes\].*filters"),
         ({"pooling": "cls"}, BadCard, "mean or native"),
     ],
 )

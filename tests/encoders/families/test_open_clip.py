@@ -123,8 +123,8 @@ def test_what_is_seen_is_the_configurations(tmp_path: Path) -> None:
     assert (plain.size_px, plain.resample) == (32, "bicubic")
     assert plain.mean == pytest.approx(open_clip.OPENAI_DATASET_MEAN)
     config = json.loads((tmp_path / "open_clip_config.json").read_text())
-    told = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interpolation": "bilinear"}
-    config["preprocess_cfg"] = told | {"unheard_of": 1}
+    known = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interpolation": "bilinear"}
+    config["preprocess_cfg"] = known | {"unheard_of": 1}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
     seen = describe(str(tmp_path)).seen
     assert (seen.mean, seen.std, seen.resample) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bilinear")
@@ -140,7 +140,7 @@ def test_a_damaged_configuration_is_named(tmp_path: Path, text: str) -> None:
 def test_a_place_without_configuration_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(BadRequest, match=r"no open_clip_config\.json there; type hf-hub:"):
+    with pytest.raises(BadRequest, match=r"no open_clip_config\.json in it; give hf-hub:"):
         describe(str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
@@ -156,7 +156,7 @@ def test_random_weights_come_from_the_seed(tmp_path: Path, make_card: MakeCard) 
     other = build(card.with_random_weights(3), None)
     assert torch.equal(run(first, images(32)), run(again, images(32)))
     assert not torch.allclose(run(first, images(32)), run(other, images(32)))
-    assert torch.equal(torch.random.get_rng_state(), state), "the caller's chance is untouched"
+    assert torch.equal(torch.random.get_rng_state(), state), "the caller's generator is unchanged"
 
 
 def test_one_of_open_clips_own_names_is_enough(tmp_path: Path, make_card: MakeCard) -> None:
@@ -164,11 +164,11 @@ def test_one_of_open_clips_own_names_is_enough(tmp_path: Path, make_card: MakeCa
         make_card, tmp_path, net="ViT-S-16", sizes={}, dim=384, input={"size_px": 224}
     ).with_random_weights()
     config = open_clip.get_model_config("ViT-S-16")
-    told = named.model_copy(
+    sized = named.model_copy(
         update={"net": "", "sizes": {"embed_dim": 384, "vision_cfg": config["vision_cfg"]}}
     )
     with torch.device("meta"):
-        first, again = build(named, None).state_dict(), build(told, None).state_dict()
+        first, again = build(named, None).state_dict(), build(sized, None).state_dict()
     assert {k: v.shape for k, v in first.items()} == {k: v.shape for k, v in again.items()}
 
 
@@ -193,9 +193,12 @@ def test_a_name_open_clip_lacks_offers_the_nearest(tmp_path: Path, make_card: Ma
             {"embed_dim": 16, "vision_cfg": SMALL | {"timm_model_pretrained": True}},
             "leave sizes.vision_cfg.timm_model_pretrained out",
         ),
-        ({"vision_cfg": SMALL}, r"sizes\.embed_dim is missing, and net names no model"),
+        ({"vision_cfg": SMALL}, r"sizes\.embed_dim is missing; add it, or name a model"),
         ({"embed_dim": 16}, r"sizes\.vision_cfg is missing"),
-        ({"embed_dim": 16, "vision_cfg": 3}, "sizes.vision_cfg is a table of open_clip's sizes"),
+        (
+            {"embed_dim": 16, "vision_cfg": 3},
+            "sizes.vision_cfg must be a table of open_clip's sizes",
+        ),
         ({"embed_dim": 16, "vision_cfg": SMALL | {"image_size": 48}}, "is 32, and image_size 48"),
         ({"embed_dim": 16, "vision_cfg": SMALL | {"image_size": [32, 48]}}, "padded to squares"),
         (
@@ -214,12 +217,12 @@ def test_sizes_that_open_clip_does_not_know_are_refused(
 
 
 def test_another_pooling_is_refused(tmp_path: Path, make_card: MakeCard) -> None:
-    with pytest.raises(BadCard, match="pooling = projection, not cls"):
+    with pytest.raises(BadCard, match="must be projection, not cls"):
         build(card_of(make_card, tmp_path, pooling="cls"), tmp_path)
 
 
 def test_weights_of_another_tower_are_refused(tmp_path: Path, make_card: MakeCard) -> None:
-    """The card alone says the architecture; a configuration beside the weights can't change it."""
+    """Only the card has the architecture; a configuration with the weights can't change it."""
     hub_folder(tmp_path, SMALL, 16)
     sizes = {"embed_dim": 16, "vision_cfg": SMALL | {"layers": 3}}
     with pytest.raises(WeightsUnavailable, match=r"weights of another network: keys .* missing"):
@@ -234,7 +237,7 @@ def test_keys_that_the_card_does_not_name_are_refused(tmp_path: Path, make_card:
 
 
 def both_towers(folder: Path, **facts: Any) -> Any:
-    """Write a whole CLIP, whose text tower has no prefix of its own; returns the model."""
+    """Write a whole CLIP, with a text tower without a prefix; returns the model."""
     torch.manual_seed(0)
     model = CLIP(16, SMALL, CLIPTextCfg(**TEXT)).eval()
     config = {"embed_dim": 16, "vision_cfg": SMALL, "text_cfg": TEXT}
@@ -280,7 +283,7 @@ def test_published_architectures_go_open_clips_own_way(
 
 @pytest.mark.slow
 def test_biomedclip_goes_open_clips_own_way(tmp_path: Path, grey_images: GreyImages) -> None:
-    """The card as it ships, with random weights of its tower beside keys of a text tower."""
+    """The published card, with random weights of its tower and keys of a text tower."""
     shipped = find_encoder("biomedclip").card
     tower = hub_folder(tmp_path, dict(shipped.sizes["vision_cfg"]), 512)
     facts = shipped.weights.model_copy(update={"sha256": None})

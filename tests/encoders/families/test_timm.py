@@ -34,7 +34,7 @@ def published(net: str, *, around: float = 0.0, **options: Any) -> torch.nn.Modu
     """Return a network as timm publishes it, classifier and all, with random weights.
 
     Norms and biases begin as ones and zeros: they are moved away from there. `around` = 1 leaves
-    norms near one, so that a deep network still tells images apart.
+    norms near one, so that images still differ in a deep network.
     """
     torch.manual_seed(3)
     model: torch.nn.Module = timm.create_model(net, pretrained=False, **options)
@@ -164,7 +164,7 @@ def test_random_weights_come_from_the_seed(make_card: MakeCard) -> None:
     other = build(make_card(source="random:1"), None)
     torch.testing.assert_close(run(first, images(32)), run(again, images(32)))
     assert not torch.allclose(run(first, images(32)), run(other, images(32)))
-    assert torch.equal(torch.random.get_rng_state(), state), "the caller's chance is untouched"
+    assert torch.equal(torch.random.get_rng_state(), state), "the caller's generator is unchanged"
 
 
 def test_an_architecture_timm_lacks_offers_the_nearest(make_card: MakeCard) -> None:
@@ -184,7 +184,9 @@ def test_a_class_token_that_is_not_there_is_refused(pooling: str) -> None:
         ("vit_tiny_patch16_224", {"class_token": False, "global_pool": "avg", "img_size": 32}),
     ):
         network = Pooled(timm.create_model(net, num_classes=0, **options), pooling)
-        with pytest.raises(BadCard, match=rf"can't be pooled by {re.escape(pooling)}"):
+        with pytest.raises(
+            BadCard, match=rf"pooling {re.escape(pooling)} needs a network with a class token"
+        ):
             run(network, images(32))
 
 
@@ -211,7 +213,7 @@ def test_sizes_that_a_model_does_not_take_are_refused(make_card: MakeCard) -> No
 def test_a_published_swin_loads_with_or_without_its_classifier(
     tmp_path: Path, make_card: MakeCard
 ) -> None:
-    """timm's own filter of keys would shift the stages of a file that has no classifier."""
+    """timm's filter of keys would shift the stages of a file without a classifier."""
     facts = {"net": SWIN, "dim": 768, "pooling": "mean", "input": {"size_px": 64}}
     model = published(SWIN, img_size=64)
     whole = build(make_card(**facts), saved(model, tmp_path))
@@ -280,11 +282,11 @@ def test_a_card_takes_another_size_and_pooling() -> None:
     card = describe(net, size_px=224, pooling="cls+mean")
     assert (card.seen.size_px, card.pooling, card.dim) == (224, "cls+mean", 768)
     assert describe(net).seen.size_px == 518
-    with pytest.raises(BadRequest, match="without a class token can't be pooled by cls"):
+    with pytest.raises(BadRequest, match="pooling cls needs a network with a class token"):
         describe("resnet18", pooling="cls")
     with pytest.raises(BadRequest, match=r"timm can't build twins_svt_small\.in1k for 100 px"):
         describe("twins_svt_small", size_px=100)
-    with pytest.raises(BadRequest, match="levit_128s takes no images of 33 px"):
+    with pytest.raises(BadRequest, match="levit_128s can't take images of 33 px"):
         describe("levit_128s", size_px=33)
 
 

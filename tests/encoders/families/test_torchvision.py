@@ -177,18 +177,18 @@ def test_random_weights_come_from_the_seed(card_of: MakeCard) -> None:
     other = build(card_of(source="random:1"), None)
     torch.testing.assert_close(run(first, images()), run(again, images()))
     assert not torch.allclose(run(first, images()), run(other, images()))
-    assert torch.equal(torch.random.get_rng_state(), state), "the caller's chance is untouched"
+    assert torch.equal(torch.random.get_rng_state(), state), "the caller's generator is unchanged"
 
 
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"pooling": "cls"}, "pooling of torchvision's resnet18: mean or native"),
-        ({"net": "vit_b_32", "pooling": "mean"}, "pooling of torchvision's vit_b_32: native$"),
+        ({"pooling": "cls"}, "pooling of resnet18 must be mean or native"),
+        ({"net": "vit_b_32", "pooling": "mean"}, "pooling of vit_b_32 must be native$"),
         ({"net": "vit_b_32", "dim": 768}, "vit_b_32 can't take 64 px"),
-        ({"dim": 513}, "the card says dim = 513, and resnet18 answers 512"),
+        ({"dim": 513}, "the card has dim = 513, but resnet18 returns 512"),
         ({"net": "squeezenet1_0"}, "has no linear layer at its end"),
-        ({"sizes": {"prefx": "a."}}, r"\[sizes\] prefx is no size.*did you mean prefix"),
+        ({"sizes": {"prefx": "a."}}, r"\[sizes\] has only prefix, not prefx.*did you mean prefix"),
         ({"input": {"mean": [0.5], "std": [0.5]}}, "1 channels, and resnet18 sees 3"),
     ],
 )

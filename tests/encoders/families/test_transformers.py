@@ -304,9 +304,9 @@ def test_a_hubs_revision_is_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"resample": 0}, "neither bicubic nor bilinear"),
-        ({"do_rescale": False}, "doesn't scale 0…255 to 0…1"),
-        ({"size": {"height": 40, "width": 56}, "do_center_crop": False}, "are no squares"),
+        ({"resample": 0}, "not bicubic or bilinear"),
+        ({"do_rescale": False}, "0…255 isn't scaled to 0…1"),
+        ({"size": {"height": 40, "width": 56}, "do_center_crop": False}, "are not square"),
     ],
 )
 def test_a_processor_that_no_card_can_say_is_refused(
@@ -357,7 +357,7 @@ def test_code_of_a_repository_is_not_run(tmp_path: Path, card_of: MakeCard) -> N
     saved(made("Dinov2Model", PATCHED), tmp_path)
     with pytest.raises(BadCard, match=r"preprocessor_config\.json names code of its repository"):
         describe(str(tmp_path))
-    with pytest.raises(BadRequest, match="code out of its repository"):
+    with pytest.raises(BadRequest, match="code of its repository"):
         family_builder(card_of("dinov2", PATCHED, "cls", 32, weights={"remote_code": True}))
     assert not (tmp_path / "ran").exists()
 
@@ -377,7 +377,7 @@ def test_another_size_is_served_with_resampled_positions(card_of: MakeCard, net:
 @pytest.mark.parametrize(
     ("net", "sizes", "size_px", "words"),
     [
-        ("dinov2", PATCHED, 60, "size_px = 60 is no whole number of patches of 14 px"),
+        ("dinov2", PATCHED, 60, "size_px = 60 is not a multiple of the patch, 14 px"),
         ("aimv2_vision_model", WIDE, 84, r"aimv2_vision_model can't take 84 px \("),
         ("dinov2", PATCHED | {"num_channels": 1}, 56, "3 channels, and dinov2 sees 1"),
     ],
@@ -392,13 +392,17 @@ def test_images_that_a_network_cant_take_are_refused(
 @pytest.mark.parametrize(
     ("net", "sizes", "words"),
     [
-        ("dinov2", {"hiden_size": 32}, r"\[sizes\] hiden_size is no size of dinov2; did you mean"),
-        ("dinov2", {"output_attentions": True}, "output_attentions is no size of dinov2"),
+        (
+            "dinov2",
+            {"hiden_size": 32},
+            r"\[sizes\] hiden_size is not a size of dinov2; did you mean",
+        ),
+        ("dinov2", {"output_attentions": True}, "output_attentions is not a size of dinov2"),
         ("dinov2", {"hidden_size": "a"}, "dinov2 .*int.* got str"),
         ("clip_vision_model", {"hidden_size": 33}, r"clip_vision_model .*33\b"),
         ("dinov2", {"hidden_act": "zzz"}, "can't take 56 px .*zzz"),
         ("clip", {}, 'name its vision tower: net = "clip_vision_model"'),
-        ("bert", {}, "is no vision model"),
+        ("bert", {}, "is not a vision model"),
         ("vit_mae", {}, 'write net = "vit"'),
     ],
 )
@@ -418,11 +422,11 @@ def test_an_unknown_model_type_offers_the_nearest(card_of: MakeCard) -> None:
     ("net", "sizes", "pooling", "words"),
     [
         ("dinov2", PATCHED, "projection", "dinov2 has no projection"),
-        ("siglip_vision_model", WIDE, "cls", "without a class token can't be pooled by cls"),
-        ("resnet", RESNET, "cls+mean", "without a class token"),
+        ("siglip_vision_model", WIDE, "cls", "pooling cls needs a network with a class token"),
+        ("resnet", RESNET, "cls+mean", "needs a network with a class token"),
         ("vit_msn", WIDE, "native", "has no pooler"),
         ("yolos", WIDE | {"image_size": [56, 56]}, "mean", "117 tokens to 16 patches"),
-        ("dinov2", PATCHED, "cls+mean", "the card says dim = 32, and dinov2 answers 64"),
+        ("dinov2", PATCHED, "cls+mean", "the card has dim = 32, but dinov2 returns 64"),
     ],
 )
 def test_a_pooling_that_a_network_lacks_is_refused(
@@ -448,7 +452,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, card_of: MakeCar
     refused(less, r"keys 1 missing \(e\.g\. layernorm\.bias\)$")
     misshapen = whole | {"layernorm.bias": torch.ones(3)}
     refused(misshapen, r"keys 1 of another shape \(e\.g\. layernorm\.bias\)$")
-    refused({}, "holds no state dict")
+    refused({}, "no state dict in it")
 
 
 def test_text_and_heads_are_left_over_unless_the_card_says_so(

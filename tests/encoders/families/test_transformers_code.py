@@ -157,7 +157,7 @@ def test_code_runs_only_for_a_card_that_is_trusted(
     folder = make_repository()
     (tmp_path / "own.toml").write_text(CARD.format(folder=folder))
     name = str(tmp_path / "own.toml")
-    with pytest.raises(BadRequest, match="if you trust it type --trust-remote-code"):
+    with pytest.raises(BadRequest, match="if you trust it, allow it with trust_remote_code"):
         load_encoder(name)
     assert not ran(folder)
     encoder = load_encoder(name, trust_remote_code=True)
@@ -196,9 +196,12 @@ def test_code_that_fails_is_named(
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"model_type": "dinov2"}, "brings no code of its network"),
-        ({"auto_map": {"AutoModel": "another/one--network.Own"}}, "no revision pins that of"),
-        ({"auto_map": {"AutoModel": 3}}, "is no code of this repository"),
+        ({"model_type": "dinov2"}, "has no code of its network"),
+        (
+            {"auto_map": {"AutoModel": "another/one--network.Own"}},
+            "card fixes no revision of another",
+        ),
+        ({"auto_map": {"AutoModel": 3}}, "is not code of this repository"),
         ({"auto_map": "network.Own"}, "not a readable configuration"),
     ],
 )
@@ -224,7 +227,7 @@ def test_a_repository_may_name_itself(
 
 
 def test_random_weights_have_no_code(make_card: MakeCard) -> None:
-    with pytest.raises(BadCard, match="has no random ones"):
+    with pytest.raises(BadCard, match="so they can't be random"):
         build(card_of(make_card), None)
 
 

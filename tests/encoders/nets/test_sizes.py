@@ -52,7 +52,7 @@ def test_sizes_tell_dim_and_pooling(
         ("vit", {"embed_dim": 48, "depth": 2}, "num_heads is missing"),
         ("vit", VIT | {"embed_dims": 1}, r"unknown key embed_dims; did you mean embed_dim\?"),
         ("vit", VIT | {"embed_dim": 50}, "embed_dim: .*multiple of 8"),
-        ("vit", VIT | {"num_heads": 5}, "embed_dim 48 is no multiple of num_heads"),
+        ("vit", VIT | {"num_heads": 5}, "embed_dim 48 is not a multiple of num_heads"),
         ("vit", VIT | {"num_heads": 0}, "num_heads: .*greater than 0"),
         ("vit", VIT | {"depth": 0}, "depth: .*greater than 0"),
         ("vit", VIT | {"depth": "many"}, "depth: .*integer"),
@@ -102,4 +102,4 @@ def test_what_a_network_can_not_see_is_said() -> None:
     assert "multiple of 16" in why_no_size(vit, 100, 96)
     assert not why_no_size(vit, 96, 112)
     cnn = check_sizes("gated-cnn", {"depths": [1, 1], "dims": [8, 8]}, "card")
-    assert "8 px or more" in why_no_size(cnn, 4, 64)
+    assert "at least 8 px" in why_no_size(cnn, 4, 64)

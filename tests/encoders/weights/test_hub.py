@@ -67,7 +67,7 @@ def answering(offline: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any],
 def test_without_a_network_the_message_says_what_to_do(make_card: MakeCard) -> None:
     with pytest.raises(WeightsUnavailable) as refusal:
         find_weights(make_card(source=HUB))
-    for part in ("can't be reached", "get a connection", "--weights FOLDER", "someone/something"):
+    for part in ("can't be reached", "connect", "its folder as weights", "someone/something"):
         assert part in str(refusal.value)
 
 
@@ -129,7 +129,7 @@ def test_a_small_file_that_cant_be_had_says_what_to_do(answering: Callable[[Any]
 
 @pytest.mark.usefixtures("offline")
 def test_a_small_file_needs_a_network_or_a_folder() -> None:
-    with pytest.raises(WeightsUnavailable, match=r"a/b: the model hub can't .*name its folder"):
+    with pytest.raises(WeightsUnavailable, match=r"a/b: the model hub can't .*give its folder"):
         fetch_file("a/b", "config.json")
 
 

@@ -52,7 +52,7 @@ def test_a_folder_or_file_is_a_source(tmp_path: Path, make_card: MakeCard, sourc
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path, make_card: MakeCard) -> None:
-    with pytest.raises(WeightsUnavailable, match=r"holds no weights \(model\.safetensors"):
+    with pytest.raises(WeightsUnavailable, match=r"no weights in it \(model\.safetensors"):
         find_weights(make_card(), tmp_path)
     with pytest.raises(WeightsUnavailable, match="no such file or folder"):
         find_weights(make_card(), tmp_path / "none")
@@ -101,7 +101,7 @@ def test_a_pickle_with_code_is_not_opened(tmp_path: Path) -> None:
     torch.save({"weight": Code()}, zipped)
     plain.write_bytes(pickle.dumps({"weight": Code()}, protocol=2))
     for path in (zipped, plain):
-        with pytest.raises(WeightsUnavailable, match="holds more than tensors and is not opened"):
+        with pytest.raises(WeightsUnavailable, match="has more than tensors, so it is not opened"):
             read_weights(path)
 
 
@@ -121,7 +121,7 @@ def test_a_damaged_file_is_named(
 
 def test_a_lone_tensor_is_no_state(tmp_path: Path) -> None:
     torch.save(torch.ones(3), tmp_path / "w.pth")
-    with pytest.raises(WeightsUnavailable, match="holds no state dict"):
+    with pytest.raises(WeightsUnavailable, match="no state dict in it"):
         read_weights(tmp_path / "w.pth")
 
 
@@ -151,7 +151,7 @@ def test_loading_is_strict(
 
 def test_weights_that_are_no_numbers_are_refused(state: dict[str, torch.Tensor]) -> None:
     spoilt = state | {"bias": torch.tensor([0.0, torch.nan])}
-    with pytest.raises(WeightsUnavailable, match=r"1 of 2 tensors hold NaN \(e\.g\. bias\)"):
+    with pytest.raises(WeightsUnavailable, match=r"1 of 2 tensors have NaN \(e\.g\. bias\)"):
         load_strictly(nn.Linear(3, 2), spoilt, "here")
 
 

@@ -29,13 +29,13 @@ class Brightest(BagEstimator):
         self.classes = classes
 
     def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
-        """Learn nothing."""
+        """Fit nothing."""
         del train, tune
         return self
 
     def predict(self, bags: Bags) -> Predictions:
         """Return the largest value, and each value (or its opposite) as importance."""
-        found = [bag[:, 0] for bag in as_set(bags)._raw()]
+        found = [bag[:, 0] for bag in as_set(bags)._given()]
         sign = 1 if self.honest else -1
         scores = np.array([[bag.max(), 0.0] for bag in found], np.float64)
         return Predictions(scores, tuple(sign * bag for bag in found))
@@ -102,7 +102,7 @@ def test_only_units_with_an_output_and_more_than_one_instance_are_asked() -> Non
     assert len(silent.places) == len(silent.deletion) == len(silent.insertion) == 0
 
 
-def test_of_many_units_some_are_drawn_the_same_each_time() -> None:
+def test_of_many_units_the_same_random_ones_are_taken_each_time() -> None:
     bags = bags_of(*np.random.default_rng(1).normal(size=(MOST_UNITS + 50, 3)))
     positive = np.repeat(HAS_FIRST[None], len(bags), axis=0)
     head = Brightest()

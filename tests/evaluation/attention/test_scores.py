@@ -1,4 +1,4 @@
-"""Attention is scored beside an evaluation, and what it is scored by teaches nothing."""
+"""Attention is scored in every evaluation; marked slices are never used in training."""
 
 from collections.abc import Callable
 from dataclasses import astuple
@@ -52,7 +52,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> StoreFolder:
 
 @pytest.fixture
 def evaluate(store: StoreFolder, make_cohort: Make, make_task: Make) -> Callable[..., Evaluation]:
-    """Evaluate a head, trained for a moment unless told; columns of the cohort may be given."""
+    """Evaluate a head, trained briefly by default; columns of the cohort may be given."""
 
     def run(
         head: str = "abmil", preset: str = "clear", task: Any = None, **columns: Any
@@ -65,7 +65,7 @@ def evaluate(store: StoreFolder, make_cohort: Make, make_task: Make) -> Callable
     return run
 
 
-def test_attention_on_the_finding_stands_above_its_priors(
+def test_attention_on_the_finding_scores_above_its_priors(
     evaluate: Callable[..., Evaluation],
 ) -> None:
     found = evaluate(preset="default", key_slices=TRUE_MARKS).attention_scores
@@ -91,10 +91,10 @@ def test_other_marks_change_the_localisation_and_no_prediction(
             assert one.units == other.units
             assert one.settings == other.settings
             np.testing.assert_array_equal(one.predictions.scores, other.predictions.scores)
-            for mine, its in zip(
+            for with_marks, without in zip(
                 one.predictions.attention, other.predictions.attention, strict=True
             ):
-                np.testing.assert_array_equal(mine, its)
+                np.testing.assert_array_equal(with_marks, without)
     scored = [{k: astuple(v) for k, v in e.scores.items()} for e in (right, wrong, without)]
     for other in scored[1:]:
         np.testing.assert_equal(other, scored[0])  # NaN is like NaN
@@ -108,13 +108,15 @@ def test_every_head_with_importances_is_scored_and_no_other(
     evaluate: Callable[..., Evaluation], head: str
 ) -> None:
     found = evaluate(head, key_slices=TRUE_MARKS)
-    assert set(found.attention_scores) == (FAITHFULNESS | LOCALISATION if HEADS[head].network else set())
+    assert set(found.attention_scores) == (
+        FAITHFULNESS | LOCALISATION if HEADS[head].network else set()
+    )
 
 
 def test_importances_of_some_heads_are_scored_and_the_others_counted(
     evaluate: Callable[..., Evaluation],
 ) -> None:
-    """What a head that is chosen anew in each fold may leave: one fold with, one without."""
+    """The head "best" may give attention in one fold and none in another."""
     with_, without = (evaluate(head, key_slices=TRUE_MARKS) for head in ("abmil", "mean-logreg"))
     answers = (with_.fold_results[0], without.fold_results[1])
     looks = [
@@ -123,7 +125,7 @@ def test_importances_of_some_heads_are_scored_and_the_others_counted(
     positive = with_.units.targets[:, 0] == 1
     found = score_attention(AttentionData(with_.units, with_.bags, positive, looks), seed=0)
     assert set(found.scores) == FAITHFULNESS | LOCALISATION
-    assert found.notes == ("attention of 1 of 2 heads: their kind has none",)
+    assert found.notes == ("attention of 1 of 2 heads: these heads have none",)
     alone = score_attention(AttentionData(with_.units, with_.bags, positive, looks[:1]), seed=0)
     assert (alone.scores, alone.notes) == (found.scores, ())
 
@@ -141,9 +143,9 @@ def test_a_floor_whose_instances_have_no_origin_is_not_localised(
     assert found.attention_scores["faithfulness_deletion"].value < 0.1
 
 
-def test_units_without_a_marked_slice_are_told(evaluate: Callable[..., Evaluation]) -> None:
+def test_units_without_a_marked_slice_are_named(evaluate: Callable[..., Evaluation]) -> None:
     found = evaluate(key_slices=[None] * 4 + TRUE_MARKS[4:])
-    note = "localisation of 2 of 20 positive units: no marked slice, or no other"
+    note = "localisation of 2 of 20 positive units: no slice is marked, or all are"
     assert found.attention_notes == (note,)
     assert make_result(found, None).not_scored == (note,)
 
@@ -161,9 +163,9 @@ def test_a_task_that_takes_marked_slices_alone_cannot_be_localised(
 @pytest.mark.parametrize(
     ("facts", "names"),
     [
-        ({"target": "multiclass", "labels": ["kind"], "classes": [*"012"]}, FAITHFULNESS),
+        ({"target": "multiclass", "labels": ["stage"], "classes": [*"012"]}, FAITHFULNESS),
         (
-            {"target": "ordinal", "labels": ["kind"], "classes": [*"012"]},
+            {"target": "ordinal", "labels": ["stage"], "classes": [*"012"]},
             FAITHFULNESS | LOCALISATION,
         ),
         ({"target": "survival", "labels": ["time", "x"]}, set()),
@@ -174,8 +176,8 @@ def test_what_is_scored_follows_the_target(
 ) -> None:
     task = make_task(**facts, split={"folds": 2})
     time = [str(1 + i % 7) for i in range(N)]
-    kind = [str(i % 3 * (i % 2)) for i in range(N)]
-    found = evaluate(task=task, key_slices=TRUE_MARKS, time=time, kind=kind)
+    stage = [str(i % 3 * (i % 2)) for i in range(N)]
+    found = evaluate(task=task, key_slices=TRUE_MARKS, time=time, stage=stage)
     assert set(found.attention_scores) == names
 
 

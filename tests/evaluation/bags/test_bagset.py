@@ -81,9 +81,9 @@ def test_a_draw_takes_some_instances_in_order() -> None:
     bags = BagSet.of([np.arange(10, dtype=np.float32)[:, None], np.ones((2, 1), np.float32)])
     batch = bags.batch([0, 1], 4, np.random.default_rng(0))
     assert batch.mask.sum(dim=1).tolist() == [4, 2]
-    drawn = batch.features[0, :, 0].tolist()
-    assert len(set(drawn)) == 4
-    assert drawn == sorted(drawn)
+    chosen = batch.features[0, :, 0].tolist()
+    assert len(set(chosen)) == 4
+    assert chosen == sorted(chosen)
     again = bags.batch([0, 1], 4, np.random.default_rng(0))
     assert torch.equal(batch.features, again.features)
 
@@ -98,7 +98,7 @@ def test_bags_that_make_no_set_are_refused() -> None:
         BadTask, match=r"bag 2 of 2 has the shape \(2, 4\); a bag is \[instances, 3\]"
     ):
         BagSet.of([good, np.ones((2, 4), np.float32)])
-    with pytest.raises(BadTask, match="bag 2 of 2 holds a value that is no number"):
+    with pytest.raises(BadTask, match="bag 2 of 2 has a value that is not a number"):
         BagSet.of([good, np.full((2, 3), np.nan, np.float32)])
 
 
@@ -121,7 +121,7 @@ def test_parts_of_a_bag_are_bags_kept_alike(keep_bytes: int, dtype: torch.dtype)
 
 
 def test_a_part_without_instances_is_refused() -> None:
-    with pytest.raises(BadTask, match="a part of a bag without an instance"):
+    with pytest.raises(BadTask, match="a part of a bag needs at least one instance"):
         BagSet.of(some_bags([2])).parts(0, np.array([[True, False], [False, False]]))
 
 

@@ -107,6 +107,7 @@ def test_a_volume_encoder_has_no_marked_slices(
     units = make_units(cohort, make_task(slices="key").card)
     whole = replace(RECORD, card={"scope": "volume"})
     with pytest.raises(
-        BadTask, match=r"e embeds whole scans and has no slices; .*slices = \"key\""
+        BadTask,
+        match=r"e embeds whole scans, but the task takes key slices only .*slices = \"key\"",
     ):
         load_bags(units, whole, store)

@@ -74,11 +74,11 @@ def test_heads_come_back_bit_for_bit(
     assert [facts.settings for facts in bundle.facts.heads] == [
         a.settings for a in found.fold_results
     ]
-    for answer, again in zip(found.fold_results, bundle.heads, strict=True):
-        assert again.settings == answer.settings
-        judged = again.predict(given.instances.take(list(answer.units)))
-        np.testing.assert_array_equal(judged.scores, answer.predictions.scores)
-        for one, other in zip(judged.attention, answer.predictions.attention, strict=True):
+    for result, again in zip(found.fold_results, bundle.heads, strict=True):
+        assert again.settings == result.settings
+        predicted = again.predict(given.instances.take(list(result.units)))
+        np.testing.assert_array_equal(predicted.scores, result.predictions.scores)
+        for one, other in zip(predicted.attention, result.predictions.attention, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
@@ -87,8 +87,8 @@ def test_bfloat16_heads_come_back_too(data: Callable[..., EncoderData], tmp_path
     found = evaluated(given, "abmil")
     bundle = read_bundle(write_bundle(found, given, tmp_path / "b"))
     assert bundle.facts.head_precision == "bfloat16"
-    judged = bundle.heads[0].predict(given.instances.take(list(found.fold_results[0].units)))
-    np.testing.assert_array_equal(judged.scores, found.fold_results[0].predictions.scores)
+    predicted = bundle.heads[0].predict(given.instances.take(list(found.fold_results[0].units)))
+    np.testing.assert_array_equal(predicted.scores, found.fold_results[0].predictions.scores)
 
 
 def test_a_bundle_says_what_it_was_trained_on_and_how(
@@ -104,14 +104,14 @@ def test_a_bundle_says_what_it_was_trained_on_and_how(
     assert facts.heads[0].train + facts.heads[0].tune + facts.heads[0].test == N
 
 
-def test_thresholds_come_from_tuning_units_before_heads_learnt_from_them(
+def test_thresholds_come_from_tuning_units_before_heads_are_fitted_to_them(
     data: Callable[..., EncoderData], tmp_path: Path
 ) -> None:
-    """The refitted head has learnt from its tuning units; the threshold must not see that."""
+    """The final head is fitted to its tuning units too; the threshold must not use that head."""
     given = data("binary")
     found = evaluated(given, "mean-logreg")
-    tuning = [rows_of(answer.fold.tune, given.units) for answer in found.fold_results]
-    heads = [answer.head for answer in found.fold_results if answer.head is not None]
+    tuning = [rows_of(result.fold.tune, given.units) for result in found.fold_results]
+    heads = [result.head for result in found.fold_results if result.head is not None]
     before = np.concatenate([head.tuning_[:, 0] for head in heads])
     pairs = zip(heads, tuning, strict=True)
     after = np.concatenate([h.scores(given.instances.take(r))[:, 0] for h, r in pairs])
@@ -152,7 +152,7 @@ def edit(folder: Path, **news: Any) -> None:
 
 def test_a_missing_or_foreign_bundle_is_refused(written: Path, tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="No such file"):
-        read_bundle(tmp_path / "nothing")
+        read_bundle(tmp_path / "missing")
     (written / "bundle.json").write_text('{"model": "of another"}')
     with pytest.raises(BadRequest, match=r"not a readable bundle .*--save-heads"):
         read_bundle(written)
@@ -161,14 +161,17 @@ def test_a_missing_or_foreign_bundle_is_refused(written: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (lambda text: text[: len(text) // 2], "cut off or changed, it is no JSON record any more"),
+        (
+            lambda text: text[: len(text) // 2],
+            "it isn't a JSON record any more",
+        ),
         (lambda _: "[]", "not a table of keys and values"),
         (lambda text: text.replace('"seed"', '"sead"'), "heads.0.seed is missing"),
         (lambda _: "{}", "task is missing; task_sha256 is missing; .*; and 11 more"),
     ],
     ids=["cut off", "a list", "a letter changed", "empty"],
 )
-def test_damaged_facts_are_told_in_plain_words_with_what_to_do(
+def test_damaged_facts_are_named_in_plain_words_with_the_way_out(
     written: Path, harm: Callable[[str], str], words: str
 ) -> None:
     path = written / "bundle.json"
@@ -176,7 +179,7 @@ def test_damaged_facts_are_told_in_plain_words_with_what_to_do(
     with pytest.raises(BadRequest, match=words) as caught:
         read_bundle(written)
     assert str(caught.value).startswith(f"{path}: not a readable bundle (")
-    assert "put back a whole copy, or make one: clearbench evaluate" in str(caught.value)
+    assert "restore a copy, or make a new one: clearbench evaluate" in str(caught.value)
     assert not re.search("pydantic|validation error|BundleFacts|input_value", str(caught.value))
 
 
@@ -204,7 +207,9 @@ def test_a_damaged_bundle_is_refused(written: Path) -> None:
         {"unheard": 1},
     ],
 )
-def test_a_bundle_of_another_kind_is_refused(written: Path, news: dict[str, Any]) -> None:
+def test_a_bundle_of_another_version_or_head_is_refused(
+    written: Path, news: dict[str, Any]
+) -> None:
     edit(written, **news)
     with pytest.raises(BadRequest, match="not a readable bundle"):
         read_bundle(written)

@@ -1,4 +1,4 @@
-"""Thumbnails of real heads and of drawn bodies, and copies of their scans as archives make them."""
+"""Thumbnails of real heads and synthetic bodies, and copies of scans as archives make them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, rotate, shift
 
 from clearbench.datasets.synthetic.cohort import plan_scans
 from clearbench.datasets.synthetic.scan import draw_scan
-from clearbench.scans.slices import Source, read_scan
+from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.thumbnail import BROAD_HU, GREY, thumbnail
 
 Pixels = NDArray[np.float32]
@@ -37,17 +37,17 @@ def sample(
 def heads(shared_data: Path) -> Sample:
     """The 82 patients of CT-ICH, under the bone window, as the store sees them."""
     folders = sorted(path for path in (shared_data / "ct-ich").iterdir() if path.is_dir())
-    scans = [read_scan(Source(folder)) for folder in folders]
+    scans = [read_scan(ScanSource(folder)) for folder in folders]
     kept = [scan.pixels[scan.present[:, 0], 0] for scan in scans]
     return sample(kept, [folder.name for folder in folders], GREY)
 
 
 @pytest.fixture(scope="session")
 def bodies() -> Sample:
-    """32 drawn scans of 30 patients."""
+    """32 synthetic scans of 30 patients."""
     plan = plan_scans(30, 2411)
-    drawn = [draw_scan(scan.patient, scan.technique, scan.seeds).hu for scan in plan]
-    return sample(drawn, [scan.patient.patient_id for scan in plan], BROAD_HU)
+    scans = [draw_scan(scan.patient, scan.technique, scan.seeds).hu for scan in plan]
+    return sample(scans, [scan.patient.patient_id for scan in plan], BROAD_HU)
 
 
 @pytest.fixture

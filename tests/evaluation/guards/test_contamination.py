@@ -22,8 +22,8 @@ def seen(*patients: str) -> frozenset[str]:
     [
         (["DeepLesion"], "deeplesion", "yes", "pretrained on DeepLesion itself"),
         (["LIDC-IDRI"], "luna16", "yes", "LIDC-IDRI shares patients with luna16 (https://luna16."),
-        (["ImageNet-1k"], "ct-ich", "none", "ImageNet-1k holds no medical images of patients"),
-        (["ImageNet-1k"], "my-hospital", "none", "ImageNet-1k holds no medical images"),
+        (["ImageNet-1k"], "ct-ich", "none", "ImageNet-1k has no medical images of patients"),
+        (["ImageNet-1k"], "my-hospital", "none", "ImageNet-1k has no medical images"),
         (["PMC-15M"], "ct-ich", "possible", "PMC-15M is made of figures in publications"),
         (["CT-FM"], "nlst", "possible", "CT-FM may share patients with nlst (https://"),
         (
@@ -62,7 +62,7 @@ def test_the_worst_of_several_data_sets_counts_and_is_named() -> None:
 
 def test_random_weights_have_seen_nobody() -> None:
     found = contamination([], "ct-ich", (), PATIENTS, random_weights=True)
-    assert (found.verdict, found.reason) == ("none", "random weights, nothing was learnt")
+    assert (found.verdict, found.reason) == ("none", "random weights, no pretraining")
 
 
 def test_listed_patients_who_are_tested_are_counted() -> None:
@@ -97,7 +97,7 @@ def test_the_overlap_is_that_of_the_patients(listed: set[str], tested: set[str])
         assert found.verdict == "yes"
 
 
-def test_a_list_beside_the_card_is_read(tmp_path: Path) -> None:
+def test_a_list_next_to_the_card_is_read(tmp_path: Path) -> None:
     path = tmp_path / "my.patients.txt"
     path.write_text("".join(f"{line}\n" for line in sorted(seen("p1", "p2"))))
     assert read_seen(path) == seen("p1", "p2")

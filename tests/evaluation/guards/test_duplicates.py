@@ -1,4 +1,4 @@
-"""Scans under two patients' ids: caught among real heads and drawn bodies, without false alarms."""
+"""Scans under two patients' ids: found in real heads and synthetic bodies, no false alarms."""
 
 import time
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def test_patients_that_merely_look_alike_raise_no_alarm(cohort: Any) -> None:
     assert found.scans == len(cohort.patients)
     assert 3 <= found.threshold_times <= 5
     patients = len(set(cohort.patients))
-    assert f"calibrated on the nearest others of these {patients} patients" in found.calibration
+    assert f"calibrated on the neighbours of these {patients} patients" in found.calibration
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -83,13 +83,13 @@ def test_a_cohort_of_copies_throughout_does_not_deceive_the_threshold(
 
 
 def test_three_copies_are_three_pairs(heads: Any, copied: Copied) -> None:
-    ways = [copied(heads, 9, how) for how in WAYS[2:4]]
-    thumbnails = np.concatenate([heads.thumbnails, np.stack(ways)])
+    copies = [copied(heads, 9, how) for how in WAYS[2:4]]
+    thumbnails = np.concatenate([heads.thumbnails, np.stack(copies)])
     found = find_duplicates(thumbnails, [*heads.patients, "a", "b"])
     assert sorted(rows(found)) == [(9, 82), (9, 83), (82, 83)]
 
 
-def test_few_patients_are_judged_by_certainty_alone(heads: Any) -> None:
+def test_of_few_patients_only_certain_copies_count(heads: Any) -> None:
     few, names = heads.thumbnails[:5], heads.patients[:5]
     alone = find_duplicates(few, names)
     assert alone.pairs == ()
@@ -163,6 +163,6 @@ def test_an_alarm_names_scans_and_says_what_to_do(heads: Any) -> None:
     assert "and 2 more; give them one patient_id" in text
     assert duplicates_alarm(find_duplicates(heads.thumbnails, heads.patients), [], []) == ""
     both = duplicates_alarm(found, names, ["home"] * 82 + ["away"] * 7)
-    assert "perhaps on two sides of a fold (7 of cohorts away and home): " in both
+    assert "perhaps in train and test (7 of cohorts away and home): " in both
     assert "home/s0 and away/s82 (1.000)" in both
     assert both.endswith("and 2 more; leave one of them out"), "one id would not make them one"

@@ -93,7 +93,7 @@ def test_a_cohort_without_a_column_is_unknown_in_it(make_cohort: Make) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 20), st.integers(1, 20))
-def test_test_rows_never_change_what_is_learnt(seed: int, train: int, test: int) -> None:
+def test_test_rows_never_change_the_encoding(seed: int, train: int, test: int) -> None:
     rng = np.random.default_rng(seed)
     words = rng.choice(["", "a", "b", "c"], (train + test, 2)).astype(np.str_)
     numbers = np.where(rng.random((train + test, 2)) < 0.3, np.nan, rng.normal(size=words.shape))

@@ -22,7 +22,7 @@ NETS = {name for name in plain_heads() if trains_network(name)}
 
 
 def opposed() -> list[np.ndarray]:
-    """Ill bags hold two instances that lie apart and cancel out: their mean says nothing."""
+    """Positive bags have two opposite instances that cancel out, so their mean predicts nothing."""
     rng, found = np.random.default_rng(0), []
     for ill in TRUTH:
         bag = rng.normal(size=(8, 4)).astype(np.float32)
@@ -51,10 +51,10 @@ def test_the_kind_that_can_answer_is_taken(
     bags: list[np.ndarray], preset: Any, able: set[str]
 ) -> None:
     areas = {}
-    for kind in plain_heads():
-        single = make_head(HeadRequest(kind, "binary", 2, preset, 0))
-        areas[kind] = area(single.fit(bags[:CUT], TRUTH[:CUT]), bags)
-    assert all(areas[kind] < 0.7 for kind in set(plain_heads()) - able), areas
+    for name in plain_heads():
+        single = make_head(HeadRequest(name, "binary", 2, preset, 0))
+        areas[name] = area(single.fit(bags[:CUT], TRUTH[:CUT]), bags)
+    assert all(areas[name] < 0.7 for name in set(plain_heads()) - able), areas
     head = BestClassifier(preset=preset).fit(bags[:CUT], TRUTH[:CUT])
     assert head.settings["kind"] in able
     assert area(head, bags) > 0.9
@@ -70,25 +70,25 @@ def test_it_answers_as_the_head_that_was_taken_would_alone() -> None:
 
 
 def test_only_the_tuning_bags_choose() -> None:
-    """The same training bags with tuning bags of the other question: another kind is taken."""
+    """The same training bags with tuning bags of the other question: another head is chosen."""
     cancel, round_ = opposed(), [np.tile(bag, (2, 2)) for bag in stripes()]
     train = (cancel[:60] + round_[:60], np.r_[TRUTH[:60], TRUTH[:60]])
-    kinds = []
+    chosen = []
     for bags in (cancel, round_):
-        head = BestClassifier(kinds=("max-pool", "knn"), preset=QUICK)
+        head = BestClassifier(heads=("max-pool", "knn"), preset=QUICK)
         head.fit(*train, tune=(bags[60:], TRUTH[60:]))
-        kinds.append(head.settings["kind"])
-    assert kinds == ["max-pool", "knn"]
+        chosen.append(head.settings["kind"])
+    assert chosen == ["max-pool", "knn"]
 
 
-def lots(target: str, values: Any, classes: int = 0) -> tuple[LabelledBags, LabelledBags]:
+def labelled(target: str, values: Any, classes: int = 0) -> tuple[LabelledBags, LabelledBags]:
     targets = make_targets(target, np.array(values, float), classes)
-    lot = LabelledBags(BagSet.of([np.ones((1, 1), np.float32)] * len(targets)), targets)
-    return lot, lot
+    bags = LabelledBags(BagSet.of([np.ones((1, 1), np.float32)] * len(targets)), targets)
+    return bags, bags
 
 
 def test_order_counts_first_and_then_how_near_scores_are() -> None:
-    both = lots("binary", [0, 0, 1, 1])
+    both = labelled("binary", [0, 0, 1, 1])
     unsure, sure, wrong = (
         tuning_score(np.array(scores)[:, None], *both)
         for scores in ([0.4, 0.4, 0.6, 0.6], [0.1, 0.2, 0.8, 0.9], [0.0, 0.5, 0.4, 1.0])
@@ -99,25 +99,25 @@ def test_order_counts_first_and_then_how_near_scores_are() -> None:
 
 
 def test_classes_count_the_same_however_rare() -> None:
-    rare = lots("binary", [1, 0, 0, 0])
+    rare = labelled("binary", [1, 0, 0, 0])
     merits = [tuning_score(np.full((4, 1), value), *rare) for value in (0.25, 0.5)]
     assert merits[1].nearness > merits[0].nearness, "half is nearest to classes that weigh alike"
 
 
-def test_bags_that_tell_nothing_leave_the_metric_out() -> None:
-    assert tuning_score(np.full((3, 1), 0.2), *lots("binary", [0, 0, 0])).metric == 0
-    assert tuning_score(np.full((3, 1), 0.2), *lots("binary", [np.nan] * 3)) == TuningScore(
+def test_without_both_classes_or_events_the_metric_is_zero() -> None:
+    assert tuning_score(np.full((3, 1), 0.2), *labelled("binary", [0, 0, 0])).metric == 0
+    assert tuning_score(np.full((3, 1), 0.2), *labelled("binary", [np.nan] * 3)) == TuningScore(
         0.0, 0.0
     )
     censored = [[3, 0], [2, 0], [1, 0]]
-    assert tuning_score(np.ones((3, 1)), *lots("survival", censored)) == TuningScore(0.0, 0.0)
+    assert tuning_score(np.ones((3, 1)), *labelled("survival", censored)) == TuningScore(0.0, 0.0)
 
 
-def test_a_risk_is_judged_by_order_alone() -> None:
-    both = lots("survival", [[3, 1], [2, 1], [1, 1]])
+def test_a_risk_is_scored_by_order_alone() -> None:
+    both = labelled("survival", [[3, 1], [2, 1], [1, 1]])
     assert tuning_score(np.array([[1.0], [2.0], [9.0]]), *both) == TuningScore(1.0, 0.0)
 
 
-def test_classes_are_judged_by_their_mean_area() -> None:
-    both = lots("multiclass", [0, 1, 2, 2], 3)
+def test_classes_are_scored_by_their_mean_area() -> None:
+    both = labelled("multiclass", [0, 1, 2, 2], 3)
     assert tuning_score(np.eye(3)[[0, 1, 2, 2]], *both) == TuningScore(1.0, 0.0)

@@ -69,13 +69,13 @@ def test_probabilities_are_those_of_classes(head: str, bags: list[np.ndarray]) -
         assert (found >= 0).all()
         if target != "multilabel":
             np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
-    with pytest.raises(BadTask, match="no probability"):
+    with pytest.raises(BadTask, match="not probabilities"):
         new(head, "survival").fit(bags, truth_of("survival")).predict_proba(bags)
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_what_is_judged_teaches_nothing(head: str, bags: list[np.ndarray]) -> None:
-    """Scores of a bag are the same alone and beside wild ones."""
+def test_predicting_does_not_change_a_head(head: str, bags: list[np.ndarray]) -> None:
+    """Scores of a bag are the same alone and next to extreme ones."""
     model = new(head, "binary").fit(bags[:CUT], truth_of("binary")[:CUT])
     wild = [bag * 50 for bag in bags[:5]]
     np.testing.assert_allclose(
@@ -103,8 +103,8 @@ def test_importances_belong_to_instances(head: str, bags: list[np.ndarray]) -> N
     model = new(head, "binary").fit(bags, truth_of("binary"))
     found = model.attention(bags[:4])
     assert [len(part) for part in found] == ([len(bag) for bag in bags[:4]] if found else [])
-    kind = model.settings.get("kind", head)
-    assert bool(found) == (kind not in ("mean-logreg", "knn"))
+    name = model.settings.get("kind", head)
+    assert bool(found) == (name not in ("mean-logreg", "knn"))
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -114,7 +114,7 @@ def test_it_is_a_scikit_learn_estimator(head: str) -> None:
 
 
 def test_bags_to_tune_on_may_be_given(bags: list[np.ndarray]) -> None:
-    """Settings then come from them: labels turned round there choose the weakest model."""
+    """Hyperparameters then come from them: labels turned round there choose the weakest model."""
     truth = truth_of("binary")
     model = new("mean-logreg", "binary")
     right = model.fit(bags[:CUT], truth[:CUT], tune=(bags[CUT:], truth[CUT:])).settings
@@ -125,7 +125,7 @@ def test_bags_to_tune_on_may_be_given(bags: list[np.ndarray]) -> None:
 def test_what_cannot_be_fitted_is_refused(bags: list[np.ndarray]) -> None:
     with pytest.raises(BadTask, match="3 bags and 2 targets"):
         new("abmil", "binary").fit(bags[:3], [0, 1])
-    with pytest.raises(BadTask, match="a binary target holds 0, 1 or NaN"):
+    with pytest.raises(BadTask, match="a binary target has values 0, 1 or NaN"):
         new("knn", "binary").fit(bags, Y)
     with pytest.raises(UnknownName, match=r"did you mean abmil"):
         new("abmill", "binary")

@@ -24,8 +24,8 @@ def bags(make_bags: Make) -> BagSet:
 
 def fit(bags: BagSet, values: Any, target: str = "binary", classes: int = 2) -> MeanPoolClassifier:
     targets = make_targets(target, values, classes)
-    lots = [LabelledBags(bags.take(rows), targets.take(rows)) for rows in (TRAIN, TUNE)]
-    return MeanPoolClassifier(target, classes).fit_labelled(*lots)
+    parts = [LabelledBags(bags.take(rows), targets.take(rows)) for rows in (TRAIN, TUNE)]
+    return MeanPoolClassifier(target, classes).fit_labelled(*parts)
 
 
 def test_it_is_scikit_learns_logistic_regression_on_bag_means(bags: BagSet) -> None:
@@ -40,7 +40,7 @@ def test_it_is_scikit_learns_logistic_regression_on_bag_means(bags: BagSet) -> N
     np.testing.assert_allclose(head.predict_proba(bags.take(TEST)), expected, atol=1e-6)
 
 
-def test_classes_are_scikit_learns_too_and_an_unseen_one_gets_nothing(make_bags: Make) -> None:
+def test_classes_are_scikit_learns_too_and_an_unseen_one_gets_zero(make_bags: Make) -> None:
     classes = np.arange(60) % 3 * 1.0
     bags = BagSet.of([bag.features for bag in make_bags(classes.tolist())])
     scores = fit(bags, classes, "multiclass", 4).scores(bags.take(TEST))
@@ -51,7 +51,7 @@ def test_classes_are_scikit_learns_too_and_an_unseen_one_gets_nothing(make_bags:
 
 
 def test_each_label_is_fitted_on_the_units_that_know_it(bags: BagSet) -> None:
-    """Units without a label change nothing of its model, whatever their features."""
+    """Units without a label don't change its model, whatever their features."""
     values = np.stack([TRUTH, TRUTH], axis=1)
     values[:20, 1] = np.nan
     head = fit(bags, values, "multilabel")
@@ -60,7 +60,7 @@ def test_each_label_is_fitted_on_the_units_that_know_it(bags: BagSet) -> None:
     np.testing.assert_allclose(head.models_[0].mean, bags.means[:40].mean(axis=0))
 
 
-def test_a_label_with_one_value_says_nothing(bags: BagSet) -> None:
+def test_a_label_with_one_value_predicts_one_half(bags: BagSet) -> None:
     for value in (0.0, 1.0, np.nan):
         values = np.stack([TRUTH, np.full(60, value)], axis=1)
         assert (fit(bags, values, "multilabel").scores(bags)[:, 1] == 0.5).all()

@@ -8,7 +8,7 @@ from clearbench.errors import UnknownName
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.head_registry import HEADS
 from clearbench.evaluation.heads.mil import find_net
-from clearbench.evaluation.heads.training import TrainedNet, answer
+from clearbench.evaluation.heads.training import TrainedNet, run_net
 
 
 @pytest.fixture(params=[name for name, entry in HEADS.items() if entry.network])
@@ -54,13 +54,13 @@ def test_the_order_of_instances_does_not_matter(net: nn.Module) -> None:
     torch.testing.assert_close(there.attention, back.attention.flip(1))
 
 
-def test_a_bag_is_judged_alike_in_any_company(net: nn.Module) -> None:
+def test_a_bag_scores_the_same_in_any_batch(net: nn.Module) -> None:
     raw = [torch.randn(n, 6).numpy() for n in (1, 9, 4)]
     together = BagSet.of(raw)
     trained = TrainedNet(net, together.unmoved())
-    everyone = answer(trained, together)
+    everyone = run_net(trained, together)
     for place, bag in enumerate(raw):
-        alone = answer(trained, BagSet.of([bag]))
+        alone = run_net(trained, BagSet.of([bag]))
         torch.testing.assert_close(alone.logits[0], everyone.logits[place], atol=1e-4, rtol=1e-4)
         assert len(everyone.attention[place]) == len(bag)
 
@@ -68,7 +68,7 @@ def test_a_bag_is_judged_alike_in_any_company(net: nn.Module) -> None:
 def test_bfloat16_moves_scores_little(net: nn.Module) -> None:
     raw = [torch.randn(n, 6).numpy() for n in (5, 9, 4, 7)]
     exact, rounded = (
-        answer(TrainedNet(net, bags.moments()), bags).logits
+        run_net(TrainedNet(net, bags.moments()), bags).logits
         for bags in (BagSet.of(raw), BagSet.of(raw, dtype=torch.bfloat16))
     )
     assert rounded.dtype == torch.float32

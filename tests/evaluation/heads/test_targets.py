@@ -17,7 +17,7 @@ from clearbench.evaluation.heads.targets import (
 
 def test_an_ordinal_label_becomes_its_cuts() -> None:
     targets = make_targets("ordinal", np.array([0, 2, np.nan, 1.0]), 3)
-    assert (targets.kind, targets.outputs) == ("labels", 2)
+    assert (targets.output_type, targets.outputs) == ("labels", 2)
     np.testing.assert_array_equal(targets.values, [[0, 0], [1, 1], [np.nan, np.nan], [1, 0]])
 
 

@@ -13,7 +13,7 @@ from clearbench.evaluation.heads.mil import MILClassifier
 from clearbench.evaluation.heads.nets.attention import AttentionMIL
 from clearbench.evaluation.heads.presets import PRESETS, Preset
 from clearbench.evaluation.heads.targets import make_targets
-from clearbench.evaluation.heads.training import LabelledBags, Settings, train_net
+from clearbench.evaluation.heads.training import Hyperparameters, LabelledBags, train_net
 from clearbench.metrics import auroc
 
 Make = Callable[..., Any]
@@ -31,7 +31,7 @@ def raw(make_bags: Make) -> list[np.ndarray]:
     return [bag.features for bag in make_bags(TRUTH.tolist())]
 
 
-def lot(bags: BagSet, rows: Any, values: Any = TRUTH) -> LabelledBags:
+def labelled(bags: BagSet, rows: Any, values: Any = TRUTH) -> LabelledBags:
     targets = make_targets("binary", values)
     return LabelledBags(bags.take(list(rows)), targets.take(np.array(list(rows))))
 
@@ -41,7 +41,7 @@ def fit(
 ) -> MILClassifier:
     bags = BagSet.of(raw, **of)
     head = MILClassifier(preset=preset, seed=seed)
-    return head.fit_labelled(lot(bags, TRAIN, values), lot(bags, TUNE, values))
+    return head.fit_labelled(labelled(bags, TRAIN, values), labelled(bags, TUNE, values))
 
 
 def predict(raw: list[np.ndarray], *more: Any, seed: int = 0, **of: Any) -> np.ndarray:
@@ -63,12 +63,12 @@ def test_the_seed_decides_and_nothing_else(raw: list[np.ndarray], preset: Preset
     assert not np.allclose(first, predict(raw, preset, seed=1))
     torch.random.set_rng_state(state)
     fit(raw, preset)
-    assert torch.equal(torch.random.get_rng_state(), state), "the caller's chance is untouched"
+    assert torch.equal(torch.random.get_rng_state(), state), "the caller's generator is untouched"
 
 
 @pytest.mark.parametrize("preset", [QUICK, STOPPING])
 def test_test_units_are_not_looked_at(raw: list[np.ndarray], preset: Preset) -> None:
-    """Other test bags move the common centre, flipped test labels nothing: neither is learnt."""
+    """Scores don't depend on other test bags (they move the common centre) or test labels."""
     rng = np.random.default_rng(5)
     wild = [
         *raw[:34],
@@ -87,7 +87,9 @@ def test_features_are_standardised_on_training_slices(raw: list[np.ndarray]) -> 
     plain = replace(QUICK, standardise=False)
     assert not np.allclose(predict(raw, plain), predict(moved, plain), atol=2e-3)
     bags = BagSet.of(raw)
-    found = train_net(AttentionMIL, lot(bags, TRAIN), None, QUICK, Settings(1e-3, 0.0), 0)
+    found = train_net(
+        AttentionMIL, labelled(bags, TRAIN), None, QUICK, Hyperparameters(1e-3, 0.0), 0
+    )
     slices = np.concatenate([raw[row] for row in TRAIN])
     np.testing.assert_allclose(found.moments.mean, slices.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(found.moments.spread, slices.std(axis=0), rtol=1e-4)
@@ -110,7 +112,7 @@ def test_bfloat16_gives_nearly_the_same(raw: list[np.ndarray]) -> None:
 def test_a_new_head_is_made_for_every_trial(
     raw: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each network begins as the seed says, none where another ended."""
+    """Each network starts from its seed, not from the last one's weights."""
     begun: list[torch.Tensor] = []
 
     def spy(dim: int, outputs: int) -> AttentionMIL:
@@ -156,7 +158,12 @@ def test_early_stopping_restores_a_copy_of_the_best_epoch(
     monkeypatch.setattr(module, "loss_on", scripted)
     bags = BagSet.of(raw)
     found = train_net(
-        AttentionMIL, lot(bags, TRAIN), lot(bags, TUNE), STOPPING, Settings(1e-2, 0.0), 0
+        AttentionMIL,
+        labelled(bags, TRAIN),
+        labelled(bags, TUNE),
+        STOPPING,
+        Hyperparameters(1e-2, 0.0),
+        0,
     )
     assert len(weights) == 4, "two epochs without progress end it"
     assert torch.equal(found.net.encoder[0].weight, weights[1])
@@ -203,7 +210,7 @@ def test_the_papers_preset_trains_on_draws_and_scores_whole_bags(
 
 def test_every_unit_is_seen_before_any_is_seen_twice(raw: list[np.ndarray]) -> None:
     loop = module._TrainingLoop(
-        None, None, lot(BagSet.of(raw), TRAIN), torch.ones(1), QUICK, np.random.default_rng(0)  # type: ignore[arg-type]
+        None, None, labelled(BagSet.of(raw), TRAIN), torch.ones(1), QUICK, np.random.default_rng(0)  # type: ignore[arg-type]
     )  # fmt: skip
     batches = list(loop._batches(5))
     assert [len(batch) for batch in batches] == [8] * 5

@@ -75,7 +75,7 @@ def test_an_evaluation_tests_every_patient_once_a_repeat(
     )
     assert steps == [(i + 1, 6) for i in range(6)]
     assert found.seeds == 1
-    tested = [unit for answer in found.fold_results[:3] for unit in answer.units]
+    tested = [unit for result in found.fold_results[:3] for unit in result.units]
     assert sorted(tested) == list(range(N))
     score = found.scores["auroc"]
     assert 0.8 < score.low <= score.value <= score.high <= 1
@@ -83,7 +83,7 @@ def test_an_evaluation_tests_every_patient_once_a_repeat(
     assert len(found.units.ids) == len(found.bags) == N
 
 
-def test_each_fold_repeat_and_seed_has_its_own_chance_and_its_own_units(
+def test_each_fold_repeat_and_seed_has_its_own_random_numbers_and_units(
     prepared: PreparedTask, store: StoreFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[int] = []
@@ -101,20 +101,22 @@ def test_each_fold_repeat_and_seed_has_its_own_chance_and_its_own_units(
     monkeypatch.setattr(module, "make_head", make)
     found = evaluate_one(prepared, store, "abmil", seeds=2)
     assert len(set(seeds)) == len(seeds) == 12
-    for learnt_from, answer in zip(rows, found.fold_results, strict=True):
-        assert sorted([*learnt_from, *answer.units]) == list(range(N))
+    for trained_on, result in zip(rows, found.fold_results, strict=True):
+        assert sorted([*trained_on, *result.units]) == list(range(N))
 
 
-def test_heads_beside_each_other_score_as_they_do_alone(
+def test_heads_trained_at_once_score_as_they_do_alone(
     prepared: PreparedTask, store: StoreFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
     for parallelism in (Parallelism(1, 1), Parallelism(3, 1)):
-        monkeypatch.setattr(module, "choose_parallelism", lambda *_, parallelism=parallelism: parallelism)
+        monkeypatch.setattr(
+            module, "choose_parallelism", lambda *_, parallelism=parallelism: parallelism
+        )
         found.append(evaluate_one(prepared, store, "abmil"))
-    for alone, beside in zip(*(each.fold_results for each in found), strict=True):
-        np.testing.assert_array_equal(alone.predictions.scores, beside.predictions.scores)
-        assert alone.settings == beside.settings
+    for alone, at_once in zip(*(each.fold_results for each in found), strict=True):
+        np.testing.assert_array_equal(alone.predictions.scores, at_once.predictions.scores)
+        assert alone.settings == at_once.settings
 
 
 def test_the_best_kind_is_chosen_without_the_units_that_test(
@@ -166,7 +168,7 @@ def test_a_fixed_split_has_three_seeds(
 
 
 @pytest.mark.parametrize("head", [name for name in HEADS if HEADS[name].deterministic])
-def test_a_head_without_chance_is_trained_once_unless_labels_are_shuffled(
+def test_a_deterministic_head_is_trained_once_unless_labels_are_shuffled(
     head: str, prepared: PreparedTask, store: StoreFolder
 ) -> None:
     one = PreparedTask(prepared.task, prepared.units, prepared.folds[:1], ())
@@ -174,7 +176,7 @@ def test_a_head_without_chance_is_trained_once_unless_labels_are_shuffled(
     found = evaluate_head(data, HeadConfig(head, seeds=3))
     assert (found.seeds, len(found.fold_results)) == (1, 1)
     shuffled = evaluate_head(replace(data, shuffled=True), HeadConfig(head, seeds=3))
-    scores = [answer.predictions.scores for answer in shuffled.fold_results]
+    scores = [result.predictions.scores for result in shuffled.fold_results]
     assert len(scores) == 3
     assert not np.array_equal(scores[0], scores[1])
 
@@ -230,7 +232,9 @@ def test_patients_without_features_are_named_and_folds_stay(
         assert set(before.test) - set(after.test) <= {"p3", "p4"}
         assert set(after.test) <= set(before.test)
         assert not {"p3", "p4"} & {*after.train, *after.tune, *after.test}
-    assert found.prepared.split_sha256 == prepared.split_sha256, "it stands on the others' board"
+    assert found.prepared.split_sha256 == prepared.split_sha256, (
+        "it is on the same board as the others"
+    )
 
 
 def test_too_few_features_are_refused(prepared: PreparedTask, store: StoreFolder) -> None:

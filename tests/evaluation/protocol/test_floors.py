@@ -11,7 +11,7 @@ from clearbench.evaluation.guards.report import (
     Sketches,
     guard_copies,
     guard_shortcuts,
-    guard_sides,
+    guard_split,
 )
 from clearbench.evaluation.protocol.encoder_data import EncoderData, make_encoder_data
 from clearbench.evaluation.protocol.evaluate import Evaluation, evaluate_head
@@ -92,9 +92,7 @@ def test_without_sketches_or_columns_a_floor_is_left_out(
     assert "floor-histogram" not in scored(data, bare, one_lost)
 
 
-def test_levels_of_a_tag_are_learnt_from_training_units_alone(
-    data: EncoderData, cohort: Cohort
-) -> None:
+def test_levels_of_a_tag_come_from_training_units_alone(data: EncoderData, cohort: Cohort) -> None:
     """A kernel that only tested patients have is no column of the design."""
     fold = data.prepared.folds[0]
     kernels = [
@@ -119,7 +117,7 @@ def test_a_shortcut_is_an_alarm(data: EncoderData) -> None:
     assert tags.alarm
     assert "technical tags alone predict this label" in tags.says
     assert (person.guard, person.alarm) == ("person", False)
-    assert person.says.startswith("no hint that they predict the label"), "not: at least 0.40"
+    assert person.says.startswith("no sign that they predict the label"), "not: at least 0.40"
     assert guard_shortcuts({"floor-tags": 0.55}, card)[0].says == "auroc at least 0.55"
     assert not guard_shortcuts({"floor-tags": None}, card)[0].alarm
 
@@ -139,10 +137,10 @@ def test_a_copy_under_another_patient_is_an_alarm(data: EncoderData) -> None:
 
 def test_clean_sides_are_said_of_one_split_or_of_all_folds() -> None:
     fold = Fold(0, 0, ("a",), ("b",), ("c",))
-    assert guard_sides([fold]).says == "no patient is on two sides of the split"
-    assert guard_sides([fold] * 25).says == "no patient is on two sides of a fold, in 25 folds"
+    assert guard_split([fold]).says == "no patient is on two sides of the split"
+    assert guard_split([fold] * 25).says == "no patient is on two sides of a fold, in 25 folds"
 
 
 def test_a_patient_on_two_sides_is_refused() -> None:
-    with pytest.raises(BadTask, match="patient a in train and in test"):
-        guard_sides([Fold(0, 0, ("a", "b"), ("c",), ("a",))])
+    with pytest.raises(BadTask, match="patient a in both train and test"):
+        guard_split([Fold(0, 0, ("a", "b"), ("c",), ("a",))])

@@ -64,8 +64,8 @@ def test_small_sets_lie_in_larger_ones_hold_both_classes_and_nobody_tested(
         assert not tested & {data.units.patients[row] for row in sets[-1]}
         positives = data.units.targets[sorted(sets[0]), 0].sum()
         assert 1 <= positives <= 5
-    draws = [module._training_rows(_Subset(fold, n, 8), data, n).tolist() for n in (0, 1)]
-    assert draws[0] != draws[1]
+    subsets = [module._training_rows(_Subset(fold, n, 8), data, n).tolist() for n in (0, 1)]
+    assert subsets[0] != subsets[1]
 
 
 def test_a_size_that_no_fold_has_is_refused_with_how_many_there_are(data: EncoderData) -> None:

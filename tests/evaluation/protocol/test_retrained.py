@@ -38,12 +38,14 @@ def data(make_cohort: Make, make_task: Make) -> Callable[..., EncoderData]:
     return make
 
 
-def evaluated(data: EncoderData, head: str = "mean-logreg", draws: int = RETRAINED_HEADS) -> Evaluation:
+def evaluated(
+    data: EncoderData, head: str = "mean-logreg", draws: int = RETRAINED_HEADS
+) -> Evaluation:
     config = HeadConfig(head, retrained=draws)
     return with_retrained(evaluate_head(data, config), data, config)
 
 
-def test_a_fixed_split_is_learnt_from_other_draws_of_its_patients(
+def test_heads_of_a_fixed_split_are_retrained_on_resampled_patients(
     data: Callable[..., EncoderData],
 ) -> None:
     found = evaluated(data({"column": "split"}))
@@ -56,10 +58,10 @@ def test_a_fixed_split_is_learnt_from_other_draws_of_its_patients(
     np.testing.assert_array_equal(again.retrained[3].scores, found.retrained[3].scores)
 
 
-def test_drawn_heads_learn_from_training_patients_alone(
+def test_retrained_heads_train_on_training_patients_alone(
     data: Callable[..., EncoderData],
 ) -> None:
-    """Test patients of another law change what is said of them, not of the others."""
+    """Other features of test patients change their scores, not those of other patients."""
     of = data({"column": "split"})
     tested = set(of.prepared.folds[0].test)
     last = max(row for row, patient in enumerate(of.units.patients) if patient in tested)
@@ -71,7 +73,7 @@ def test_drawn_heads_learn_from_training_patients_alone(
     assert [before.units[row] for row in changed] == [last]
 
 
-def test_where_folds_train_on_other_patients_none_are_drawn(
+def test_cross_validation_needs_no_retrained_heads(
     data: Callable[..., EncoderData],
 ) -> None:
     assert evaluated(data({"folds": 3, "repeats": 1})).retrained == ()
@@ -94,7 +96,9 @@ def test_draws_can_be_left_out_but_one_tells_no_spread(
         evaluated(fixed, draws=1)
 
 
-def test_intervals_hold_the_chance_of_training_too(data: Callable[..., EncoderData]) -> None:
+def test_intervals_include_the_variance_over_training_sets(
+    data: Callable[..., EncoderData],
+) -> None:
     fixed = data({"column": "split"})
     alone, wider = (evaluated(fixed, draws=draws).scores for draws in (0, RETRAINED_HEADS))
     assert alone.keys() == wider.keys()

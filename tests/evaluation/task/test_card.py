@@ -19,19 +19,19 @@ folds = 3
 
 
 def test_a_task_is_found_by_name_and_by_path(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text(CARD)
-    task = find_task("mine", [tmp_path])
-    assert task == find_task(str(tmp_path / "mine.toml"))
+    (tmp_path / "own.toml").write_text(CARD)
+    task = find_task("own", [tmp_path])
+    assert task == find_task(str(tmp_path / "own.toml"))
     assert (task.card.primary, task.card.outputs, task.card.split.folds) == (
         "auroc_macro",
         ("x", "y"),
         3,
     )
-    assert "mine" in task_names([tmp_path])
+    assert "own" in task_names([tmp_path])
 
 
 def test_the_digest_follows_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
+    path = tmp_path / "own.toml"
     path.write_text(CARD)
     before = find_task(str(path)).sha256
     path.write_text(CARD.replace("version = 1", "version = 2"))
@@ -52,14 +52,18 @@ def test_an_unknown_task_offers_the_nearest() -> None:
         ('["x", "y"]', '["x"]', "two or more labels"),
         ('"multilabel"', '"binary"', "binary target has one label, not 2"),
         ('"multilabel"', '"ordered"', "target"),
-        ("version = 1", 'version = 1\nmetric = "auroc"', "metric of a multilabel target: auroc_"),
+        (
+            "version = 1",
+            'version = 1\nmetric = "auroc"',
+            "metric of a multilabel target is one of auroc_",
+        ),
         ("version = 1", 'version = 1\nunit = "lesion"', "unit"),
     ],
 )
 def test_a_faulty_card_is_refused(tmp_path: Path, old: str, new: str, fault: str) -> None:
-    path = tmp_path / "mine.toml"
+    path = tmp_path / "own.toml"
     path.write_text(CARD.replace(old, new))
-    with pytest.raises(BadCard, match=rf"mine\.toml: .*{fault}"):
+    with pytest.raises(BadCard, match=rf"own\.toml: .*{fault}"):
         find_task(str(path))
 
 

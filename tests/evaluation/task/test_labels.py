@@ -22,9 +22,11 @@ def test_yes_and_no_have_several_words(
 
 
 def test_values_outside_the_tasks_are_named(make_cohort: Make, make_task: Make) -> None:
-    with pytest.raises(BadTask, match=r"label x of cohort c holds 2, maybe; the task allows 0, 1"):
+    with pytest.raises(
+        BadTask, match=r"label x of cohort c has the values 2, maybe; the task allows 0, 1"
+    ):
         read_labels(make_cohort(x=["1", "maybe", "2"]), make_task().card)
-    with pytest.raises(BadTask, match=r"holds IV, i; the task allows I, II, III \(blank"):
+    with pytest.raises(BadTask, match=r"has the values IV, i; the task allows I, II, III \(blank"):
         read_labels(make_cohort(x=["IV", "i", "II"]), make_task(**STAGES).card)
 
 
@@ -38,7 +40,7 @@ def test_classes_are_numbered_in_order(make_cohort: Make, make_task: Make) -> No
 def test_blank_labels_are_negative_only_where_the_card_says_so(
     make_cohort: Make, make_task: Make
 ) -> None:
-    """A scan of which nothing is annotated stays unknown all the same."""
+    """A scan without any annotation stays unknown."""
     cohort = make_cohort(x=["1", None, None], y=[None, "1", None])
     task = {"target": "multilabel", "labels": ["x", "y"]}
     unknown = read_labels(cohort, make_task(**task).card)

@@ -15,7 +15,7 @@ def test_key_slices_are_the_marks_of_every_label(make_cohort: Make, make_task: M
     assert read_marks(cohort, make_task(labels=["y"]).card) == ((3, 14), ())
 
 
-def test_where_labels_are_told_apart_a_task_gets_those_of_its_own(
+def test_with_one_column_per_label_a_task_gets_the_marks_of_its_labels(
     make_cohort: Make, make_task: Make
 ) -> None:
     cohort = make_cohort(
@@ -38,5 +38,5 @@ def test_a_cohort_without_marks_is_fine_unless_the_task_needs_them(
 
 
 def test_marks_are_whole_numbers(make_cohort: Make, make_task: Make) -> None:
-    with pytest.raises(BadTask, match="column key_slices of cohort c holds '3-5'"):
+    with pytest.raises(BadTask, match="column key_slices of cohort c has the cell '3-5'"):
         read_marks(make_cohort(x=["1"], key_slices=["3-5"]), make_task().card)

@@ -109,7 +109,7 @@ def test_fewer_patients_than_folds_are_refused() -> None:
         make_folds(units_of([0, 0, 1, 1, 2, 2], [0.0, 1.0] * 3), card())
 
 
-def test_classes_and_labels_are_told_by_patient() -> None:
+def test_classes_and_labels_are_joined_by_patient() -> None:
     units = units_of([0, 0, 1], [np.nan, 2.0, 0.0])
     stages = card(target="multiclass", classes=("I", "II", "III"))
     units = units.take([1, 2])
@@ -173,7 +173,7 @@ def test_one_group_is_left_out_in_turn(make_cohort: Make) -> None:
         make_folds(make_units(make_cohort(site=["A"] * 10, x=x), task), task)
     two = make_cohort(patient_id=["a", "a"], site=["A", "B"], x=["0", "1"])
     scans = card(split={"group": "site"}, unit="scan")
-    with pytest.raises(BadTask, match=r"patient a is on several groups of site \(A, B\)"):
+    with pytest.raises(BadTask, match=r"patient a is in several groups of site \(A, B\)"):
         make_folds(make_units(two, scans), scans)
 
 
@@ -182,7 +182,7 @@ def test_another_cohort_is_tested_whole_and_never_trains(make_cohort: Make) -> N
     task = card(split={"test": ["d"]})
     here = make_units(make_cohort(x=[str(i % 2) for i in range(10)]), task)
     there = replace(here.take([0, 1]), cohorts=("d",) * 2)
-    [fold] = make_folds(here.beside(there), task)
+    [fold] = make_folds(here.joined(there), task)
     assert fold.test == ("d/p0", "d/p1")
     assert {*fold.train, *fold.tune} == {f"c/p{i}" for i in range(10)}
     assert fold.tune

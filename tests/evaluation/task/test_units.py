@@ -53,14 +53,14 @@ def test_units_are_patients_studies_or_scans(make_cohort: Make, make_task: Make)
 
 
 def test_studies_need_ids(make_cohort: Make, make_task: Make) -> None:
-    with pytest.raises(BadTask, match="no study_id for every scan"):
+    with pytest.raises(BadTask, match="needs a study_id for every scan"):
         make_units(make_cohort(x=["1"]), make_task(unit="study").card)
-    with pytest.raises(BadTask, match="no study_id for every scan"):
+    with pytest.raises(BadTask, match="needs a study_id for every scan"):
         make_units(make_cohort(x=["1", "1"], study_id=["1", None]), make_task(unit="study").card)
 
 
 def test_a_study_of_two_patients_is_refused(make_cohort: Make, make_task: Make) -> None:
-    """It could stand on both sides of a split."""
+    """It could be on both sides of a split."""
     cohort = make_cohort(study_id=["first", "first"], x=["1", "0"])
     with pytest.raises(BadTask, match=r"study first belongs to several patients \(p0, p1\)"):
         make_units(cohort, make_task(unit="study").card)
@@ -91,7 +91,7 @@ def test_units_on_no_side_are_left_out(make_cohort: Make, make_task: Make) -> No
 
 def test_sides_that_are_none_are_refused(make_cohort: Make, make_task: Make) -> None:
     cohort = make_cohort(side=["A", "B"], x=["1", "0"])
-    with pytest.raises(BadTask, match="column side must name train and test patients; it holds A"):
+    with pytest.raises(BadTask, match="column side must have the values train and test; it has A"):
         make_units(cohort, make_task(split={"column": "side"}).card)
 
 
@@ -129,7 +129,7 @@ def test_key_slices_are_whole_numbers(make_cohort: Make, make_task: Make) -> Non
     task = make_task(slices="key").card
     units = make_units(make_cohort(x=["1"], key_slices=["3 14"]), task)
     assert units.key_slices == (((3, 14),),)
-    with pytest.raises(BadTask, match="column key_slices of cohort c holds '3-5'"):
+    with pytest.raises(BadTask, match="column key_slices of cohort c has the cell '3-5'"):
         make_units(make_cohort(x=["1"], key_slices=["3-5"]), task)
     with pytest.raises(BadTask, match="no unit has a marked slice"):
         make_units(make_cohort(x=["1"], key_slices=[None]), task)
@@ -152,12 +152,12 @@ def test_marks_are_known_also_where_the_task_takes_every_slice(
 def test_of_two_cohorts_one_may_know_no_marks(make_cohort: Make, make_task: Make) -> None:
     known = make_units(make_cohort(x=["1"], key_slices=["4"]), make_task().card)
     other = make_units(make_cohort(x=["1", "0"]), make_task().card)
-    assert known.beside(other).marked == (((4,),), ((),), ((),))
-    assert other.beside(known).marked == (((),), ((),), ((4,),))
-    assert other.beside(other).marked == ()
+    assert known.joined(other).marked == (((4,),), ((),), ((),))
+    assert other.joined(known).marked == (((),), ((),), ((4,),))
+    assert other.joined(other).marked == ()
 
 
-def test_units_to_be_judged_need_no_label_and_no_side(make_cohort: Make, make_task: Make) -> None:
+def test_units_to_predict_need_no_label_and_no_side(make_cohort: Make, make_task: Make) -> None:
     cohort = make_cohort(patient_id=["p1", "p0", "p1"], day=[3, 0, 1])
     task = make_task(select="last", split={"column": "side"})
     units = unlabelled_units(cohort, task.card)

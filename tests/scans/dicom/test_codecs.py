@@ -17,7 +17,7 @@ def test_every_compressed_syntax_is_asked_once() -> None:
     assert all(one.decoders or one.others for one in codecs), "what isn't read names what would"
 
 
-def test_what_is_said_to_be_read_is_read(tmp_path: Path) -> None:
+def test_every_listed_codec_decodes(tmp_path: Path) -> None:
     """Written by pydicom's own encoder, read by each decoder that was named."""
     [codec] = [one for one in list_codecs() if one.name == "RLE"]
     hu = np.random.default_rng(0).integers(-1000, 1000, (1, 32, 32)).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Which files are CT slices, and what is said of the others."""
+"""Which files are CT slices, and why the others aren't."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from clearbench.scans.dicom.headers import LeftOut, read_slices
 
 WriteCT = Callable[..., list[Path]]
-NOISY = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom warns of what it then reads
+NOISY = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom warns, then reads it
 
 
 @pytest.fixture
 def one(tmp_path: Path, write_ct: WriteCT) -> Callable[..., Path]:
-    """Write one slice with tags of one's choice; None removes a tag."""
+    """Write one slice with the given tags; None removes a tag."""
 
     def write(**tags: object) -> Path:
         def edit(dataset: pydicom.FileDataset, _: int) -> None:
@@ -47,7 +47,7 @@ def left_out(path: Path) -> LeftOut:
     return found
 
 
-def test_a_slice_says_where_it_lies_and_how_it_was_made(one: Callable[..., Path]) -> None:
+def test_a_slice_has_its_position_and_technique(one: Callable[..., Path]) -> None:
     path = one(
         ContrastBolusAgent="Omnipaque",
         ConvolutionKernel=["Br40d", "3"],
@@ -71,7 +71,7 @@ def test_an_agent_called_none_is_none(one: Callable[..., Path], agent: str) -> N
     assert item.facts.contrast == "no"
 
 
-def test_no_modality_is_no_fault(one: Callable[..., Path], shared_data: Path) -> None:
+def test_a_missing_modality_is_not_a_fault(one: Callable[..., Path], shared_data: Path) -> None:
     assert len(read_slices(one(Modality=None))) == 1
     for name in ("0.dcm", "1.dcm"):
         path = shared_data / "dicom" / "small" / "lungmask" / name
@@ -87,12 +87,12 @@ def test_no_modality_is_no_fault(one: Callable[..., Path], shared_data: Path) ->
         ({"ImageType": ["DERIVED", "PRIMARY", "PERFUSION"]}, "a perfusion map, not HU"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "a secondary capture"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4", "Modality": "MR"}, "MR Image Storage"),
-        ({"Modality": "PT"}, "not CT but PT"),
+        ({"Modality": "PT"}, "PT, not CT"),
         ({"RescaleType": "US"}, ""),
         ({"RescaleType": "Z_EFF"}, "pixels in Z_EFF, not HU"),
     ],
 )
-def test_what_is_no_slice_in_hu_is_left_out_with_its_reason(
+def test_a_file_without_a_slice_in_hu_is_left_out_with_its_reason(
     one: Callable[..., Path], tags: dict[str, object], reason: str
 ) -> None:
     found = read_slices(one(**tags))
@@ -134,7 +134,7 @@ def test_a_file_that_claims_to_be_dicom_is_damaged(
 
 @NOISY
 def test_a_header_cut_off_anywhere_is_never_left_out_in_silence(one: Callable[..., Path]) -> None:
-    """Otherwise a folder would lose a slice, and nobody would know."""
+    """Otherwise a folder loses a slice without an error."""
     path = one()
     whole = path.read_bytes()
     pixels = whole.rindex(b"\xe0\x7f\x10\x00")
@@ -148,7 +148,7 @@ def test_a_header_cut_off_anywhere_is_never_left_out_in_silence(one: Callable[..
 @NOISY
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_bytes_changed_at_random_are_told_or_read_and_never_crash(
+def test_bytes_changed_at_random_are_refused_or_read_and_never_crash(
     data: st.DataObject, whole: bytes, tmp_path: Path
 ) -> None:
     path = tmp_path / "changed.dcm"

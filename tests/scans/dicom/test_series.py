@@ -1,4 +1,4 @@
-"""Slices are ordered by where they lie, and what is odd about them is told."""
+"""Slices are ordered by position, and problems of their spacing are named."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ def slice_at(z_mm: float, **facts: object) -> Slice:
 
 
 def problems(*heights_mm: float) -> tuple[str, ...]:
-    """What is told of slices at these heights."""
+    """The problems of slices at these heights."""
     return order_series([slice_at(z) for z in heights_mm]).facts.problems
 
 
@@ -46,7 +46,7 @@ def test_slices_come_feet_to_head_whatever_their_order() -> None:
     assert series.facts.problems == ()
 
 
-def test_even_slices_have_no_problem_and_one_slice_is_told() -> None:
+def test_even_slices_have_no_problem_and_a_single_slice_is_named() -> None:
     assert problems(*np.arange(0, 50, 2.5)) == ()
     assert problems(3.0) == ("a single slice",)
 
@@ -58,12 +58,12 @@ def test_missing_slices_are_counted() -> None:
     )
 
 
-def test_uneven_distances_and_doubles_are_told() -> None:
+def test_uneven_distances_and_doubles_are_named() -> None:
     assert problems(0, 4, 8, 15.4, 22.8) == ("uneven slice distance, 4.00 to 7.40 mm",)
     double = [slice_at(0), slice_at(5), slice_at(5, sop_uid="other"), slice_at(10)]
-    assert order_series(double).facts.problems == ("1 slice lies at the position of another",)
+    assert order_series(double).facts.problems == ("1 slice is at the position of another",)
     assert spacing_problems(np.array([0.0, 0.0, 0.0, 5.0, 10.0])) == (
-        "2 slices lie at the position of another",
+        "2 slices are at the position of another",
     )
 
 
@@ -73,7 +73,7 @@ def test_copies_of_a_file_are_taken_once() -> None:
     assert series.facts.problems == ("1 file is a copy of another",)
 
 
-def test_slices_that_share_a_uid_by_mistake_are_no_copies() -> None:
+def test_slices_that_share_a_uid_by_mistake_are_not_copies() -> None:
     series = order_series([slice_at(z, sop_uid="1.2.3") for z in (0, 5, 10)])
     assert len(series.slices) == 3
     assert series.facts.problems == ()

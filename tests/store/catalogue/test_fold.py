@@ -58,7 +58,7 @@ def test_new_changed_and_removed_files_are_followed(
 def test_nothing_new_writes_nothing(full: StoreFolder) -> None:
     before = refresh(full).stat().st_ino
     assert refresh(full).stat().st_ino == before
-    assert refresh(full, anew=True).stat().st_ino != before
+    assert refresh(full, rebuild=True).stat().st_ino != before
 
 
 @pytest.mark.parametrize("ruin", ["remove", "garbage", "other tables"])
@@ -100,7 +100,7 @@ def test_predictions_without_their_result_do_not_count(full: StoreFolder) -> Non
     assert rows(full, "SELECT count(*) FROM predictions") == [(0,)]
 
 
-def test_drafts_are_no_source(full: StoreFolder) -> None:
+def test_drafts_are_not_indexed(full: StoreFolder) -> None:
     (full.results / "t" / ".draft.json").write_text("half")
     (full.features / "enc-a-01234567" / "c" / ".s4.h5.tmp").write_text("half")
     assert rows(full, FILES) == [("s1", 3), ("s2", 3)]
@@ -120,7 +120,7 @@ from clearbench.store.catalogue.fold import refresh
 from clearbench.store.folder import StoreFolder
 resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
 try:
-    refresh(StoreFolder(Path({str(full.root)!r})), anew=True)
+    refresh(StoreFolder(Path({str(full.root)!r})), rebuild=True)
 except StorageFull as error:
     print("full:", error)
 """
@@ -136,6 +136,6 @@ def test_a_table_of_other_columns_is_named(full: StoreFolder) -> None:
     [path] = full.results.rglob("*.predictions.parquet")
     pyarrow.parquet.write_table(pa.table({"task": ["t"], "odd": [1]}), path)
     with pytest.raises(
-        BadStore, match=r"predictions.parquet: columns of another clearbench .task, odd"
+        BadStore, match=r"predictions.parquet: columns of another version .task, odd"
     ):
         refresh(full)

@@ -39,7 +39,7 @@ def rows(store: StoreFolder, statement: str) -> list[Any]:
         ("attention", [(*PREDICTED, "s1", 2, "bone", 0.25)]),
     ],
 )
-def test_a_view_shows_what_lies_in_the_store(
+def test_a_view_shows_what_is_in_the_store(
     full: StoreFolder, view: str, expected: list[Any]
 ) -> None:
     assert rows(full, f"SELECT * FROM {view} ORDER BY ALL") == expected
@@ -85,7 +85,7 @@ def test_embeddings_are_not_copied(store: StoreFolder, add_set: AddSet) -> None:
         whole = file.read_buffer()
     facts = read_facts(store.features / "enc-a-01234567" / "c" / "s1.h5")
     assert chunk.buffers()[1].address % 64 == 0
-    assert chunk.buffers()[1].address % 4096 == facts.offset % 4096, "it lies in a mapped page"
+    assert chunk.buffers()[1].address % 4096 == facts.offset % 4096, "it is in a mapped page"
     assert whole.slice(facts.offset, chunk.nbytes).equals(chunk.buffers()[1])
     assert pa.total_allocated_bytes() - before < 4096
 
@@ -119,7 +119,9 @@ def test_two_fingerprints_of_one_encoder_are_never_mixed(
     assert len(rows(store, "SELECT embedding FROM slices")) == 18
 
 
-def test_names_that_differ_by_a_dash_are_told_apart(store: StoreFolder, add_set: AddSet) -> None:
+def test_names_that_differ_by_a_dash_have_separate_views(
+    store: StoreFolder, add_set: AddSet
+) -> None:
     add_set("a-b")
     add_set("a_b", fingerprint="f" * 64)
     assert len(rows(store, "SELECT * FROM features_a_b_ffffffff")) == 12
@@ -204,7 +206,7 @@ def test_a_slow_query_is_stopped(full: StoreFolder) -> None:
         fetch_table(full, "SELECT count(*) FROM range(10000000000) a, range(100) b", timeout_s=0.2)
 
 
-def test_a_wrong_column_is_told_shortly(full: StoreFolder) -> None:
+def test_a_wrong_column_is_named_in_a_short_message(full: StoreFolder) -> None:
     with pytest.raises(BadQuery, match="scan_idd") as refusal:
         run_select(full, "SELECT scan_idd FROM scans")
     assert "LINE 1" not in str(refusal.value)

@@ -1,4 +1,4 @@
-"""Attention-MIL heads: that of CLEAR (arXiv 2411.16803), and the gated one; padding is masked.
+"""Attention-MIL heads: the one of CLEAR (arXiv 2411.16803), and the gated one; padding is masked.
 
 Ilse, Tomczak and Welling, "Attention-based Deep Multiple Instance Learning", ICML 2018.
 """
@@ -18,9 +18,9 @@ from clearbench.evaluation.heads.nets.layers import (
 
 
 class AttentionMIL(nn.Module):
-    """Weigh a bag's instances, sum them, classify the sum.
+    """Weight a bag's instances, sum them, classify the sum.
 
-    bags [b, n, dim], mask [b, n] (true where an instance stands) → logits [b, outputs],
+    bags [b, n, dim], mask [b, n] (true for an instance, false for padding) → logits [b, outputs],
     attention [b, n], 0 where there is padding.
     """
 
@@ -48,7 +48,7 @@ class Gate(nn.Module):
         self.gate = nn.Sequential(nn.Linear(hidden, hidden), nn.Sigmoid())
 
     def forward(self, instances: Tensor) -> Tensor:
-        """Gate."""
+        """Gate instances."""
         found: Tensor = self.content(instances) * self.gate(instances)
         return found
 

@@ -13,7 +13,7 @@ DROPOUT = 0.5
 
 
 class HeadOutput(NamedTuple):
-    """What a head answers: logits [b, outputs], and importance [b, n] that sums to 1 over a bag."""
+    """A head's output: logits [b, outputs], and importance [b, n] that sums to 1 over a bag."""
 
     logits: Tensor
     attention: Tensor
@@ -22,7 +22,7 @@ class HeadOutput(NamedTuple):
 class StandardisedLinear(nn.Linear):
     """A linear layer whose input is standardised within it: W · (x - shift) / spread + b.
 
-    Its weights are those of a layer that sees standardised input; the two vectors are folded in
+    The weights are those of a layer with standardised input. Shift and spread are folded into them
     at each call, so that no standardised copy of the input is made.
     """
 
@@ -35,7 +35,7 @@ class StandardisedLinear(nn.Linear):
         self.register_buffer("spread", None, persistent=False)
 
     def standardise(self, affine: Affine) -> None:
-        """Take a standardisation."""
+        """Set shift and spread."""
         self.shift, self.spread = affine
 
     def forward(self, instances: Tensor) -> Tensor:
@@ -43,21 +43,22 @@ class StandardisedLinear(nn.Linear):
         if self.shift is None or self.spread is None:
             return super().forward(instances)
         weight = self.weight / self.spread
+        # In float32, because bfloat16 would round the shift of every instance.
         with torch.autocast(device_type=weight.device.type, enabled=False):
             bias = self.bias - weight @ self.shift
         return functional.linear(instances, weight, bias)
 
 
 class Tanh(nn.Module):
-    """tanh(x) = 2 σ(2x) - 1: on CPUs the sigmoid takes a sixth of the time that tanh takes."""
+    """tanh(x) = 2 σ(2x) - 1: on CPUs the sigmoid takes a sixth of the time of tanh."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """Squash."""
+        """Return tanh."""
         return torch.sigmoid(values + values).mul(2).sub(1)
 
 
 class Dropout(nn.Module):
-    """Dropout by a generator of the head's own, so that heads can train side by side."""
+    """Dropout with the head's own generator, so that heads can train at the same time."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -65,7 +66,7 @@ class Dropout(nn.Module):
         self.generator: torch.Generator | None = None
 
     def forward(self, values: Tensor) -> Tensor:
-        """Drop and scale up, in training alone."""
+        """Drop and scale up, in training only."""
         if not self.training or not self.share:
             return values
         keep = torch.empty_like(values).bernoulli_(1 - self.share, generator=self.generator)
@@ -78,7 +79,7 @@ def instance_encoder(dim: int, hidden: int) -> nn.Sequential:
 
 
 class Exact(nn.Sequential):
-    """Layers that run in float32 also under autocast, so that near scores are not rounded equal."""
+    """Layers that run in float32 even under autocast, so that close scores don't become ties."""
 
     def forward(self, values: Tensor) -> Tensor:
         """Run the layers."""

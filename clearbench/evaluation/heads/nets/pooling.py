@@ -1,4 +1,4 @@
-"""Max-pool: the strongest answer of any instance, feature by feature."""
+"""Max-pool: the maximum over instances, feature by feature."""
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,8 @@ from clearbench.evaluation.heads.nets.layers import (
 class MaxPoolMIL(nn.Module):
     """Take the maximum of each hidden feature over a bag, and classify it.
 
-    bags [b, n, dim], mask [b, n] → logits [b, outputs]; an instance's importance is its share of
-    the hidden features that any instance stirs, 0 where there is padding.
+    bags [b, n, dim], mask [b, n] → logits [b, outputs]; an instance's importance is the share of
+    active hidden features of which it is the maximum, 0 where there is padding.
     """
 
     def __init__(
@@ -32,16 +32,17 @@ class MaxPoolMIL(nn.Module):
         if mask is not None:
             instances = instances.masked_fill(~mask.unsqueeze(-1), float("-inf"))
         pooled, places = instances.max(dim=1)
-        there = torch.ones(bags.shape[:2], device=bags.device) if mask is None else mask.float()
-        return HeadOutput(self.head(pooled.float()), _shares(pooled, places, there))
+        valid = torch.ones(bags.shape[:2], device=bags.device) if mask is None else mask.float()
+        return HeadOutput(self.head(pooled.float()), _shares(pooled, places, valid))
 
 
-def _shares(pooled: Tensor, places: Tensor, there: Tensor) -> Tensor:
+def _shares(pooled: Tensor, places: Tensor, valid: Tensor) -> Tensor:
     """Count how often each instance is a maximum above 0 → [b, n] that sums to 1.
 
-    pooled, places [b, hidden], there [b, n]; a bag that stirs nothing shares out equally.
+    pooled, places [b, hidden], valid [b, n]; in a bag without active features all instances count
+    the same.
     """
-    stirred = (pooled > 0).float()
-    shares = torch.zeros_like(there).scatter_add_(1, places, stirred)
-    shares = torch.where(stirred.any(dim=1, keepdim=True), shares, there)
+    active = (pooled > 0).float()
+    shares = torch.zeros_like(valid).scatter_add_(1, places, active)
+    shares = torch.where(active.any(dim=1, keepdim=True), shares, valid)
     return shares / shares.sum(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""A small set transformer: instances look at each other before they are pooled.
+"""A small set transformer: instances attend to each other before they are pooled.
 
 One pre-norm self-attention block, then pooling by multi-head attention of one learned query (Lee et
 al., "Set Transformer", ICML 2019, §3.2). Instances have no position, so their order doesn't matter.
@@ -22,7 +22,7 @@ WIDER = 2  # the MLP's hidden features per feature
 
 
 class TransformerMIL(nn.Module):
-    """Mix a bag's instances by self-attention, pool them by a query, classify.
+    """Mix a bag's instances by self-attention, pool them with a learned query, classify.
 
     bags [b, n, dim], mask [b, n] → logits [b, outputs], the query's attention [b, n], its mean
     over heads, 0 where there is padding.
@@ -61,6 +61,6 @@ class TransformerMIL(nn.Module):
 
 
 def _split(parts: Tensor) -> Tensor:
-    """Give each head its features: [b, n, hidden] → [b, heads, n, hidden / heads]."""
+    """Split features by attention head: [b, n, hidden] → [b, heads, n, hidden / heads]."""
     b, n, hidden = parts.shape
     return parts.view(b, n, HEADS, hidden // HEADS).transpose(1, 2)
