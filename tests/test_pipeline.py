@@ -180,10 +180,10 @@ def test_a_slice_that_lacks_a_window_is_kept(tmp_path: Path, shared_data: Path) 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"models": []}, "--model"),
+        ({"models": []}, "models=.*name an encoder"),
         ({"shard": "4/3"}, "1 ≤ i ≤ n"),
-        ({"batch_size": 0}, "--batch-size"),
-        ({"store_dtype": "int8"}, "--store-dtype"),
+        ({"batch_size": 0}, "batch_size=0: must be at least 1"),
+        ({"store_dtype": "int8"}, "store_dtype='int8': must be float32 or float16"),
         ({"models": ["a", "b"], "weights": "w.bin"}, "one encoder"),
     ],
 )

@@ -106,7 +106,7 @@ def test_a_damaged_result_is_named_beside_the_boards_of_the_others(
     assert run("leaderboard", "--own", "--format", fmt) == 1
     said = capsys.readouterr()
     assert "enc" in said.out
-    assert "left out, since they can't be read:\n  " in said.err
+    assert "left out, as they can't be read:\n  " in said.err
     assert "bad.json: not a result of this clearbench" in said.err
 
 
