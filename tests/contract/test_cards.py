@@ -17,7 +17,8 @@ from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.plugins import FAMILIES
 from clearbench.encoders.registry import find_encoder
 from clearbench.errors import MissingExtra
-from clearbench.evaluation.task.card import METRICS, find_task
+from clearbench.evaluation.task.card import find_task
+from clearbench.metrics.registry import ranking_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 ENCODERS = sorted(path.stem for path in (ROOT / "registry").glob("*.toml"))
@@ -103,7 +104,7 @@ def test_a_hash_comes_with_a_revision(name: str) -> None:
 @each_task
 def test_a_task_is_read(name: str) -> None:
     task = find_task(name)
-    assert task.card.primary in METRICS[task.card.target]
+    assert task.card.primary in ranking_metrics(task.card.target)
     assert len(task.sha256) == 64
     assert len(set(task.card.outputs)) == len(task.card.outputs)
 
