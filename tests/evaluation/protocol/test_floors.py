@@ -104,10 +104,10 @@ def test_levels_of_a_tag_come_from_training_units_alone(data: EncoderData, cohor
     [floor] = [
         each for each in make_floors(data, {"c": odd}, {}) if each.data.record.name == "floor-tags"
     ]
-    assert floor.data.design is not None
+    assert floor.data.make_instances is not None
     rows = np.array([i for i, p in enumerate(data.units.patients) if p not in fold.test])
     everyone = np.arange(N)
-    narrow, wide = (floor.data.design(part) for part in (rows, everyone))
+    narrow, wide = (floor.data.make_instances(part) for part in (rows, everyone))
     assert narrow.dim < wide.dim
 
 

@@ -55,7 +55,7 @@ def test_an_unknown_task_offers_the_nearest() -> None:
         (
             "version = 1",
             'version = 1\nmetric = "auroc"',
-            "metric of a multilabel target is one of auroc_",
+            "multilabel target is one of auroc_",
         ),
         ("version = 1", 'version = 1\nunit = "lesion"', "unit"),
     ],
