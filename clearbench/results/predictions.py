@@ -6,7 +6,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from clearbench.arrays import Floats
 from clearbench.errors import BadRequest
-from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
-from clearbench.evaluation.task.units import Units
 from clearbench.results.record import Result
 from clearbench.store.result_columns import ATTENTION, HEAD_KEY, PREDICTIONS, RESULT_KEY
+
+if TYPE_CHECKING:  # boards read predictions without loading torch
+    from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
+    from clearbench.evaluation.task.units import Units
 
 
 class HeadKey(NamedTuple):
@@ -60,7 +62,7 @@ def predictions_path(result: Result) -> Path:
     return Path(f"{result.path.removesuffix('.json')}.predictions.parquet")
 
 
-def predictions_table(result: Result, evaluation: Evaluation) -> pa.Table:
+def predictions_table(result: Result, evaluation: "Evaluation") -> pa.Table:
     """Return truth and score of every test unit, one row per head, unit and output."""
     heads = [(_key(each), each.units, each.predictions.scores) for each in evaluation.fold_results]
     heads += [
@@ -71,7 +73,7 @@ def predictions_table(result: Result, evaluation: Evaluation) -> pa.Table:
     )
 
 
-def _key(one: FoldResult) -> HeadKey:
+def _key(one: "FoldResult") -> HeadKey:
     """Return the key of a fold's head."""
     return HeadKey(one.fold.repeat, one.fold.number, one.seed)
 
@@ -83,7 +85,7 @@ def _key_columns(key: HeadKey, result: Result, count: int) -> dict[str, list[Any
 
 
 def _head_rows(
-    key: HeadKey, rows: list[int], scores: Floats, result: Result, units: Units
+    key: HeadKey, rows: list[int], scores: Floats, result: Result, units: "Units"
 ) -> pa.Table:
     """Return the rows of one head, output by output."""
     truth = units.targets[rows]
@@ -130,7 +132,7 @@ def _times(targets: Floats, target: str) -> Floats:
     return targets[:, 0] if target == "survival" else np.full(len(targets), np.nan)
 
 
-def attention_table(result: Result, evaluation: Evaluation) -> pa.Table:
+def attention_table(result: Result, evaluation: "Evaluation") -> pa.Table:
     """Return the attention on every instance of every test unit; no rows for heads without it."""
     units, parts = evaluation.units, []
     for one in evaluation.fold_results if evaluation.bags else ():
