@@ -233,9 +233,9 @@ def test_what_is_frozen_is_compared_with(
     said = capsys.readouterr()
     assert f"written: {path} (3 slices, 2 views, 12-d, " in said.out
     assert run("check", "mine", "--device", "cpu") == 0
-    assert "| golden       | pass " in capsys.readouterr().out
+    assert "| reference    | pass " in capsys.readouterr().out
     assert run("freeze", "mine", "--device", "cpu") == 2
-    assert "are frozen there; --replace freezes these instead" in capsys.readouterr().err
+    assert "run: clearbench models freeze mine --replace" in capsys.readouterr().err
     state = {key: value * 1.01 for key, value in load_file(weights_of(mine)).items()}
     save_file(state, weights_of(mine))
     assert run("check", "mine", "--device", "cpu") == 1

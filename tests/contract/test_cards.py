@@ -117,7 +117,7 @@ def test_an_encoder_whose_weights_are_here_keeps_every_promise(name: str) -> Non
     assert {one.check for one in found.findings if one.status == "skip"} <= {"weights", "memory"}
 
 
-def test_golden_vectors_are_small_and_of_cards_that_are_checked() -> None:
+def test_reference_vectors_are_small_and_of_cards_that_are_checked() -> None:
     files = list(GOLDEN.glob("*"))
     assert {file.name for file in files} == {f"{name}.safetensors" for name in OFFLINE}
     assert max(file.stat().st_size for file in files) < 100_000

@@ -136,9 +136,9 @@ def test_what_builds_nothing_is_not_registered(make_card: Callable[..., EncoderC
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     for place in (tmp_path / "nowhere", Path(__file__)):
-        with pytest.raises(BadRequest, match=r"registry .*: no such folder"):
+        with pytest.raises(BadRequest, match=r"registry=.*: no such folder"):
             find_encoder("random-vit-tiny", [place])
-        with pytest.raises(BadRequest, match=r"registry .*: no such folder"):
+        with pytest.raises(BadRequest, match=r"registry=.*: no such folder"):
             list_encoders([place])
 
 

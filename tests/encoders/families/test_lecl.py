@@ -215,8 +215,8 @@ def test_sizes_that_the_weights_do_not_tell_are_in_the_fingerprint(
 @pytest.mark.parametrize(
     ("net", "change", "fault"),
     [
-        ("vit", {"dim": 17}, "dim is 17, and the sizes give 16"),
-        ("vssm", {"dim": 8}, "dim is 8, and the sizes give 12"),
+        ("vit", {"dim": 17}, "dim is 17, but the sizes give 16"),
+        ("vssm", {"dim": 8}, "dim is 8, but the sizes give 12"),
         ("vit", {"pooling": "mean"}, 'pooling of this network is "cls"'),
         ("gated-cnn", {"pooling": "cls"}, 'pooling of this network is "mean"'),
         ("vssm", {"sizes": {}}, "sizes: depths is missing; dims is missing"),

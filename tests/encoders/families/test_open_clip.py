@@ -199,7 +199,10 @@ def test_a_name_open_clip_lacks_offers_the_nearest(tmp_path: Path, make_card: Ma
             {"embed_dim": 16, "vision_cfg": 3},
             "sizes.vision_cfg must be a table of open_clip's sizes",
         ),
-        ({"embed_dim": 16, "vision_cfg": SMALL | {"image_size": 48}}, "is 32, and image_size 48"),
+        (
+            {"embed_dim": 16, "vision_cfg": SMALL | {"image_size": 48}},
+            "is 32, but image_size is 48",
+        ),
         ({"embed_dim": 16, "vision_cfg": SMALL | {"image_size": [32, 48]}}, "padded to squares"),
         (
             {"embed_dim": 16, "vision_cfg": {"timm_model_name": "vit_tini", "image_size": 32}},

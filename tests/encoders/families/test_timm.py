@@ -206,7 +206,7 @@ def test_sizes_change_the_named_model(make_card: MakeCard) -> None:
 
 
 def test_sizes_that_a_model_does_not_take_are_refused(make_card: MakeCard) -> None:
-    with pytest.raises(BadCard, match=r"can't build .* of \[sizes\].*depht"):
+    with pytest.raises(BadCard, match=r"can't build .* with \[sizes\].*depht"):
         build(make_card(sizes={"depht": 2}), None)
 
 

@@ -339,7 +339,7 @@ def test_a_damaged_configuration_is_named(tmp_path: Path, text: str) -> None:
 
 def test_a_folder_without_its_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        BadRequest, match=r"no config\.json and no preprocessor_config\.json there; t"
+        BadRequest, match=r"no config\.json and no preprocessor_config\.json in it; g"
     ):
         describe(str(tmp_path))
 
@@ -352,10 +352,10 @@ def test_code_of_a_repository_is_not_run(tmp_path: Path, card_of: MakeCard) -> N
     (tmp_path / "preprocessor_config.json").write_text(
         json.dumps({"auto_map": {"AutoImageProcessor": "own.Processor"}})
     )
-    with pytest.raises(BadCard, match=r"config\.json names code of its repository"):
+    with pytest.raises(BadCard, match=r"config\.json needs code of its repository"):
         describe(str(tmp_path))
     saved(made("Dinov2Model", PATCHED), tmp_path)
-    with pytest.raises(BadCard, match=r"preprocessor_config\.json names code of its repository"):
+    with pytest.raises(BadCard, match=r"preprocessor_config\.json needs code of its repository"):
         describe(str(tmp_path))
     with pytest.raises(BadRequest, match="code of its repository"):
         family_builder(card_of("dinov2", PATCHED, "cls", 32, weights={"remote_code": True}))

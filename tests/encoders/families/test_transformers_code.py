@@ -249,7 +249,7 @@ def test_trust_is_typed_for_one_encoder(
         return int(done.value.code or 0)
 
     assert run() == 2
-    assert "type --trust-remote-code" in capsys.readouterr().err
+    assert "allow it with trust_remote_code" in capsys.readouterr().err
     assert run("--trust-remote-code", "owm") == 2
     assert "did you mean own?" in capsys.readouterr().err
     assert not ran(folder)
