@@ -172,8 +172,8 @@ def test_a_wrong_dim_is_a_failed_finding_with_the_sentence(
     [
         ('family  = "lecl"', 'family  = "lecll"', 'no family of encoders is called "lecll"; did'),
         ("pooling =", "poolin =", "unknown key poolin; did you mean pooling?"),
-        ("dim     = 12", "dim     = 13", "dim is 13, and the sizes give 12"),
-        ('"MIT"', f'"MIT"\nsha256 = "{"ab" * 32}"', "is not the card's abababababab…; the card is"),
+        ("dim     = 12", "dim     = 13", "dim is 13, but the sizes give 12"),
+        ('"MIT"', f'"MIT"\nsha256 = "{"ab" * 32}"', "is not the card's abababababab…; put the card's file"),
         ("depths = [1, 2]", "depths = [1, 1]", "weights of another network: keys "),
         (
             '"file:mine.safetensors"',
@@ -213,8 +213,8 @@ def test_a_card_that_cannot_be_loaded_is_refused_in_one_sentence(
         (["check", "mine", "--golden", "x", "--random-weights"], "--golden brings weights; leave"),
         (["check", "mine", "--golden", "x"], "x: not a readable safetensors file"),
         (["check", "mine", "--weights", "nowhere"], "nowhere: no such file or folder of weights"),
-        (["check", "mine", "--device", "toaster"], "--device toaster: auto, cpu, cuda"),
-        (["check", "mine", "--precision", "int4"], "--precision int4: auto, float32"),
+        (["check", "mine", "--device", "toaster"], "--device toaster: must be auto, cpu, cuda"),
+        (["check", "mine", "--precision", "int4"], "--precision int4: must be auto, float32"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -40,7 +40,7 @@ EVALUATE = ["evaluate", "--task", "synthetic-stage"]
         ([*EMBED, "--store-dtype", "int8"], "--store-dtype int8: must be float32 or float16"),
         ([*EMBED, "--batch-size", "0"], "--batch-size 0: must be at least 1"),
         ([*EMBED, "--workers", "-1"], "--workers -1: must be at least 0"),
-        ([*EMBED, "-m", "x", "--weights", "w"], "--weights w: one file of weights is for one"),
+        ([*EMBED, "-m", "x", "--weights", "w"], "--weights w: a file of weights is for one"),
         (["evaluate"], "--task: name a task"),
         ([*EVALUATE, "--draws", "1"], "--draws 1: must be 0, or at least 2"),
         ([*EVALUATE, "--fractions", "few"], "--fractions few: "),

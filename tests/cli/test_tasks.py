@@ -106,7 +106,7 @@ def test_a_broken_card_is_named_and_stops_no_other(
 
 @pytest.mark.parametrize(
     ("patients", "words"),
-    [(3, "3 patients can't make 5 folds"), (12, "6 of 12 patients are positive, and 1 of the")],
+    [(3, "3 patients can't make 5 folds"), (12, "6 of 12 patients are positive, and a test fold has 1 of the")],
 )
 def test_a_new_task_that_can_not_be_scored_yet_says_so(
     store: StoreFolder, capsys: pytest.CaptureFixture[str], patients: int, words: str
@@ -179,7 +179,7 @@ def test_a_head_that_is_none_is_refused(
 ) -> None:
     del store
     assert run("tasks", "new", "x", "--cohort", "own", "--labels", "ill", "--head", "mil") == 2
-    assert "head: input should be 'abmil'" in capsys.readouterr().err
+    assert "head is one of abmil, " in capsys.readouterr().err
     assert not Path("tasks/x.toml").exists()
 
 

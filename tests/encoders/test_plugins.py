@@ -181,7 +181,7 @@ def test_faulty_plug_ins_are_named_in_the_list_and_the_rest_goes_on(
     assert not any(line.startswith("texture-small ") for line in output.splitlines())
     assert 'plug-in clearbench-texture 1.0, family "texture": twin 2.0 has it too' in output
     assert 'plug-in usurper 2.0, family "timm": clearbench has a family of this name' in output
-    assert 'several cards of encoders are called "texture-small"' in output
+    assert 'several encoder cards are called "texture-small"' in output
     assert "LOADED" in output.splitlines()
 
 
@@ -250,7 +250,7 @@ def test_a_name_that_two_packages_give_is_chosen_by_a_path(
               for site, package in ((sample, "clearbench_texture"), (faulty, "twin"))]  # fmt: skip
     with pytest.raises(BadCard) as refusal:
         find_encoder("texture-small")
-    for part in (*map(str, places), "(clearbench-texture 1.0)", "(twin 2.0)", "type the path"):
+    for part in (*map(str, places), "(clearbench-texture 1.0)", "(twin 2.0)", "give the path"):
         assert part in str(refusal.value)
     titles = [find_encoder(str(place)).card.title for place in places]
     assert titles == ["Textures of three widths, seeded", "Textures of twin, seeded"]

@@ -145,7 +145,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_file_whose_stem_is_no_name_is_left_out(folder: Path) -> None:
     (folder / "my card.toml").write_bytes((folder / "small.toml").read_bytes())
     [fault] = list_encoders([folder]).broken
-    assert "my card.toml: its stem is the name, of letters" in fault
+    assert "my card.toml: a card's file name may have letters" in fault
     with pytest.raises(BadCard, match="rename the file"):
         find_encoder("my card", [folder])
 

@@ -79,7 +79,7 @@ def test_typed_views_win(images: Path) -> None:
     assert not report.failed
     failed = embed(images, "store", views=["lung"]).failed
     assert set(failed) == {"a", "b"}
-    assert all("hold the windows bone, brain, not lung" in reason for reason in failed.values())
+    assert all("have the windows bone, brain, not lung" in reason for reason in failed.values())
 
 
 def test_scans_in_hu_keep_the_views_of_the_card(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_random_weights_come_from_the_seed(card_of: MakeCard) -> None:
         ({"dim": 513}, "the card has dim = 513, but resnet18 returns 512"),
         ({"net": "squeezenet1_0"}, "has no linear layer at its end"),
         ({"sizes": {"prefx": "a."}}, r"\[sizes\] has only prefix, not prefx.*did you mean prefix"),
-        ({"input": {"mean": [0.5], "std": [0.5]}}, "1 channels, and resnet18 sees 3"),
+        ({"input": {"mean": [0.5], "std": [0.5]}}, "1 channels, but resnet18 has 3"),
     ],
 )
 def test_what_a_network_lacks_is_refused(card_of: MakeCard, facts: Any, words: str) -> None:

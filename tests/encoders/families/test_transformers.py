@@ -379,7 +379,7 @@ def test_another_size_is_served_with_resampled_positions(card_of: MakeCard, net:
     [
         ("dinov2", PATCHED, 60, "size_px = 60 is not a multiple of the patch, 14 px"),
         ("aimv2_vision_model", WIDE, 84, r"aimv2_vision_model can't take 84 px \("),
-        ("dinov2", PATCHED | {"num_channels": 1}, 56, "3 channels, and dinov2 sees 1"),
+        ("dinov2", PATCHED | {"num_channels": 1}, 56, "3 channels, but dinov2 has 1"),
     ],
 )
 def test_images_that_a_network_cant_take_are_refused(
@@ -425,7 +425,7 @@ def test_an_unknown_model_type_offers_the_nearest(card_of: MakeCard) -> None:
         ("siglip_vision_model", WIDE, "cls", "pooling cls needs a network with a class token"),
         ("resnet", RESNET, "cls+mean", "needs a network with a class token"),
         ("vit_msn", WIDE, "native", "has no pooler"),
-        ("yolos", WIDE | {"image_size": [56, 56]}, "mean", "117 tokens to 16 patches"),
+        ("yolos", WIDE | {"image_size": [56, 56]}, "mean", "117 tokens for 16 patches"),
         ("dinov2", PATCHED, "cls+mean", "the card has dim = 32, but dinov2 returns 64"),
     ],
 )

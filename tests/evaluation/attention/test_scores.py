@@ -91,10 +91,10 @@ def test_other_marks_change_the_localisation_and_no_prediction(
             assert one.units == other.units
             assert one.settings == other.settings
             np.testing.assert_array_equal(one.predictions.scores, other.predictions.scores)
-            for with_marks, without in zip(
+            for weights, others_weights in zip(
                 one.predictions.attention, other.predictions.attention, strict=True
             ):
-                np.testing.assert_array_equal(with_marks, without)
+                np.testing.assert_array_equal(weights, others_weights)
     scored = [{k: astuple(v) for k, v in e.scores.items()} for e in (right, wrong, without)]
     for other in scored[1:]:
         np.testing.assert_equal(other, scored[0])  # NaN is like NaN
