@@ -173,7 +173,11 @@ def test_a_wrong_dim_is_a_failed_finding_with_the_sentence(
         ('family  = "lecl"', 'family  = "lecll"', 'no family of encoders is called "lecll"; did'),
         ("pooling =", "poolin =", "unknown key poolin; did you mean pooling?"),
         ("dim     = 12", "dim     = 13", "dim is 13, but the sizes give 12"),
-        ('"MIT"', f'"MIT"\nsha256 = "{"ab" * 32}"', "is not the card's abababababab…; put the card's file"),
+        (
+            '"MIT"',
+            f'"MIT"\nsha256 = "{"ab" * 32}"',
+            "is not the card's abababababab…; put the card's file",
+        ),
         ("depths = [1, 2]", "depths = [1, 1]", "weights of another network: keys "),
         (
             '"file:mine.safetensors"',

@@ -106,7 +106,10 @@ def test_a_broken_card_is_named_and_stops_no_other(
 
 @pytest.mark.parametrize(
     ("patients", "words"),
-    [(3, "3 patients can't make 5 folds"), (12, "6 of 12 patients are positive, and a test fold has 1 of the")],
+    [
+        (3, "3 patients can't make 5 folds"),
+        (12, "6 of 12 patients are positive, and a test fold has 1 of the"),
+    ],
 )
 def test_a_new_task_that_can_not_be_scored_yet_says_so(
     store: StoreFolder, capsys: pytest.CaptureFixture[str], patients: int, words: str

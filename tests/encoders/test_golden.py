@@ -291,7 +291,11 @@ def test_another_net_than_the_files_is_refused(
         ("lecl-gated-cnn-mini", "vssm", "unknown key ssm_d_state"),
         ("lecl-vssm-mini", "lecl_loss", "a golden file needs"),
         ("lecl-vssm-mini", "none", "not a readable safetensors file"),
-        ("random-vit-tiny", "vit_conv", "only LeCL's networks have golden tensors; random-vit-tiny is of family timm"),
+        (
+            "random-vit-tiny",
+            "vit_conv",
+            "only LeCL's networks have golden tensors; random-vit-tiny is of family timm",
+        ),
         ("lecl-vit-mimi", "vit_conv", "did you mean lecl-vit-mini"),
     ],
 )
