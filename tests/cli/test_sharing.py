@@ -136,7 +136,7 @@ def test_other_features_are_refused_by_name(
     assert run("apply", bundle_of(halves, "abmil"), "elsewhere", *with_store) == 2
     words = capsys.readouterr().err
     wanted = facts["encoder"]["fingerprint"][:8]
-    assert f"trained on features {wanted} of encoder tiny (brain, bone; float32)" in words
+    assert f"needs features {wanted} of encoder tiny (brain, bone; float32)" in words
     assert "of tiny (brain; float32)" in words
     assert "clearbench embed SCANS --model tiny --views brain,bone --precision float32" in words
 
