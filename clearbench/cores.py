@@ -35,7 +35,7 @@ def prepare_threads(environment: MutableMapping[str, str] = os.environ) -> None:
 
     Threads that wait at a barrier spin by default, for a very long time. Where another program
     needs a core, they spin while the thread they wait for has none. So they spin briefly here, then
-    sleep (benchmarks/reports/busy.md has the cost and the gain).
+    sleep (benchmarks/busy.py measures the cost and the gain).
     """
     if not any(name in environment for name in WAIT_SETTINGS):
         environment["GOMP_SPINCOUNT"] = str(SPINS)
