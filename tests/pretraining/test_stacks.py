@@ -207,7 +207,7 @@ def test_a_box_outside_is_named_and_its_slice_is_none_without_a_lesion(
     slices = find()
     assert len(slices.problems) == 2
     assert "s1, slice 1: box outside the image of 5 × 6 px" in slices.problems[0]
-    assert "s1, slice 3: box its corners are the wrong way round" in slices.problems[1]
+    assert "s1, slice 3: box x2 and y2 must be larger than x1 and y1" in slices.problems[1]
     assert slices.rows.tolist() == [0, 2, 0, 1, 2, 3]
     assert slices.lesion.tolist() == [False, True, False, False, False, False]
 

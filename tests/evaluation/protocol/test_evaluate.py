@@ -193,7 +193,9 @@ def test_rare_labels_are_reported_and_not_scored(
     assert [note.partition(":")[0] for note in prepared.skipped] == ["y", "z", "w"]
     assert prepared.skipped[0].startswith("y: 9 of 40 patients are positive, and ")
     assert prepared.skipped[1].startswith("z: 15 of 20 patients are positive, and ")
-    assert prepared.skipped[2].startswith("w: 0 of 0 patients are positive, and 0 of")
+    assert prepared.skipped[2].startswith(
+        "w: 0 of 0 patients are positive, and a test fold has 0 of"
+    )
     assert prepared.unscored == (1, 2, 3)
     found = evaluate_one(prepared, store, "mean-logreg", "default")
     assert all(np.isnan(found.scores[f"auroc/{k}"].value) for k in (1, 2, 3))
