@@ -48,7 +48,7 @@ def check_size(checked: CheckedEncoder) -> CheckResult:
 def _by_hand(hu: NDArray[np.int16], view: View, card: EncoderCard) -> NDArray[np.float64]:
     """Return the expected input [c, y, x] of a slice [y, x], computed without the library."""
     mean, std = (np.array(facts)[:, None, None] for facts in (card.seen.mean, card.seen.std))
-    channels = [hu.clip(*(card.seen.clip_hu or (None, None))).astype(float)]
+    channels = [hu.clip(*(card.seen.clip_hu or (-np.inf, np.inf))).astype(float)]
     if view.windows_hu:
         channels = [((hu - low) / (high - low)).clip(0, 1) for low, high in view.windows_hu]
     if card.seen.z_score:
