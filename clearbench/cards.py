@@ -69,10 +69,10 @@ def check_card(facts: dict[str, Any], card_type: type[AnyCard], where: str) -> A
     try:
         return card_type.model_validate(facts)
     except ValidationError as error:
-        raise BadCard(f"{where}: {told_faults(error, card_type)}") from error
+        raise BadCard(f"{where}: {describe_faults(error, card_type)}") from error
 
 
-def told_faults(error: ValidationError, card_type: type[Card]) -> str:
+def describe_faults(error: ValidationError, card_type: type[Card]) -> str:
     """Return a record's first few faults in plain words, and the number of the others."""
     faults = [_fault(item, card_type) for item in error.errors()]
     return name_some(faults, separator="; ")

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from clearbench.cards import told_faults
+from clearbench.cards import describe_faults
 from clearbench.errors import BadRequest
 from clearbench.evaluation.task.card import Task, find_task
 from clearbench.packs.facts import FACTS_FILE, PackFacts
@@ -54,7 +54,7 @@ def _unpack(path: Path, root: Path) -> PackFacts:
     except OSError as error:
         raise _bad(path, error.strerror or str(error)) from error
     except ValidationError as error:
-        raise _bad(path, f"{FACTS_FILE}: {told_faults(error, PackFacts)}") from error
+        raise _bad(path, f"{FACTS_FILE}: {describe_faults(error, PackFacts)}") from error
     except (zipfile.BadZipFile, KeyError, RuntimeError) as error:
         raise _bad(path, str(error).replace("\n", " ")[:200]) from error
     return facts

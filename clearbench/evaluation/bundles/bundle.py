@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from clearbench.cards import Card, told_faults
+from clearbench.cards import Card, describe_faults
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.evaluation.bags.bagset import Moments
 from clearbench.evaluation.bundles.thresholds import RULE, choose_thresholds
@@ -173,7 +173,7 @@ def _read_facts(path: Path) -> BundleFacts:
     except UnicodeDecodeError as error:
         raise _bad(path, "damaged, not a text file") from error
     except ValidationError as error:
-        raise _bad(path, told_faults(error, BundleFacts)) from error
+        raise _bad(path, describe_faults(error, BundleFacts)) from error
 
 
 def _read_arrays(path: Path, sha256: str) -> Mapping[str, NDArray[Any]]:

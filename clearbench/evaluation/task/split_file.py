@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from clearbench.cards import Card, told_faults
+from clearbench.cards import Card, describe_faults
 from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.card import Split, Task
 from clearbench.evaluation.task.splits import Fold, split_sha256
@@ -108,7 +108,7 @@ def read_split(path: Path, task: Task) -> SplitFile:
     try:
         split = SplitFile.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
-        why = told_faults(error, SplitFile)
+        why = describe_faults(error, SplitFile)
         raise BadTask(f"{path}: not a split file ({why}); {_again(task)}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadTask(f"{path}: not a split file ({error}); {_again(task)}") from error
