@@ -38,12 +38,12 @@ def embed(table: Path, store: Path) -> None:
 @pytest.fixture(scope="module")
 def halves(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
     """12 patients with haemorrhage and 12 without, in one store; the test half alone in another."""
-    root, whence = tmp_path_factory.mktemp("halves"), shared_data / "ct-ich"
-    with (whence / "patient_labels.csv").open(encoding="utf-8") as file:
+    root, source = tmp_path_factory.mktemp("halves"), shared_data / "ct-ich"
+    with (source / "patient_labels.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     chosen = [[row for row in rows if row["hemorrhage"] == kind][:12] for kind in "10"]
     lines = [
-        f"s{row['patient_id']},{row['patient_id']},{whence / row['patient_id']}"
+        f"s{row['patient_id']},{row['patient_id']},{source / row['patient_id']}"
         f",{row['hemorrhage']},{('train', 'test')[number % 2]}"
         for some in chosen
         for number, row in enumerate(some)
@@ -57,6 +57,7 @@ def halves(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
     embed(root / "elsewhere.csv", root / "other")
     for head in ("abmil", "mean-logreg"):
         options = ["--head", head, "--store", root / "store", "--save-heads", root / "heads"]
+        options += ["--draws", 2]  # enough for a spread; the default of ten takes minutes
         options += ["--no-floors"] if head == "mean-logreg" else []
         assert run("evaluate", "--task", root / "halves.toml", *options) == 0
     return root
