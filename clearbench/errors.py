@@ -22,11 +22,13 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Self
 
+from clearbench.exit_codes import ExitCode
+
 
 class ClearbenchError(Exception):
     """Any error that clearbench raises on purpose."""
 
-    exit_code = 2
+    exit_code = ExitCode.REFUSED
 
     def __str__(self) -> str:
         return " ".join(str(part) for part in self.args)
@@ -93,19 +95,19 @@ class MissingExtra(ClearbenchError, ImportError):
 class UnreadableScan(ClearbenchError, ValueError):
     """One scan can't be read; the others go on."""
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
 
 class TrainingDiverged(ClearbenchError, RuntimeError):
     """The loss of a pretraining is not a number any more; the last checkpoint is kept."""
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
 
 class StorageFull(ClearbenchError, OSError):
     """The disk refused a write; files that were complete stay."""
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
 
 def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

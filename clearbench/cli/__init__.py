@@ -24,8 +24,7 @@ from clearbench.cli import (
 from clearbench.cli.refusals import argument_sentence, file_sentence
 from clearbench.cli.sections import Program
 from clearbench.errors import BadArgument, ClearbenchError
-
-STOPPED = 130
+from clearbench.exit_codes import ExitCode
 
 app = typer.Typer(
     name="clearbench",
@@ -85,11 +84,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(0)
+        sys.exit(ExitCode.DONE)
     except OSError as error:
         sys.stderr.write(f"clearbench: {file_sentence(error)}\n")
-        sys.exit(2)
+        sys.exit(ExitCode.REFUSED)
     except SystemExit as done:
-        if done.code == STOPPED:
+        if done.code == ExitCode.STOPPED:
             sys.stderr.write("clearbench: stopped; what is complete is kept, and a rerun goes on\n")
         raise

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from clearbench.cli.options import Features, Output, Results, Store, TaskFolders, store_path, words
+from clearbench.evaluation.head_registry import plain_heads
 from clearbench.evaluation.heads.presets import RETRAINED_HEADS
+from clearbench.exit_codes import ExitCode
 
 FORMATS = ("table", "md", "csv", "json")
 
@@ -28,7 +30,7 @@ Head = Annotated[
     typer.Option(
         "--head",
         metavar="HEAD",
-        help="abmil, gated-abmil, transformer, max-pool, mean-logreg or knn; all: each of these; "
+        help=f"{', '.join(plain_heads())}; all: each of these; "
         "best: train each, and in every fold take the one that scores best on the tuning part. "
         "May be repeated. [default: the task's declared head and mean-logreg]",
         show_default=False,
@@ -185,7 +187,7 @@ def evaluate(
 
 
 def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
-    """Repeat a result from a pack; return 0 if the scores are the same, else 1."""
+    """Repeat a result from a pack; return DONE if the scores are the same, else FAILED."""
     from clearbench.cores import prepare_threads
 
     prepare_threads()
@@ -204,7 +206,7 @@ def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
             on_fold=lambda done, total: progress(f"{pack.stem} · {result.stem}", done, total),
         )
     show_reproduction(found)
-    return 0 if found.repeated else 1
+    return ExitCode.DONE if found.repeated else ExitCode.FAILED
 
 
 def leaderboard(
@@ -264,4 +266,4 @@ def leaderboard(
         )(found)
         save_text(text, output) if output else out.out(text, end="")
     show_list(found.unreadable, "left out, as they can't be read")
-    raise typer.Exit(1 if found.unreadable else 0)
+    raise typer.Exit(ExitCode.FAILED if found.unreadable else ExitCode.DONE)

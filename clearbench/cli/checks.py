@@ -16,6 +16,7 @@ from clearbench.cli.options import (
     Weights,
     words,
 )
+from clearbench.exit_codes import ExitCode
 
 Golden = Annotated[
     Path | None,
@@ -90,7 +91,7 @@ def check(
     )
     dump(asdict(found) | {"passed": found.passed}) if as_json else show_conformance(found)
     if not found.passed:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _is_trusted(name: str, trusted: list[str] | None) -> bool:
@@ -122,7 +123,7 @@ def _check_published(name: str, golden: Path, registry: list[Path] | None, as_js
         found
     )
     if not found.agrees:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def freeze(

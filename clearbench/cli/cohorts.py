@@ -7,6 +7,7 @@ import typer
 
 from clearbench.cli.options import Json, KeepIds, Output, Store, store_path
 from clearbench.cli.sections import Group
+from clearbench.datasets.public.registry import PUBLIC_DATA_SETS
 
 cohort_app = typer.Typer(
     help="Build, add, list and show tables of scans, patients and labels.",
@@ -63,8 +64,7 @@ def build(
         str,
         typer.Argument(
             metavar="DATASET",
-            help="folder for your own scans, or a public data set: covid-ct-md, ct-ich, ct-rate, "
-            "deeplesion, luna16, nlst, nsclc-radiomics, rad-chestct.",
+            help=f"folder for your own scans, or a public data set: {', '.join(PUBLIC_DATA_SETS)}.",
             show_default=False,
         ),
     ],

@@ -3,6 +3,7 @@
 import typer
 
 from clearbench.cli.options import Json, Registry, Store, store_path
+from clearbench.exit_codes import ExitCode
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,4 +21,4 @@ def doctor(store: Store = None, registry: Registry = None, as_json: Json = False
 
     found = check_up(store_path(store), registry or ())
     dump(asdict(found) | {"sound": found.sound}) if as_json else show_checkup(found)
-    raise typer.Exit(0 if found.sound else 1)
+    raise typer.Exit(ExitCode.DONE if found.sound else ExitCode.FAILED)

@@ -18,6 +18,7 @@ from clearbench.cli.options import (
     words,
 )
 from clearbench.cli.sections import Group
+from clearbench.exit_codes import ExitCode
 
 store_app = typer.Typer(
     help="List, verify and index the features of a store.",
@@ -131,7 +132,7 @@ def embed(
             on_event=progress,
         )
     show_report(report, dry_run=dry_run, verbose=verbose)
-    raise typer.Exit(1 if report.failed else 0)
+    raise typer.Exit(ExitCode.FAILED if report.failed else ExitCode.DONE)
 
 
 @store_app.command()
@@ -159,7 +160,7 @@ def verify(store: Store = None) -> None:
     checked = FeatureStore(store_path(store)).verify()
     say(f"{checked.intact} feature files are intact, {len(checked.damaged)} are not")
     show_list(checked.damaged, "damaged; remove these files and embed again")
-    raise typer.Exit(1 if checked.damaged else 0)
+    raise typer.Exit(ExitCode.FAILED if checked.damaged else ExitCode.DONE)
 
 
 @store_app.command()

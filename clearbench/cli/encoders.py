@@ -7,6 +7,7 @@ import typer
 
 from clearbench.cli.options import BROKEN, EncoderName, Json, Net, NewCards, Registry
 from clearbench.cli.sections import Group
+from clearbench.exit_codes import ExitCode
 
 models_app = typer.Typer(
     help="List, show, add, check and freeze encoders.",
@@ -36,7 +37,7 @@ def list_models(registry: Registry = None, as_json: Json = False) -> None:
     dump(rows) if as_json else show_rows(rows)
     show_list(cards.broken, BROKEN)
     show_list(faults, "plug-ins that can't be used")
-    raise typer.Exit(1 if cards.broken or faults else 0)
+    raise typer.Exit(ExitCode.FAILED if cards.broken or faults else ExitCode.DONE)
 
 
 @models_app.command()

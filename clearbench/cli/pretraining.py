@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from clearbench.cli.options import Device, Net, NewCards, Precision, Store, store_path
+from clearbench.exit_codes import ExitCode
 
 
 def add_to(app: typer.Typer) -> None:
@@ -171,4 +172,4 @@ def pretrain(
     if done is not None:
         show_pretrained(done)
         if done.problems:
-            raise typer.Exit(1)
+            raise typer.Exit(ExitCode.FAILED)

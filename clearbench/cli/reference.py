@@ -1,9 +1,11 @@
-"""Lists of the README, made from the cards and commands themselves."""
+"""Lists of the documentation, made from the cards, registries and commands themselves."""
 
 import typer
 
 from clearbench.encoders.registry import encoder_names, find_encoder
+from clearbench.evaluation.head_registry import HEADS
 from clearbench.evaluation.task.card import find_task, task_names
+from clearbench.metrics.registry import METRICS, metrics_of, ranking_metrics
 
 
 def encoders() -> str:
@@ -33,6 +35,25 @@ def tasks() -> str:
     for name in task_names():
         card = find_task(name).card
         rows.append(f"| `{name}` | {card.title} | {card.cohort} | {card.target} | {card.primary} |")
+    return "\n".join(rows) + "\n"
+
+
+def heads() -> str:
+    """Return the heads as a Markdown table."""
+    rows = ["| `--head` | what it is |", "|---|---|"]
+    rows += [f"| `{name}` | {entry.title} |" for name, entry in HEADS.items()]
+    return "\n".join(rows) + "\n"
+
+
+def metrics() -> str:
+    """Return the metrics of each target as a Markdown table."""
+    rows = ["| target | ranks encoders | also scored |", "|---|---|---|"]
+    for target in dict.fromkeys(target for metric in METRICS for target in metric.targets):
+        ranks = ranking_metrics(target)
+        names = [metric.shown_as(target) for metric in metrics_of(target)]
+        also = [name for name in names if name not in ranks]
+        cells = (", ".join(f"`{name}`" for name in some) for some in (ranks, also))
+        rows.append(f"| {target} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 

@@ -18,6 +18,7 @@ from clearbench.cli.options import (
     words,
 )
 from clearbench.cli.queries import format_of
+from clearbench.exit_codes import ExitCode
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,7 +61,7 @@ def apply(
     found = sharing.apply(bundle, scans, store=store_path(store), name=name, keep_ids=keep_ids)
     show_answer(applied_table(found), format_of("table", output), output)
     show_applied(found)
-    raise typer.Exit(1 if found.without_features else 0)
+    raise typer.Exit(ExitCode.FAILED if found.without_features else ExitCode.DONE)
 
 
 def pack(

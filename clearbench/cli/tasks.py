@@ -7,6 +7,7 @@ import typer
 
 from clearbench.cli.options import BROKEN, Json, Store, TaskFolders, TaskName, store_path, words
 from clearbench.cli.sections import Group
+from clearbench.exit_codes import ExitCode
 
 tasks_app = typer.Typer(
     help="List, show, write, check and freeze tasks.",
@@ -42,7 +43,7 @@ def list_tasks(tasks: TaskFolders = None, as_json: Json = False) -> None:
     ]
     dump(rows) if as_json else show_rows(rows)
     show_list(cards.broken, BROKEN)
-    raise typer.Exit(1 if cards.broken else 0)
+    raise typer.Exit(ExitCode.FAILED if cards.broken else ExitCode.DONE)
 
 
 @tasks_app.command()

@@ -1,28 +1,14 @@
-"""The public data sets that have a builder, by name."""
+"""A public data set's folder → its cohort table."""
 
 import importlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 import pyarrow as pa
 
+from clearbench.datasets.public.registry import PUBLIC_DATA_SETS, with_split_files
 from clearbench.errors import BadArgument, BadCohort, UnknownName
-
-BUILDERS = MappingProxyType(
-    {
-        "covid-ct-md": "clearbench.datasets.public.covid_ct_md",
-        "ct-ich": "clearbench.datasets.public.ct_ich",
-        "ct-rate": "clearbench.datasets.public.ct_rate",
-        "deeplesion": "clearbench.datasets.public.deeplesion_cohort",
-        "luna16": "clearbench.datasets.public.luna16",
-        "nlst": "clearbench.datasets.public.nlst",
-        "nsclc-radiomics": "clearbench.datasets.public.nsclc_radiomics",
-        "rad-chestct": "clearbench.datasets.public.rad_chestct",
-    }
-)
-WITH_SPLIT_FILES = ("deeplesion", "luna16")
 
 
 @dataclass(frozen=True)
@@ -51,21 +37,22 @@ def build_published(
     two of their sides are moved to one. Raises UnknownName for a data set without a builder,
     BadArgument for split files of a data set that has none, BadCohort for another layout.
     """
-    if name not in BUILDERS:
+    if name not in PUBLIC_DATA_SETS:
         raise UnknownName.among(
             "data set",
             name,
-            [*BUILDERS, "folder"],
-            f" ({', '.join(BUILDERS)}, or folder for your own)",
+            [*PUBLIC_DATA_SETS, "folder"],
+            f" ({', '.join(PUBLIC_DATA_SETS)}, or folder for your own)",
         )
     if not root.is_dir():
         raise BadCohort(f"{root}: no such folder")
-    build = importlib.import_module(BUILDERS[name]).build
-    if name in WITH_SPLIT_FILES:
+    entry = PUBLIC_DATA_SETS[name]
+    build = importlib.import_module(entry.module).build
+    if entry.has_split_files:
         found: DataSetFolder = build(root, splits=splits, repair_split=repair_split)
     elif splits is not None or repair_split:
         argument, value = ("splits", str(splits)) if splits else ("repair_split", repair_split)
-        owners = " and ".join(WITH_SPLIT_FILES)
+        owners = " and ".join(with_split_files())
         raise BadArgument(argument, value, f"{name} has no split files, only {owners} have them")
     else:
         found = build(root)

@@ -14,7 +14,7 @@ from clearbench.datasets.public.contains import (
     find_data_set,
     relation,
 )
-from clearbench.datasets.public.published import BUILDERS
+from clearbench.datasets.public.registry import PUBLIC_DATA_SETS
 from clearbench.encoders.registry import encoder_files, find_encoder
 from clearbench.errors import BadCard
 
@@ -85,7 +85,7 @@ def test_what_the_registry_and_the_tasks_speak_of_is_known() -> None:
     for name in encoder_files():
         for pretraining in find_encoder(name).card.facts.pretraining:
             assert find_data_set(pretraining), f"{name}: {pretraining}"
-    assert all(find_data_set(name) for name in (*BUILDERS, "deeplesion", "synthetic"))
+    assert all(find_data_set(name) for name in (*PUBLIC_DATA_SETS, "deeplesion", "synthetic"))
     assert find_data_set("my own") is None
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearbench.cli.cohorts import build
 from clearbench.cohort.table import check_cohort
-from clearbench.datasets.public.published import BUILDERS, WITH_SPLIT_FILES, build_published
+from clearbench.datasets.public.published import build_published
+from clearbench.datasets.public.registry import PUBLIC_DATA_SETS
 from clearbench.errors import BadCohort, BadRequest, UnknownName
 from clearbench.evaluation.task.card import find_task, task_names
 from clearbench.evaluation.task.labels import SIDES
@@ -17,7 +17,7 @@ from clearbench.scans.slices import ScanSource, read_scan
 Layout = Callable[[str], Path]
 ROOT = Path(__file__).resolve().parents[3]
 CARDS = {name: find_task(name, [ROOT / "tasks"]).card for name in task_names([ROOT / "tasks"])}
-PUBLIC = sorted(name for name, card in CARDS.items() if card.cohort in BUILDERS)
+PUBLIC = sorted(name for name, card in CARDS.items() if card.cohort in PUBLIC_DATA_SETS)
 
 
 def test_an_unknown_data_set_is_met_with_the_nearest(tmp_path: Path) -> None:
@@ -25,20 +25,20 @@ def test_an_unknown_data_set_is_met_with_the_nearest(tmp_path: Path) -> None:
         build_published("ctich", tmp_path, tmp_path / "c.csv")
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("name", PUBLIC_DATA_SETS)
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadCohort, match="no such folder"):
         build_published(name, tmp_path / "nowhere", tmp_path / "c.csv")
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("name", PUBLIC_DATA_SETS)
 def test_an_empty_folder_is_met_with_where_to_get_the_data(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadCohort) as refused:
         build_published(name, tmp_path, tmp_path / "c.csv")
     assert "https://" in str(refused.value)
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("name", PUBLIC_DATA_SETS)
 def test_a_layout_as_published_becomes_a_public_cohort(
     layout: Layout, tmp_path: Path, name: str
 ) -> None:
@@ -50,7 +50,7 @@ def test_a_layout_as_published_becomes_a_public_cohort(
     assert cohort.problems == ()
 
 
-@pytest.mark.parametrize("name", sorted(set(BUILDERS) - {"ct-ich"}))
+@pytest.mark.parametrize("name", sorted(set(PUBLIC_DATA_SETS) - {"ct-ich"}))
 def test_every_scan_of_a_cohort_can_be_read(layout: Layout, tmp_path: Path, name: str) -> None:
     target = tmp_path / "c.csv"
     cohort = check_cohort(build_published(name, layout(name), target).table, "", target)
@@ -86,10 +86,3 @@ def test_split_files_are_refused_for_data_sets_without_any(layout: Layout, tmp_p
     root = layout("ct-ich")
     with pytest.raises(BadRequest, match="ct-ich has no split files"):
         build_published("ct-ich", root, tmp_path / "c.csv", repair_split=True)
-    assert set(WITH_SPLIT_FILES) < set(BUILDERS)
-
-
-def test_the_command_s_help_names_every_data_set() -> None:
-    annotation = build.__annotations__["dataset"]
-    help_text = annotation.__metadata__[0].help
-    assert all(name in help_text for name in BUILDERS)

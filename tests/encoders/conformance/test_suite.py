@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_a_card_with_weights_is_checked_whole(mine: Callable[..., Path]) -> None
     assert found.weights_sha256 == file_sha256(folder / "mine.safetensors")
     assert found.card_sha256 == file_sha256(folder / "mine.toml")
     assert (found.precision, found.views) == ("float32", ("lung", "mediastinum"))
-    assert found.versions["torch"] == torch.__version__
+    assert found.versions["torch"] == version("torch")
 
 
 @pytest.mark.parametrize(("hashed", "status"), [(True, "pass"), (False, "warn")])
