@@ -30,6 +30,7 @@ check: $(READY)
 	$(BIN)/cog --check $(PAGES)
 
 bench: $(READY)
+	$(BIN)/python benchmarks/reading.py -o benchmarks/reports/reading.md
 	$(BIN)/python benchmarks/embedding.py -o benchmarks/reports/embedding.md
 	$(BIN)/python benchmarks/memory.py -o benchmarks/reports/memory.md
 	$(BIN)/python benchmarks/networks.py -o benchmarks/reports/networks.md

@@ -28,6 +28,10 @@ def scans(
         Path,
         typer.Argument(metavar="PATH", help="A folder of scans, or one file.", show_default=False),
     ],
+    read: Annotated[
+        bool,
+        typer.Option("--read", help="Read every scan whole, to check its values too; slower."),
+    ] = False,
     output: Output = None,
     store: Store = None,
     keep_ids: KeepIds = False,
@@ -37,12 +41,19 @@ def scans(
     from clearbench.cohort.files import write_table
     from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
     from clearbench.cores import default_workers
-    from clearbench.datasets.series import key_table, name_scans, series_table
+    from clearbench.datasets.series import (
+        key_table,
+        name_scans,
+        series_records,
+        series_table,
+    )
     from clearbench.display.console import dump, warn
     from clearbench.display.scans import show_inventory
-    from clearbench.scans.inventory import find_scans
+    from clearbench.scans.inventory import find_scans, with_values_checked
 
     inventory = find_scans(path, workers=default_workers())
+    if read:
+        inventory = with_values_checked(inventory, workers=default_workers())
     root = store_path(store)
     names = open_pseudonyms(root)
     named = name_scans(inventory, names, keep_ids=keep_ids)
@@ -53,7 +64,8 @@ def scans(
         write_table(table, output)
         warn(f"written: {output} ({table.num_rows} series)")
     if as_json:
-        dump({"scans": table.to_pylist(), "left_out": dict(inventory.reasons())})
+        records = series_records(named, keep_ids=keep_ids)
+        dump({"scans": records, "left_out": dict(inventory.reasons())})
     elif output is None:
         show_inventory(inventory, named)
 
@@ -115,6 +127,16 @@ def build(
             "the side with most of them. Without it, such files are refused.",
         ),
     ] = False,
+    pad_ids: Annotated[
+        int,
+        typer.Option(
+            "--pad-ids",
+            min=0,
+            help="Fill up ids of the labels with zeros to so many digits (folder only): "
+            "spreadsheets turn 0012 into 12.",
+            show_default=False,
+        ),
+    ] = 0,
     store: Store = None,
     keep_ids: KeepIds = False,
 ) -> None:
@@ -132,7 +154,7 @@ def build(
             "a cohort of your own folder needs its labels: --labels CSV --on PatientID"
         )
     else:
-        _build_folder(root, labels, on, pick, output, store_path(store), keep_ids)
+        _build_folder(root, labels, on, pick, output, store_path(store), keep_ids, pad_ids)
 
 
 def _build_published(
@@ -154,7 +176,14 @@ def _build_published(
 
 
 def _build_folder(
-    root: Path, labels: Path, on: str, pick: str | None, output: Path, store: Path, keep_ids: bool
+    root: Path,
+    labels: Path,
+    on: str,
+    pick: str | None,
+    output: Path,
+    store: Path,
+    keep_ids: bool,
+    pad_ids: int,
 ) -> None:
     """Write a cohort of the user's own scans, and keep the key table in the store."""
     from clearbench.cohort.files import write_table
@@ -170,7 +199,14 @@ def _build_folder(
     inventory = find_scans(root, workers=default_workers())
     chosen = pick or DEFAULT_PICK
     built = build_folder(
-        inventory, labels, on, output, names=open_pseudonyms(store), pick=chosen, keep_ids=keep_ids
+        inventory,
+        labels,
+        on,
+        output,
+        names=open_pseudonyms(store),
+        pick=chosen,
+        keep_ids=keep_ids,
+        pad_ids=pad_ids,
     )
     cohort = check_cohort(built.table, "", output)
     if not keep_ids:

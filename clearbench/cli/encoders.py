@@ -34,7 +34,7 @@ def list_models(registry: Registry = None, as_json: Json = False) -> None:
     cards = list_encoders(registry or ())
     faults = [fault.reason for fault in find_faults()]
     rows = encoder_rows([(item, availability(item)) for item in cards.found])
-    dump(rows) if as_json else show_rows(rows)
+    dump(rows) if as_json else show_rows(rows, more="a wider terminal or --json shows them")
     show_list(cards.broken, BROKEN)
     show_list(faults, "plug-ins that can't be used")
     raise typer.Exit(ExitCode.FAILED if cards.broken or faults else ExitCode.DONE)

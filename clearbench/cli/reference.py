@@ -19,7 +19,7 @@ def encoders() -> str:
         weights = {
             "hf-hub": "model hub",
             "hf-dataset": "model hub",
-            "pypi": "comes along",
+            "pypi": "installed with clearbench",
             "random": "none, seeded",
             "none": "yours to train",
         }

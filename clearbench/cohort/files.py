@@ -28,6 +28,8 @@ def read_table(path: Path) -> pa.Table:
 
     Blank cells are null. Raises BadCohort if the file is missing, empty or isn't such a table.
     """
+    if path.is_dir():
+        raise BadCohort(f"{path}: a folder; give a table (.csv or .parquet)")
     if not path.is_file():
         raise BadCohort(f"{path}: no such file")
     columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)

@@ -36,3 +36,38 @@ def _ranked(
         best.aggregate(f"study_id, {ids}", "study_id").order("study_id").fetchall()
     )
     return rows
+
+
+def deciding_keys(table: pa.Table, where: str, order: str) -> dict[str, str]:
+    """Return which key of `order` left one row of each study_id that has several.
+
+    "n_slices" if only the number of slices did, "" if nothing did.
+    """
+    keys = split_keys(order)
+    decided: dict[str, str] = {}
+    with duckdb.connect(config=NO_FILES) as connection:
+        left = {study for study, ids in _ranked(connection, table, where, "1") if len(ids) > 1}
+        for count, key in enumerate([*keys, "n_slices DESC"], start=1):
+            some = ", ".join([*keys, "n_slices DESC"][:count])
+            ranked = dict(_ranked(connection, table, where, some))
+            now = {study for study in left if len(ranked[study]) == 1}
+            decided |= dict.fromkeys(now, key.removesuffix(" DESC") if count > len(keys) else key)
+            left -= now
+    return decided | dict.fromkeys(left, "")
+
+
+def split_keys(order: str) -> list[str]:
+    """Split a list of SQL keys at its commas, but not inside of brackets or quotes."""
+    keys, depth, quote = [""], 0, ""
+    for letter in order:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        else:
+            depth += (letter in "([") - (letter in ")]")
+        if letter == "," and not depth and not quote:
+            keys.append("")
+        else:
+            keys[-1] += letter
+    return [key.strip() for key in keys]

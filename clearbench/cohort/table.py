@@ -5,7 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isinf
+from math import isfinite, isinf
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REQUIRED = ("scan_id", "patient_id", "path")
 MARKS = "key_slices"  # slices that a reader marked; key_slices_<label>: for that label
 PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split", MARKS)
-KNOWN = (*REQUIRED, *PLACES, *technical.NAMES)
+VALUES = ("hu_offset", "accept_hu")  # what the user knows better about a scan's values
+KNOWN = (*REQUIRED, *PLACES, *VALUES, *technical.NAMES)
+TRUE, FALSE = ("1", "true", "True"), ("0", "false", "False")
 MANY_WORDS = 10  # a column of this many words that never repeat may hold names of people
 
 
@@ -30,12 +32,17 @@ def is_label(column: str) -> bool:
 
 @dataclass(frozen=True)
 class ScanRow:
-    """One scan of a cohort: its ids, and where its pixels are."""
+    """One scan of a cohort: its ids, where its pixels are, and what is known of their values.
+
+    hu_offset  is added to the values, None for nothing; accept_hu: values that look wrong are taken
+    """
 
     scan_id: str
     patient_id: str
     path: Path
     series_id: str = ""
+    hu_offset: float | None = None
+    accept_hu: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Cohort:
     @property
     def public(self) -> bool:
         """Return True if the cohort is a published data set."""
-        return (self.column("public") or [None])[0] in ("1", "true", "True")
+        return (self.column("public") or [None])[0] in TRUE
 
     def column(self, name: str) -> list[str | None]:
         """Return one column as text; [] if the cohort doesn't have it."""
@@ -71,9 +78,20 @@ class Cohort:
 
     def rows(self) -> list[ScanRow]:
         """Return one record per scan, in the table's order."""
-        series = self.column("series_id") or [None] * self.table.num_rows
-        columns = zip(*(self.column(name) for name in REQUIRED), series, strict=True)
-        return [ScanRow(str(s), str(p), Path(str(at)), uid or "") for s, p, at, uid in columns]
+        blank = [None] * self.table.num_rows
+        optional = (self.column(name) or blank for name in ("series_id", *VALUES))
+        columns = zip(*(self.column(name) for name in REQUIRED), *optional, strict=True)
+        return [
+            ScanRow(
+                str(scan),
+                str(patient),
+                Path(str(at)),
+                series or "",
+                None if offset is None else float(offset),
+                accept in TRUE,
+            )
+            for scan, patient, at, series, offset, accept in columns
+        ]
 
 
 def read_cohort(path: Path, name: str = "") -> Cohort:
@@ -89,7 +107,7 @@ def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
     _check_columns(table, source)
     name = name or stated_name(table, source) or source.stem
     faults = [*_blank(table), *_bad_ids(table, name), *_twice(table), *_two_splits(table)]
-    faults += _infinite(table)
+    faults += [*_infinite(table), *_bad_rules(table)]
     if faults:
         raise BadCohort(f"{source}: " + "; ".join(faults))
     paths = [_absolute(Path(text), source.parent) for text in table.column("path").to_pylist()]
@@ -209,6 +227,25 @@ def _infinite(table: pa.Table) -> list[str]:
             fault = f"label {name} has an infinite number: {name_some(bad)} (blank = unknown)"
             faults += [fault] if bad else []
     return faults
+
+
+def _bad_rules(table: pa.Table) -> list[str]:
+    """Return faults: an offset that is no number, or accept_hu that is neither 0 nor 1."""
+    faults = []
+    for name, fits, kind in (
+        ("hu_offset", _is_finite, "a number such as -1024"),
+        ("accept_hu", (*TRUE, *FALSE).__contains__, "1 or 0"),
+    ):
+        if name in table.column_names:
+            cells = [text for text in table.column(name).to_pylist() if text is not None]
+            bad = [text for text in cells if not fits(text)]
+            faults += [f"{name} is {kind}, not {name_some(bad)}"] if bad else []
+    return faults
+
+
+def _is_finite(text: str) -> bool:
+    """Return True if a text is a finite number."""
+    return _is_number(text) and isfinite(float(text))
 
 
 def _absolute(path: Path, base: Path) -> Path:

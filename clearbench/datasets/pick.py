@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from clearbench.cohort.ranking import best_series
+from clearbench.cohort.ranking import best_series, deciding_keys
 from clearbench.errors import BadArgument
 
 DEFAULT_PICK = (
-    "ORDER BY orientation = 'axial' DESC, thickness_mm >= 1 DESC NULLS LAST, "
+    "ORDER BY orientation = 'axial' DESC, dynamic ASC, thickness_mm >= 1 DESC NULLS LAST, "
     "thickness_mm ASC NULLS LAST, soft_kernel DESC NULLS LAST"
 )
 
@@ -19,12 +19,15 @@ class Picked:
     """The chosen scan ids, in study order.
 
     ties     for each study with equally good series, their scan ids
+    decided  for each study with several series, the key of ORDER BY that decided, "n_slices" if
+             only the number of slices did, "" if nothing did
     without  studies without a series that is readable and meets the condition
     """
 
     scan_ids: tuple[str, ...]
     ties: tuple[tuple[str, ...], ...]
     without: tuple[str, ...]
+    decided: dict[str, str]
 
 
 def pick_series(table: pa.Table, pick: str = DEFAULT_PICK) -> Picked:
@@ -40,6 +43,7 @@ def pick_series(table: pa.Table, pick: str = DEFAULT_PICK) -> Picked:
         scan_ids=tuple(ids[0] for ids in chosen.values()),
         ties=tuple(ids for ids in chosen.values() if len(ids) > 1),
         without=tuple(study for study in studies if study not in chosen),
+        decided=deciding_keys(table, where, order),
     )
 
 

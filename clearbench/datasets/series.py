@@ -1,7 +1,9 @@
 """The series table, as `clearbench scans` lists it: with pseudonyms or, if asked, ids in clear."""
 
 import os
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from math import isnan
 from pathlib import Path
 
@@ -10,10 +12,18 @@ import pyarrow as pa
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.cohort.table import ID_PATTERN
 from clearbench.errors import BadArgument
+from clearbench.scans.dicom.headers import Identity
 from clearbench.scans.inventory import FoundScan, Inventory
 from clearbench.scans.kernels import is_soft_kernel
+from clearbench.scans.notes import Note
 from clearbench.technical import FROM_HEADER
 
+NOT_USED = "each study counts as a patient; to say otherwise, edit patient_id in the cohort table"
+NOBODY = (
+    "anonymous", "anonymized", "anonymised", "anon", "unknown", "none", "null", "na", "n/a",
+    "no id", "noid", "patient", "test", "phantom", "removed", "redacted", "hidden", "deidentified",
+    "de-identified", "0", "00000000", "x", "xx", "xxx", "-",
+)  # fmt: skip
 KEYS = ("PatientID", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "path")
 
 
@@ -38,28 +48,97 @@ def name_scans(
     Raises BadArgument if an identifier to keep can't be an id.
     """
     root = inventory.root if inventory.root.is_dir() else inventory.root.parent
+    known = [scan.identity for scan in inventory.scans if scan.identity]
+    series = Counter(one.series_uid for one in known)
+    patients = Counter(study for study, _ in {(one.study_uid, one.patient_id) for one in known})
+    placeholders = find_placeholders(inventory.scans)
     return [
-        _named(scan, scan.path.relative_to(root).as_posix(), names, keep_ids)
+        _named(
+            _with_patient_note(scan, placeholders),
+            scan.path.relative_to(root).as_posix(),
+            names,
+            keep_ids,
+            _Clashes(_several(series), _several(patients), placeholders),
+        )
         for scan in inventory.scans
     ]
 
 
-def _named(scan: FoundScan, place: str, names: Pseudonyms, keep_ids: bool) -> NamedScan:
+def _several(counts: Counter[str]) -> set[str]:
+    """Return what was counted more than once."""
+    return {name for name, count in counts.items() if count > 1}
+
+
+def find_placeholders(scans: Iterable[FoundScan]) -> dict[str, str]:
+    """Return PatientIDs that can't be one patient's, with the reason.
+
+    They are words such as Anonymous, or stand over studies with other birth dates or sexes.
+    """
+    identities: dict[str, list[Identity]] = defaultdict(list)
+    for scan in scans:
+        if scan.identity and scan.identity.patient_id:
+            identities[scan.identity.patient_id].append(scan.identity)
+    found = {}
+    for patient, some in identities.items():
+        several = len({one.study_uid for one in some}) > 1
+        births = {one.birth_date for one in some} - {""}
+        sexes = {one.sex for one in some} - {"", "O"}
+        if several and (len(births) > 1 or len(sexes) > 1):
+            found[patient] = "one PatientID over studies with other birth dates or sexes"
+        elif several and patient.strip().lower() in NOBODY:
+            found[patient] = "a PatientID that is nobody's name, over several studies"
+    return found
+
+
+def _with_patient_note(scan: FoundScan, placeholders: dict[str, str]) -> FoundScan:
+    """Note on a scan that its PatientID is not used."""
+    reason = placeholders.get(scan.identity.patient_id, "") if scan.identity else ""
+    if not reason:
+        return scan
+    note = Note("header", f"{reason}: {NOT_USED}", tag="PatientID")
+    return replace(scan, facts=scan.facts.with_notes(note))
+
+
+def placeholder_notes(scans: list[NamedScan]) -> tuple[str, ...]:
+    """Return how many scans have a PatientID that is not used, by reason."""
+    notes = (n.text for s in scans for n in s.scan.facts.notes if n.tag == "PatientID")
+    return tuple(f"{count} scans: {text}" for text, count in Counter(notes).items())
+
+
+@dataclass(frozen=True)
+class _Clashes:
+    """What an anonymiser gave to several: series UIDs, study UIDs, PatientIDs with the reason."""
+
+    series: set[str]
+    studies: set[str]
+    patients: dict[str, str]
+
+
+def _named(
+    scan: FoundScan, place: str, names: Pseudonyms, keep_ids: bool, clashes: _Clashes
+) -> NamedScan:
     """Name one scan; a file without DICOM identifiers is its own study and patient."""
     identity = scan.identity
     keys = {
         "PatientID": identity.patient_id if identity else "",
         "AccessionNumber": identity.accession_number if identity else "",
         "StudyInstanceUID": identity.study_uid if identity else "",
-        "SeriesInstanceUID": identity.series_uid if identity else "",
+        "SeriesInstanceUID": identity.series_instance_uid if identity else "",
         "path": place,
     }
-    unique = keys["SeriesInstanceUID"] or place
+    series = identity.series_uid if identity else ""
+    if identity and series in clashes.series:
+        series = identity.full_name
+    unique = series or place
+    patient = "" if keys["PatientID"] in clashes.patients else keys["PatientID"]
+    study = keys["StudyInstanceUID"]
+    if study in clashes.studies:
+        study = f"{study}.{keys['PatientID']}"
     sources = {
         "scan": unique,
-        "patient": keys["PatientID"] or keys["StudyInstanceUID"] or unique,
-        "study": keys["StudyInstanceUID"] or unique,
-        "series": keys["SeriesInstanceUID"],
+        "patient": patient or study or unique,
+        "study": study or unique,
+        "series": series,
     }
     ids = {
         kind: (_kept(text) if keep_ids else names.name(kind, text)) if text else ""
@@ -98,7 +177,8 @@ def _schema(keep_ids: bool) -> pa.Schema:
         ("n_slices", pa.int64()), ("rows", pa.int64()), ("columns", pa.int64()),
         ("spacing_z_mm", number), ("spacing_y_mm", number), ("spacing_x_mm", number),
         *((column.name, number if column.number else text) for column in FROM_HEADER),
-        ("soft_kernel", pa.bool_()), ("windows", text), ("problems", text), ("error", text),
+        ("soft_kernel", pa.bool_()), ("dynamic", pa.bool_()), ("windows", text),
+        ("problems", text), ("error", text),
     ]  # fmt: skip
     return pa.schema(fields + [(key, text) for key in KEYS[:-1] if keep_ids])
 
@@ -115,10 +195,18 @@ def _row(item: NamedScan, keep_ids: bool) -> dict[str, object]:
         "n_slices": shape[0], "rows": shape[1], "columns": shape[2],
         "spacing_z_mm": spacing[0], "spacing_y_mm": spacing[1], "spacing_x_mm": spacing[2],
         **{column.name: getattr(facts, column.name) for column in FROM_HEADER},
-        "soft_kernel": is_soft_kernel(facts.kernel), "windows": ", ".join(scan.windows),
-        "problems": "; ".join(facts.problems), "error": scan.error,
+        "soft_kernel": is_soft_kernel(facts.kernel), "dynamic": scan.dynamic,
+        "windows": ", ".join(scan.windows), "problems": "; ".join(facts.problems),
+        "error": scan.error,
     }  # fmt: skip
     return row | ({key: item.keys[key] for key in KEYS[:-1]} if keep_ids else {})
+
+
+def series_records(scans: list[NamedScan], *, keep_ids: bool = False) -> list[dict[str, object]]:
+    """Return the rows of the series table, each with its notes as records."""
+    rows: list[dict[str, object]] = series_table(scans, keep_ids=keep_ids).to_pylist()
+    notes = ([asdict(note) for note in item.scan.facts.notes] for item in scans)
+    return [row | {"notes": found} for row, found in zip(rows, notes, strict=True)]
 
 
 def key_table(scans: list[NamedScan]) -> dict[str, str]:
@@ -127,7 +215,7 @@ def key_table(scans: list[NamedScan]) -> dict[str, str]:
     for item in scans:
         keys[item.scan_id] = item.keys["SeriesInstanceUID"] or item.place
         if item.scan.identity:
-            keys[item.patient_id] = item.keys["PatientID"]
+            keys.setdefault(item.patient_id, item.keys["PatientID"])
             keys[item.study_id] = item.keys["StudyInstanceUID"]
             keys[item.series_id] = item.keys["SeriesInstanceUID"]
     return {name: identifier for name, identifier in keys.items() if identifier}

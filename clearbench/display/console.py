@@ -12,6 +12,8 @@ from rich.table import Table
 from clearbench.files import write_text
 
 SHOWN = 8
+GAP = 2  # between two columns of a table
+LONGEST_NAME = 40
 WIDTH_IN_FILES = 240  # columns, where there is no terminal to fit
 
 
@@ -42,19 +44,45 @@ def dump(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-    """Print rows as a table, without columns that are blank in every row."""
+def show_rows(
+    rows: Sequence[Mapping[str, Any]], title: str = "", *, more: str | None = None
+) -> None:
+    """Print rows as a table, without columns that are blank in every row.
+
+    With `more`, columns that don't fit are left out from the right, and a line names them and says
+    where they are; without it, cells are cut.
+    """
     columns = dict.fromkeys(name for row in rows for name in row)
     used = [name for name in columns if any(row.get(name) not in (None, "", ()) for row in rows)]
+    fitting = used if more is None else _that_fit(used, rows)
+    _print_table(rows, fitting, title)
+    if len(fitting) < len(used):
+        warn(f"not shown in this width: {', '.join(used[len(fitting) :])}; {more}")
+
+
+def _that_fit(used: list[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the first columns whose cells fit the terminal, at least one."""
+    wide = [max([len(name), *(len(cell(row.get(name))) for row in rows)]) + GAP for name in used]
+    ends = [sum(wide[: count + 1]) - GAP for count in range(len(used))]
+    return [name for name, end in zip(used, ends, strict=True) if end <= out.width] or used[:1]
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]], used: list[str], title: str) -> None:
+    """Print some columns; the name in the first one is the last thing to shorten."""
     table = Table(
         title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold"
     )
     for name in used:
+        longest = max((len(cell(row.get(name))) for row in rows), default=0)
         numeric = all(isinstance(row.get(name), int | float | None) for row in rows)
         folds = name == used[-1] and not numeric
         justify: Literal["left", "right"] = "right" if numeric else "left"
         table.add_column(
-            name, justify=justify, no_wrap=not folds, overflow="fold" if folds else "ellipsis"
+            name,
+            justify=justify,
+            no_wrap=not folds,
+            overflow="fold" if folds else "ellipsis",
+            min_width=min(longest, LONGEST_NAME) if name == used[0] else None,
         )
     for row in rows:
         table.add_row(*(cell(row.get(name)) for name in used))

@@ -71,7 +71,7 @@ def show_report(report: EmbedReport, *, dry_run: bool = False, verbose: bool = F
     Failed scans are grouped by reason; `verbose` lists each of them with its path.
     """
     for run in report.runs:
-        _show_run(run, dry_run, verbose)
+        _show_run(run, dry_run, verbose, named=len(report.runs) > 1)
     for note in report.notes:
         warn(f"note: {note}")
     show_left_out(Counter(dict(report.left_out)))
@@ -88,8 +88,8 @@ def show_report(report: EmbedReport, *, dry_run: bool = False, verbose: bool = F
         say(f"      clearbench evaluate --task NAME {models}{store}")
 
 
-def _show_run(run: EncoderRun, dry_run: bool, verbose: bool) -> None:
-    """Show what one encoder did."""
+def _show_run(run: EncoderRun, dry_run: bool, verbose: bool, *, named: bool) -> None:
+    """Show what one encoder did; with its name, if there are several."""
     written, skipped, failed = (run.of(status) for status in ("written", "skipped", "failed"))
     if dry_run:
         say(
@@ -98,13 +98,15 @@ def _show_run(run: EncoderRun, dry_run: bool, verbose: bool) -> None:
         )
         return
     out.print(
-        f"[green]✓[/] {len(written)} scans, {run.slices:,} slices written   ↷ {len(skipped)} done "
+        f"[green]✓[/] {f'{run.started.encoder}: ' if named else ''}"
+        f"{len(written)} scans, {run.slices:,} slices written   ↷ {len(skipped)} done "
         "before   "
         f"{'[red]✗[/]' if failed else '✗'} {len(failed)} failed"
     )
     _show_reasons(failed, lambda outcome: outcome.reason, "failed", verbose)
     odd = [outcome for outcome in written if outcome.problems]
-    _show_reasons(odd, lambda outcome: "; ".join(outcome.problems), "worth knowing", verbose)
+    title = f"{len(odd)} scan{'s have notes' if len(odd) > 1 else ' has notes'}"
+    _show_reasons(odd, lambda outcome: "; ".join(outcome.problems), title, verbose)
     if run.slices:
         shares = " · ".join(f"{step} {share:.0%}" for step, share in run.shares)
         say(f"{run.slices / run.seconds:.1f} slices/s; time: {shares}")

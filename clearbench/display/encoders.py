@@ -18,14 +18,14 @@ def _row(item: Any, available: Any) -> dict[str, Any]:
     card = item.card
     return {
         "encoder": item.name,
-        "title": card.title,
+        "ready": "yes" if available.state == "ready" else available.state,
         "dim": card.dim,
         "input": card.size_text,
         "views": card.views_text,
         "weights": card.source.partition(":")[0],
-        "ready": "yes" if available.state == "ready" else available.state,
         "licence": card.weights.licence,
         "from": "" if item.origin == "clearbench" else item.origin,
+        "title": card.title,
     }
 
 

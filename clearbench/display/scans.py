@@ -14,14 +14,16 @@ from clearbench.scans.inventory import Inventory
 def show_inventory(inventory: Inventory, scans: Sequence[NamedScan]) -> None:
     """Print every scan with its geometry and problems, and the files left out by reason."""
     rows = [_scan_row(item) for item in scans]
-    show_rows(rows)
+    show_rows(rows, more="a wider terminal shows them, and -o FILE.csv has them")
     odd = [(item.scan_id, item.scan.error or "; ".join(item.scan.facts.problems)) for item in scans]
     for scan_id, problems in odd:
         if problems:
             warn(f"{scan_id}: {problems}")
     unreadable = sum(1 for item in scans if item.scan.error)
+    noted = sum(1 for item in scans if item.scan.facts.notes and not item.scan.error)
     warn(
         f"{len(rows)} scans"
+        + (f"; {noted} with notes" if noted else "")
         + (f"; {unreadable} of them can't be embedded as they are" if unreadable else "")
     )
     show_left_out(inventory.reasons())
@@ -33,6 +35,7 @@ def _scan_row(item: NamedScan) -> dict[str, object]:
     spacing = " × ".join(f"{mm:.2f}" for mm in scan.spacing_mm if mm == mm)
     thickness = f"{facts.thickness_mm:g} mm" if facts.thickness_mm else ""
     return {
+        "": "✗" if scan.error else "!" if facts.problems else "",
         "scan": item.scan_id,
         "path": item.place,
         "shape": " × ".join(map(str, scan.shape)),
@@ -42,7 +45,6 @@ def _scan_row(item: NamedScan) -> dict[str, object]:
         "kernel": facts.kernel,
         "contrast": facts.contrast,
         "windows": ", ".join(scan.windows),
-        "": "✗" if scan.error else "!" if facts.problems else "",
     }
 
 
@@ -57,6 +59,11 @@ def show_built(built: BuiltCohort, target: Path, pick: str) -> None:
     labelled = len(built.scans) - len(built.unmatched_scans)
     say(f"{target}: {len(built.scans)} scans, {labelled} with labels")
     warn(f"one series per study, by: {pick}")
+    for key, count in built.decided.most_common():
+        studies = f"{count} stud{'ies' if count > 1 else 'y'} of several series"
+        warn(f"  {studies}: decided by {key or 'nothing, see the ties'}")
+    for note in built.notes:
+        warn(f"note: {note}")
     ties = [" = ".join(tie) + f", took {tie[0]}" for tie in built.ties]
     show_list(ties, f"{len(ties)} ties")
     show_list(built.unmatched_labels, f"{len(built.unmatched_labels)} label rows without a scan")

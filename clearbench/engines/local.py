@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from clearbench.engines.events import EmbedStarted, EncoderRun, OnEvent, ScanOut
 from clearbench.engines.packer import Clock, Encoded, encode
 from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
 from clearbench.files import sweep_drafts
+from clearbench.scans.volume import facts_as_json
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord, RunRecord, write_record, write_run
@@ -157,7 +158,7 @@ def scan_features(result: Encoded, job: EmbedJob) -> ScanFeatures:
         about=about(encoder)
         | {
             "spacing_mm": [None if mm != mm else mm for mm in scan.spacing_mm],
-            "facts": asdict(scan.facts),
+            "facts": facts_as_json(scan.facts),
             "source_windows": list(scan.windows),
         },
         sketch=result.read.sketch,

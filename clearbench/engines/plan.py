@@ -6,9 +6,8 @@ from zlib import crc32
 from clearbench.cohort.pseudonyms import open_pseudonyms
 from clearbench.cohort.table import Cohort
 from clearbench.encoders.encoder import Encoder
-from clearbench.engines.reader import ReadTask
+from clearbench.engines.reader import ReadTask, source_of
 from clearbench.errors import BadArgument
-from clearbench.scans.slices import ScanSource
 from clearbench.store.features import ScanKey
 from clearbench.store.folder import StoreFolder
 
@@ -30,7 +29,7 @@ def read_tasks(
         ReadTask(
             scan_id=row.scan_id,
             patient_id=row.patient_id,
-            source=ScanSource(row.path, row.series_id),
+            source=source_of(row),
             done=ScanKey(encoder.name, encoder.fingerprint, cohort.name, row.scan_id).path(store),
             spacing_mm=encoder.card.slicing.spacing_mm,
             resample=resample,

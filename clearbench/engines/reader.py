@@ -15,7 +15,9 @@ from typing import Literal
 from loky import ProcessPoolExecutor
 
 from clearbench.cohort.pseudonyms import Pseudonyms
+from clearbench.cohort.table import ScanRow
 from clearbench.errors import BadStore, UnreadableScan
+from clearbench.scans.hu import HuRules
 from clearbench.scans.slices import (
     ScanSource,
     pixels_signature,
@@ -24,8 +26,8 @@ from clearbench.scans.slices import (
     take_every,
 )
 from clearbench.scans.thumbnail import Sketch, take_sketch
-from clearbench.scans.volume import Scan
-from clearbench.store.features import FileFacts, read_facts
+from clearbench.scans.volume import Scan, facts_as_json
+from clearbench.store.features import FileFacts, read_facts, renew_source
 
 PARENT_CHECK_S = 1.0
 KILLED = "its reader process was killed, probably out of memory"
@@ -43,6 +45,11 @@ class ReadTask:
     resample: bool = False
     replace: bool = False
     pseudonyms: Pseudonyms | None = None
+
+
+def source_of(row: ScanRow) -> ScanSource:
+    """Return where a cohort's scan is, with what the user knows of its values."""
+    return ScanSource(row.path, row.series_id, HuRules(row.hu_offset, row.accept_hu))
 
 
 @dataclass(frozen=True)
@@ -74,11 +81,16 @@ def read_one(task: ReadTask) -> ReadScan:
 
 
 def _read(task: ReadTask) -> ReadScan:
-    """Compare file signatures first, and pixels only if those differ; see read_one."""
+    """Compare file signatures first, and pixels only if those differ; see read_one.
+
+    Files that were touched or copied, or rules of reading that are newer than the features, cost
+    one reading, and no embedding if the pixels are the same.
+    """
     if not task.source.path.exists():
         raise UnreadableScan("the path does not exist")
     before = None if task.replace else _facts(task.done)
-    cheap = source_signature(task.source.path) + (":resampled" if task.resample else "")
+    cheap = source_signature(task.source.path) + task.source.rules.signature
+    cheap += ":resampled" if task.resample else ""
     if before is not None and before.source_signature == cheap:
         return ReadScan(task, "done")
     whole = read_scan(
@@ -88,6 +100,7 @@ def _read(task: ReadTask) -> ReadScan:
     )
     exact = pixels_signature(whole)
     if before is not None and before.pixels_signature == exact:
+        renew_source(task.done, cheap, facts_as_json(whole.facts))
         return ReadScan(task, "done")
     if before is not None:
         raise UnreadableScan(

@@ -13,10 +13,10 @@ from clearbench.cohort.table import Cohort, ScanRow, read_cohort
 from clearbench.datasets.lesions.deeplesion import TABLE, is_deeplesion, read_deeplesion
 from clearbench.datasets.lesions.lesion_table import LESIONS_FILE, Lesion, Lesions, read_lesions
 from clearbench.datasets.lesions.slice_sets import SliceRow, SliceSet, slice_set, why_no_box
-from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
+from clearbench.engines.reader import ReadScan, ReadTask, read_ahead, source_of
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.files import write_whole
-from clearbench.scans.slices import ScanSource, source_signature
+from clearbench.scans.slices import source_signature
 
 COHORT_FILE = "cohort.csv"
 ALL = "all"
@@ -97,7 +97,7 @@ def _stacked(
         ReadTask(
             scan_id=row.scan_id,
             patient_id=row.patient_id,
-            source=ScanSource(row.path, row.series_id),
+            source=source_of(row),
             done=Path("none"),
             pseudonyms=pseudonyms,
         )

@@ -4,9 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.volume import FLAT, Pixels, ScanFacts, Volume, tilt_deg
+from clearbench.scans.hu import Pixels
+from clearbench.scans.notes import Note
+from clearbench.scans.volume import FLAT, ScanFacts, Volume, tilt_deg
 
 SHEAR_LIMIT_DEG = 1.0
+LEAST_SPACING_MM = 0.05
+MOST_SPACING_MM = 20.0
+EVEN_REGIONS = 0.5  # of a segmentation's voxels, more than this share have an equal neighbour
 
 
 def spans_space(axes: NDArray[np.float64]) -> bool:
@@ -52,12 +57,24 @@ def _facts(tilt: float) -> ScanFacts:
     """Return the gantry tilt of sheared axes, as converters write them for a tilted gantry."""
     if tilt <= SHEAR_LIMIT_DEG:
         return ScanFacts()
-    return ScanFacts(gantry_tilt_deg=round(tilt, 1)).with_problems(f"gantry tilt {tilt:.1f}°")
+    note = Note("geometry", f"gantry tilt {tilt:.1f}°")
+    return ScanFacts(gantry_tilt_deg=round(tilt, 1), notes=(note,))
+
+
+def refuse_spacing(lengths_mm: NDArray[np.float64]) -> None:
+    """Refuse voxels that no CT has; raises UnreadableScan with the spacing."""
+    if lengths_mm.min() < LEAST_SPACING_MM or lengths_mm.max() > MOST_SPACING_MM:
+        spacing = " × ".join(f"{mm:.4g}" for mm in lengths_mm)
+        raise UnreadableScan(
+            f"a spacing of {spacing} mm; a CT has {LEAST_SPACING_MM:g} to {MOST_SPACING_MM:g} mm: "
+            "check the unit in its header"
+        )
 
 
 def refuse_labels(data: Pixels) -> None:
-    """Refuse an empty image, and a segmentation: few whole numbers from 0, many of them 0.
+    """Refuse an empty image, and a segmentation: few whole numbers from 0, in even regions.
 
+    In a CT, also in one without its background, noise makes neighbouring voxels differ.
     Raises UnreadableScan.
     """
     if data.size == 0:
@@ -67,8 +84,14 @@ def refuse_labels(data: Pixels) -> None:
         return
     share = float((data == 0).mean())
     count = len(np.unique(data))
-    if count <= 256 and share >= 0.2:
+    if count <= 256 and share >= 0.2 and _equal_neighbours(data) > EVEN_REGIONS:
         raise UnreadableScan(
             f"looks like a segmentation, not HU: {count} whole numbers from 0 to {high}, "
             f"{share:.0%} of the voxels are 0; give the CT volume instead"
         )
+
+
+def _equal_neighbours(data: Pixels) -> float:
+    """Return how many voxels above 0 have the value of the next one along the first axis."""
+    inside = (data[:-1] > 0) & (data[1:] > 0)
+    return float((data[:-1] == data[1:])[inside].mean()) if inside.any() else 1.0

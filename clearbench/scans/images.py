@@ -9,7 +9,9 @@ import numpy as np
 from PIL import Image
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.volume import Pixels, Scan, clean_hu
+from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu, clean_hu
+from clearbench.scans.notes import Note
+from clearbench.scans.volume import Scan
 from clearbench.scans.windows import WINDOWS_HU
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
@@ -44,7 +46,7 @@ def _number(path: Path) -> int:
     return int(numbers[-1]) if numbers else -1
 
 
-def read_image_folder(folder: Path) -> Scan:
+def read_image_folder(folder: Path, rules: HuRules = NO_RULES) -> Scan:
     """Read one scan from a folder of images.
 
     Sub-folders named after windows hold 8-bit images, one per slice, matched by file name. A slice
@@ -54,7 +56,7 @@ def read_image_folder(folder: Path) -> Scan:
     Raises UnreadableScan with the name of an image that is damaged or of another size or depth.
     """
     folders = window_folders(folder)
-    return _read_windows(folder, folders) if folders else _read_hu(folder)
+    return _read_windows(folder, folders) if folders else _read_hu(folder, rules)
 
 
 def _read_windows(folder: Path, folders: dict[str, Path]) -> Scan:
@@ -79,14 +81,18 @@ def _read_windows(folder: Path, folders: dict[str, Path]) -> Scan:
 def _with_gaps(scan: Scan, folder: Path) -> Scan:
     """Record which slices lack a window."""
     gaps = [
-        f"slice {scan.slice_index[row]} of {folder.name} lacks its {scan.windows[column]} window"
+        Note(
+            "files",
+            f"slice {scan.slice_index[row]} of {folder.name} lacks its "
+            f"{scan.windows[column]} window",
+        )
         for row, column in np.argwhere(~scan.present)
     ]
-    return replace(scan, facts=scan.facts.with_problems(*gaps))
+    return replace(scan, facts=scan.facts.with_notes(*gaps))
 
 
-def _read_hu(folder: Path) -> Scan:
-    """Read 16-bit PNGs as HU [n, y, x]."""
+def _read_hu(folder: Path, rules: HuRules) -> Scan:
+    """Read 16-bit PNGs as HU [n, y, x]: stored values - 32768, or + `hu_offset`."""
     paths = image_files(folder)
     if not paths:
         raise UnreadableScan("no DICOM, NIfTI or image file in this folder")
@@ -100,8 +106,11 @@ def _read_hu(folder: Path) -> Scan:
             )
     if DEEPLESION_SERIES.fullmatch(folder.absolute().name):
         paths, planes = paths[::-1], planes[::-1]
-    hu = clean_hu(np.stack(planes).astype(np.int32) - DEEPLESION_OFFSET)
-    return _scan(hu, np.ones((len(paths), 1), bool), paths, ())
+    stored = np.stack(planes).astype(np.int32)
+    own_offset = rules.hu_offset is not None
+    hu, notes = checked_hu(stored if own_offset else stored - DEEPLESION_OFFSET, rules)
+    scan = _scan(hu, np.ones((len(paths), 1), bool), paths, ())
+    return replace(scan, facts=scan.facts.with_notes(*notes))
 
 
 def read_hu_image(path: Path) -> Pixels:

@@ -1,8 +1,8 @@
 """What is under a path: every scan that can be read, and every file left out, with the reason."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os.path import commonpath
 from pathlib import Path
 
@@ -12,19 +12,33 @@ from loky import get_reusable_executor
 from numpy.typing import NDArray
 
 from clearbench.errors import BadRequest, UnreadableScan
+from clearbench.scans.dicom.grouping import group_series, is_dynamic
 from clearbench.scans.dicom.headers import Identity, LeftOut, Slice, read_slices
-from clearbench.scans.dicom.series import group_series, order_series
+from clearbench.scans.dicom.scaling import check_scales
+from clearbench.scans.dicom.series import order_series
 from clearbench.scans.grid import grid_volume
+from clearbench.scans.hu import NO_RULES
 from clearbench.scans.images import IMAGE_SUFFIXES, image_files, why_not_images, window_folders
 from clearbench.scans.metaimage import is_metaimage, open_metaimage
-from clearbench.scans.nifti import open_nifti, unoriented
+from clearbench.scans.nifti import affine_mm, geometry_notes, open_nifti
+from clearbench.scans.notes import Note, merge_notes
 from clearbench.scans.npz import ASSUMED, AXES_LPS, SPACING_MM, is_npz, open_npz
-from clearbench.scans.slices import data_files, files_under, is_nifti, why_damaged
+from clearbench.scans.slices import (
+    ScanSource,
+    broken_links,
+    data_files,
+    files_under,
+    is_nifti,
+    missing_file,
+    read_scan,
+    why_damaged,
+)
 from clearbench.scans.volume import ScanFacts, slice_distance_mm, why_not_axial
 from clearbench.scans.windows import WINDOWS_HU
 
 MANY_FILES = 2000  # from this number on, several processes read the headers
 CHUNK = 500
+UNEQUAL = Note("files", "windows of unequal length")
 
 OnRead = Callable[[int, int], None]
 
@@ -34,6 +48,7 @@ class FoundScan:
     """One scan, from its headers; `error` is why it can't be read, "" if it can.
 
     `path` is the folder or file to read. `identity` (DICOM only) is in clear and is never stored.
+    `dynamic` is True for one time point of several, such as of a perfusion or a gated scan.
     """
 
     path: Path
@@ -44,6 +59,7 @@ class FoundScan:
     identity: Identity | None = None
     facts: ScanFacts = field(default_factory=ScanFacts)
     windows: tuple[str, ...] = ()
+    dynamic: bool = False
     error: str = ""
 
 
@@ -81,13 +97,35 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
     stray = _stray_images(root, images, {item.path.parent for item in slices})
     folders = _image_folders(root, [file for file in images if file not in stray])
     none = [item for item in read if isinstance(item, LeftOut)]
+    links = list(map(missing_file, broken_links(root)))
     scans = [
         *map(_image_scan, folders),
         *map(_volume_scan, volumes),
-        *(_dicom_scan(group, none) for group in group_series(slices)),
+        *_dicom_scans(slices, [*none, *links]),
     ]
-    left_out = (*shut, *stray.values(), *none)
+    left_out = (*shut, *stray.values(), *none, *links)
     return Inventory(root, tuple(sorted(scans, key=_by_path)), left_out)
+
+
+def with_values_checked(inventory: Inventory, *, workers: int = 1) -> Inventory:
+    """Read every scan whole, and add what its values show: notes, or why it can't be read."""
+    wanted = [scan for scan in inventory.scans if not scan.error]
+    several = workers > 1 and len(wanted) > 1
+    run = get_reusable_executor(workers).map if several else map
+    checked = iter(run(_with_values_checked, wanted))
+    scans = tuple(scan if scan.error else next(checked) for scan in inventory.scans)
+    return replace(inventory, scans=scans)
+
+
+def _with_values_checked(scan: FoundScan) -> FoundScan:
+    """Read one scan, and add what its values show."""
+    series = scan.identity.series_uid if scan.identity else ""
+    try:
+        read = read_scan(ScanSource(scan.path, series))
+    except (UnreadableScan, OSError, MemoryError) as error:
+        return replace(scan, error=str(error) or "too large for this machine's memory")
+    notes = merge_notes([*scan.facts.notes, *read.facts.notes])
+    return replace(scan, facts=replace(scan.facts, notes=notes))
 
 
 def _by_path(scan: FoundScan) -> tuple[Path, str]:
@@ -151,9 +189,7 @@ def _image_scan(folder: Path) -> FoundScan:
         shape=(max(counts),),
         orientation="axial",
         windows=tuple(windows),
-        facts=ScanFacts().with_problems(
-            "windows of unequal length" if len(set(counts)) > 1 else ""
-        ),
+        facts=ScanFacts(notes=(UNEQUAL,) if len(set(counts)) > 1 else ()),
         error=why_not_images(folder),
     )
 
@@ -185,18 +221,18 @@ def _volume_scan(file: Path) -> FoundScan:
         shape=tuple(grid.shape[axis] for axis in order),
         spacing_mm=tuple(float(lengths[axis]) for axis in order),
         orientation="".join(codes),
-        facts=placed.facts.with_problems(grid.problem),
+        facts=placed.facts.with_notes(*grid.notes),
         error=why_not_axial(placed.directions, tilted=tilted),
     )
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """A volume's shape, its voxel steps [3, 3] (one column per axis, LPS mm), and a problem."""
+    """A volume's shape, its voxel steps [3, 3] (one column per axis, LPS mm), and notes."""
 
     shape: tuple[int, ...]
     axes_lps_mm: NDArray[np.float64]
-    problem: str = ""
+    notes: tuple[Note, ...] = ()
 
 
 def _grid(file: Path, kind: str) -> _Grid:
@@ -205,19 +241,35 @@ def _grid(file: Path, kind: str) -> _Grid:
         header = open_metaimage(file)
         return _Grid(header.shape_xyz, header.axes_lps_mm)
     if kind == "npz":
-        return _Grid(open_npz(file).shape, AXES_LPS * SPACING_MM, ASSUMED)
+        return _Grid(open_npz(file).shape, AXES_LPS * SPACING_MM, (ASSUMED,))
     image = open_nifti(file)
-    axes = np.diag([-1.0, -1.0, 1.0]) @ image.affine[:3, :3]
-    return _Grid(tuple(int(size) for size in image.shape), axes, unoriented(image))
+    axes = np.diag([-1.0, -1.0, 1.0]) @ affine_mm(image)[:3, :3]
+    return _Grid(tuple(int(size) for size in image.shape[:3]), axes, geometry_notes(image))
 
 
-def _dicom_scan(slices: tuple[Slice, ...], none: Sequence[LeftOut]) -> FoundScan:
-    """Describe one series by its headers; `none` are the files without a slice."""
-    path = _common_path(slices)
+def _dicom_scans(slices: Sequence[Slice], none: Sequence[LeftOut]) -> list[FoundScan]:
+    """Describe the scans in some slices; the parts of one series have the path of all of it."""
+    groups = group_series(slices)
+    series: dict[tuple[str, str, str], list[Slice]] = defaultdict(list)
+    for group in groups:
+        series[_series_key(group)].extend(group)
+    return [_dicom_scan(group, _common_path(series[_series_key(group)]), none) for group in groups]
+
+
+def _series_key(slices: Sequence[Slice]) -> tuple[str, str, str]:
+    """Return what all slices of one series have in common."""
+    identity = slices[0].identity
+    name = identity.series_instance_uid or str(slices[0].path.parent)
+    return identity.patient_id, identity.study_uid, name
+
+
+def _dicom_scan(slices: tuple[Slice, ...], path: Path, none: Sequence[LeftOut]) -> FoundScan:
+    """Describe one scan by its headers; `none` are the files without a slice."""
     identity = slices[0].identity
     damaged = why_damaged([item for item in none if item.path.is_relative_to(path)])
     try:
         series = order_series(slices)
+        _, notes = check_scales(series.slices, NO_RULES)
     except UnreadableScan as error:
         return FoundScan(path=path, kind="dicom", identity=identity, error=damaged or str(error))
     tilted = series.facts.gantry_tilt_deg is not None
@@ -228,12 +280,13 @@ def _dicom_scan(slices: tuple[Slice, ...], none: Sequence[LeftOut]) -> FoundScan
         spacing_mm=(slice_distance_mm(series.along_stack_mm), *series.slices[0].pixel_mm),
         orientation=series.orientation,
         identity=identity,
-        facts=series.facts,
+        facts=series.facts.with_notes(*notes),
+        dynamic=is_dynamic(slices),
         error=damaged or why_not_axial(series.directions, tilted=tilted),
     )
 
 
-def _common_path(slices: tuple[Slice, ...]) -> Path:
+def _common_path(slices: Sequence[Slice]) -> Path:
     """Return a series' only file, or the deepest folder that has all of its files."""
     files = {item.path for item in slices}
     if len(files) == 1:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.grid import grid_volume, refuse_labels, spans_space
-from clearbench.scans.volume import Pixels, Volume, clean_hu
+from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu
+from clearbench.scans.volume import Volume
 
 SUFFIXES = (".mhd", ".mha")
 LAST_KEY = "ElementDataFile"
@@ -55,16 +56,17 @@ def is_metaimage(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_metaimage(path: Path) -> Volume:
+def read_metaimage(path: Path, rules: HuRules = NO_RULES) -> Volume:
     """Read a three-dimensional MetaImage in HU, with the axes of its header.
 
     Raises UnreadableScan if it is damaged or incomplete, isn't one volume of numbers, or holds
-    labels instead of HU.
+    labels or other values instead of HU.
     """
     header = open_metaimage(path)
     values = _voxels(header)
     refuse_labels(values)
-    return grid_volume(clean_hu(values), header.axes_lps_mm, header.origin_lps_mm)
+    hu, notes = checked_hu(values, rules)
+    return grid_volume(hu, header.axes_lps_mm, header.origin_lps_mm).with_notes(*notes)
 
 
 def open_metaimage(path: Path) -> MetaHeader:

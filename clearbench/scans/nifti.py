@@ -2,7 +2,6 @@
 
 import gzip
 import zlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,34 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.grid import grid_volume, refuse_labels, spans_space
-from clearbench.scans.volume import Pixels, Volume, clean_hu
+from clearbench.scans.grid import grid_volume, refuse_labels, refuse_spacing, spans_space
+from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu
+from clearbench.scans.notes import Note
+from clearbench.scans.volume import Volume
 
 DAMAGED = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
+UNITS_MM = {"meter": 1000.0, "micron": 0.001}  # of xyzt_units; mm, or not stated, is 1
+SAME_SPACING = 0.01  # relative
+SAME_ANGLE_DEG = 1.0
+SAME_ORIGIN_MM = 1.0
 
 
-def read_nifti(path: Path) -> Volume:
-    """Read a three-dimensional NIfTI file in HU, with the axes of its affine.
+def read_nifti(path: Path, rules: HuRules = NO_RULES) -> Volume:
+    """Read a three-dimensional NIfTI file in HU, with the axes of its affine in mm.
 
-    Raises UnreadableScan if it is damaged, doesn't have three dimensions or a usable affine, or
-    holds labels instead of HU.
+    Raises UnreadableScan if it is damaged, doesn't have three dimensions or a usable affine, if its
+    sform and qform contradict each other, or if it holds labels or other values instead of HU.
     """
     image = open_nifti(path)
     try:
-        data = np.asanyarray(_checked(image, path).dataobj)
+        data = np.asanyarray(_checked(image, path).dataobj).reshape(image.shape[:3])
     except DAMAGED as error:
         raise UnreadableScan(f"not a readable NIfTI file ({error})") from error
     if data.dtype.kind not in "iuf":
         raise UnreadableScan(f"its values are {data.dtype}, not HU")
     refuse_labels(data)
-    volume = _volume(clean_hu(data), np.asarray(image.affine, dtype=np.float64))
-    return replace(volume, facts=volume.facts.with_problems(unoriented(image)))
+    hu, notes = checked_hu(data, rules)
+    return _volume(hu, affine_mm(image)).with_notes(*notes, *geometry_notes(image))
 
 
 def _checked(image: Any, path: Path) -> Any:
@@ -45,26 +50,106 @@ def _checked(image: Any, path: Path) -> Any:
 
 
 def open_nifti(path: Path) -> Any:
-    """Read a file's header; raises UnreadableScan if it is damaged or not of three dimensions."""
+    """Read a file's header.
+
+    Raises UnreadableScan if it is damaged, isn't one volume, or has no usable geometry.
+    """
     try:
         image = nibabel.load(path)
     except DAMAGED as error:
         raise UnreadableScan(f"not a readable NIfTI file ({error})") from error
     shape = tuple(int(size) for size in image.shape)
-    if len(shape) != 3:
+    if len(shape) < 3 or any(size != 1 for size in shape[3:]):
         raise UnreadableScan(f"{len(shape)} dimensions {shape}; a scan has three (x, y, z)")
     if not spans_space(image.affine[:3, :3]):
         raise UnreadableScan("its affine has no usable axes; set qform or sform")
+    _refuse_conflict(image)
+    refuse_spacing(np.linalg.norm(affine_mm(image)[:3, :3], axis=0))
     return image
 
 
-def unoriented(image: Any) -> str:
-    """Return the problem of a header that doesn't state its axes; "" if it does."""
+def affine_mm(image: Any) -> NDArray[np.float64]:
+    """Return the affine [4, 4] from voxels to RAS mm; a header in metres or µm is converted."""
+    affine = np.array(image.affine, dtype=np.float64)
+    affine[:3] *= UNITS_MM.get(_unit(image), 1.0)
+    return affine
+
+
+def _unit(image: Any) -> str:
+    """Return the unit of length in the header; "unknown" if it isn't stated."""
+    if not hasattr(image.header, "get_xyzt_units"):
+        return "unknown"
+    try:
+        return str(image.header.get_xyzt_units()[0])
+    except KeyError:
+        return "unknown"
+
+
+def _refuse_conflict(image: Any) -> None:
+    """Refuse a sform and a qform, both valid, with other directions or another spacing.
+
+    Libraries differ in which one they take, so left and right or the distances are a guess.
+    """
+    forms = _forms(image)
+    if forms is None:
+        return
+    sform, qform = forms
+    codes = ["".join(nibabel.aff2axcodes(form)) for form in forms]
+    way_out = "find out which is right, and save the file with that one alone (the other code 0)"
+    if codes[0] != codes[1]:
+        raise UnreadableScan(f"its sform says axes {codes[0]}, its qform {codes[1]}; {way_out}")
+    steps = [np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform)]
+    if np.abs(steps[0] / steps[1] - 1).max() > SAME_SPACING:
+        said = [" × ".join(f"{step:.4g}" for step in some) for some in steps]
+        raise UnreadableScan(
+            f"its sform says a spacing of {said[0]}, its qform {said[1]}; {way_out}"
+        )
+
+
+def _forms(image: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return the sform and the qform, if both are set and usable."""
+    header = image.header
+    if not (hasattr(header, "get_qform") and header["qform_code"] and header["sform_code"]):
+        return None
+    try:
+        forms = header.get_sform(), header.get_qform()
+    except (HeaderDataError, ValueError, ArithmeticError):
+        return None
+    usable = all(form is not None and spans_space(form[:3, :3]) for form in forms)
+    return forms if usable else None
+
+
+def geometry_notes(image: Any) -> tuple[Note, ...]:
+    """Return notes on a header that doesn't state its axes, or whose two forms differ a little."""
+    notes = []
     codes = [image.header.get(code, 1) for code in ("qform_code", "sform_code")]
-    if any(codes):
-        return ""
-    axes = "".join(nibabel.aff2axcodes(image.affine))
-    return f"no orientation in its header (qform and sform codes are 0); taken as {axes}"
+    if not any(codes):
+        axes = "".join(nibabel.aff2axcodes(image.affine))
+        text = f"no orientation in its header (qform and sform codes are 0); taken as {axes}"
+        notes.append(Note("geometry", text, tag="sform_code"))
+    if _unit(image) in UNITS_MM:
+        text = f"its geometry is in the unit {_unit(image)}; converted to mm"
+        notes.append(Note("geometry", text, tag="xyzt_units"))
+    if len(image.shape) > 3:
+        notes.append(Note("geometry", "a volume with one time point", tag="dim"))
+    return (*notes, *_small_differences(image))
+
+
+def _small_differences(image: Any) -> tuple[Note, ...]:
+    """Note a sform and a qform that differ in angle or place; the sform is taken."""
+    forms = _forms(image)
+    if forms is None:
+        return ()
+    units = [form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in forms]
+    cosines = np.clip((units[0] * units[1]).sum(axis=0), -1, 1)
+    angle = float(np.degrees(np.arccos(cosines)).max())
+    apart = float(np.linalg.norm(forms[0][:3, 3] - forms[1][:3, 3]))
+    texts = []
+    if angle > SAME_ANGLE_DEG:
+        texts.append(f"its sform and qform differ by {angle:.1f}°; the sform is taken")
+    if apart > SAME_ORIGIN_MM:
+        texts.append(f"its sform and qform are {apart:.0f} mm apart; the sform is taken")
+    return tuple(Note("geometry", text, tag="sform") for text in texts)
 
 
 def _volume(hu: Pixels, affine: NDArray[np.float64]) -> Volume:

@@ -7,7 +7,7 @@ right to left. The position in the scanner is not kept: z_mm begins at 0.
 
 import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.grid import grid_volume
-from clearbench.scans.volume import Pixels, Volume, clean_hu
+from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu
+from clearbench.scans.notes import Note
+from clearbench.scans.volume import Volume
 
 SUFFIX = ".npz"
 ARRAY = "ct"
@@ -25,7 +27,7 @@ AXES = "IPL"  # the array's axes run towards Inferior, Posterior, Left
 AXES_LPS = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
 DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError)
 FIRST_VERSION = np.lib.format.read_array_header_1_0
-ASSUMED = "no geometry in its file; taken as RAD-ChestCT's: head first, 0.8 mm"
+ASSUMED = Note("geometry", "no geometry in its file; taken as RAD-ChestCT's: head first, 0.8 mm")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _header(path: Path) -> NpzHeader:
     return NpzHeader(names, tuple(int(size) for size in shape), dtype)
 
 
-def read_npz(path: Path) -> Volume:
+def read_npz(path: Path, rules: HuRules = NO_RULES) -> Volume:
     """Read one of RAD-ChestCT's volumes in HU.
 
     Raises UnreadableScan if it is damaged, has another layout, or has HU beyond ±1000: then it
@@ -91,8 +93,9 @@ def read_npz(path: Path) -> Volume:
             f"holds {low} to {high}; RAD-ChestCT's volumes are clipped to ±{LIMIT_HU} HU, "
             "and the axes of other .npz files are unknown: save it as NIfTI"
         )
-    volume = grid_volume(clean_hu(hu), AXES_LPS * SPACING_MM, _first_voxel_mm(hu.shape))
-    return replace(volume, facts=volume.facts.with_problems(ASSUMED))
+    hu, notes = checked_hu(hu, rules)
+    volume = grid_volume(hu, AXES_LPS * SPACING_MM, _first_voxel_mm(hu.shape))
+    return volume.with_notes(ASSUMED, *notes)
 
 
 def _array(path: Path) -> Pixels:

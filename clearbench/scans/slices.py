@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -9,23 +10,31 @@ from pathlib import Path
 
 import numpy as np
 
-from clearbench.errors import UnreadableScan
-from clearbench.scans.dicom.headers import LeftOut, Slice, read_slices
+from clearbench.errors import UnreadableScan, name_some
+from clearbench.scans.dicom.grouping import group_series
+from clearbench.scans.dicom.headers import DICOM_SUFFIXES, Identity, LeftOut, Slice, read_slices
 from clearbench.scans.dicom.pixels import read_volume
-from clearbench.scans.dicom.series import group_series, order_series
+from clearbench.scans.dicom.series import order_series
+from clearbench.scans.hu import NO_RULES, HuRules
 from clearbench.scans.images import image_files, read_image_folder, window_folders
 from clearbench.scans.metaimage import is_metaimage, open_metaimage, read_metaimage
 from clearbench.scans.nifti import read_nifti
 from clearbench.scans.npz import is_npz, read_npz
 from clearbench.scans.volume import Scan, Volume, upright
 
+READING_RULES = 2  # raise it when the same files may give other pixels, or be refused
+
 
 @dataclass(frozen=True)
 class ScanSource:
-    """Where one scan is: a file or folder, and the DICOM series in it (UID or pseudonym)."""
+    """Where one scan is: a file or folder, and the DICOM series in it (UID or pseudonym).
+
+    `rules` is what the user knows better about its values.
+    """
 
     path: Path
     series: str = ""
+    rules: HuRules = NO_RULES
 
 
 def read_scan(
@@ -39,22 +48,22 @@ def read_scan(
     path = source.path
     if not path.exists():
         raise UnreadableScan(f"{path} does not exist")
-    volume = _volume_file(path)
+    volume = _volume_file(path, source.rules)
     if volume is not None:
         return upright(volume, resample=resample)
     if path.is_dir() and not source.series and holds_images(path):
-        return read_image_folder(path)
+        return read_image_folder(path, source.rules)
     slices = _pick_series(path, source.series, pseudonym)
-    return upright(read_volume(order_series(slices)), resample=resample)
+    return upright(read_volume(order_series(slices), source.rules), resample=resample)
 
 
-def _volume_file(path: Path) -> Volume | None:
+def _volume_file(path: Path, rules: HuRules) -> Volume | None:
     """Read a file that holds one volume (NIfTI, MetaImage, .npz); None for anything else."""
     if is_nifti(path):
-        return read_nifti(path)
+        return read_nifti(path, rules)
     if is_metaimage(path):
-        return read_metaimage(path)
-    return read_npz(path) if is_npz(path) else None
+        return read_metaimage(path, rules)
+    return read_npz(path, rules) if is_npz(path) else None
 
 
 def is_nifti(path: Path) -> bool:
@@ -85,12 +94,41 @@ def _pick_series(
                 "(`clearbench cohort build folder` writes it)"
             )
         return groups[0]
-    names = {group[0].identity.series_uid: group for group in groups}
+    names = _names(groups)
     names |= {pseudonym(uid): group for uid, group in list(names.items())} if pseudonym else {}
     if series not in names:
+        parts = _parts_of(series, [group[0].identity for group in groups], pseudonym)
+        if parts:
+            kinds = name_some([one.part.replace("-", " ") or "another study" for one in parts])
+            ids = name_some(
+                [pseudonym(one.series_uid) if pseudonym else one.series_uid for one in parts]
+            )
+            raise UnreadableScan(
+                f"this series is {len(parts)} scans ({kinds}), with series_id {ids}; build the "
+                "cohort again, or name the one that is meant"
+            )
         hint = "; if the cohort was built with another store, name that store" if pseudonym else ""
         raise UnreadableScan(f"none of the {len(groups)} CT series is {series}{hint}")
     return names[series]
+
+
+def _parts_of(
+    series: str, identities: Sequence[Identity], pseudonym: Callable[[str], str] | None
+) -> list[Identity]:
+    """Return the scans of a series that is several, by its UID or its pseudonym."""
+    named = [(one, one.series_instance_uid) for one in identities]
+    return [one for one, uid in named if series in (uid, pseudonym(uid) if pseudonym else uid)]
+
+
+def _names(groups: Sequence[tuple[Slice, ...]]) -> dict[str, tuple[Slice, ...]]:
+    """Return the scans of a folder by name; a series UID that several have names none of them."""
+    short = Counter(group[0].identity.series_uid for group in groups)
+    names = {group[0].identity.full_name: group for group in groups}
+    return names | {
+        group[0].identity.series_uid: group
+        for group in groups
+        if short[group[0].identity.series_uid] == 1
+    }
 
 
 def why_damaged(left_out: Sequence[LeftOut]) -> str:
@@ -100,6 +138,12 @@ def why_damaged(left_out: Sequence[LeftOut]) -> str:
         return ""
     more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
     return f"{damaged[0].path.name}: {damaged[0].reason}{more}; repair or remove it"
+
+
+def missing_file(link: Path) -> LeftOut:
+    """Describe a link whose file is missing; damaged, if its name may be that of a DICOM file."""
+    dicom_name = link.suffix.lower() in ("", *DICOM_SUFFIXES) or link.suffix[1:].isdigit()
+    return LeftOut(link, "a link whose file is missing", damaged=dicom_name)
 
 
 def _no_series(left_out: tuple[LeftOut, ...]) -> str:
@@ -119,7 +163,8 @@ def _headers(path: Path, _signature: str) -> tuple[tuple[Slice, ...], tuple[Left
     """
     found = [read_slices(file) for file in files_under(path)]
     slices = tuple(item for group in found if not isinstance(group, LeftOut) for item in group)
-    return slices, tuple(item for item in found if isinstance(item, LeftOut))
+    left_out = [item for item in found if isinstance(item, LeftOut)]
+    return slices, (*left_out, *map(missing_file, broken_links(path)))
 
 
 def files_under(path: Path, on_closed: Callable[[Path, str], None] | None = None) -> list[Path]:
@@ -136,6 +181,16 @@ def files_under(path: Path, on_closed: Callable[[Path, str], None] | None = None
             raise UnreadableScan(f"{where}: {reason}")
         on_closed(where, reason)
 
+    return [file for file in _entries(path, closed) if file.is_file()]
+
+
+def broken_links(path: Path) -> list[Path]:
+    """Return the links below a folder whose file is missing, such as those of a partial clone."""
+    return [file for file in _entries(path, lambda _: None) if not file.exists()]
+
+
+def _entries(path: Path, closed: Callable[[OSError], None]) -> list[Path]:
+    """Return a file, or every file and link below a folder in a fixed order."""
     if path.is_file():
         return [path]
     files: list[Path] = []
@@ -149,7 +204,7 @@ def files_under(path: Path, on_closed: Callable[[Path, str], None] | None = None
         seen.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         files += [place / name for name in names if not name.startswith(".")]
-    return sorted(file for file in files if file.is_file())
+    return sorted(files)
 
 
 def _is_store(folder: Path) -> bool:
@@ -172,8 +227,11 @@ def data_files(path: Path) -> list[Path]:
 
 
 def source_signature(path: Path) -> str:
-    """Hash the names, sizes and times of a source's files: fast, but a copy has another hash."""
-    rows = []
+    """Hash the names, sizes and times of a source's files: fast, but a copy has another hash.
+
+    The rules of reading count too: after they changed, a scan is read and its pixels are compared.
+    """
+    rows = [f"rules of reading: {READING_RULES}"]
     for file in [*files_under(path), *data_files(path)]:
         facts = file.stat()
         name = file.name if path.is_file() else file.relative_to(path).as_posix()

@@ -109,11 +109,23 @@ def histogram(pixels: NDArray[Any], window: tuple[float, float]) -> Float32s:
 
     Every fourth row and column is counted; values outside the window count in the end bins.
     """
-    low, high = window
     counts = np.zeros(BINS, np.int64)
+    # A table of all values is faster than arithmetic on each pixel, and gives the same bins.
+    every = np.arange(-(2**15), 2**15, dtype=np.float32)
+    table = _bins(every, window) if pixels.dtype == np.int16 else None
     for plane in pixels[:, ::STEP_PX, ::STEP_PX]:
-        place = (plane.astype(np.float32) - low) * (BINS / (high - low))
-        places = np.clip(place, 0, BINS - 1).astype(np.intp)
+        if table is None:
+            places = _bins(plane.astype(np.float32), window)
+        else:
+            places = table[plane.astype(np.intp) + 2**15]
         counts += np.bincount(places.ravel(), minlength=BINS)
     shares: Float32s = (counts / counts.sum()).astype(np.float32)
     return shares
+
+
+def _bins(values: Float32s, window: tuple[float, float]) -> NDArray[np.intp]:
+    """Return the number of each value's bin."""
+    low, high = window
+    place = (values - low) * (BINS / (high - low))
+    bins: NDArray[np.intp] = np.clip(place, 0, BINS - 1).astype(np.intp)
+    return bins

@@ -1,6 +1,7 @@
 """The records of a scan, and how a volume becomes axial slices in one standard orientation."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,22 +10,22 @@ from scipy.ndimage import map_coordinates
 
 from clearbench.arrays import Float32s
 from clearbench.errors import UnreadableScan
+from clearbench.scans.hu import AIR_HU, Pixels
+from clearbench.scans.notes import Note
 
-AIR_HU = -1024  # the lowest value a CT scale holds; anything below is padding
 OBLIQUE_LIMIT_DEG = 10.0
 SAME_POSITION_MM = 0.01
 ROUNDED_DIGITS = 6  # of positions in a grid; else an error of 1e-15 mm drops the last plane
 ROUNDING = 10.0**-ROUNDED_DIGITS
 FLAT = 0.01  # |determinant| of three unit axes; below it they are almost in one plane
 SAME_DIRECTION = "two image axes have the same direction; the orientation in the file is wrong"
+MOST_VOXELS = 2**30  # of a resampled scan: 4 GB; a whole body in 1 mm has a third of them
 STANDARD = "SPL"  # array axes z, y, x run towards Superior, Posterior, Left
-
-Pixels = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """Technical facts that may predict a label, and problems of the scan; no identifiers."""
+    """Technical facts that may predict a label, and notes on the scan; no identifiers."""
 
     thickness_mm: float | None = None
     kernel: str = ""
@@ -33,11 +34,21 @@ class ScanFacts:
     model: str = ""
     kvp: float | None = None
     gantry_tilt_deg: float | None = None
-    problems: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
-    def with_problems(self, *more: str) -> "ScanFacts":
-        """Return the same facts with more problems; empty texts are left out."""
-        return replace(self, problems=(*self.problems, *(text for text in more if text)))
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Return the notes as texts."""
+        return tuple(note.text for note in self.notes)
+
+    def with_notes(self, *more: Note) -> "ScanFacts":
+        """Return the same facts with more notes."""
+        return replace(self, notes=(*self.notes, *more))
+
+
+def facts_as_json(facts: ScanFacts) -> dict[str, Any]:
+    """Return the facts as JSON values, with the notes as records and, for reading, as texts."""
+    return {**asdict(facts), "problems": list(facts.problems)}
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,10 @@ class Volume:
     origin_mm: NDArray[np.float64]
     normal_mm: NDArray[np.float64]
     facts: ScanFacts
+
+    def with_notes(self, *notes: Note) -> "Volume":
+        """Return the same volume with more notes."""
+        return replace(self, facts=self.facts.with_notes(*notes))
 
 
 def slice_distance_mm(positions_mm: NDArray[np.float64]) -> float:
@@ -206,6 +221,7 @@ def _resampled(volume: Volume) -> Volume:
     world = basis @ corners + volume.origin_mm[:, None]
     low, high = world.min(axis=1), world.max(axis=1)
     step = np.array([min(volume.pixel_mm), min(volume.pixel_mm), between])
+    refuse_huge((high - low) / step)
     x, y, z = (
         low[i] + step[i] * np.arange(int((high[i] - low[i]) / step[i] + ROUNDING) + 1)
         for i in range(3)
@@ -220,8 +236,19 @@ def _resampled(volume: Volume) -> Volume:
         pixel_mm=(float(step[1]), float(step[0])),
         origin_mm=low,
         normal_mm=z,
-        facts=volume.facts.with_problems("resampled onto axial slices"),
+        facts=volume.facts.with_notes(Note("geometry", "resampled onto axial slices")),
     )
+
+
+def refuse_huge(counts: Iterable[float]) -> None:
+    """Refuse a grid of too many voxels before memory is asked for; raises UnreadableScan."""
+    sides = [float(count) for count in counts]
+    voxels = float(np.prod(sides))
+    if voxels > MOST_VOXELS:
+        raise UnreadableScan(
+            f"resampling would need {' × '.join(f'{side:,.0f}' for side in sides)} voxels "
+            f"({voxels * 4 / 2**30:,.0f} GB); check the spacing in its header"
+        )
 
 
 def _plane(volume: Volume, inverse: Any, x: Any, y: Any, z: float) -> Float32s:
@@ -236,19 +263,3 @@ def _plane(volume: Volume, inverse: Any, x: Any, y: Any, z: float) -> Float32s:
     )
     result: Float32s = plane.reshape(len(y), len(x))
     return result
-
-
-def clean_hu(hu: Pixels) -> Pixels:
-    """Check HU of any shape; return them as int16 if no digits are lost, else as float32.
-
-    Values below -1024 are padding outside the reconstruction circle and become -1024.
-    Raises UnreadableScan if a value is NaN or infinite.
-    """
-    if np.issubdtype(hu.dtype, np.floating):
-        bad = int(hu.size - np.isfinite(hu).sum())
-        if bad:
-            raise UnreadableScan(f"{bad:,} of {hu.size:,} pixels are NaN or infinite")
-        hu = np.maximum(hu, AIR_HU)
-        whole = hu.max(initial=AIR_HU) <= 32767 and bool((hu == np.rint(hu)).all())
-        return hu.astype(np.int16 if whole else np.float32)
-    return np.clip(hu, AIR_HU, 32767).astype(np.int16)

@@ -121,6 +121,20 @@ def _attributes(scan: ScanFeatures) -> dict[str, Any]:
     }
 
 
+def renew_source(path: Path, source_signature: str, facts: Mapping[str, Any]) -> None:
+    """Note that a source was read again with equal pixels: its new signature, facts and notes.
+
+    The features stay as they are; the file is replaced whole. Raises StorageFull.
+    """
+    memory = io.BytesIO(path.read_bytes())
+    with h5py.File(memory, "r+") as file:
+        about = json.loads(str(file.attrs["about"]))
+        about["facts"] = dict(facts)
+        file.attrs["source_signature"] = source_signature
+        file.attrs["about"] = json.dumps(about, sort_keys=True)
+    write_whole(path, lambda draft: draft.write_bytes(memory.getvalue()))
+
+
 def read_facts(path: Path) -> FileFacts:
     """Read a file's attributes and shape, not its features.
 

@@ -61,7 +61,8 @@ def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
         if not create:
             raise BadStore(
                 f"{folder.root} isn't a clearbench store; "
-                f"`clearbench embed … --store {folder.root}` makes one"
+                f"`clearbench embed` or `clearbench cohort add`, with --store {folder.root}, "
+                "makes one"
             )
         if folder.root.exists() and not folder.root.is_dir():
             raise BadStore(f"{folder.root} is a file, not a folder")

@@ -13,6 +13,7 @@ SERIES = {
     "orientation": "axial",
     "thickness_mm": 5.0,
     "soft_kernel": True,
+    "dynamic": False,
     "n_slices": 60,
     "error": "",
 }
@@ -47,6 +48,31 @@ def test_ties_are_listed_and_most_slices_win() -> None:
     picked = pick_series(table(b={}, a={}, longer={"n_slices": 61}, thick={"thickness_mm": 8.0}))
     assert picked.scan_ids == ("longer",)
     assert picked.ties == (("longer", "a", "b"),)
+
+
+def test_a_time_point_of_a_perfusion_is_the_last_choice() -> None:
+    picked = pick_series(table(ctp={"dynamic": True, "n_slices": 320}, plain={"n_slices": 32}))
+    assert picked.scan_ids == ("plain",)
+    assert picked.decided == {"s": "dynamic ASC"}
+
+
+def test_the_key_that_decided_is_named() -> None:
+    rows = {
+        "thin": {"thickness_mm": 1.0},
+        "thick": {},
+        "long": {"study_id": "t", "n_slices": 61},
+        "short": {"study_id": "t"},
+        "one": {"study_id": "u"},
+        "same": {"study_id": "u"},
+        "alone": {"study_id": "v"},
+    }
+    assert pick_series(table(**rows)).decided == {
+        "s": "thickness_mm ASC NULLS LAST",
+        "t": "n_slices",
+        "u": "",
+    }
+    keys = "ORDER BY coalesce(thickness_mm, 9), n_slices DESC"
+    assert pick_series(table(**rows), keys).decided["s"] == "coalesce(thickness_mm, 9)"
 
 
 def test_one_for_each_study_and_those_without_are_named() -> None:

@@ -37,7 +37,7 @@ def test_one_line_per_reason_by_frequency(capsys: pytest.CaptureFixture[str]) ->
         "failed (--verbose lists every scan):",
         f"  5 × {LOST}: s1 (ct/1.nii.gz), s2 (ct/2.nii.gz), s3 (ct/3.nii.gz) and 2 more",
         f"  1 × {TORN}: s0 (ct/0.nii.gz)",
-        "worth knowing:",
+        "3 scans have notes:",
         "  2 × a single slice: s6 (ct/6.nii.gz), s7 (ct/7.nii.gz)",
         "  1 × slice 36 lacks bone: 084",
     ]

@@ -122,7 +122,7 @@ def test_an_installed_plug_in_is_listed_and_not_imported(sample: Path, tmp_path:
     output = python(typed("models", "list"), sample, where=tmp_path)
     [row] = [line for line in output.splitlines() if line.startswith("texture-small")]
     assert "Textures of three widths, seeded" in row
-    assert row.rstrip().endswith("clearbench-texture 1.0")
+    assert "clearbench-texture 1.0" in row
     assert "LOADED" in output.splitlines()
     output = python(typed("models", "show", "texture-small", "--json"), sample, where=tmp_path)
     card, loaded = output.rsplit("LOADED", 1)

@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 
 from clearbench.engines.reader import KILLED, ReadTask, read_ahead, read_one
+from clearbench.scans.hu import HuRules
 from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.thumbnail import take_sketch
 from clearbench.scans.write import write_nifti
+from clearbench.store.features import (
+    ScanFeatures,
+    ScanKey,
+    is_intact,
+    map_features,
+    read_facts,
+    write_features,
+)
+from clearbench.store.folder import open_store
 
 
 @dataclass(frozen=True)
@@ -85,3 +95,43 @@ def test_the_sketch_is_of_the_whole_scan_however_few_slices_are_taken(tmp_path: 
         assert read.sketch.slices == 24
         np.testing.assert_array_equal(read.sketch.thumbnail, whole.thumbnail)
         np.testing.assert_array_equal(read.sketch.histogram, whole.histogram)
+
+
+def test_features_of_older_rules_are_kept_if_the_pixels_are_the_same(tmp_path: Path) -> None:
+    """One reading, then the file is up to date: its signature and its notes, not its features."""
+    one = task(tmp_path, 0)
+    first = read_one(one)
+    assert first.scan is not None
+    key = ScanKey("enc", "f" * 64, "c", "s0")
+    features = np.arange(4, dtype=np.float32).reshape(2, 1, 2)
+    scan = ScanFeatures(
+        key=key,
+        patient_id="p0",
+        features=features,
+        present=np.ones((2, 1), bool),
+        z_mm=first.scan.z_mm,
+        slice_index=first.scan.slice_index,
+        source_signature="of older rules",
+        pixels_signature=first.pixels_signature,
+        about={"facts": {"problems": ["an old note"]}, "precision": "float32"},
+    )
+    path = write_features(scan, open_store(tmp_path / "store", create=True))
+    again = replace(one, done=path)
+    assert read_one(again).status == "done"
+    facts = read_facts(path)
+    assert facts.source_signature == first.source_signature
+    assert facts.about["facts"]["problems"] == []
+    assert facts.about["precision"] == "float32"
+    np.testing.assert_array_equal(map_features(facts), features)
+    assert is_intact(facts)
+
+
+def test_what_the_user_says_of_values_is_part_of_the_source(tmp_path: Path) -> None:
+    plain = task(tmp_path, 0)
+    shifted = replace(plain, source=replace(plain.source, rules=HuRules(hu_offset=-24.0)))
+    one, other = read_one(plain), read_one(shifted)
+    assert one.scan is not None
+    assert other.scan is not None
+    np.testing.assert_array_equal(other.scan.pixels, one.scan.pixels - 24)
+    assert one.source_signature != other.source_signature
+    assert other.scan.facts.problems[0] == "-24 HU added (hu_offset)"

@@ -15,7 +15,7 @@ from PIL import Image
 from clearbench.cores import default_workers
 from clearbench.errors import BadRequest, UnreadableScan
 from clearbench.scans import inventory
-from clearbench.scans.inventory import FoundScan, find_scans
+from clearbench.scans.inventory import FoundScan, find_scans, with_values_checked
 from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import write_nifti
 
@@ -93,8 +93,8 @@ def test_a_series_that_can_t_be_stacked_is_listed_with_its_error(
     tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
 ) -> None:
     write_ct(tmp_path, hu)
-    write_ct(tmp_path / "more", hu[:1, :3])
-    assert only(tmp_path).error.startswith("slices of 2 sizes in one series")
+    write_ct(tmp_path / "more", hu + 1)
+    assert "4 slices are at the place of another one" in only(tmp_path).error
 
 
 def test_a_preview_next_to_slices_is_left_out(
@@ -149,7 +149,7 @@ def test_real_folders_are_found(shared_data: Path) -> None:
     assert chest.shape == (30, 512, 512)
     assert (chest.facts.kernel, chest.facts.manufacturer) == ("B40f", "SIEMENS")
     assert head.facts.gantry_tilt_deg == 18.5
-    assert found.reasons() == {"a segmentation (SEG)": 6, "a perfusion map, not HU": 2}
+    assert found.reasons() == {"a segmentation (SEG)": 6, "a perfusion map, not HU (PERFUSION)": 2}
 
 
 def test_a_folder_that_can_not_be_opened_is_left_out_by_name(
@@ -168,3 +168,62 @@ def test_a_folder_that_can_not_be_opened_is_left_out_by_name(
     [left] = find_scans(tmp_path).left_out
     assert left.path.name == "shut"
     assert left.reason == "a folder that can't be opened (Permission denied)"
+
+
+def test_links_whose_files_are_missing_are_listed_and_the_series_is_incomplete(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    files = write_ct(tmp_path / "annex", hu)
+    folder = tmp_path / "clone" / "one"
+    folder.mkdir(parents=True)
+    for file in files:
+        (folder / file.name).symlink_to(file)
+    (tmp_path / "clone" / "gone.nii.gz").symlink_to(tmp_path / "annex" / "gone.nii.gz")
+    assert find_scans(tmp_path / "clone").scans[0].error == ""
+    files[-1].unlink()
+    found = find_scans(tmp_path / "clone")
+    assert found.reasons() == {"a link whose file is missing": 2}
+    (only_one,) = found.scans
+    assert f"{files[-1].name}: a link whose file is missing" in only_one.error
+    with pytest.raises(UnreadableScan) as refused:
+        read_scan(ScanSource(folder))
+    assert str(refused.value) == only_one.error
+
+
+@pytest.mark.parametrize("implicit", [True, False], ids=["implicit", "explicit"])
+def test_dicom_without_its_prefix_is_read(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT, implicit: bool
+) -> None:
+    """Some exports leave out the 128 bytes, the letters DICM and the file meta header."""
+    for number, path in enumerate(write_ct(tmp_path / "whole", hu)):
+        dataset = pydicom.dcmread(path)
+        bare = pydicom.Dataset({key: value for key, value in dataset.items()})
+        target = tmp_path / "bare" / f"IM{number:04d}"
+        target.parent.mkdir(exist_ok=True)
+        bare.save_as(target, implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+    scan = read_scan(ScanSource(tmp_path / "bare"))
+    np.testing.assert_array_equal(scan.pixels, read_scan(ScanSource(tmp_path / "whole")).pixels)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.nrrd", "NRRD, which is not read: save it as .nii.gz"),
+        ("a.hdr", "a header and image pair"),
+        ("a.zip", "an archive: unpack it"),
+    ],
+)
+def test_other_formats_are_named_with_what_to_do(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"NRRD0004 or anything else, of some length")
+    (reason,) = find_scans(tmp_path).reasons()
+    assert reason.startswith(words)
+
+
+def test_values_are_checked_when_asked_for(tmp_path: Path) -> None:
+    raw = np.random.default_rng(0).integers(1000, 1100, (12, 12, 12)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(raw, np.diag([-1.0, -1.0, 3.0, 1.0])), tmp_path / "raw.nii")
+    (fine,) = find_scans(tmp_path).scans
+    assert fine.error == ""
+    for workers in (1, 2):
+        (checked,) = with_values_checked(find_scans(tmp_path), workers=workers).scans
+        assert "the offset of -1024 (or -1000) is missing" in checked.error

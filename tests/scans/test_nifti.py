@@ -182,3 +182,78 @@ def test_the_volume_keeps_its_stack_first(tmp_path: Path, hu: NDArray[np.int16])
     made = read_nifti(tmp_path / "a.nii")
     assert made.hu.shape[0] == 4
     assert made.positions_mm.tolist() == [0, 5, 10, 15]
+
+
+def two_forms(
+    path: Path, hu: NDArray[np.int16], sform: NDArray[np.float64], qform: NDArray[np.float64]
+) -> Path:
+    """Write a file whose sform and qform are both valid."""
+    image = nibabel.Nifti1Image(hu.T, None)
+    image.set_qform(qform, 1)
+    image.set_sform(sform, 1)
+    nibabel.save(image, path)
+    return path
+
+
+GOOD = np.diag([-1.0, -1.0, 3.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("sform", "words"),
+    [
+        (np.diag([1.0, -1.0, 3.0, 1.0]), "its sform says axes RPS, its qform LPS"),
+        (np.diag([-1.0, -1.0, -3.0, 1.0]), "its sform says axes LPI, its qform LPS"),
+        (np.diag([-1.0, -1.0, 5.0, 1.0]), "a spacing of 1 × 1 × 5, its qform 1 × 1 × 3"),
+    ],
+    ids=["left and right", "feet and head", "spacing"],
+)
+def test_two_forms_that_contradict_each_other_are_refused(
+    tmp_path: Path, hu: NDArray[np.int16], sform: NDArray[np.float64], words: str
+) -> None:
+    path = two_forms(tmp_path / "a.nii", hu, sform, GOOD)
+    with pytest.raises(UnreadableScan, match=words) as refused:
+        read(path)
+    assert "save the file with that one alone" in str(refused.value)
+
+
+def test_two_forms_that_differ_a_little_are_noted(tmp_path: Path, hu: NDArray[np.int16]) -> None:
+    moved = GOOD.copy()
+    moved[:3, 3] = (0.0, 0.0, 40.0)
+    scan = read(two_forms(tmp_path / "a.nii", hu, moved, GOOD))
+    assert scan.facts.problems == ("its sform and qform are 40 mm apart; the sform is taken",)
+    assert read(two_forms(tmp_path / "b.nii", hu, GOOD, GOOD)).facts.problems == ()
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1e-3), ("micron", 1e3), ("mm", 1.0)])
+def test_the_unit_of_the_header_counts(
+    tmp_path: Path, hu: NDArray[np.int16], unit: str, factor: float
+) -> None:
+    image = nibabel.Nifti1Image(hu.T, GOOD * [[factor], [factor], [factor], [1.0]])
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, tmp_path / "a.nii")
+    scan = read(tmp_path / "a.nii")
+    assert scan.spacing_mm == pytest.approx((3.0, 1.0, 1.0), rel=1e-4)
+    assert len(scan.facts.problems) == (unit != "mm")
+
+
+@pytest.mark.parametrize("mm", [3000.0, 0.003], ids=["metres as mm", "µm as mm"])
+def test_a_spacing_that_no_ct_has_is_refused(
+    tmp_path: Path, hu: NDArray[np.int16], mm: float
+) -> None:
+    with pytest.raises(UnreadableScan, match=r"a CT has 0\.05 to 20 mm: check the unit"):
+        read(save(tmp_path / "a.nii", hu.T, np.diag([-mm, -mm, mm, 1.0])))
+
+
+def test_one_time_point_is_a_volume(tmp_path: Path, hu: NDArray[np.int16]) -> None:
+    scan = read(save(tmp_path / "a.nii", hu.T[..., None], GOOD))
+    np.testing.assert_array_equal(scan.pixels, hu)
+    assert scan.facts.problems == ("a volume with one time point",)
+
+
+def test_a_head_without_its_background_is_no_segmentation(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    brain = np.zeros((20, 20, 20), np.int16)
+    brain[5:15, 5:15, 5:15] = rng.integers(10, 60, (10, 10, 10))
+    scan = read(save(tmp_path / "a.nii", brain, GOOD))
+    assert scan.pixels.max() < 60
+    assert "hardly any air" in scan.facts.problems[0]

@@ -33,7 +33,7 @@ def test_slices_run_from_feet_to_head_at_0_8_mm(tmp_path: Path, clipped: NDArray
     np.testing.assert_array_equal(scan.pixels, clipped)
     np.testing.assert_allclose(scan.z_mm, 0.8 * np.arange(4), atol=1e-6)
     assert scan.spacing_mm == pytest.approx((0.8, 0.8, 0.8))
-    assert scan.facts.problems == (ASSUMED,)
+    assert scan.facts.notes == (ASSUMED,)
 
 
 def test_it_is_found_by_its_header(tmp_path: Path, clipped: NDArray[np.int16]) -> None:

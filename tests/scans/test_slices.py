@@ -138,7 +138,7 @@ def test_a_missing_slice_and_a_copy_are_recorded(tmp_path: Path, write_ct: Write
     scan = read(tmp_path)
     assert len(scan) == 5
     assert scan.facts.problems == (
-        "1 file is a copy of another",
+        "1 file is a copy of another slice (copy.dcm)",
         "1 slice missing (gaps of up to 10.00 mm, usually 5.00)",
     )
 

@@ -13,7 +13,7 @@ def test_a_store_is_made_once_and_opened_again(tmp_path: Path) -> None:
 
 
 def test_the_error_for_a_missing_store_shows_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(BadStore, match=r"isn't a clearbench store; `clearbench embed … --store"):
+    with pytest.raises(BadStore, match=r"isn't a clearbench store; `clearbench embed` or"):
         open_store(tmp_path)
 
 

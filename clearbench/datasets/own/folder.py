@@ -1,7 +1,7 @@
 """Your own export: a folder of scans and a table of labels → a cohort."""
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -9,9 +9,22 @@ import pyarrow as pa
 
 from clearbench import technical
 from clearbench.cohort.pseudonyms import Pseudonyms
-from clearbench.datasets.own.join import Labels, match_labels, nothing_matches, read_label_table
+from clearbench.datasets.own.join import (
+    Labels,
+    match_labels,
+    nothing_matches,
+    read_label_table,
+    with_nearest,
+)
 from clearbench.datasets.pick import DEFAULT_PICK, pick_series
-from clearbench.datasets.series import KEYS, NamedScan, name_scans, relative_to, series_table
+from clearbench.datasets.series import (
+    KEYS,
+    NamedScan,
+    name_scans,
+    placeholder_notes,
+    relative_to,
+    series_table,
+)
 from clearbench.errors import BadArgument, BadCohort, BadRequest, UnknownName
 from clearbench.scans.inventory import Inventory
 from clearbench.technical import facts_row
@@ -23,8 +36,9 @@ ONE_SERIES = ("SeriesInstanceUID", "path")  # identifiers of one series, not of 
 class BuiltCohort:
     """A cohort table, and a report of how it was made.
 
-    `unmatched_labels` are identifiers in clear; `without` are studies without a series that is
-    readable and meets the condition of `pick`.
+    `unmatched_labels` are identifiers in clear, each with the nearest one that scans have;
+    `without` are studies without a series that is readable and meets the condition of `pick`;
+    `decided` counts, by key of `pick`, the studies of several series that it decided.
     """
 
     table: pa.Table
@@ -34,6 +48,8 @@ class BuiltCohort:
     unmatched_scans: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    decided: Counter[str] = field(default_factory=Counter)
+    notes: tuple[str, ...] = ()
 
 
 def build_folder(  # noqa: PLR0913  each one is an option of the command
@@ -45,11 +61,13 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
     names: Pseudonyms,
     pick: str = DEFAULT_PICK,
     keep_ids: bool = False,
+    pad_ids: int = 0,
 ) -> BuiltCohort:
     """Make a cohort of one series per study, with the labels of its identifier in column `on`.
 
     Labels are joined on identifiers in clear; then ids become pseudonyms. Scans without a label
-    stay, with blank labels. Raises UnknownName for another `on`, BadRequest for a folder without
+    stay, with blank labels. `pad_ids` fills up ids of the label table with zeros to so many digits.
+    Raises UnknownName for another `on`, BadRequest for a folder without
     scans, BadArgument for a `pick` that no series meets, BadCohort for labels that contradict each
     other or match no scan.
     """
@@ -57,8 +75,9 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
         raise UnknownName.among("identifier to join on", on, KEYS, f" (one of {', '.join(KEYS)})")
     scans = name_scans(inventory, names, keep_ids=keep_ids)
     if not scans:
-        raise BadRequest(f"{inventory.root}: no scans in this folder")
-    wanted = read_label_table(labels, on)
+        what = "in this folder" if inventory.root.is_dir() else "in this file; give a folder"
+        raise BadRequest(f"{inventory.root}: no scans {what}")
+    wanted, notes = read_label_table(labels, on, pad_ids)
     matches = match_labels(scans, on, wanted)
     picked = pick_series(series_table(_competing(scans, on, matches)), pick)
     by_id = {item.scan_id: item for item in scans}
@@ -75,10 +94,12 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
         table=_table(_with_days(rows, chosen)),
         scans=tuple(chosen),
         ties=picked.ties,
-        unmatched_labels=tuple(key for key in wanted if key not in found),
+        unmatched_labels=with_nearest([key for key in wanted if key not in found], on, scans),
         unmatched_scans=tuple(item.scan_id for item in chosen if not matches[item.scan_id]),
         unreadable=tuple(f"{item.place}: {item.scan.error}" for item in scans if item.scan.error),
         without=picked.without,
+        decided=Counter(picked.decided.values()),
+        notes=(*notes, *placeholder_notes(scans)),
     )
 
 

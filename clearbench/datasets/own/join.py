@@ -2,7 +2,8 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from clearbench.cohort.files import read_table
@@ -15,11 +16,14 @@ IDENTIFIERS = frozenset(map(plain_name, (*KEYS, *REQUIRED, "study_id", "series_i
 Labels = dict[str, str | None]
 
 
-def read_label_table(path: Path, on: str) -> dict[str, Labels]:
-    """Read the label rows by the value of column `on`; rows with the same value must agree.
+def read_label_table(
+    path: Path, on: str, pad_ids: int = 0
+) -> tuple[dict[str, Labels], tuple[str, ...]]:
+    """Read the label rows by the value of column `on`, with notes; equal rows count once.
 
-    Other identifiers are left out, so that the cohort has no identifiers in clear. Raises BadCohort
-    without the column, or for rows that contradict each other.
+    `pad_ids` fills up ids that are whole numbers with zeros to so many digits, as spreadsheets take
+    leading zeros away. Other identifiers are left out, so that the cohort has no identifiers in
+    clear. Raises BadCohort without the column, or for rows that contradict each other.
     """
     table = read_table(path)
     names = table.column_names
@@ -29,12 +33,55 @@ def read_label_table(path: Path, on: str) -> dict[str, Labels]:
         )
     labels = [name for name in names if plain_name(name) not in IDENTIFIERS]
     rows: dict[str, Labels] = {}
-    for key, record in zip(table[on].to_pylist(), table.select(labels).to_pylist(), strict=True):
-        if key is None:
+    padded = blank = repeated = 0
+    for cell, record in zip(table[on].to_pylist(), table.select(labels).to_pylist(), strict=True):
+        if cell is None:
+            blank += 1
             continue
-        if rows.setdefault(_key(key, on), record) != record:
-            raise BadCohort(f"{path}: {on} {key} has two rows that contradict each other")
-    return rows
+        key = _key(cell, on)
+        full = pad_id(key, pad_ids) if pad_ids else key
+        padded += full != key
+        repeated += full in rows
+        if rows.setdefault(full, record) != record:
+            raise BadCohort(f"{path}: {on} {full} has two rows that contradict each other")
+    texts = (
+        (padded, f"ids of {path.name} were filled up to {pad_ids} digits"),
+        (blank, f"rows of {path.name} have no {on}, and are left out"),
+        (repeated, f"rows of {path.name} repeat another one, and count once"),
+    )
+    return rows, tuple(f"{count} {text}" for count, text in texts if count)
+
+
+def pad_id(key: str, digits: int) -> str:
+    """Return a whole number (12, 12.0) as so many digits (0012); other ids stay as they are."""
+    number = re.fullmatch(r"(\d+)(\.0+)?", key)
+    return number[1].zfill(digits) if number else key
+
+
+def with_nearest(keys: Sequence[str], on: str, scans: Sequence[NamedScan]) -> tuple[str, ...]:
+    """Return label ids that no scan has, each with the nearest one that a scan has."""
+    known = list(dict.fromkeys(item.keys[on] for item in scans if item.keys[on]))
+    plain = {_plain_id(name): name for name in reversed(known)}
+    found = []
+    for key in keys:
+        if key in known:
+            found.append(f"{key} (its scan was not taken)")
+            continue
+        close = get_close_matches(key, known, 3, 0.7)
+        same_digits = (name for name in close if _digits(name) == _digits(key))
+        near = plain.get(_plain_id(key)) or next(same_digits, "")
+        found.append(f"{key} (the nearest scan has {near})" if near else key)
+    return tuple(found)
+
+
+def _digits(key: str) -> str:
+    """Return an id's digits without leading zeros: ids of one patient have the same."""
+    return re.sub(r"\D", "", key).lstrip("0")
+
+
+def _plain_id(key: str) -> str:
+    """Return an id without what spreadsheets change: leading zeros, .0, case, spaces."""
+    return re.sub(r"^0+(?=\d)|\.0+$", "", re.sub(r"\s", "", key).lower())
 
 
 def _key(cell: str, on: str) -> str:
@@ -73,8 +120,16 @@ def _path_names(item: NamedScan) -> tuple[str, ...]:
 
 def nothing_matches(scans: list[NamedScan], on: str, wanted: dict[str, Labels]) -> str:
     """Return the error text, with examples, when no label fits a chosen scan."""
-    example = next((item.keys[on] for item in scans if item.keys[on]), "nothing")
+    example = next((item.keys[on] for item in scans if item.keys[on]), "")
+    if not example:
+        return (
+            f"no scan has a {on}, so nothing can be joined on it; files without DICOM headers are "
+            "joined on their paths (--on path)"
+        )
+    first = next(iter(wanted), "nothing")
+    zeros = example != first and _plain_id(example) == _plain_id(first) and example.isdigit()
+    hint = f"; fill up their zeros with --pad-ids {len(example)}" if zeros else ""
     return (
         f"no {on} in this table matches a scan; the scans have e.g. {example!r}, "
-        f"the labels {next(iter(wanted), 'nothing')!r}"
+        f"the labels {first!r}{hint}"
     )

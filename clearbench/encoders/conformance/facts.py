@@ -7,7 +7,7 @@ from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.conformance.checked_encoder import CheckedEncoder, example_slices
 from clearbench.encoders.conformance.findings import CheckResult
 from clearbench.encoders.inputs.views import View
-from clearbench.scans.volume import AIR_HU
+from clearbench.scans.hu import AIR_HU
 
 SAME_COUNT = 0.01
 OTHER_COUNT = 0.05

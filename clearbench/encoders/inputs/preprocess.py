@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from clearbench.encoders.card import InputFacts
 from clearbench.encoders.inputs.views import View
-from clearbench.scans.volume import AIR_HU
+from clearbench.scans.hu import AIR_HU
 
 LEAST_SPREAD_HU = 1e-6  # below this an image is constant, and dividing would give NaN
 

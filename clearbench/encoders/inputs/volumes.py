@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clearbench.encoders.card import AXES, VolumeFacts
 from clearbench.errors import MissingExtra, UnreadableScan
+from clearbench.scans.volume import refuse_huge
 
 
 def prepare_volume(
@@ -24,6 +25,13 @@ def prepare_volume(
     """
     if facts.spacing_mm and not all(isfinite(mm) and mm > 0 for mm in spacing_mm):
         raise UnreadableScan("its spacing is unknown, but the encoder needs a grid in mm")
+    if facts.spacing_mm:
+        refuse_huge(
+            [
+                count * mm / grid
+                for count, mm, grid in zip(pixels.shape, spacing_mm, facts.spacing_mm, strict=True)
+            ]
+        )
     steps = _steps(facts)
     volume = _with_geometry(pixels, spacing_mm, device)
     for step in steps:

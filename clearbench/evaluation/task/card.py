@@ -16,6 +16,7 @@ from clearbench.cards import (
     list_cards,
     read_card,
 )
+from clearbench.errors import suggestion
 from clearbench.evaluation.head_registry import head_names
 from clearbench.metrics.registry import ranking_metrics
 
@@ -81,7 +82,8 @@ class TaskCard(Card):
         self._labels_fit()
         self._classes_fit()
         if self.head not in head_names():
-            raise ValueError(f"head is one of {', '.join(head_names())}, not {self.head!r}")
+            near = suggestion(self.head, head_names())
+            raise ValueError(f"head is one of {', '.join(head_names())}, not {self.head!r}{near}")
         if self.blank == "negative" and self.target not in ("binary", "multilabel"):
             raise ValueError(
                 f'blank = "negative" is for binary and multilabel targets, not for {self.target}'

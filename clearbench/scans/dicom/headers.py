@@ -1,76 +1,119 @@
 """DICOM headers → CT slices with their positions, or the reason why a file isn't a CT slice."""
 
-import struct
-import zlib
-from collections.abc import Iterator, MutableSequence, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
-from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from clearbench.scans.dicom.objects import (
+    CT_IMAGE,
+    NOTED_TYPES,
+    image_type,
+    is_cut_off,
+    sop_class_of,
+    why_not_ct,
+    why_not_hu,
+)
+from clearbench.scans.dicom.tags import READ, UNPARSED, Tags, frame_tags
+from clearbench.scans.notes import Note
 from clearbench.scans.volume import ScanFacts
 
-# Small faults against the standard are common and harmless here; the values in use are checked.
-pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
-
-CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-NOT_A_SLICE = {
-    "LOCALIZER": "a localiser",
-    "PERFUSION": "a perfusion map, not HU",
-    "MIP": "a maximum intensity projection",
-    "MINIP": "a minimum intensity projection",
-    "PROJECTION IMAGE": "a projection",
-    "SCREEN SAVE": "a screen capture",
-    "DOSE_INFO": "a dose report",
+NO_CONTRAST = (
+    "0", "0 ml", "-", "n", "na", "n/a", "no", "non", "none", "nil", "nein", "ohne", "sans",
+    "native", "nativ", "plain", "w/o", "wo", "without", "off", "false", "no contrast",
+    "non contrast", "noncontrast", "non-contrast", "without contrast", "w/o contrast",
+    "wo contrast", "no iv contrast", "unenhanced", "no contrast given", "not given", "none given",
+)  # fmt: skip
+UNIT_TOLERANCE = 0.05  # of the length of an axis, and of the cosine between two
+DICOM_SUFFIXES = (".dcm", ".ima")
+MOST_GROUP_BYTES = 8
+NOTED_UNITS = {
+    "HU_MOD": "its HU were modified (RescaleType HU_MOD)",
+    "US": "its unit is not stated (RescaleType US)",
 }
-TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "AccessionNumber",
-    "StudyInstanceUID", "SeriesInstanceUID", "StudyDate", "SliceThickness", "ConvolutionKernel",
-    "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "KVP", "GantryDetectorTilt",
-    "ImageOrientationPatient", "ImagePositionPatient", "Rows", "Columns", "PixelSpacing",
-    "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "RescaleType", "BitsAllocated",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-]  # fmt: skip
-
-# What pydicom raises for damaged files: almost anything.
-UNPARSED = (
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    IndexError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+PAIR = "a header and image pair (Analyze or NIfTI), which is not read: save it as .nii.gz"
+ARCHIVE = "an archive: unpack it"
+OTHER_FORMATS = {
+    **dict.fromkeys((".nrrd", ".nhdr"), "NRRD, which is not read: save it as .nii.gz"),
+    **dict.fromkeys((".hdr", ".img"), PAIR),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".gz"), ARCHIVE),
+}
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The identifiers of a series in clear: labels are joined on them; they are never stored."""
+    """The identifiers of a scan in clear: labels are joined on them; they are never stored.
+
+    series_uid  names the scan in its study: the SeriesInstanceUID, and after it the part, where
+                one series is several scans
+    part        which part of its series a scan is, such as acquisition-2; "" if it is all of it
+    """
 
     patient_id: str
     accession_number: str
     study_uid: str
     series_uid: str
     study_date: str
+    birth_date: str = ""
+    sex: str = ""
+    part: str = ""
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Return the SeriesInstanceUID as it is in the header."""
+        return self.series_uid.removesuffix(f".{self.part}") if self.part else self.series_uid
+
+    @property
+    def full_name(self) -> str:
+        """Return a name that differs even where patients or studies share a SeriesInstanceUID."""
+        return ".".join(filter(None, (self.series_uid, self.patient_id, self.study_uid)))
+
+    def of_part(self, part: str) -> "Identity":
+        """Return the identity of a part of the series."""
+        name = f"{self.series_instance_uid}.{part}"
+        return replace(self, series_uid=name, part=part)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How stored values become HU: by slope and intercept, or by a table (a Modality LUT).
+
+    explicit  the header says so; else the values are taken as they are
+    unsigned  stored values can't be negative, so without a scale they aren't HU
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    table: bool = False
+    explicit: bool = True
+    unsigned: bool = False
+    bits: int = 16
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What tells slices apart that are at the same place: all "" in most series."""
+
+    acquisition: str = ""
+    temporal: str = ""
+    cardiac: str = ""
+    stack: str = ""
+    image_type: tuple[str, ...] = ()
+    clock: str = ""
 
 
 @dataclass(frozen=True)
 class Slice:
     """One CT slice: where its pixels are, and its position in the patient (LPS mm).
 
-    `frame` is None for a single-frame file. Pixel value × slope + intercept is HU.
+    `frame` is None for a single-frame file.
     """
 
     path: Path
@@ -82,10 +125,10 @@ class Slice:
     row_axis: tuple[float, ...]
     column_axis: tuple[float, ...]
     position_mm: tuple[float, ...]
-    slope: float
-    intercept: float
+    scale: Scale
     tilt_tag_deg: float
     facts: ScanFacts
+    phase: Phase = Phase()
 
 
 @dataclass(frozen=True)
@@ -100,127 +143,111 @@ class LeftOut:
 def read_slices(path: Path) -> tuple[Slice, ...] | LeftOut:
     """Read one file's header: its CT slices (several if multi-frame), or why it has none."""
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
+        header = open_header(path)
     except InvalidDicomError:
         return _not_dicom(path)
     except UNPARSED as error:
         return LeftOut(path, f"its header can't be read ({error})", damaged=True)
     try:
-        if _is_cut_off(header):
+        if is_cut_off(header):
             return LeftOut(path, "its header is cut off or damaged", damaged=True)
         return _frames(path, header)
     except UNPARSED as error:
         return LeftOut(path, f"a CT slice with a damaged header ({error})", damaged=True)
 
 
+def open_header(path: Path) -> Dataset:
+    """Read the tags in use; raises what pydicom raises."""
+    return _open(path, stop_before_pixels=True, specific_tags=list(READ))
+
+
+def open_whole(path: Path) -> Dataset:
+    """Read a file with its pixel data; raises what pydicom raises."""
+    return _open(path)
+
+
+def _open(path: Path, **how: Any) -> Dataset:
+    """Read a file; one without the DICOM prefix is tried if it begins like a data set."""
+    try:
+        return pydicom.dcmread(path, **how)
+    except InvalidDicomError:
+        if not begins_like_dicom(path):
+            raise
+    found = pydicom.dcmread(path, force=True, **how)
+    if "TransferSyntaxUID" not in found.file_meta:
+        implicit, little = found.original_encoding
+        plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        found.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
+    return found
+
+
+def begins_like_dicom(path: Path) -> bool:
+    """Tell whether a file without the DICOM prefix begins with an element of group 2 or 8."""
+    with path.open("rb") as file:
+        head = file.read(MOST_GROUP_BYTES)
+    if len(head) < MOST_GROUP_BYTES:
+        return False
+    groups = {int.from_bytes(head[:2], order) for order in ("little", "big")}
+    # The element's number is small in both groups, so its high byte is 0 in most files; what
+    # follows is two letters (the type) or a length of at most 16 bits.
+    typed = head[4:6].isalpha() and head[4:6].isupper()
+    short = int.from_bytes(head[4:8], "little") < 2**16 or int.from_bytes(head[4:8], "big") < 2**16
+    return bool(groups & {0x0002, 0x0008}) and (typed or short)
+
+
 def _not_dicom(path: Path) -> LeftOut:
     """Describe a file without a DICOM header: it is damaged if its suffix is .dcm or .ima."""
-    dicom_name = path.suffix.lower() in {".dcm", ".ima"}
+    suffix = path.suffix.lower()
+    if suffix in OTHER_FORMATS:
+        return LeftOut(path, OTHER_FORMATS[suffix])
+    dicom_name = suffix in DICOM_SUFFIXES
     if path.stat().st_size == 0:
         return LeftOut(path, "an empty file", damaged=dicom_name)
     return LeftOut(path, "not a DICOM, NIfTI or image file", damaged=dicom_name)
 
 
-def _why_not(header: Dataset) -> str:
-    """Return why this object isn't a CT slice; "" if it is one."""
-    sop_class = _sop_class(header)
-    modality = str(header.get("Modality", "") or "")
-    if sop_class.startswith(SECONDARY_CAPTURE):
-        return "a secondary capture"
-    if modality == "SEG":
-        return "a segmentation (SEG)"
-    if sop_class not in (CT_IMAGE, *ENHANCED_CT):
-        return f"not a CT image ({modality or 'no modality'}, {pydicom.uid.UID(sop_class).name})"
-    return "" if modality in ("CT", "") else f"{modality}, not CT"
-
-
-def _is_cut_off(header: Dataset) -> bool:
-    """Return True if a header ends before its SOP class, or within it."""
-    sop_class = pydicom.uid.UID(_sop_class(header))
-    return not sop_class or ("Modality" not in header and sop_class.name == sop_class)
-
-
-def _sop_class(header: Dataset) -> str:
-    """Return the SOP class; in a file that is cut off, only the file meta header may have it."""
-    meta = getattr(header, "file_meta", Dataset())
-    return str(meta.get("MediaStorageSOPClassUID", "") or header.get("SOPClassUID", "") or "")
-
-
 def _frames(path: Path, header: Dataset) -> tuple[Slice, ...] | LeftOut:
     """Return the slices of a single-frame or enhanced multi-frame file, or why it has none."""
-    reason = _why_not(header)
+    reason = why_not_ct(header)
     if reason:
         return LeftOut(path, reason)
-    several = _sop_class(header) != CT_IMAGE
-    tags = [Tags(found) for found in _frame_data_sets(header)] if several else [Tags([header])]
-    reasons = [reason for reason in map(_why_not_hu, tags) if reason]
-    if reasons:
+    several = sop_class_of(header) != CT_IMAGE
+    if not several and int(header.get("NumberOfFrames", 1) or 1) > 1:
+        return LeftOut(
+            path, "a CT image of several frames without a position for each", damaged=True
+        )
+    frames = list(frame_tags(header)) if several else [Tags([header])]
+    reasons = [why_not_hu(tags) for tags in frames]
+    if all(reasons):
         return LeftOut(path, reasons[0])
-    return tuple(
-        _slice(path, number if several else None, frame) for number, frame in enumerate(tags)
+    if not several and _is_placeless(frames[0]):
+        return LeftOut(path, "a derived CT image without a position")
+    slices = [
+        _slice(path, number if several else None, tags)
+        for number, (tags, unfit) in enumerate(zip(frames, reasons, strict=True))
+        if not unfit
+    ]
+    gone = Counter(reason for reason in reasons if reason)
+    notes = tuple(
+        Note("files", f"{count} frames are left out: {reason}", path.name)
+        for reason, count in gone.items()
     )
+    return tuple(replace(item, facts=item.facts.with_notes(*notes)) for item in slices)
 
 
-def _frame_data_sets(header: Dataset) -> Iterator[list[Dataset]]:
-    """Yield the data sets in which a frame's tags may be: its own, the shared ones, the header."""
-    shared = _items(header.SharedFunctionalGroupsSequence[0])
-    for group in header.PerFrameFunctionalGroupsSequence:
-        yield [*_items(group), *shared, header]
-
-
-def _items(group: Dataset) -> list[Dataset]:
-    """Return the first item of each functional group."""
-    return [element.value[0] for element in group if element.VR == "SQ" and element.value]
-
-
-@dataclass(frozen=True)
-class Tags:
-    """The tags of one slice; each comes from the first of `data_sets` that has it."""
-
-    data_sets: Sequence[Dataset]
-
-    def value(self, name: str, default: Any = None) -> Any:
-        """Return a tag's value; `default` if it is absent or empty."""
-        found = (tags[name].value for tags in self.data_sets if name in tags)
-        return next((value for value in found if value not in (None, "")), default)
-
-    def text(self, name: str) -> str:
-        """Return a tag as text without spaces around it; "" if absent."""
-        value = self.value(name, "")
-        return (value if isinstance(value, str) else "\\".join(map(str, _listed(value)))).strip()
-
-    def number(self, name: str, default: float | None = None) -> float | None:
-        """Return a tag as a number; its first value if it has several."""
-        value = self.value(name, default)
-        return None if value is None else float(_listed(value)[0])
-
-    def numbers(self, name: str, count: int) -> tuple[float, ...]:
-        """Return a tag of `count` numbers; raises ValueError if it has another number of them."""
-        values = _listed(self.value(name, ()))
-        if len(values) != count:
-            raise ValueError(f"no {name}")
-        return tuple(float(value) for value in values)
-
-
-def _listed(value: Any) -> Sequence[Any]:
-    """Return a tag's values as a list, also for a single value."""
-    return value if isinstance(value, MutableSequence | tuple) else [value]
-
-
-def _why_not_hu(tags: Tags) -> str:
-    """Return why these pixels aren't a slice in HU; "" if they are."""
-    types = [str(value).strip().upper() for value in _listed(tags.value("ImageType", ()))]
-    found = [NOT_A_SLICE[name] for name in types if name in NOT_A_SLICE]
-    if found:
-        return found[0]
-    scale = tags.text("RescaleType").upper()  # US: unspecified, HU_MOD: changed but still HU
-    return "" if scale in ("", "HU", "HU_MOD", "US") else f"pixels in {scale}, not HU"
+def _is_placeless(tags: Tags) -> bool:
+    """Tell whether an object has no place in the patient, and says that it is derived."""
+    placed = tags.has("ImagePositionPatient") and tags.has("ImageOrientationPatient")
+    return not placed and bool({"DERIVED", "SECONDARY"} & set(tags.words("ImageType")[:2]))
 
 
 def _slice(path: Path, frame: int | None, tags: Tags) -> Slice:
-    """Read one slice's position, scale and facts."""
-    orientation = tags.numbers("ImageOrientationPatient", 6)
+    """Read one slice's position, scale and facts; raises ValueError with the tag at fault."""
+    row_axis, column_axis = _orientation(tags)
     down_mm, right_mm = tags.numbers("PixelSpacing", 2)
+    if min(down_mm, right_mm) <= 0:
+        raise ValueError(f"PixelSpacing is {down_mm:g} \\ {right_mm:g}, not above 0")
+    optional = _Optional(tags, path.name)
     return Slice(
         path=path,
         frame=frame,
@@ -228,13 +255,40 @@ def _slice(path: Path, frame: int | None, tags: Tags) -> Slice:
         identity=_identity(tags),
         shape=(int(tags.numbers("Rows", 1)[0]), int(tags.numbers("Columns", 1)[0])),
         pixel_mm=(down_mm, right_mm),
-        row_axis=orientation[:3],
-        column_axis=orientation[3:],
+        row_axis=row_axis,
+        column_axis=column_axis,
         position_mm=tags.numbers("ImagePositionPatient", 3),
-        slope=tags.number("RescaleSlope", 1.0) or 1.0,
-        intercept=tags.number("RescaleIntercept") or 0.0,
-        tilt_tag_deg=tags.number("GantryDetectorTilt") or 0.0,
-        facts=_facts(tags),
+        scale=_scale(tags),
+        tilt_tag_deg=optional.number("GantryDetectorTilt") or 0.0,
+        facts=_facts(tags, optional, path.name),
+        phase=_phase(tags),
+    )
+
+
+def _orientation(tags: Tags) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the axes along a row and down a column; raises ValueError if they are no axes."""
+    found = tags.numbers("ImageOrientationPatient", 6)
+    row, column = np.array(found[:3]), np.array(found[3:])
+    lengths = (float(np.linalg.norm(row)), float(np.linalg.norm(column)))
+    unit = max(abs(length - 1) for length in lengths) < UNIT_TOLERANCE
+    if not unit or abs(float(row @ column)) > UNIT_TOLERANCE:
+        raise ValueError(f"ImageOrientationPatient is {found}: not two axes at right angles")
+    return found[:3], found[3:]
+
+
+def _scale(tags: Tags) -> Scale:
+    """Read how stored values become HU; raises ValueError for a slope of 0."""
+    slope, intercept = tags.number("RescaleSlope"), tags.number("RescaleIntercept")
+    if slope == 0:
+        raise ValueError("RescaleSlope is 0: every pixel would have one value")
+    table = tags.has("ModalityLUTSequence")
+    return Scale(
+        slope=1.0 if slope is None else slope,
+        intercept=intercept or 0.0,
+        table=table,
+        explicit=table or intercept is not None,
+        unsigned=(tags.number("PixelRepresentation") or 0) == 0,
+        bits=int(tags.number("BitsAllocated") or 16),
     )
 
 
@@ -246,17 +300,78 @@ def _identity(tags: Tags) -> Identity:
         study_uid=tags.text("StudyInstanceUID"),
         series_uid=tags.text("SeriesInstanceUID"),
         study_date=tags.text("StudyDate"),
+        birth_date=tags.text("PatientBirthDate"),
+        sex=tags.text("PatientSex"),
     )
 
 
-def _facts(tags: Tags) -> ScanFacts:
-    """Read the technical tags that may predict a label."""
-    agent = tags.text("ContrastBolusAgent").lower()
-    return ScanFacts(
-        thickness_mm=tags.number("SliceThickness"),
+def _phase(tags: Tags) -> Phase:
+    """Read what tells slices apart that are at the same place."""
+
+    def text(*names: str) -> str:
+        return next(filter(None, map(_quiet(tags), names)), "")
+
+    return Phase(
+        acquisition=text("FrameAcquisitionNumber", "AcquisitionNumber"),
+        temporal=text("TemporalPositionIndex", "TemporalPositionIdentifier"),
+        cardiac=text("NominalPercentageOfCardiacPhase"),
+        stack=text("StackID"),
+        image_type=image_type(tags),
+        clock=text("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime"),
+    )
+
+
+def _quiet(tags: Tags) -> Callable[[str], str]:
+    """Return a reader of optional texts: what can't be read is absent."""
+
+    def read(name: str) -> str:
+        try:
+            return tags.text(name)
+        except ValueError:
+            return ""
+
+    return read
+
+
+class _Optional:
+    """Reads tags that a slice may lack; what can't be read is left blank, and noted."""
+
+    def __init__(self, tags: Tags, file: str) -> None:
+        self.tags, self.file = tags, file
+        self.notes: list[Note] = []
+
+    def number(self, name: str) -> float | None:
+        """Return a number, or None with a note."""
+        try:
+            return self.tags.number(name)
+        except ValueError as error:
+            self.notes.append(Note("header", f"{error}; it is left blank", self.file, name))
+            return None
+
+
+def _facts(tags: Tags, optional: _Optional, file: str) -> ScanFacts:
+    """Read the technical tags that may predict a label, with notes on the ones in use."""
+    facts = ScanFacts(
+        thickness_mm=optional.number("SliceThickness"),
         kernel=tags.text("ConvolutionKernel"),
-        contrast="" if not agent else "no" if agent in ("none", "no") else "yes",
+        contrast=_contrast(tags.text("ContrastBolusAgent")),
         manufacturer=tags.text("Manufacturer"),
         model=tags.text("ManufacturerModelName"),
-        kvp=tags.number("KVP"),
+        kvp=optional.number("KVP"),
     )
+    kind = tags.text("RescaleType").upper()
+    noted = [
+        Note("values", f"{NOTED_TYPES[term]} ({term})", file, "ImageType")
+        for term in image_type(tags)
+        if term in NOTED_TYPES
+    ]
+    if kind in NOTED_UNITS:
+        noted.append(Note("values", NOTED_UNITS[kind], file, "RescaleType"))
+    return facts.with_notes(*optional.notes, *noted)
+
+
+def _contrast(agent: str) -> str:
+    """Return yes, no, or "" without an agent; "No contrast", "W/O" and "0" are no agents."""
+    if not agent:
+        return ""
+    return "no" if agent.lower().strip(" .") in NO_CONTRAST else "yes"

@@ -1,30 +1,40 @@
-"""Slices → series, ordered along the slice normal, with the problems of their spacing."""
+"""The slices of one scan, ordered along their normal, with notes on their places and headers."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.errors import UnreadableScan
+from clearbench.errors import UnreadableScan, name_some
+from clearbench.scans.dicom.decoding import have_same_pixels
+from clearbench.scans.dicom.grouping import SAME_AXIS, count_repeated, too_many_repeated
 from clearbench.scans.dicom.headers import Identity, Slice
+from clearbench.scans.grid import refuse_spacing
+from clearbench.scans.notes import Note, merge_notes
 from clearbench.scans.volume import (
     OBLIQUE_LIMIT_DEG,
     SAME_POSITION_MM,
     ScanFacts,
     axial_angle_deg,
     plane_name,
+    slice_distance_mm,
     tilt_deg,
 )
 
 UNEVEN_SHARE = 0.1  # neighbouring distances may differ by a tenth of their median
 TILT_LIMIT_DEG = 1.0
+TILT_DIFFERS_DEG = 2.0
+SHIFT_PIXELS = 1.0  # slices that are shifted sideways by less than a pixel are not
+HELD_FACTS = ("thickness_mm", "kernel", "contrast", "manufacturer", "model", "kvp")
+NOTED_FACTS = {"thickness_mm": "SliceThickness", "kernel": "ConvolutionKernel", "kvp": "KVP"}
+SamePixels = Callable[[Slice, Slice], bool]
 
 
 @dataclass(frozen=True)
 class Series:
-    """The CT slices of one SeriesInstanceUID, feet to head along their normal.
+    """The CT slices of one scan, feet to head along their normal.
 
     directions      [3, 3] LPS unit vectors: stacking direction, down a column, along a row
     along_stack_mm  [n] positions along the stacking direction, from the first slice
@@ -44,57 +54,115 @@ class Series:
         return plane_name(self.directions, tilted=self.facts.gantry_tilt_deg is not None)
 
 
-def group_series(slices: Iterable[Slice]) -> list[tuple[Slice, ...]]:
-    """Group slices by SeriesInstanceUID (without one, by folder), sorted by that name."""
-    groups: dict[str, list[Slice]] = defaultdict(list)
-    for item in slices:
-        groups[item.identity.series_uid or f"folder:{item.path.parent}"].append(item)
-    return [tuple(groups[uid]) for uid in sorted(groups)]
+def order_series(slices: Sequence[Slice], *, same_pixels: SamePixels = have_same_pixels) -> Series:
+    """Order the slices of one scan along their normal, never by file name or InstanceNumber.
 
-
-def order_series(slices: Sequence[Slice]) -> Series:
-    """Order one series along its slice normal, never by file name or InstanceNumber.
-
-    Raises UnreadableScan if its slices differ in size, pixel distance or orientation.
+    Raises UnreadableScan if they differ in size, pixel distance or orientation, or if several are
+    at one place and no header says which belong together.
     """
-    kept, copies = _without_copies(slices)
-    first = kept[0]
+    first = slices[0]
     row, column = np.array(first.row_axis), np.array(first.column_axis)
-    _refuse_mixture(kept, row, column)
+    _refuse_mixture(slices, row, column)
     normal = np.cross(row, column)
     # the sign that makes the largest component positive: towards the head for axial slices
     normal = normal * (np.sign(normal[np.abs(normal).argmax()]) or 1.0) / np.linalg.norm(normal)
+    kept, doubles = _one_per_place(slices, normal, same_pixels)
     positions = np.array([item.position_mm for item in kept])
     along = positions @ normal
     order = sorted(range(len(kept)), key=lambda i: (along[i], kept[i].sop_uid))
-    stack = positions[order[-1]] - positions[order[0]]
-    length = float(np.linalg.norm(stack))
-    stack = stack / length if length > SAME_POSITION_MM else normal
-    directions = np.stack([stack, column, row])
+    positions, along = positions[order], along[order]
     ordered = tuple(kept[i] for i in order)
-    from_first = (positions[order] - positions[order[0]]) @ stack
-    facts = _with_tilt(first, directions).with_problems(copies, *spacing_problems(from_first))
-    return Series(first.identity, ordered, directions, from_first, along[order], facts)
+    stack, shift = _stacking(positions, along, normal, max(first.pixel_mm))
+    directions = np.stack([stack, column, row])
+    from_first = (positions - positions[0]) @ stack
+    distance = slice_distance_mm(from_first)
+    refuse_spacing(np.array([mm for mm in (distance, *first.pixel_mm) if mm == mm]))
+    facts = _with_tilt(_common_facts(ordered), first.tilt_tag_deg, directions)
+    facts = facts.with_notes(*doubles, *shift, *spacing_notes(from_first))
+    return Series(first.identity, ordered, directions, from_first, along, facts)
 
 
-def _without_copies(slices: Sequence[Slice]) -> tuple[list[Slice], str]:
-    """Remove copies of a slice: the same UID, frame and position.
+def _one_per_place(
+    slices: Sequence[Slice], normal: NDArray[np.float64], same_pixels: SamePixels
+) -> tuple[list[Slice], tuple[Note, ...]]:
+    """Keep one slice at each place: a copy goes, and the later acquisition's slice goes.
 
-    The UID alone isn't enough: some exports give all slices one UID.
+    Raises UnreadableScan if too many places are repeated by slices with other pixels.
     """
-    unique = {
-        (item.sop_uid or str(item.path), item.frame, item.position_mm): item
-        for item in reversed(slices)
-    }
-    copies = len(slices) - len(unique)
-    note = "1 file is a copy of another" if copies == 1 else f"{copies} files are copies of others"
-    return list(reversed(unique.values())), note if copies else ""
+    along = np.array([item.position_mm for item in slices]) @ normal
+    by_place = sorted(range(len(slices)), key=lambda i: (along[i], _when(slices[i])))
+    kept: list[Slice] = []
+    copies: list[Slice] = []
+    others: list[Slice] = []
+    last_mm = -np.inf
+    for i in by_place:
+        if kept and along[i] - last_mm < SAME_POSITION_MM:
+            (copies if same_pixels(kept[-1], slices[i]) else others).append(slices[i])
+        else:
+            kept.append(slices[i])
+            last_mm = along[i]
+    _refuse_repeated(kept, others)
+    chosen = {id(item) for item in kept}
+    return [item for item in slices if id(item) in chosen], (*_copies(copies), *_left_out(others))
+
+
+def _when(item: Slice) -> tuple[float, str, str, int]:
+    """Return the sort key of slices at one place: the earlier acquisition is first."""
+    number = item.phase.acquisition
+    when = float(number) if number.replace(".", "", 1).isdigit() else 0.0
+    return when, item.phase.clock, str(item.path), item.frame or 0
+
+
+def _refuse_repeated(kept: Sequence[Slice], others: Sequence[Slice]) -> None:
+    """Refuse slices at one place that no header tells apart; raises UnreadableScan."""
+    if not others:
+        return
+    if len(kept) == 1:
+        raise UnreadableScan(
+            f"all {len(others) + 1} slices are at one place (ImagePositionPatient "
+            f"{_place(kept[0])}), so their order is unknown; export it with positions"
+        )
+    if too_many_repeated([*kept, *others]):
+        files = name_some([item.path.name for item in others])
+        raise UnreadableScan(
+            f"{len(others)} slices are at the place of another one ({files}), and no header says "
+            "which belong together; separate them into folders, or export each as its own series"
+        )
+
+
+def _place(item: Slice) -> str:
+    """Return a slice's position as text."""
+    return " \\ ".join(f"{mm:g}" for mm in item.position_mm)
+
+
+def _copies(copies: Sequence[Slice]) -> tuple[Note, ...]:
+    """Note copies of a slice, which are left out."""
+    if not copies:
+        return ()
+    files = name_some(sorted(item.path.name for item in copies))
+    text = "1 file is a copy" if len(copies) == 1 else f"{len(copies)} files are copies"
+    return (Note("files", f"{text} of another slice ({files})", copies[0].path.name),)
+
+
+def _left_out(others: Sequence[Slice]) -> tuple[Note, ...]:
+    """Note slices at the place of another, which are left out."""
+    if not others:
+        return ()
+    files = name_some(sorted(item.path.name for item in others))
+    text = "1 slice is" if len(others) == 1 else f"{len(others)} slices are"
+    return (
+        Note(
+            "series",
+            f"{text} at the position of another, and left out ({files})",
+            others[0].path.name,
+        ),
+    )
 
 
 def _refuse_mixture(
     slices: Sequence[Slice], row: NDArray[np.float64], column: NDArray[np.float64]
 ) -> None:
-    """Refuse a series of slices that can't be stacked; raises UnreadableScan."""
+    """Refuse slices that can't be stacked; raises UnreadableScan."""
     sizes = sorted({item.shape for item in slices})
     if len(sizes) > 1:
         raise UnreadableScan(f"slices of {len(sizes)} sizes in one series: {sizes}")
@@ -107,7 +175,7 @@ def _refuse_mixture(
             np.abs(np.array(item.row_axis) - row).max(),
             np.abs(np.array(item.column_axis) - column).max(),
         )
-        > 0.01
+        > SAME_AXIS
     ]
     if turned:
         raise UnreadableScan(
@@ -116,32 +184,83 @@ def _refuse_mixture(
         )
 
 
-def _with_tilt(first: Slice, directions: NDArray[np.float64]) -> ScanFacts:
-    """Add the gantry tilt: slices lean along the table, or their turn agrees with the tilt tag."""
+def _stacking(
+    positions: NDArray[np.float64],
+    along: NDArray[np.float64],
+    normal: NDArray[np.float64],
+    pixel_mm: float,
+) -> tuple[NDArray[np.float64], tuple[Note, ...]]:
+    """Return the direction in which slices are stacked, and a note if some are shifted sideways.
+
+    Slices of a tilted gantry lean by the same amount at each step. A reconstruction centre that
+    moves is a jump instead, which must not be taken for a tilt.
+    """
+    whole = positions[-1] - positions[0]
+    length = float(np.linalg.norm(whole))
+    if length <= SAME_POSITION_MM:
+        return normal, ()
+    straight = whole / length
+    if len(positions) < 3:
+        return straight, ()
+    sideways = positions - along[:, None] * normal
+    steps = np.diff(sideways, axis=0) / np.diff(along)[:, None]
+    lean = np.median(steps, axis=0)
+    off_mm = np.linalg.norm(sideways - sideways[0] - (along - along[0])[:, None] * lean, axis=1)
+    if off_mm.max() <= SHIFT_PIXELS * pixel_mm:
+        return straight, ()
+    since = int((off_mm > SHIFT_PIXELS * pixel_mm).argmax())
+    text = f"slices are shifted sideways by up to {off_mm.max():.0f} mm from slice {since} on"
+    stack = normal + lean
+    return stack / np.linalg.norm(stack), (Note("geometry", text, tag="ImagePositionPatient"),)
+
+
+def _common_facts(slices: Sequence[Slice]) -> ScanFacts:
+    """Return the facts that most slices have; differences in thickness, kernel and kV are noted."""
+    found = {}
+    notes = [note for item in slices for note in item.facts.notes]
+    for name in HELD_FACTS:
+        counts = Counter(getattr(item.facts, name) for item in slices)
+        found[name] = max(counts, key=lambda value: (counts[value], value is not None))
+        known = [value for value in counts if value not in (None, "")]
+        if name in NOTED_FACTS and len(known) > 1:
+            values = name_some(sorted(f"{value}" for value in known))
+            tag = NOTED_FACTS[name]
+            notes.append(Note("header", f"{tag} differs between slices ({values})", tag=tag))
+    return replace(slices[0].facts, **found, notes=merge_notes(notes))
+
+
+def _with_tilt(facts: ScanFacts, tag_deg: float, directions: NDArray[np.float64]) -> ScanFacts:
+    """Add the gantry tilt: slices lean along the table, or their turn agrees with the tilt tag.
+
+    A tag that the positions don't show is noted, with both values.
+    """
     lean = tilt_deg(directions)
     turned = axial_angle_deg(directions[1:])
-    tagged = abs(first.tilt_tag_deg)
-    by_tag = tagged > TILT_LIMIT_DEG and abs(tagged - turned) < 2.0
+    tagged = abs(tag_deg)
     along_table = lean > TILT_LIMIT_DEG and axial_angle_deg(directions[:1]) < OBLIQUE_LIMIT_DEG
-    if not (by_tag or along_table):
-        return first.facts
-    tilt = round(lean if along_table else turned, 1)
-    facts = ScanFacts(**{**first.facts.__dict__, "gantry_tilt_deg": tilt})
-    return facts.with_problems(f"gantry tilt {tilt}°")
+    shown = lean if along_table else turned
+    agree = shown > TILT_LIMIT_DEG and abs(tagged - shown) < TILT_DIFFERS_DEG
+    if tagged > TILT_LIMIT_DEG and not agree:
+        text = f"the header says a gantry tilt of {tagged:.1f}°, the positions {shown:.1f}°"
+        facts = facts.with_notes(Note("geometry", text, tag="GantryDetectorTilt"))
+    if not (along_table or (agree and tagged > TILT_LIMIT_DEG)):
+        return facts
+    tilt = round(shown, 1)
+    return replace(facts, gantry_tilt_deg=tilt).with_notes(Note("geometry", f"gantry tilt {tilt}°"))
 
 
-def spacing_problems(positions_mm: NDArray[np.float64]) -> tuple[str, ...]:
-    """Return duplicate positions, missing slices and uneven distances of ascending positions."""
+def spacing_notes(positions_mm: NDArray[np.float64]) -> tuple[Note, ...]:
+    """Return notes on missing slices and uneven distances of ascending positions."""
     if len(positions_mm) == 1:
-        return ("a single slice",)
+        return (Note("geometry", "a single slice"),)
+    repeated, _ = count_repeated(positions_mm)
     steps = np.diff(positions_mm)
-    doubles = int((steps < SAME_POSITION_MM).sum())
     steps = steps[steps >= SAME_POSITION_MM]
-    double = f"{doubles} slice{'s are' if doubles > 1 else ' is'} at the position of another"
-    problems = [double] if doubles else []
+    double = f"{repeated} slice{'s are' if repeated > 1 else ' is'} at the position of another"
+    texts = [double] if repeated else []
     if len(steps) > 1:
-        problems += _uneven(steps)
-    return tuple(problems)
+        texts += _uneven(steps)
+    return tuple(Note("geometry", text) for text in texts)
 
 
 def _uneven(steps: NDArray[np.float64]) -> list[str]:

@@ -14,6 +14,7 @@ from clearbench.cohort.pseudonyms import Pseudonyms, open_pseudonyms
 from clearbench.cohort.table import Cohort, check_cohort, read_cohort
 from clearbench.datasets.own.folder import BuiltCohort, build_folder
 from clearbench.datasets.own.join import read_label_table
+from clearbench.datasets.series import name_scans
 from clearbench.errors import BadCohort, BadQuery, BadRequest, UnknownName
 from clearbench.scans.inventory import find_scans
 from clearbench.scans.slices import ScanSource, read_scan
@@ -228,7 +229,60 @@ def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:
 def test_rows_that_agree_but_for_other_identifiers_are_one(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("PatientID,StudyInstanceUID,y\n007,1.2,1\n007,1.3,1\n,1.4,0\n,1.5,1\n")
-    assert read_label_table(path, "PatientID") == {"007": {"y": "1"}}
+    rows, notes = read_label_table(path, "PatientID")
+    assert rows == {"007": {"y": "1"}}
+    assert notes == (
+        "2 rows of labels.csv have no PatientID, and are left out",
+        "1 rows of labels.csv repeat another one, and count once",
+    )
+
+
+def test_ids_that_a_spreadsheet_cut_are_offered_and_filled_up(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    root = tmp_path / "export"
+    for name in ("0012", "0130", "P7"):
+        write_ct(root / name, hu[:2], patient_id=name, study=name, series=name)
+    labels = "PatientID,y\n12,1\n130.0,0\np7,1\n"
+    with pytest.raises(BadCohort, match="fill up their zeros with --pad-ids 4"):
+        build(root, labels, "PatientID")
+    built = build(root, labels, "PatientID", pad_ids=4)
+    assert sorted(value for value in built.table["y"].to_pylist() if value) == ["0", "1"]
+    assert built.notes == ("2 ids of labels.csv were filled up to 4 digits",)
+    assert built.unmatched_labels == ("p7 (the nearest scan has P7)",)
+
+
+@pytest.mark.parametrize("word", ["Anonymous", "ANON"])
+def test_a_placeholder_is_not_one_patient(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT, word: str
+) -> None:
+    root = tmp_path / "export"
+    for n in range(3):
+        write_ct(
+            root / f"{n}",
+            hu[:2],
+            patient_id=word,
+            study=f"{n}",
+            series=f"{n}",
+            accession_number=f"A{n}",
+        )
+    built = build(root, "AccessionNumber,y\nA0,0\nA1,1\nA2,0\n", "AccessionNumber")
+    assert len(set(built.table["patient_id"].to_pylist())) == 3
+    assert "3 scans: a PatientID that is nobody's name" in built.notes[0]
+
+
+def test_one_patient_id_over_two_birth_dates_is_two_patients(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    root = tmp_path / "export"
+    for n, born in enumerate(("19500101", "19710203")):
+        edit = lambda dataset, _, born=born: setattr(dataset, "PatientBirthDate", born)  # noqa: E731
+        write_ct(root / f"{n}", hu[:2], edit=edit, study=f"{n}", series=f"{n}")
+    write_ct(root / "2", hu[:2], patient_id="p2", study="2", series="2")
+    write_ct(root / "3", hu[:2], patient_id="p2", study="3", series="3")
+    built = build(root, "path,y\n0,1\n", "path")
+    assert len(set(built.table["patient_id"].to_pylist())) == 3
+    assert "2 scans: one PatientID over studies with other birth dates" in built.notes[0]
 
 
 def test_files_are_named_by_path_stem_or_bare_name(tmp_path: Path, hu: NDArray[np.int16]) -> None:
@@ -272,3 +326,39 @@ def test_series_without_a_uid_are_read_again_from_anywhere(
     (row,) = [row for row in cohort.rows() if row.path.parent.name == "3"]
     scan = read_scan(ScanSource(row.path, row.series_id), pseudonym=NAMES.series)
     np.testing.assert_array_equal(scan.pixels, hu[:2])
+
+
+def test_uids_that_an_anonymiser_gave_to_everybody_mix_nobody(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    root = tmp_path / "export"
+    for n, patient in enumerate("AB"):
+        write_ct(root / patient, hu + n, patient_id=patient, study="const", series="const")
+    built = build(root, "PatientID,y\nA,0\nB,1\n", "PatientID")
+    assert built.table.num_rows == 2
+    for column in ("scan_id", "patient_id", "study_id", "series_id"):
+        assert len(set(built.table[column].to_pylist())) == 2
+    rows = check_cohort(built.table, "", root.parent / "cohort.csv").rows()
+    read = [read_scan(ScanSource(r.path, r.series_id), pseudonym=NAMES.series) for r in rows]
+    labels = built.table["y"].to_pylist()
+    for scan, label in zip(read, labels, strict=True):
+        np.testing.assert_array_equal(scan.pixels, hu + int(label))
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one folder", "two folders"])
+def test_the_passes_of_one_series_are_read_by_their_ids(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT, together: bool
+) -> None:
+    """Each part has an id that reads its own slices, wherever the files are."""
+    root = tmp_path / "export"
+    for number in (1, 2):
+        folder = root / ("all" if together else f"{number}")
+        edit = lambda dataset, _, n=number: setattr(dataset, "AcquisitionNumber", n)  # noqa: E731
+        write_ct(folder / f"{number}" if together else folder, hu + number, edit=edit)
+    scans = name_scans(find_scans(root), NAMES)
+    assert len({item.scan_id for item in scans}) == 2
+    for item in scans:
+        source = ScanSource(item.scan.path, item.series_id)
+        found = read_scan(source, pseudonym=NAMES.series)
+        number = 1 if "acquisition 1" in " ".join(found.facts.problems) else 2
+        np.testing.assert_array_equal(found.pixels, hu + number)

@@ -1,5 +1,6 @@
 """Which files are CT slices, and why the others aren't."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_a_missing_modality_is_not_a_fault(one: Callable[..., Path], shared_data
     [
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "a localiser"),
         ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, "a maximum intensity projection"),
-        ({"ImageType": ["DERIVED", "PRIMARY", "PERFUSION"]}, "a perfusion map, not HU"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "PERFUSION"]}, "a perfusion map, not HU (PERFUSION)"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "a secondary capture"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4", "Modality": "MR"}, "MR Image Storage"),
         ({"Modality": "PT"}, "PT, not CT"),
@@ -165,10 +166,93 @@ def test_real_segmentations_and_perfusion_maps_are_left_out(shared_data: Path) -
         assert left_out(path).reason == "a segmentation (SEG)"
     assert left_out(small / "pydicom" / "liver.dcm").reason == "a segmentation (SEG)"
     perfusion = left_out(small / "pydicom" / "eCT_Supplemental.dcm")
-    assert perfusion.reason == "a perfusion map, not HU"
+    assert perfusion.reason == "a perfusion map, not HU (PERFUSION)"
 
 
 def test_an_enhanced_ct_without_functional_groups_is_damaged(one: Callable[..., Path]) -> None:
     found = left_out(one(SOPClassUID="1.2.840.10008.5.1.4.1.1.2.1"))
     assert "damaged header" in found.reason
     assert found.damaged
+
+
+@pytest.mark.parametrize(
+    ("agent", "contrast"),
+    [("No contrast", "no"), ("W/O", "no"), ("0", "no"), ("None.", "no"), ("Omnipaque 350", "yes")],
+)
+def test_an_agent_that_is_none_is_no_contrast(
+    one: Callable[..., Path], agent: str, contrast: str
+) -> None:
+    (item,) = read_slices(one(ContrastBolusAgent=agent))
+    assert item.facts.contrast == contrast
+
+
+@pytest.mark.parametrize("name", ["SliceThickness", "KVP", "GantryDetectorTilt"])
+@NOISY
+def test_an_optional_number_that_can_t_be_read_is_blank_and_noted(
+    one: Callable[..., Path], name: str
+) -> None:
+    path = one(**{name: "2.500000001"})
+    path.write_bytes(path.read_bytes().replace(b"2.500000001", b"2,500000001"))
+    (item,) = read_slices(path)
+    (note,) = item.facts.notes
+    assert note.text == f"{name} is '2,500000001', not a number; it is left blank"
+    assert (note.kind, note.file, note.tag) == ("header", path.name, name)
+    assert item.tilt_tag_deg == 0.0
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"PixelSpacing": [0, 0]}, r"PixelSpacing is 0 \\ 0, not above 0"),
+        ({"PixelSpacing": [-1, 1]}, r"PixelSpacing is -1 \\ 1, not above 0"),
+        ({"ImageOrientationPatient": [0] * 6}, "not two axes at right angles"),
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "not two axes at right angles"),
+        ({"ImagePositionPatient": ["nan", "0", "0"]}, "ImagePositionPatient is"),
+        ({"PixelSpacing": ["inf", "1"]}, "PixelSpacing is"),
+        ({"RescaleSlope": 0}, "RescaleSlope is 0"),
+        ({"NumberOfFrames": 8}, "several frames without a position for each"),
+    ],
+)
+@NOISY
+def test_impossible_geometry_is_refused_by_name(
+    one: Callable[..., Path], tags: dict[str, object], words: str
+) -> None:
+    found = left_out(one(**tags))
+    assert found.damaged
+    assert re.search(words, found.reason)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "MINIMUM",
+        "MAXIMUM",
+        "STD_DEVIATION",
+        "SUBTRACTION",
+        "TTP",
+        "MTT",
+        "MAT_SPECIFIC",
+        "EFF_ATOMIC_NUM",
+        "ELECTRON_DENSITY",
+        "RCBF",
+        "MIN_IP",
+        "IODINE",
+    ],
+)
+def test_maps_and_combined_images_are_left_out_with_their_term(
+    one: Callable[..., Path], term: str
+) -> None:
+    found = left_out(one(ImageType=["DERIVED", "PRIMARY", "AXIAL", term], RescaleType="US"))
+    assert not found.damaged
+    assert f"({term})" in found.reason
+
+
+def test_virtual_images_in_hu_are_noted(one: Callable[..., Path]) -> None:
+    (item,) = read_slices(one(ImageType=["DERIVED", "PRIMARY", "AXIAL", "MAT_REMOVED"]))
+    assert item.facts.problems == ("a material is removed (virtual non-contrast) (MAT_REMOVED)",)
+
+
+def test_a_derived_picture_without_a_position_costs_nothing_else(one: Callable[..., Path]) -> None:
+    path = one(ImageType=["DERIVED", "SECONDARY", "3D"], ImagePositionPatient=None)
+    found = left_out(path)
+    assert (found.reason, found.damaged) == ("a derived CT image without a position", False)

@@ -12,6 +12,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedCTImageStorage
 
 from clearbench.errors import UnreadableScan
+from clearbench.scans.inventory import find_scans
 from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series
 
@@ -129,8 +130,17 @@ def test_a_slice_without_pixel_data_is_named(tmp_path: Path, write_ct: WriteCT) 
         read(tmp_path)
 
 
-def write_enhanced(path: Path, hu: NDArray[np.int16], order: list[int], **tags: object) -> None:
-    """Write a volume as one enhanced CT, its frames in another order."""
+Edit = Callable[[Dataset, int], object]
+
+
+def write_enhanced(
+    path: Path,
+    hu: NDArray[np.int16],
+    order: list[int],
+    edit: Edit = lambda *_: None,
+    **tags: object,
+) -> None:
+    """Write a volume as one enhanced CT, its frames in another order; `edit` changes each frame."""
     source = path.parent / "single"
     header = DicomHeader(
         "p", seeded_uid("st"), seeded_uid("se"), "a", 5.0, "B30f", False, "M", "O", 120.0, "d"
@@ -149,9 +159,10 @@ def write_enhanced(path: Path, hu: NDArray[np.int16], order: list[int], **tags: 
     shared.PlaneOrientationSequence = Sequence([_item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])])
     shared.CTReconstructionSequence = Sequence([_item(ConvolutionKernel="FC08")])
     dataset.SharedFunctionalGroupsSequence = Sequence([shared])
-    dataset.PerFrameFunctionalGroupsSequence = Sequence(
-        [_frame(place, {"RescaleType": "HU", **tags}) for place in order]
-    )
+    frames = [_frame(place, {"RescaleType": "HU", **tags}) for place in order]
+    for number, frame in enumerate(frames):
+        edit(frame, number)
+    dataset.PerFrameFunctionalGroupsSequence = Sequence(frames)
     dataset.save_as(path)
 
 
@@ -193,6 +204,43 @@ def test_an_enhanced_ct_of_other_units_is_left_out(tmp_path: Path, hu: NDArray[n
     write_enhanced(tmp_path / "e.dcm", hu, order=[0, 1], RescaleType="Z_EFF")
     with pytest.raises(UnreadableScan, match="pixels in Z_EFF, not HU"):
         read(tmp_path / "e.dcm")
+
+
+@pytest.mark.parametrize(("tag", "part"), [("TemporalPositionIndex", "time"), ("StackID", "stack")])
+def test_the_scans_of_one_enhanced_file_are_told_apart(
+    tmp_path: Path, hu: NDArray[np.int16], tag: str, part: str
+) -> None:
+    def edit(frame: Dataset, number: int) -> None:
+        value = str(number % 2 + 1) if tag == "StackID" else number % 2 + 1
+        frame.FrameContentSequence = Sequence([_item(**{tag: value})])
+        place = 5.0 * (number // 2)
+        frame.PlanePositionSequence = Sequence([_item(ImagePositionPatient=[0, 0, place])])
+
+    write_enhanced(tmp_path / "e.dcm", hu, [0, 1, 2, 3], edit)
+    with pytest.raises(UnreadableScan, match="2 CT series in one folder"):
+        read(tmp_path / "e.dcm")
+    found = find_scans(tmp_path / "e.dcm").scans
+    assert [scan.identity.part for scan in found if scan.identity] == [f"{part}-1", f"{part}-2"]
+    for number, scan in enumerate(found):
+        assert scan.identity is not None
+        pixels = read_scan(ScanSource(scan.path, scan.identity.series_uid)).pixels
+        np.testing.assert_array_equal(pixels, hu[number::2])
+
+
+def test_frames_that_are_maps_are_left_out_of_a_mixed_file(
+    tmp_path: Path, hu: NDArray[np.int16]
+) -> None:
+    def edit(frame: Dataset, number: int) -> None:
+        kind = "NONE" if number < 2 else "STD_DEVIATION"
+        words = ["ORIGINAL", "PRIMARY", "VOLUME", kind]
+        frame.CTImageFrameTypeSequence = Sequence([_item(FrameType=words)])
+
+    write_enhanced(tmp_path / "e.dcm", hu, [0, 1, 2, 3], edit)
+    scan = read_scan(ScanSource(tmp_path / "e.dcm"))
+    np.testing.assert_array_equal(scan.pixels, hu[:2])
+    assert scan.facts.problems == (
+        "2 frames are left out: a map of standard deviations (STD_DEVIATION)",
+    )
 
 
 def test_the_real_chest_has_hu_of_known_tissue(shared_data: Path) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.dicom.headers import Identity, Slice, read_slices
-from clearbench.scans.dicom.series import group_series, order_series, spacing_problems
+from clearbench.scans.dicom.grouping import group_series
+from clearbench.scans.dicom.headers import Identity, Phase, Scale, Slice, read_slices
+from clearbench.scans.dicom.series import Series, order_series, spacing_notes
+from clearbench.scans.notes import Note
 from clearbench.scans.volume import ScanFacts
 
 
@@ -24,8 +26,7 @@ def slice_at(z_mm: float, **facts: object) -> Slice:
         row_axis=(1.0, 0.0, 0.0),
         column_axis=(0.0, 1.0, 0.0),
         position_mm=(0.0, 0.0, z_mm),
-        slope=1.0,
-        intercept=0.0,
+        scale=Scale(),
         tilt_tag_deg=0.0,
         facts=ScanFacts(),
     )
@@ -60,17 +61,79 @@ def test_missing_slices_are_counted() -> None:
 
 def test_uneven_distances_and_doubles_are_named() -> None:
     assert problems(0, 4, 8, 15.4, 22.8) == ("uneven slice distance, 4.00 to 7.40 mm",)
-    double = [slice_at(0), slice_at(5), slice_at(5, sop_uid="other"), slice_at(10)]
-    assert order_series(double).facts.problems == ("1 slice is at the position of another",)
-    assert spacing_problems(np.array([0.0, 0.0, 0.0, 5.0, 10.0])) == (
-        "2 slices are at the position of another",
+    assert spacing_notes(np.array([0.0, 0.0, 0.0, 5.0, 10.0])) == (
+        Note("geometry", "2 slices are at the position of another"),
     )
 
 
+def copies(*slices: Slice) -> Series:
+    """Order slices whose pixels are all equal."""
+    return order_series(slices, same_pixels=lambda *_: True)
+
+
 def test_copies_of_a_file_are_taken_once() -> None:
-    series = order_series([slice_at(0), slice_at(5), slice_at(5, path=Path("copy.dcm"))])
+    series = copies(slice_at(0), slice_at(5), slice_at(5, path=Path("copy.dcm")))
     assert len(series.slices) == 2
-    assert series.facts.problems == ("1 file is a copy of another",)
+    assert series.facts.problems == ("1 file is a copy of another slice (copy.dcm)",)
+
+
+def again(z_mm: float, acquisition: int) -> Slice:
+    """Another slice at a height, of another acquisition."""
+    name = Path(f"again-{z_mm}.dcm")
+    return slice_at(z_mm, path=name, sop_uid=str(z_mm), phase=Phase(acquisition=str(acquisition)))
+
+
+def test_of_two_slices_at_one_place_the_earlier_acquisition_is_kept() -> None:
+    slices = [again(5, 2), slice_at(0), slice_at(5, phase=Phase(acquisition="1")), slice_at(10)]
+    series = order_series(slices)
+    assert [item.path.name for item in series.slices] == ["0.dcm", "5.dcm", "10.dcm"]
+    (note,) = series.facts.notes
+    assert note.text == "1 slice is at the position of another, and left out (again-5.dcm)"
+    assert (note.kind, note.file) == ("series", "again-5.dcm")
+
+
+def test_many_slices_at_the_places_of_others_are_refused() -> None:
+    slices = [slice_at(float(z)) for z in range(10)]
+    two = [again(float(z), 0) for z in range(2)]
+    assert len(order_series([*slices, *two]).slices) == 10
+    three = [again(float(z), 0) for z in range(3)]
+    with pytest.raises(UnreadableScan, match="3 slices are at the place of another one"):
+        order_series([*slices, *three])
+    with pytest.raises(UnreadableScan, match="all 3 slices are at one place"):
+        order_series([slice_at(0), again(0, 1), again(0, 2)])
+
+
+def test_a_shifted_centre_is_no_gantry_tilt() -> None:
+    slices = [slice_at(0, position_mm=(30.0 * (z >= 10), 0.0, 3.0 * z)) for z in range(20)]
+    series = order_series([replace(item, sop_uid=str(i)) for i, item in enumerate(slices)])
+    assert series.facts.gantry_tilt_deg is None
+    assert series.facts.problems == ("slices are shifted sideways by up to 30 mm from slice 10 on",)
+    assert series.orientation == "axial"
+    np.testing.assert_allclose(series.along_stack_mm, 3.0 * np.arange(20))
+
+
+def test_a_tilt_that_only_the_header_knows_is_noted() -> None:
+    series = order_series([slice_at(z, tilt_tag_deg=1.5) for z in (0, 5, 10)])
+    assert series.facts.gantry_tilt_deg is None
+    assert series.facts.problems == ("the header says a gantry tilt of 1.5°, the positions 0.0°",)
+
+
+def test_the_facts_are_those_of_most_slices() -> None:
+    slices = [
+        slice_at(z, facts=ScanFacts(thickness_mm=mm, kernel="B30f", kvp=120))
+        for z, mm in ((0, 1.0), (5, 5.0), (10, 5.0))
+    ]
+    facts = order_series(slices).facts
+    assert (facts.thickness_mm, facts.kernel, facts.kvp) == (5.0, "B30f", 120)
+    assert facts.problems == ("SliceThickness differs between slices (1.0, 5.0)",)
+
+
+@pytest.mark.parametrize(
+    "facts", [{"pixel_mm": (0.01, 0.01)}, {"pixel_mm": (25.0, 25.0)}], ids=["tiny", "huge"]
+)
+def test_a_spacing_that_no_ct_has_is_refused(facts: dict[str, object]) -> None:
+    with pytest.raises(UnreadableScan, match=r"a CT has 0\.05 to 20 mm"):
+        order_series([slice_at(0, **facts), slice_at(5, **facts)])
 
 
 def test_slices_that_share_a_uid_by_mistake_are_not_copies() -> None:
@@ -129,7 +192,7 @@ def test_slices_are_grouped_by_series_or_without_one_by_folder() -> None:
         return replace(slice_at(0), identity=Identity("", "", "", series, ""), path=Path(path))
 
     slices = [of("2", "a/1"), of("1", "a/2"), of("", "a/3"), of("", "b/4"), of("1", "b/5")]
-    groups = [{str(item.path) for item in group} for group in group_series(slices)]
+    groups = [{item.path.as_posix() for item in group} for group in group_series(slices)]
     assert groups == [{"a/2", "b/5"}, {"a/1"}, {"a/3"}, {"b/4"}]
 
 

@@ -1,0 +1,62 @@
+"""Does the header say how stored values become HU? What it doesn't say is refused or noted."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from clearbench.errors import UnreadableScan, name_some
+from clearbench.scans.dicom.headers import Slice
+from clearbench.scans.hu import WAY_OUT, HuRules
+from clearbench.scans.notes import Note
+
+
+def check_scales(
+    slices: Sequence[Slice], rules: HuRules
+) -> tuple[tuple[Slice, ...], tuple[Note, ...]]:
+    """Return the slices of one scan with a scale each, and notes.
+
+    Raises UnreadableScan, with the files, where a scale is missing and stored values can't be HU,
+    or where only some slices have one. `rules` gives the offset that is missing, or accepts it.
+    """
+    without = [item for item in slices if not item.scale.explicit]
+    notes = _eight_bits(slices)
+    if not without and rules.hu_offset is None:
+        return tuple(slices), notes
+    if not without:
+        more = rules.hu_offset or 0.0
+        shifted = tuple(_shifted(item, item.scale.intercept + more) for item in slices)
+        return shifted, (*notes, *rules.notes())
+    reason = _why_not(slices, without)
+    known = rules.accept_hu or rules.hu_offset is not None
+    if reason and not known:
+        raise UnreadableScan(f"{reason}; {WAY_OUT}")
+    offset = rules.hu_offset or 0.0
+    scaled = tuple(item if item.scale.explicit else _shifted(item, offset) for item in slices)
+    text = reason or f"no RescaleIntercept in the header: stored values{offset:+g} are taken as HU"
+    taken = f"{text}; taken with hu_offset {offset:+g}" if reason else text.replace("+0 ", " ")
+    return scaled, (*notes, Note("values", taken, without[0].path.name, "RescaleIntercept"))
+
+
+def _shifted(item: Slice, intercept: float) -> Slice:
+    """Return a slice whose stored values get this intercept."""
+    return replace(item, scale=replace(item.scale, intercept=intercept, explicit=True))
+
+
+def _why_not(slices: Sequence[Slice], without: Sequence[Slice]) -> str:
+    """Return why slices without a scale can't be taken as HU; "" if they can."""
+    files = name_some([item.path.name for item in without])
+    if len(without) < len(slices):
+        return f"{len(without)} of {len(slices)} slices have no RescaleIntercept ({files})"
+    if without[0].scale.bits == 8:
+        return f"8-bit pixels without RescaleSlope and RescaleIntercept ({files})"
+    if any(item.scale.unsigned for item in without):
+        return f"no RescaleIntercept, and stored values can't be below 0 ({files})"
+    return ""
+
+
+def _eight_bits(slices: Sequence[Slice]) -> tuple[Note, ...]:
+    """Note pixels of 8 bits that have a scale: 256 steps over the whole range."""
+    scaled = [item for item in slices if item.scale.bits == 8 and item.scale.explicit]
+    if not scaled:
+        return ()
+    text = f"pixels of 8 bits, in steps of {abs(scaled[0].scale.slope):g} HU"
+    return (Note("values", text, scaled[0].path.name, "BitsAllocated"),)

@@ -1,0 +1,133 @@
+"""The tags of one slice, from its frame, the shared groups or the header, with faults by name."""
+
+import math
+import struct
+import zlib
+from collections.abc import Iterator, MutableSequence, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom import config as pydicom_config
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
+
+# Small faults against the standard are common and harmless here; the values in use are checked.
+pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
+
+READ = [
+    "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "PatientBirthDate",
+    "PatientSex", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "StudyDate",
+    "AcquisitionNumber", "AcquisitionDateTime", "AcquisitionTime", "TemporalPositionIdentifier",
+    "NominalPercentageOfCardiacPhase", "SliceThickness", "ConvolutionKernel",
+    "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "KVP", "GantryDetectorTilt",
+    "ImageOrientationPatient", "ImagePositionPatient", "Rows", "Columns", "PixelSpacing",
+    "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
+    "BitsAllocated", "PixelRepresentation", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+
+# What pydicom raises for damaged files: almost anything.
+UNPARSED = (
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The tags of one slice; each comes from the first of `data_sets` that has it."""
+
+    data_sets: Sequence[Dataset]
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """Return a tag's value; `default` if it is absent or empty.
+
+        Raises ValueError with the tag's name if its text is not of its type.
+        """
+        try:
+            found = (tags[name].value for tags in self.data_sets if name in tags)
+            return next((value for value in found if value not in (None, "")), default)
+        except UNPARSED as error:
+            raise ValueError(f"{name} is {self._as_written(name)!r}, not a number") from error
+
+    def _as_written(self, name: str) -> str:
+        """Return a tag's text as it is in the file."""
+        tag = tag_for_keyword(name)
+        data_set = next((tags for tags in self.data_sets if name in tags), None)
+        if data_set is None or tag is None:
+            return ""
+        raw = data_set.get_item(tag)
+        value = getattr(raw, "value", "")
+        if isinstance(value, MutableSequence | tuple):
+            return "\\".join(map(str, value))
+        return value.decode("latin-1").strip(" \0") if isinstance(value, bytes) else str(value)
+
+    def text(self, name: str) -> str:
+        """Return a tag as text without spaces around it; "" if absent."""
+        value = self.value(name, "")
+        return (value if isinstance(value, str) else "\\".join(map(str, _listed(value)))).strip()
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return a tag's values as words in upper case; () if absent."""
+        return tuple(str(value).strip().upper() for value in _listed(self.value(name, ())))
+
+    def number(self, name: str) -> float | None:
+        """Return a tag as a finite number, its first value if it has several; None if absent.
+
+        Raises ValueError with the tag's name if it is something else.
+        """
+        value = self.value(name)
+        return None if value is None else self._finite(name, _listed(value)[:1])[0]
+
+    def numbers(self, name: str, count: int) -> tuple[float, ...]:
+        """Return a tag of `count` finite numbers; raises ValueError with its name otherwise."""
+        values = _listed(self.value(name, ()))
+        if not values:
+            raise ValueError(f"no {name}")
+        found = self._finite(name, values)
+        if len(found) != count:
+            raise ValueError(f"{name} has {len(found)} values, not {count}")
+        return found
+
+    def _finite(self, name: str, values: Sequence[Any]) -> tuple[float, ...]:
+        """Return values as finite numbers; raises ValueError with the tag and its text."""
+        try:
+            found = tuple(float(value) for value in values)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} is {self._as_written(name)!r}, not a number") from error
+        if not all(map(math.isfinite, found)):
+            raise ValueError(f"{name} is {self._as_written(name)!r}, not a finite number")
+        return found
+
+    def has(self, name: str) -> bool:
+        """Tell whether a tag is there, and not empty."""
+        found = (tags[name].value for tags in self.data_sets if name in tags)
+        return any(value not in (None, "") for value in found)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """Return a tag's values as a list, also for a single value."""
+    return value if isinstance(value, MutableSequence | tuple) else [value]
+
+
+def frame_tags(header: Dataset) -> Iterator[Tags]:
+    """Yield the tags of every frame: its own, the shared ones, the header's."""
+    shared = _items(header.SharedFunctionalGroupsSequence[0])
+    for group in header.PerFrameFunctionalGroupsSequence:
+        yield Tags([*_items(group), *shared, header])
+
+
+def _items(group: Dataset) -> list[Dataset]:
+    """Return the first item of each functional group."""
+    return [element.value[0] for element in group if element.VR == "SQ" and element.value]
