@@ -99,7 +99,8 @@ class Checkup:
     def sound(self) -> bool:
         """Return whether nothing is broken; a missing extra or download is not broken."""
         faulty = any(plugin.fault for plugin in self.plugins)
-        return not (self.broken_cards or self.troubles or faulty)
+        closed = self.store is not None and bool(self.store.refusal)
+        return not (self.broken_cards or self.troubles or faulty or closed)
 
 
 def check_up(store: Path | None = None, registry: Iterable[Path] = ()) -> Checkup:

@@ -84,6 +84,7 @@ def embed(  # noqa: PLR0913  options of a command
     `trust_remote_code` names those of `models` whose repository's code may run.
     Raises UnknownName, BadRequest, BadCohort, BadStore, WeightsUnavailable, StorageFull.
     """
+    models = as_names(models)
     _check(models, weights, store_dtype, batch_size, workers)
     check_trusted(trust_remote_code, models)
     cards = [find_encoder(model, registry) for model in models]
@@ -161,6 +162,11 @@ class EvaluationStep:
     total: int
 
 
+def as_names(given: Sequence[str]) -> tuple[str, ...]:
+    """Return names as a tuple; a text is one name, not many letters."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 def evaluate(  # noqa: PLR0913  options of a command
     tasks: Sequence[str],
     models: Sequence[str] = (),
@@ -190,6 +196,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     training patients. `save_heads` is a folder for trained heads: <task>/<name of the result>/, for
     `apply`. Raises UnknownName, BadArgument, BadTask, BadStore.
     """
+    tasks, models, heads = as_names(tasks), as_names(models), as_names(heads)
     if not tasks:
         raise BadArgument("tasks", "", "name a task (`clearbench tasks list` shows them)")
     check_retrained(draws)

@@ -472,3 +472,8 @@ def test_a_volume_encoder_leaves_one_row_a_scan(cohort: Path, tmp_path: Path) ->
     assert [outcome.status for outcome in again.runs[0].outcomes] == ["skipped"] * 5
     with pytest.raises(BadRequest, match="fixed views"):
         run(cohort, tmp_path / "store", models=[card])
+
+
+def test_one_name_is_not_many_letters() -> None:
+    assert pipeline.as_names("mean-logreg") == ("mean-logreg",)
+    assert pipeline.as_names(["a", "b"]) == ("a", "b")

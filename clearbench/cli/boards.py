@@ -252,11 +252,16 @@ def leaderboard(
     from clearbench.board.tables import leaderboard as make
     from clearbench.display.boards import show_leaderboard
     from clearbench.display.console import out, save_text, show_list
-    from clearbench.errors import BadArgument
+    from clearbench.errors import BadArgument, BadRequest
 
     if fmt not in FORMATS:
         raise BadArgument("format", fmt, f"must be one of {', '.join(FORMATS)}")
+    missing = [str(folder) for folder in folders or () if not folder.is_dir()]
+    if missing:
+        raise BadRequest(f"{', '.join(missing)}: no such folder of results")
     source = folders or [store_path(store) / "results"]
+    if store is not None and not store_path(store).is_dir():
+        raise BadRequest(f"{store}: no such store")
     found = make(source, task, published=not own, metric=metric)
     if fmt == "table" and output is None:
         show_leaderboard(found, all_heads=all_heads)

@@ -104,7 +104,7 @@ def _read(task: ReadTask) -> ReadScan:
         return ReadScan(task, "done")
     if before is not None:
         raise UnreadableScan(
-            "the store has features of this id from other pixels; use replace to embed it again, "
+            "the store has features of this id from other pixels; replace them (--replace), "
             "or another name if it is another scan (ids of a plain folder are its paths)"
         )
     return ReadScan(

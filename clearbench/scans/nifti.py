@@ -64,6 +64,7 @@ def open_nifti(path: Path) -> Any:
     if not spans_space(image.affine[:3, :3]):
         raise UnreadableScan("its affine has no usable axes; set qform or sform")
     _refuse_conflict(image)
+    _refuse_other_steps(image)
     refuse_spacing(np.linalg.norm(affine_mm(image)[:3, :3], axis=0))
     return image
 
@@ -103,6 +104,22 @@ def _refuse_conflict(image: Any) -> None:
         said = [" × ".join(f"{step:.4g}" for step in some) for some in steps]
         raise UnreadableScan(
             f"its sform says a spacing of {said[0]}, its qform {said[1]}; {way_out}"
+        )
+
+
+def _refuse_other_steps(image: Any) -> None:
+    """Refuse a sform whose steps are not those of pixdim, where no qform says which is right."""
+    header = image.header
+    if not hasattr(header, "get_sform") or not header["sform_code"] or header["qform_code"]:
+        return
+    steps = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
+    pixdim = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
+    usable = bool((steps > 0).all() and (pixdim > 0).all() and np.isfinite(pixdim).all())
+    if usable and np.abs(steps / pixdim - 1).max() > SAME_SPACING:
+        said = [" × ".join(f"{step:.4g}" for step in some) for some in (steps, pixdim)]
+        raise UnreadableScan(
+            f"its sform says a spacing of {said[0]}, its pixdim {said[1]}; find out which is "
+            "right, and save the file again"
         )
 
 

@@ -99,12 +99,13 @@ def _pick_series(
     if series not in names:
         parts = _parts_of(series, [group[0].identity for group in groups], pseudonym)
         if parts:
-            kinds = name_some([one.part.replace("-", " ") or "another study" for one in parts])
-            ids = name_some(
-                [pseudonym(one.series_uid) if pseudonym else one.series_uid for one in parts]
+            kinds = name_some(
+                [one.part.replace("-", " ") or "a patient or study of its own" for one in parts]
             )
+            ids = [one.series_uid if one.part else one.full_name for one in parts]
+            listed = name_some([pseudonym(uid) if pseudonym else uid for uid in ids])
             raise UnreadableScan(
-                f"this series is {len(parts)} scans ({kinds}), with series_id {ids}; build the "
+                f"this series is {len(parts)} scans ({kinds}), with series_id {listed}; build the "
                 "cohort again, or name the one that is meant"
             )
         hint = "; if the cohort was built with another store, name that store" if pseudonym else ""

@@ -31,7 +31,8 @@ def save_cohort(cohort: Cohort, store: StoreFolder) -> Path:
 def load_cohort(store: StoreFolder, name: str) -> Cohort:
     """Return a cohort by name; raises UnknownName with the nearest names, BadStore if damaged."""
     if name not in cohort_names(store):
-        more = f" in {store.root}; run `clearbench cohort add FILE`, or embed it"
+        has = ", ".join(cohort_names(store)) or "none yet"
+        more = f"; {store.root} has {has}. `clearbench cohort add FILE` adds one, and so does embed"
         raise UnknownName.among("cohort", name, cohort_names(store), more)
     path = store.cohorts / f"{name}.parquet"
     try:

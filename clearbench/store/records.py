@@ -9,7 +9,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from clearbench.errors import BadRequest, BadStore, BadTask, UnknownName, WeightsUnavailable
+from clearbench.errors import (
+    BadRequest,
+    BadStore,
+    BadTask,
+    UnknownName,
+    WeightsUnavailable,
+    suggestion,
+)
 from clearbench.files import write_text
 from clearbench.store.folder import StoreFolder
 
@@ -106,8 +113,11 @@ def find_record(store: StoreFolder, reference: str, cohort: str = "") -> Encoder
     ]
     if not found:
         where = f" of cohort {cohort}" if cohort else ""
-        more = f"; make them with `clearbench embed {cohort or 'SCANS'} --model {name}`"
-        raise UnknownName.among(f"set of features{where}", reference, {r.name for r in known}, more)
+        names = {record.name for record in known}
+        # A misspelt name is no encoder to embed with.
+        make = f"; make them with `clearbench embed {cohort or 'SCANS'} --model {name}`"
+        more = "" if suggestion(reference, names) and reference not in names else make
+        raise UnknownName.among(f"set of features{where}", reference, names, more)
     if len(found) > 1:
         choices = "; ".join(f"{r.reference} ({', '.join(r.views)}, {r.precision})" for r in found)
         raise BadRequest(f"{name} has several sets of features; name one: {choices}")

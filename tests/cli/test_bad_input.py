@@ -198,3 +198,36 @@ def test_a_broken_encoder_card_is_named_and_stops_no_other(
     said = capsys.readouterr()
     assert "random-vit-tiny" in said.out
     assert "mine.toml: family is missing" in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["leaderboard", "nowhere"], "nowhere: no such folder of results"),
+        (["leaderboard", "--store", "nowhere"], "nowhere: no such store"),
+        (["cohort", "show", "owm"], 'no cohort is called "owm"; did you mean own?; '),
+        (["cohort", "add", "tasks"], "tasks: a folder; give a table"),
+        (["apply", "heads", "own"], "no bundle of heads in this folder; there is one in heads/a/b"),
+        (["tasks", "new", "n", "--cohort", "own", "--labels", "ill", "--head", "abml"], "abmil?"),
+    ],
+    ids=["folder", "store", "cohort", "table", "bundle", "head"],
+)
+def test_what_is_not_there_is_named_with_the_way_out(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    label(store, HALF)
+    (Path("heads") / "a" / "b").mkdir(parents=True)
+    (Path("heads") / "a" / "b" / "bundle.json").write_text("{}")
+    assert run(*arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_misspelt_encoder_is_not_offered_to_be_embedded(
+    store: StoreFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(store, HALF)
+    embed(store)
+    assert run("evaluate", "--task", "t", "--model", "emc") == 2
+    said = capsys.readouterr().err
+    assert "did you mean enc?" in said
+    assert "--model emc" not in said

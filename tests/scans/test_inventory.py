@@ -1,6 +1,7 @@
 """What is under a path: scans, other files, and faults that reading would find."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,23 @@ def test_a_series_that_can_t_be_stacked_is_listed_with_its_error(
     tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
 ) -> None:
     write_ct(tmp_path, hu)
-    write_ct(tmp_path / "more", hu + 1)
+    for path in write_ct(tmp_path / "more", hu + 1):
+        path.rename(tmp_path / f"again-{path.name}")
+    (tmp_path / "more").rmdir()
     assert "4 slices are at the place of another one" in only(tmp_path).error
+
+
+def test_a_series_and_its_copy_are_one_scan_and_another_folder_another(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    write_ct(tmp_path / "a", hu)
+    write_ct(tmp_path / "copy", hu)
+    scan = only(tmp_path)
+    assert scan.shape[0] == 4
+    assert scan.facts.problems[0].startswith("4 files are copies of another slice")
+    write_ct(tmp_path / "other", hu + 1)
+    shutil.rmtree(tmp_path / "copy")
+    assert len(find_scans(tmp_path).scans) == 2
 
 
 def test_a_preview_next_to_slices_is_left_out(

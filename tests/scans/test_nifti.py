@@ -257,3 +257,14 @@ def test_a_head_without_its_background_is_no_segmentation(tmp_path: Path) -> Non
     scan = read(save(tmp_path / "a.nii", brain, GOOD))
     assert scan.pixels.max() < 60
     assert "hardly any air" in scan.facts.problems[0]
+
+
+def test_a_sform_against_pixdim_is_refused(tmp_path: Path, hu: NDArray[np.int16]) -> None:
+    image = nibabel.Nifti1Image(hu.T, GOOD)
+    image.set_qform(None, 0)
+    image.set_sform(GOOD, 1)
+    content = bytearray(image.to_bytes())
+    content[88:92] = np.float32(0.6).tobytes()  # pixdim[3]
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(UnreadableScan, match=r"a spacing of 1 × 1 × 3, its pixdim 1 × 1 × 0\.6"):
+        read(tmp_path / "a.nii")

@@ -99,7 +99,25 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
         unreadable=tuple(f"{item.place}: {item.scan.error}" for item in scans if item.scan.error),
         without=picked.without,
         decided=Counter(picked.decided.values()),
-        notes=(*notes, *placeholder_notes(scans)),
+        notes=(*notes, *placeholder_notes(scans), *_other_labels(chosen, matches, wanted)),
+    )
+
+
+def _other_labels(
+    chosen: list[NamedScan], matches: dict[str, str], wanted: dict[str, Labels]
+) -> tuple[str, ...]:
+    """Note patients whose studies have different labels: follow-ups, or one id of many people."""
+    found: dict[str, list[Labels]] = defaultdict(list)
+    for item in chosen:
+        labels = wanted.get(matches[item.scan_id])
+        if labels is not None and labels not in found[item.patient_id]:
+            found[item.patient_id].append(labels)
+    several = sum(len(some) > 1 for some in found.values())
+    if not several:
+        return ()
+    return (
+        f"{several} patient{'s have' if several > 1 else ' has'} studies with different labels; "
+        "if they are different people, edit patient_id in the cohort table",
     )
 
 

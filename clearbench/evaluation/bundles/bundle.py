@@ -168,6 +168,10 @@ def _read_facts(path: Path) -> BundleFacts:
     """Read bundle.json."""
     try:
         return BundleFacts.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        inner = sorted(path.parent.glob(f"*/**/{FACTS_FILE}"))
+        hint = f"; there is one in {inner[0].parent}" if inner else ""
+        raise BadRequest(f"{path.parent}: no bundle of heads in this folder{hint}") from error
     except OSError as error:
         raise _bad(path, str(error.strerror)) from error
     except UnicodeDecodeError as error:

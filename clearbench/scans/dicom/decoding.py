@@ -1,5 +1,6 @@
 """The pixel data of a DICOM file → stored values, with what is padding."""
 
+import filecmp
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,11 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.pixels.processing import apply_modality_lut
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.dicom.headers import Slice, open_whole
 from clearbench.scans.dicom.tags import UNPARSED
-from clearbench.scans.hu import Pixels
+from clearbench.scans.hu import TOP_HU, Pixels
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,28 @@ def decode(path: Path, where: str) -> Stored:
         raise UnreadableScan(f"{where} can't be decoded: {_why(dataset, error)}") from error
     padding = _padding(dataset, values)
     if "ModalityLUTSequence" in dataset:
-        values = apply_modality_lut(values, dataset)
+        try:
+            values = _through_table(values, dataset)
+        except UNPARSED as error:
+            raise UnreadableScan(
+                f"{where} has a Modality LUT that can't be used ({error})"
+            ) from error
     return Stored(values, padding)
+
+
+def _through_table(values: Pixels, dataset: Any) -> Pixels:
+    """Apply a Modality LUT (DICOM PS3.3 C.11.1.1); entries without a sign are two's complement."""
+    table = dataset.ModalityLUTSequence[0]
+    count, first, bits = (int(number) for number in table.LUTDescriptor)
+    data = table.LUTData
+    if isinstance(data, bytes):
+        data = np.frombuffer(data, np.uint8 if bits == 8 else np.uint16)
+    entries = np.asarray(data, np.int32)[: count or 2**16]
+    entries = np.where(entries > TOP_HU, entries - 2**16, entries)
+    if values.dtype.kind == "i" and first > TOP_HU:
+        first -= 2**16
+    found: Pixels = entries[np.clip(values.astype(np.int32) - first, 0, len(entries) - 1)]
+    return found
 
 
 def _refuse_truncated(dataset: Any, where: str) -> None:
@@ -99,9 +119,11 @@ def _as_stored(value: Any, dtype: np.dtype[Any]) -> int:
 def have_same_pixels(one: Slice, other: Slice) -> bool:
     """Tell whether two slices have the same stored values; False if one can't be decoded."""
     try:
+        if one.frame == other.frame and filecmp.cmp(one.path, other.path, shallow=False):
+            return True
         first, second = (
             decode(item.path, item.path.name).frame(item.frame) for item in (one, other)
         )
-    except UnreadableScan:
+    except (UnreadableScan, OSError):
         return False
     return np.array_equal(first.values, second.values)

@@ -4,10 +4,12 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clearbench.scans.dicom.decoding import have_same_pixels
 from clearbench.scans.dicom.headers import Slice
 from clearbench.scans.dicom.objects import DYNAMIC
 from clearbench.scans.notes import Note
@@ -18,6 +20,7 @@ TIME_POINT = re.compile(r"(^|-)(time|phase|acquisition|pass)-")
 FEWEST_JOINED = 3
 EVEN_SHARE = 0.1
 SAME_AXIS = 0.01
+COMPARED = 3
 ALWAYS_ALLOWED = 2  # sequential head CT repeats a slice where two of its parts meet
 MOST_REPEATED = 0.02
 
@@ -33,6 +36,7 @@ class _Divider:
                  that follow each other from feet to head are one scan
     stray        a single slice that differs is left out, as it can't be stacked with the others
     repeated     it only counts where too many slices are at the place of another
+    numbered     parts are called by their number, as the values should not be in an id
     """
 
     name: str
@@ -40,11 +44,29 @@ class _Divider:
     overlapping: bool = False
     stray: bool = False
     repeated: bool = False
+    numbered: bool = False
 
 
 def _each(value: Callable[[Slice], Hashable]) -> Callable[[Sequence[Slice]], Sequence[Hashable]]:
     """Return a function over slices that takes one value of each."""
     return lambda slices: [value(item) for item in slices]
+
+
+def _people(slices: Sequence[Slice]) -> Sequence[Hashable]:
+    """Return what tells people and visits apart where an anonymiser made all ids equal.
+
+    A field that some slices lack says nothing.
+    """
+    fields = ("birth_date", "sex", "study_date")
+    known = [name for name in fields if all(getattr(item.identity, name) for item in slices)]
+    return [tuple(getattr(item.identity, name) for name in known) for item in slices]
+
+
+def _kernels(slices: Sequence[Slice]) -> Sequence[Hashable]:
+    """Return the kernels; slices without one have that of the others, if there is only one."""
+    known = sorted({item.facts.kernel for item in slices} - {""})
+    common = known[0] if len(known) == 1 else ""
+    return [item.facts.kernel or common for item in slices]
 
 
 def _orientations(slices: Sequence[Slice]) -> Sequence[Hashable]:
@@ -61,16 +83,21 @@ def _orientations(slices: Sequence[Slice]) -> Sequence[Hashable]:
 
 
 DIVIDERS = (
+    _Divider("person", _people, numbered=True),
     _Divider("stack", _each(lambda item: item.phase.stack)),
     _Divider("orientation", _orientations, stray=True),
     _Divider("matrix", _each(lambda item: item.shape), stray=True),
     _Divider("pixels", _each(lambda item: tuple(round(mm, 3) for mm in item.pixel_mm)), stray=True),
-    _Divider("kernel", _each(lambda item: item.facts.kernel)),
+    _Divider("kernel", _kernels),
     _Divider("time", _each(lambda item: item.phase.temporal), overlapping=True),
     _Divider("phase", _each(lambda item: item.phase.cardiac), overlapping=True),
     _Divider("type", _each(lambda item: item.phase.image_type), overlapping=True),
     _Divider("acquisition", _each(lambda item: item.phase.acquisition), overlapping=True),
-    _Divider("pass", _each(lambda item: item.phase.clock), overlapping=True, repeated=True),
+    # Times of day and folders are names that no id should hold.
+    _Divider("pass", _each(lambda item: item.phase.clock), True, repeated=True, numbered=True),
+    _Divider(
+        "folder", _each(lambda item: str(item.path.parent)), True, repeated=True, numbered=True
+    ),
 )
 
 
@@ -178,7 +205,7 @@ def _divide(slices: list[Slice], divider: _Divider) -> list[tuple[tuple[str, ...
     for item, value in zip(slices, divider.values(slices), strict=True):
         by_value[value].append(item)
     whole: list[tuple[tuple[str, ...], list[Slice]]] = [((), slices)]
-    if len(by_value) == 1 or (divider.repeated and not too_many_repeated(slices)):
+    if len(by_value) == 1 or (divider.repeated and not _must_be_divided(slices)):
         return whole
     if divider.overlapping:
         parts = _passes(by_value)
@@ -191,7 +218,7 @@ def _divide(slices: list[Slice], divider: _Divider) -> list[tuple[tuple[str, ...
         small = []
     if small or len(large) < 2:
         return [((), large[0][1])] if len(large) == 1 and not small else whole
-    if divider.repeated:  # its values are times of day, which no id should hold
+    if divider.numbered:
         large = [(str(number), some) for number, (_, some) in enumerate(large, start=1)]
     return [((divider.name, label), some) for label, some in large]
 
@@ -207,6 +234,23 @@ def count_repeated(along_mm: NDArray[np.float64]) -> tuple[int, int]:
     """Return how many slices are at the place of another, and how many places there are."""
     places = 1 + int((np.diff(np.sort(along_mm)) >= SAME_POSITION_MM).sum())
     return len(along_mm) - places, places
+
+
+def _must_be_divided(slices: Sequence[Slice]) -> bool:
+    """Tell whether too many slices are at the place of another, and they aren't copies.
+
+    Of a folder that was copied, a few slices are enough to tell.
+    """
+    if not too_many_repeated(slices):
+        return False
+    along = along_normal_mm(slices)
+    order = np.argsort(along, kind="stable")
+    pairs = [
+        (slices[one], slices[other])
+        for one, other in pairwise(order)
+        if along[other] - along[one] < SAME_POSITION_MM
+    ]
+    return not all(have_same_pixels(*pair) for pair in pairs[:COMPARED])
 
 
 def too_many_repeated(slices: Sequence[Slice]) -> bool:

@@ -4,13 +4,14 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator, MutableSequence, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pydicom import config as pydicom_config
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
+from pydicom.tag import BaseTag, Tag
 
 # Small faults against the standard are common and harmless here; the values in use are checked.
 pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
@@ -49,23 +50,35 @@ class Tags:
     """The tags of one slice; each comes from the first of `data_sets` that has it."""
 
     data_sets: Sequence[Dataset]
+    _found: dict[str, Any] = field(default_factory=dict)
 
     def value(self, name: str, default: Any = None) -> Any:
         """Return a tag's value; `default` if it is absent or empty.
 
         Raises ValueError with the tag's name if its text is not of its type.
         """
-        try:
-            found = (tags[name].value for tags in self.data_sets if name in tags)
-            return next((value for value in found if value not in (None, "")), default)
-        except UNPARSED as error:
-            raise ValueError(f"{name} is {self._as_written(name)!r}, not a number") from error
+        if name not in self._found:
+            try:
+                self._found[name] = self._first(_tag_of(name))
+            except UNPARSED as error:
+                raise ValueError(f"{name} is {self._as_written(name)!r}, not a number") from error
+        value = self._found[name]
+        return default if value is None else value
+
+    def _first(self, tag: BaseTag) -> Any:
+        """Return the first value that isn't empty; None if there is none."""
+        for tags in self.data_sets:
+            if tag in tags:
+                value = tags[tag].value
+                if value not in (None, ""):
+                    return value
+        return None
 
     def _as_written(self, name: str) -> str:
         """Return a tag's text as it is in the file."""
-        tag = tag_for_keyword(name)
-        data_set = next((tags for tags in self.data_sets if name in tags), None)
-        if data_set is None or tag is None:
+        tag = _tag_of(name)
+        data_set = next((tags for tags in self.data_sets if tag in tags), None)
+        if data_set is None:
             return ""
         raw = data_set.get_item(tag)
         value = getattr(raw, "value", "")
@@ -112,8 +125,13 @@ class Tags:
 
     def has(self, name: str) -> bool:
         """Tell whether a tag is there, and not empty."""
-        found = (tags[name].value for tags in self.data_sets if name in tags)
-        return any(value not in (None, "") for value in found)
+        return self.value(name) is not None
+
+
+@cache
+def _tag_of(name: str) -> BaseTag:
+    """Return the tag of a keyword; looking it up for every slice costs a fifth of reading it."""
+    return Tag(name)
 
 
 def _listed(value: Any) -> Sequence[Any]:

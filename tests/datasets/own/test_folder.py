@@ -362,3 +362,10 @@ def test_the_passes_of_one_series_are_read_by_their_ids(
         found = read_scan(source, pseudonym=NAMES.series)
         number = 1 if "acquisition 1" in " ".join(found.facts.problems) else 2
         np.testing.assert_array_equal(found.pixels, hu + number)
+
+
+def test_a_patient_whose_studies_have_other_labels_is_noted(export: Path) -> None:
+    labels = "AccessionNumber,y\nACC-1,1\nACC-2,0\nACC-3,0\n"
+    (note,) = build(export, labels, "AccessionNumber").notes
+    assert note.startswith("1 patient has studies with different labels")
+    assert build(export, "AccessionNumber,y\nACC-1,1\nACC-2,1\n", "AccessionNumber").notes == ()

@@ -151,7 +151,7 @@ def edit(folder: Path, **news: Any) -> None:
 
 
 def test_a_missing_or_foreign_bundle_is_refused(written: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadRequest, match="No such file"):
+    with pytest.raises(BadRequest, match="no bundle of heads in this folder"):
         read_bundle(tmp_path / "missing")
     (written / "bundle.json").write_text('{"model": "of another"}')
     with pytest.raises(BadRequest, match=r"not a readable bundle .*--save-heads"):
@@ -191,7 +191,7 @@ def test_a_damaged_bundle_is_refused(written: Path) -> None:
     with pytest.raises(BadRequest, match="damaged"):
         read_bundle(written)
     arrays.unlink()
-    with pytest.raises(BadRequest, match="No such file"):
+    with pytest.raises(BadRequest, match="no bundle of heads in this folder"):
         read_bundle(written)
 
 

@@ -184,3 +184,27 @@ def test_no_slice_is_lost_or_in_two_scans(slices: list[Slice]) -> None:
         assert len({item.identity.patient_id for item in group}) == 1
         assert len({item.identity.series_uid for item in group}) == 1
     assert groups == group_series(numbered)
+
+
+def born(slices: list[Slice], date: str) -> list[Slice]:
+    """The same slices of a person with this birth date."""
+    return [replace(i, identity=replace(i.identity, birth_date=date)) for i in slices]
+
+
+def test_two_people_under_one_of_each_id_are_never_mixed() -> None:
+    """An anonymiser made PatientID, study and series equal, but left the birth date."""
+    one, other = stack(range(4)), stack(z + 0.5 for z in range(4))
+    assert set(parts([*born(one, "1950"), *born(other, "1971")])) == {"person-1", "person-2"}
+    assert len(parts([*born(one, "1950"), *born(other, "")])) == 1
+
+
+def test_a_kernel_that_some_slices_lack_splits_nothing() -> None:
+    assert len(parts([*stack(range(4), kernel="B30f"), *stack(range(4, 8))])) == 1
+
+
+def test_folders_tell_repeated_slices_apart() -> None:
+    first = [replace(i, path=Path("a") / i.path) for i in stack(range(5))]
+    second = [replace(i, path=Path("b") / i.path) for i in stack(range(5))]
+    assert set(parts([*first, *second])) == {"folder-1", "folder-2"}
+    spread = [replace(i, path=Path(f"{n % 2}") / i.path) for n, i in enumerate(stack(range(8)))]
+    assert set(parts(spread)) == {""}

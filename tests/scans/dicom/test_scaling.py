@@ -99,20 +99,24 @@ def test_a_slope_of_0_is_refused(series: Callable[[Edit], Path]) -> None:
         read(series(lambda dataset, _: setattr(dataset, "RescaleSlope", 0)))
 
 
-def test_a_modality_lut_is_applied(series: Callable[[Edit], Path]) -> None:
+@pytest.mark.parametrize("kind", ["OW", "US", "SS"])
+def test_a_modality_lut_is_applied(series: Callable[[Edit], Path], kind: str) -> None:
+    entries = np.arange(2000) - 1000  # stored values 0, 1, 2 … are HU -1000, -999, -998 …
+
     def edit(dataset: pydicom.FileDataset, index: int) -> None:
         without(dataset)
         stored(dataset, HU[index] + 1000)
         table = Dataset()
         table.LUTDescriptor = [2000, 0, 16]
         table.ModalityLUTType = "HU"
-        # Stored values 0, 1, 2 … are HU -1000, -999, -998 …, as two's complement.
-        table.add_new("LUTData", "OW", (np.arange(2000) - 1000 + 65536).astype(np.uint16).tobytes())
+        signed = entries if kind == "SS" else entries % 2**16
+        data = signed.astype(np.uint16).tobytes() if kind == "OW" else signed.tolist()
+        table.add_new("LUTData", kind, data)
         dataset.ModalityLUTSequence = [table]
 
     scan = read(series(edit))
-    assert scan.pixels.max() <= 32767
-    assert "RescaleIntercept" not in " ".join(scan.facts.problems)
+    np.testing.assert_array_equal(scan.pixels, HU)
+    assert scan.facts.problems == ()
 
 
 def test_eight_bits_with_a_scale_are_noted(series: Callable[[Edit], Path]) -> None:
