@@ -21,6 +21,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Card(BaseModel):
     """A record that can't change and that refuses unknown keys."""
 
+    # not strict, because TOML has lists where fields are tuples; without protected
+    # namespaces, pydantic doesn't warn of fields that begin with model_
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=False, protected_namespaces=(), allow_inf_nan=False
     )
@@ -60,6 +62,7 @@ def read_card(path: Path, card_type: type[AnyCard]) -> AnyCard:
 
 def write_card(card: Card, path: Path) -> None:
     """Write a card as TOML, completely or not at all, without blank and default values."""
+    # TOML has no null
     facts = card.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     write_text(path, tomli_w.dumps(facts))
 
@@ -92,6 +95,7 @@ def _fault(item: Any, card_type: type[Card]) -> str:
         return "cut off or changed: it isn't a JSON record any more"
     if item["type"] == "model_type":
         return "not a table of keys and values"
+    # pydantic puts these words before the text of a ValueError
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{place}: {message[:1].lower()}{message[1:]}"
 
@@ -127,6 +131,7 @@ def card_folders(folder: str, extra: Iterable[Path] = ()) -> dict[Path, str]:
     for path, origin in ({ours: "clearbench"} | brought | {Path.cwd() / folder: ""}).items():
         found.setdefault(path.resolve(), origin)
     for path in map(Path, extra):
+        # removed first, so that it moves to the end, where a card wins over earlier ones
         found.pop(path.resolve(), None)
         found[path.resolve()] = ""
     return {path: origin for path, origin in found.items() if path.is_dir()}

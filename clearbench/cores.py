@@ -41,4 +41,5 @@ def prepare_threads(environment: MutableMapping[str, str] = os.environ) -> None:
         environment["GOMP_SPINCOUNT"] = str(SPINS)
     cores = usable_cores()
     if cores < (os.cpu_count() or 1):
+        # OpenMP doesn't know a container's quota, and would start a thread for every core
         environment.setdefault("OMP_NUM_THREADS", str(cores))

@@ -169,6 +169,7 @@ def _missing(packages: Iterable[Package]) -> tuple[str, ...]:
 
 def _extra(name: str, module: str) -> Extra:
     """Return whether an extra is installed."""
+    # found without importing it, because a broken library raises anything
     installed = importlib.util.find_spec(module) is not None
     return Extra(name, installed, "" if installed else f"pip install 'clearbench[{name}]'")
 

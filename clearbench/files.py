@@ -29,6 +29,7 @@ def draft_of(path: Path) -> Path:
     Its name has the host, the process and a new number: several threads may write the same file.
     """
     unique = f"{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
+    # in the same folder, because a rename is one step only within one file system
     return path.with_name(f".{path.name}.{unique}.tmp")
 
 
@@ -113,6 +114,7 @@ def _fill_and_settle(
         if error.errno in DISK_REFUSES:
             raise disk_refuses(path, str(error.strerror)) from error
         raise
+    # after a hard link, the draft's name is still there
     finally:
         _remove(draft)
 
@@ -135,9 +137,11 @@ def disk_refuses(path: Path, reason: str) -> StorageFull:
 
 def sweep_drafts(folder: Path, *, deep: bool = True) -> int:
     """Remove the drafts of killed processes of this host in a folder; returns their number."""
+    # on a shared disk, the process numbers of other hosts say nothing here
     ours = re.compile(rf"\..+\.{re.escape(socket.gethostname())}-(\d+)(-\d+)?\.tmp.*")
     swept = 0
     drafts = (folder.rglob if deep else folder.glob)(".*.tmp*") if folder.is_dir() else ()
+    # listed first, because files are removed in the loop
     for draft in list(drafts):
         owner = ours.fullmatch(draft.name)
         if owner and not _alive(int(owner[1])):
@@ -149,7 +153,7 @@ def sweep_drafts(folder: Path, *, deep: bool = True) -> int:
 def _alive(process: int) -> bool:
     """Return True if a process of this host is running."""
     try:
-        os.kill(process, 0)
+        os.kill(process, 0)  # signal 0 only asks whether the process exists
     except ProcessLookupError:
         return False
     except PermissionError:  # it runs, under another user

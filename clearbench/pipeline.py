@@ -87,6 +87,7 @@ def embed(  # noqa: PLR0913  options of a command
     models = as_names(models)
     _check(models, weights, store_dtype, batch_size, workers)
     check_trusted(trust_remote_code, models)
+    # before a store is made: a misspelt name leaves nothing on the disk
     cards = [find_encoder(model, registry) for model in models]
     folder = open_store(store or default_store(), create=True)
     readers = default_workers() if workers is None else workers
@@ -121,6 +122,7 @@ def embed(  # noqa: PLR0913  options of a command
         )
         runs.append(run(job, on_event, dry=dry_run))
     if not dry_run:
+        # once for all encoders, because it copies the catalogue
         refresh(folder)
     return EmbedReport(
         cohort.name,
@@ -203,6 +205,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     folder = open_store(store or default_store())
     sizes = read_training_sizes(fractions) if fractions else ()
     chosen = [find_task(name, task_folders) for name in tasks]
+    # all tasks are checked before the first head is trained
     for task in chosen:
         _check_heads(task, heads, sizes, folder)
     evaluators = [
@@ -253,6 +256,7 @@ class _Evaluator:
             shared += guard_labels(prepared)
             for record in records:
                 data = load(prepared, record)
+                # floors need no encoder, so one set of features is enough
                 if self.floors and record is records[0]:
                     results, shortcuts = self._run_floors(data, sketches)
                     found += results

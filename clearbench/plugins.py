@@ -57,6 +57,7 @@ def package_folders(package: str) -> tuple[Path, ...]:
     """Return the folders of a top package; () if Python can't find it."""
     try:
         spec = importlib.util.find_spec(package)
+    # find_spec raises ValueError for a loaded module without a spec
     except (ImportError, ValueError):
         return ()
     places = spec.submodule_search_locations if spec is not None else None

@@ -66,6 +66,7 @@ def freeze(
     folds or labels.
     """
     task = find_task(name, task_folders)
+    # else the folds would be read from the split file that is there
     unsplit = task.model_copy(update={"split_file": None})
     found = prepare_from_store(unsplit, open_store(store or default_store()))
     checks = {one.test_cohort: labels_check(one.units) for one in found}

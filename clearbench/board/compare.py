@@ -31,6 +31,7 @@ def method_of(compared: ComparedResult) -> str:
     if compared.result.crossed:
         return FOLDS
     heads = list(compared.predictions.values())
+    # DeLong needs independent units: one per patient.
     alone = all(len(set(each.patients)) == len(each.patients) for each in heads)
     return DELONG if compared.result.metric == "auroc" and alone else BOOTSTRAP
 
@@ -143,6 +144,7 @@ def _by_bootstrap(one: ComparedResult, other: ComparedResult, common: frozenset[
     both = _common_draws(one, other)
     if not both:
         return found
+    # The rows of `resampled` are in the order of the sorted draws.
     rows = [np.searchsorted(sorted(each.retrained), both) for each in (one, other)]
     values: Floats = first["retrained"].values[rows[0]] - second["retrained"].values[rows[1]]
     resampled: Floats = (

@@ -100,6 +100,7 @@ class ComparedResult:
         found = {"original": bootstrap([mean], Resampling(patients))["metric"]}
         if retrained:
             measures = [
+                # head=head keeps this turn's head; without it all would use the last one.
                 lambda weights, head=head: {"metric": self.measure(head, weights)}
                 for head in retrained
             ]

@@ -44,6 +44,7 @@ def _cell(result: Result, size: int) -> str:
 
 def plot_curves(results: Sequence[Result], path: Path) -> Path:
     """Plot one task's curves with their intervals, and write them as PNG."""
+    # Figure, because pyplot keeps global state and may look for a display.
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for number, result in enumerate(result for result in results if result.curve):

@@ -120,6 +120,7 @@ def board_csv(found: Leaderboard) -> str:
     """Render a leaderboard as one CSV table; average ranks are rows of the metric average_rank."""
     text = io.StringIO()
     rows = [asdict(row) for board in found.boards for row in board.rows]
+    # Python's csv ends lines with \r\n by default.
     writer = csv.DictWriter(text, fieldnames=list(Row.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

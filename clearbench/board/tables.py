@@ -286,5 +286,10 @@ def _row(result: Result, published: str, metric: str, places: dict[str, Standing
         seconds=result.seconds,
         licence=result.licence,
         floor=result.floor,
-        source="published" if published and result.path.startswith(published) else "yours",
+        source="published" if _is_below(result.path, published) else "yours",
     )
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Tell whether a file is in a folder; a folder whose name begins alike is another one."""
+    return bool(folder) and Path(path).is_relative_to(folder)

@@ -83,7 +83,7 @@ def main() -> None:
         sys.stderr.write(f"clearbench: {error}\n")
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()
+        sys.stderr.close()  # else Python complains of the closed pipe at its exit
         sys.exit(ExitCode.DONE)
     except OSError as error:
         sys.stderr.write(f"clearbench: {file_sentence(error)}\n")

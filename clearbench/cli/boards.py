@@ -119,7 +119,7 @@ def demo(
     """Show the whole path on a synthetic cohort: scans, features, heads, leaderboard, SQL."""
     from clearbench.cores import prepare_threads
 
-    prepare_threads()
+    prepare_threads()  # before the imports that load torch
     from clearbench.demo import run_demo
     from clearbench.display.demo import show_demo
 
@@ -148,7 +148,7 @@ def evaluate(
     """Train heads on stored features, and score them on test patients, with intervals."""
     from clearbench.cores import prepare_threads
 
-    prepare_threads()
+    prepare_threads()  # before the imports that load torch
     from clearbench import pipeline
     from clearbench.board.tables import make_leaderboard
     from clearbench.display.boards import EvaluationProgress, show_leaderboard, show_seeds
@@ -190,7 +190,7 @@ def _repeat(pack: Path | None, result: Path | None, device: str) -> int:
     """Repeat a result from a pack; return DONE if the scores are the same, else FAILED."""
     from clearbench.cores import prepare_threads
 
-    prepare_threads()
+    prepare_threads()  # before the imports that load torch
     from clearbench import sharing
     from clearbench.display.boards import EvaluationProgress
     from clearbench.display.sharing import show_reproduction

@@ -65,7 +65,7 @@ def check(
     """Check an encoder on slices that are made here; exit code 1 if a check fails."""
     from clearbench.cores import prepare_threads
 
-    prepare_threads()
+    prepare_threads()  # before the imports that load torch
     from dataclasses import asdict
 
     from clearbench.display.checks import show_conformance
@@ -138,7 +138,7 @@ def freeze(
     """Write an encoder's reference vectors: a few slices and their features, for later checks."""
     from clearbench.cores import prepare_threads
 
-    prepare_threads()
+    prepare_threads()  # before the imports that load torch
     from clearbench.display.checks import show_vectors
     from clearbench.encoders.conformance.vectors import freeze_vectors
 

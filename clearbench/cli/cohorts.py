@@ -17,6 +17,17 @@ cohort_app = typer.Typer(
 )
 
 
+PadIds = Annotated[
+    int,
+    typer.Option(
+        "--pad-ids",
+        min=0,
+        help="Fill up ids of labels with zeros to so many digits: spreadsheets turn 0012 into 12.",
+        show_default=False,
+    ),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(scans)
@@ -127,16 +138,7 @@ def build(
             "the side with most of them. Without it, such files are refused.",
         ),
     ] = False,
-    pad_ids: Annotated[
-        int,
-        typer.Option(
-            "--pad-ids",
-            min=0,
-            help="Fill up ids of the labels with zeros to so many digits (folder only): "
-            "spreadsheets turn 0012 into 12.",
-            show_default=False,
-        ),
-    ] = 0,
+    pad_ids: PadIds = 0,
     store: Store = None,
     keep_ids: KeepIds = False,
 ) -> None:
@@ -208,6 +210,7 @@ def _build_folder(
         keep_ids=keep_ids,
         pad_ids=pad_ids,
     )
+    # checked before anything is written: a refused table leaves no file
     cohort = check_cohort(built.table, "", output)
     if not keep_ids:
         remember_keys(store, key_table(list(built.scans)))
@@ -237,6 +240,7 @@ def add(
             show_default=False,
         ),
     ] = "",
+    pad_ids: PadIds = 0,
     store: Store = None,
 ) -> None:
     """Add a cohort to the store, or new or changed labels, without embedding again."""
@@ -246,7 +250,7 @@ def add(
     from clearbench.store.folder import open_store
 
     folder = open_store(store_path(store), create=True)
-    cohort = with_table(read_table(file), name, file, folder)
+    cohort = with_table(read_table(file), name, file, folder, pad_ids=pad_ids)
     save_cohort(cohort, folder)
     show_cohort(cohort)
 

@@ -63,7 +63,7 @@ Resample = Annotated[
     typer.Option("--resample", help="Interpolate oblique and tilted series onto axial slices."),
 ]
 Replace = Annotated[
-    bool, typer.Option("--replace", help="Embed again what is done, if pixels have changed.")
+    bool, typer.Option("--replace", help="Embed again what is done, and replace its features.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 Verbose = Annotated[
@@ -102,7 +102,7 @@ def embed(
     """Embed every scan that has no features in the store yet."""
     from clearbench.cores import prepare_threads
 
-    prepare_threads()
+    prepare_threads()  # before the imports that load torch
     from clearbench import pipeline
     from clearbench.display.embedding import EmbedProgress, show_report
     from clearbench.errors import UnknownName

@@ -130,7 +130,7 @@ def pretrain(
     from clearbench.cores import prepare_threads
     from clearbench.display.pretraining import PretrainProgress, show_pretrained
 
-    prepare_threads()
+    prepare_threads()  # before the imports that load torch
     from clearbench.pretraining.run import pretrain as run
     from clearbench.pretraining.settings import PretrainSettings
     from clearbench.pretraining.stacks import DataRequest

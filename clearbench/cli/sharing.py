@@ -52,7 +52,7 @@ def apply(
     """Score scans of the store with saved heads; no labels are needed."""
     from clearbench.cores import prepare_threads
 
-    prepare_threads()
+    prepare_threads()  # before the imports that load torch
     from clearbench import sharing
     from clearbench.display.answers import show_answer
     from clearbench.display.sharing import show_applied

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import re
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from clearbench.files import write_whole
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet"})
 DELIMITERS = ",;\t|"
+DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 BLANK = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 
 
@@ -52,9 +55,13 @@ def _read_parquet(path: Path) -> list[tuple[str, list[object]]]:
 
 def _read_csv(path: Path) -> list[tuple[str, list[object]]]:
     """Return names and cells of a CSV file's columns, without blank columns that have no name."""
+    # newline="" keeps the line breaks inside quoted cells
     lines = list(io.StringIO(_decoded(path), newline=""))
+    if lines and re.fullmatch(r"sep=.\s*", lines[0]):  # Excel's own line, not a header
+        lines = lines[1:]
     header = next((line for line in lines if line.strip()), "")
     try:
+        # of equal counts, the first delimiter wins: the comma
         reader = csv.reader(lines, delimiter=max(DELIMITERS, key=header.count))
         numbered = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
@@ -70,6 +77,7 @@ def _read_csv(path: Path) -> list[tuple[str, list[object]]]:
 def _decoded(path: Path) -> str:
     """Return a file's text; UTF-8, or UTF-16 as Excel writes it."""
     content = path.read_bytes()
+    # -sig: Excel puts a byte order mark before UTF-8
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return content.decode(encoding)
@@ -82,6 +90,22 @@ def _fitted(row: list[str], width: int, where: str) -> list[str]:
     if len(row) < width or any(cell.strip() for cell in row[width:]):
         raise BadCohort(f"{where}: {len(row)} cells under {width} column names")
     return row[:width]
+
+
+def with_points(table: pa.Table, numbers: Callable[[str], bool]) -> tuple[pa.Table, list[str]]:
+    """Read decimal commas as points, in columns that may be `numbers`; returns which had some."""
+    changed = []
+    for index, name in enumerate(table.column_names):
+        if not numbers(name):
+            continue
+        known = [text for text in table.column(name).to_pylist() if text is not None]
+        commas = any("," in text for text in known)
+        if commas and all(DECIMAL_COMMA.fullmatch(text) for text in known):
+            texts = table.column(name).to_pylist()
+            points = [text and text.replace(",", ".") for text in texts]
+            table = table.set_column(index, name, pa.array(points, pa.string()))
+            changed.append(name)
+    return table, changed
 
 
 def _as_text(values: list[object]) -> pa.Array:

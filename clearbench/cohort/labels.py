@@ -4,29 +4,38 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from clearbench.cohort.ids import pad_id, plain_id, with_nearest
 from clearbench.cohort.table import REQUIRED, Cohort, check_cohort
-from clearbench.errors import BadCohort, suggestion
+from clearbench.errors import BadCohort, name_some, suggestion
 
 FIXED = (*REQUIRED, "cohort", "public", "study_id", "series_id")  # new labels never change these
+
+SHOWN = 5
 
 LabelRow = dict[str, str | None]
 
 
-def update_labels(cohort: Cohort, labels: pa.Table, source: Path) -> Cohort:
+def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int = 0) -> Cohort:
     """Return the cohort with the columns of `labels`, matched by scan_id, else patient_id.
 
     Columns of the same name get new values where `labels` has a row; other rows keep theirs. Ids
-    and paths stay the same. Raises BadCohort if a row matches no scan, or two rows contradict each
-    other.
+    and paths stay the same. `pad_ids` fills up ids of `labels` that are whole numbers with zeros to
+    so many digits. Raises BadCohort if a row matches no scan, or two rows contradict each other.
     """
     key = label_key(labels, source)
+    if pad_ids:
+        ids = [name and pad_id(name, pad_ids) for name in labels.column(key).to_pylist()]
+        labels = _with_column(labels, key, ids)
     columns = [name for name in labels.column_names if name not in FIXED]
     rows = _rows_by_key(labels.select([key, *columns]), key, source)
-    unknown = sorted(set(rows) - set(cohort.column(key)))
+    known = [str(name) for name in dict.fromkeys(cohort.column(key))]
+    unknown = sorted(set(rows) - set(known))
     if unknown:
+        zeros = {plain_id(name) for name in unknown} & {plain_id(name) for name in known}
+        hint = f"; fill up their zeros with --pad-ids {len(known[0])}" if zeros else ""
         raise BadCohort(
             f"{source}: {len(unknown)} of {len(rows)} {key} are not in cohort {cohort.name}: "
-            f"{', '.join(unknown[:5])}"
+            f"{name_some(with_nearest(unknown[:SHOWN], known) + unknown[SHOWN:])}{hint}"
         )
     table = cohort.table
     for name in columns:

@@ -24,10 +24,11 @@ KEY_TABLE = "keys.csv"
 class Pseudonyms:
     """Makes pseudonyms under one store's secret; may be passed to other processes."""
 
-    secret: bytes = field(repr=False)
+    secret: bytes = field(repr=False)  # keeps it out of logs and error messages
 
     def name(self, kind: str, identifier: str) -> str:
         """Return `<kind>-<12 hex>`, the same for the same kind, identifier and secret."""
+        # \0 is in neither, so two different pairs never give one text
         text = f"{kind}\0{identifier}".encode()
         return f"{kind}-{hmac.new(self.secret, text, hashlib.sha256).hexdigest()[:12]}"
 
@@ -51,6 +52,7 @@ def open_pseudonyms(store: Path) -> Pseudonyms:
     """
     path = store / SECRET_FILE
     if not path.exists():
+        # of processes that start together, all must use the first one's secret
         write_first(path, secrets.token_bytes(SECRET_BYTES), private=True)
     secret = path.read_bytes()
     if len(secret) < SECRET_BYTES:

@@ -46,6 +46,7 @@ def deciding_keys(table: pa.Table, where: str, order: str) -> dict[str, str]:
     keys = split_keys(order)
     decided: dict[str, str] = {}
     with duckdb.connect(config=NO_FILES) as connection:
+        # in a window, ORDER BY 1 is a constant: all rows of a study are equal
         left = {study for study, ids in _ranked(connection, table, where, "1") if len(ids) > 1}
         for count, key in enumerate([*keys, "n_slices DESC"], start=1):
             some = ", ".join([*keys, "n_slices DESC"][:count])

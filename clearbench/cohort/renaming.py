@@ -27,6 +27,7 @@ class Names:
 def numbered(ids: Iterable[str | None], prefix: str) -> dict[str, str]:
     """Return each id's new name, prefix-0001, prefix-0002, …, in the order of the ids."""
     known = sorted({old for old in ids if old is not None})
+    # zeros in front, so that text sorts like numbers
     width = max(4, len(str(len(known))))
     return {old: f"{prefix}-{number:0{width}}" for number, old in enumerate(known, start=1)}
 

@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from clearbench import technical
-from clearbench.cohort.files import read_table
+from clearbench.cohort.files import read_table, with_points
+from clearbench.cohort.ids import spelled_differently
 from clearbench.errors import BadCohort, UnknownName, name_some, suggestion
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -105,6 +106,7 @@ def read_cohort(path: Path, name: str = "") -> Cohort:
 def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
     """Check a table of scans whose file is (or will be) `source`; see read_cohort."""
     _check_columns(table, source)
+    table, notes = _tidied(table)
     name = name or stated_name(table, source) or source.stem
     faults = [*_blank(table), *_bad_ids(table, name), *_twice(table), *_two_splits(table)]
     faults += [*_infinite(table), *_bad_rules(table)]
@@ -113,8 +115,44 @@ def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
     paths = [_absolute(Path(text), source.parent) for text in table.column("path").to_pylist()]
     index = table.column_names.index("path")
     table = table.set_column(index, "path", pa.array([str(path) for path in paths]))
-    problems = (*_near_names(table), *_identifiers(table), *_missing_files(paths))
+    problems = (
+        *notes,
+        *_near_names(table),
+        *_identifiers(table),
+        *_spellings(table),
+        *_missing_files(paths),
+    )
     return Cohort(name, table, problems)
+
+
+def _tidied(table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """Drop rows that repeat another one whole, and read decimal commas as points; with notes."""
+    table, commas = with_points(table, _may_be_number)
+    notes = [f"column {name}: decimal commas are read as points" for name in commas]
+    rows = table.to_pylist()
+    first = dict.fromkeys(tuple(row.values()) for row in rows)
+    repeated = len(rows) - len(first)
+    if repeated:
+        table = pa.Table.from_pylist(
+            [dict(zip(table.column_names, row, strict=True)) for row in first], schema=table.schema
+        )
+        text = "1 row repeats another one, and counts once"
+        notes.append(text if repeated == 1 else f"{repeated} rows repeat others, and count once")
+    return table, notes
+
+
+def _may_be_number(column: str) -> bool:
+    """Return True for columns that may hold numbers, but not for ids and lists of slices."""
+    numbers = [each.name for each in technical.TECHNICAL if each.number]
+    return is_label(column) or column in (*numbers, "day", "hu_offset")
+
+
+def _spellings(table: pa.Table) -> list[str]:
+    """Return problems: patients who may be one person under two spellings of an id."""
+    names = [str(name) for name in table.column("patient_id").to_pylist()]
+    several = spelled_differently(names)
+    text = "patient_id differs only in zeros, case or .0, and counts as several patients"
+    return [f"{text}: {name_some(several)}"] if several else []
 
 
 def _check_columns(table: pa.Table, source: Path) -> None:
@@ -166,6 +204,7 @@ def _blank(table: pa.Table) -> list[str]:
     """Return faults: rows without an id or path."""
     faults = []
     for name in REQUIRED:
+        # line 1 has the names of the columns
         rows = [
             str(i + 2) for i, value in enumerate(table.column(name).to_pylist()) if value is None
         ]

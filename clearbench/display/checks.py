@@ -46,6 +46,7 @@ def _row(finding: CheckResult) -> tuple[str, ...]:
     """Return one finding's cells."""
     measured = "" if finding.measured is None else f"{finding.measured:.6g}"
     result = finding.status.upper() if finding.status == "fail" else finding.status
+    # a bar would begin another cell, and a line break another row
     sentence = finding.sentence.replace("|", "/").replace("\n", " ")
     return (finding.check, result, measured, finding.limit, sentence)
 

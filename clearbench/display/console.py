@@ -31,6 +31,7 @@ err = _console(stderr=True)
 
 def say(text: str) -> None:
     """Print one line of an answer, without markup."""
+    # soft_wrap: rich would fold long lines, and commands could not be copied whole
     out.print(text, markup=False, soft_wrap=True)
 
 
@@ -99,7 +100,7 @@ def cell(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, list | tuple):
         return _short_list(value)
-    return str(value).replace("[", "\\[")
+    return str(value).replace("[", "\\[")  # rich reads [ as markup
 
 
 def _short_list(values: Sequence[Any]) -> str:

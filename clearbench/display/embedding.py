@@ -48,7 +48,7 @@ class EmbedProgress(Bar):
         """Count one scan."""
         self._slices += event.slices
         self._done += 1
-        seconds = max(time.monotonic() - self._start, 1e-9)
+        seconds = max(time.monotonic() - self._start, 1e-9)  # never divide by 0
         rate = f"{self._slices / seconds:.1f}"
         if err.is_terminal:
             self.move(self._done, rate=rate)

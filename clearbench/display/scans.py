@@ -32,7 +32,7 @@ def show_inventory(inventory: Inventory, scans: Sequence[NamedScan]) -> None:
 def _scan_row(item: NamedScan) -> dict[str, object]:
     """Return one scan's cells."""
     scan, facts = item.scan, item.scan.facts
-    spacing = " × ".join(f"{mm:.2f}" for mm in scan.spacing_mm if mm == mm)
+    spacing = " × ".join(f"{mm:.2f}" for mm in scan.spacing_mm if mm == mm)  # without NaN
     thickness = f"{facts.thickness_mm:g} mm" if facts.thickness_mm else ""
     return {
         "": "✗" if scan.error else "!" if facts.problems else "",

@@ -60,6 +60,7 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type == "cpu":
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        # private names of torch, which other versions may lack
         return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
     return False
 

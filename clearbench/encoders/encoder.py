@@ -100,6 +100,7 @@ class Encoder:
         """
         if windows:
             self.check_windows(windows)
+        # slicing a range cuts it at the end of the scan
         wanted = range(len(pixels))[slice(rows.start, rows.stop)] if rows else range(len(pixels))
         taken, around = neighbourhood(wanted, len(pixels), self.card.slicing.context)
         with torch.inference_mode():
@@ -163,6 +164,7 @@ class Encoder:
 
 def _native(pixels: NDArray[Any]) -> NDArray[Any]:
     """Return pixels as torch needs them: contiguous, writable, in this machine's byte order."""
+    # torch refuses other byte orders, and warns of arrays that can't be written
     return np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W"])
 
 

@@ -39,10 +39,12 @@ def fingerprint(
         facts["input"] = _input(card.input)
     if card.volume is not None:
         facts["volume"] = card.volume.model_dump(mode="json")
+    # left out if blank, so that cards without code keep their fingerprints
     if code_sha256:
         facts["code_sha256"] = code_sha256
     if card.sizes:
         facts["sizes"] = card.sizes
+    # sorted, so that the order of keys doesn't change the hash
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

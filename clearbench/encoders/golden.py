@@ -75,6 +75,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
+        # literal_eval runs no code: the file may be a stranger's
         return {key: ast.literal_eval(metadata[key]) for key in SIZES if key in metadata}, tensors
     except (OSError, SafetensorError) as error:
         raise WeightsUnavailable(f"{path}: not a readable safetensors file ({error})") from error

@@ -186,6 +186,7 @@ def _imported(place: str, named: str, package: str = "clearbench") -> ModuleType
 def _need(missing: str, error: ImportError) -> str:
     """Return which package to install or to upgrade."""
     pip = PIP_NAMES.get(missing, missing)
+    # otherwise the module is there, but lacks a name that is imported from it
     if isinstance(error, ModuleNotFoundError) and error.name == missing:
         return f"needs {missing}: pip install {pip}"
     return f"needs another version of {missing} ({error}): pip install --upgrade {pip}"

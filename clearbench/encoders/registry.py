@@ -53,6 +53,7 @@ def register_encoder(card: EncoderCard | dict[str, Any], build: Build, *, name: 
     title. Raises BadCard if the card breaks its rules, BadArgument if `build` is not a function, or
     if a card has the name.
     """
+    # a torch module can be called too, but it is no builder
     if not callable(build) or hasattr(build, "state_dict"):
         raise BadArgument(
             "build",

@@ -26,11 +26,13 @@ def _import_or_declare() -> None:
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
+        # a failed import leaves modules behind, and the second import would use them
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
         library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for operator in MISSING_OPERATORS:
             library.define(operator + SIGNATURE)  # type: ignore[no-untyped-call]
+        # torch takes the operators back when this object is collected
         _declared.append(library)
         importlib.import_module("torchvision")
 

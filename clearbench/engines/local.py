@@ -65,6 +65,7 @@ def run(job: EmbedJob, on_event: OnEvent, *, dry: bool = False) -> EncoderRun:
         return EncoderRun(started, outcomes, time.perf_counter() - start)
     record = encoder_record(job.encoder)
     sweep_drafts(job.store.encoder(record.name, record.fingerprint))
+    # before the first file, because features without a record are not found
     write_record(record, job.store)
     finished = []
     reads = read_ahead(job.tasks, job.workers)
@@ -157,7 +158,7 @@ def scan_features(result: Encoded, job: EmbedJob) -> ScanFeatures:
         pixels_signature=result.read.pixels_signature,
         about=about(encoder)
         | {
-            "spacing_mm": [None if mm != mm else mm for mm in scan.spacing_mm],
+            "spacing_mm": [None if mm != mm else mm for mm in scan.spacing_mm],  # NaN isn't JSON
             "facts": facts_as_json(scan.facts),
             "source_windows": list(scan.windows),
         },

@@ -92,6 +92,7 @@ def encode(
         moment = clock.add("read", moment)
         if read.scan is None:
             yield read
+            # the time that the caller spends with a scan doesn't count as reading
             moment = time.perf_counter()
             continue
         if encoder.card.volume is not None:
@@ -171,6 +172,7 @@ def _run_batch(
     """Run one batch from the start of the queue, and yield the completed scans."""
     moment = time.perf_counter()
     batch = _take(waiting, batch_size)
+    # .cpu() waits for the GPU, so the clock measures the whole run
     features = encoder.forward(torch.cat([segment.images for segment in batch])).cpu().numpy()
     clock.add("net", moment)
     ends = np.cumsum([0, *(len(segment.rows) for segment in batch)])
@@ -179,7 +181,7 @@ def _run_batch(
         owner.features.reshape(-1, owner.features.shape[-1])[segment.rows] = features[start:end]
         owner.left -= len(segment.rows)
         if owner.left == 0:
-            yield _complete(owner)
+            yield _complete(owner, encoder.store_dtype)
 
 
 def _take(waiting: deque[_Segment], batch_size: int) -> list[_Segment]:
@@ -196,16 +198,28 @@ def _take(waiting: deque[_Segment], batch_size: int) -> list[_Segment]:
     return batch
 
 
-def _complete(owner: _Open) -> Encoded:
+def _complete(owner: _Open, store_dtype: str) -> Encoded:
     """Return a scan's features."""
-    reason = _not_finite(owner.features, owner.present)
+    reason = _not_finite(owner.features, owner.present) or _too_large(
+        owner.features, owner.present, store_dtype
+    )
     return Encoded(owner.read, owner.scan, owner.features, owner.present, reason)
 
 
 def _not_finite(features: NDArray[np.float32], present: NDArray[np.bool_]) -> str:
     """Return why a scan fails if features are NaN or infinite; "" if they are finite."""
+    # absent views are NaN on purpose
     finite = np.isfinite(features).all(axis=2) | ~present
     bad = int((~finite).sum())
     if not bad:
         return ""
     return f"{bad} of {finite.size} features are NaN or infinite; try precision float32"
+
+
+def _too_large(features: NDArray[np.float32], present: NDArray[np.bool_], store_dtype: str) -> str:
+    """Return why a scan fails if the store's type would make features infinite; "" if not."""
+    most = float(np.finfo(np.dtype(store_dtype)).max)
+    bad = int(((np.abs(features) > most).any(axis=2) & present).sum())
+    if not bad:
+        return ""
+    return f"{bad} of {present.size} features are too large for {store_dtype}; store float32"

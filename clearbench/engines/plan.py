@@ -37,6 +37,7 @@ def read_tasks(
             pseudonyms=pseudonyms,
         )
         for row in rows
+        # not hash(), which differs between processes
         if crc32(row.scan_id.encode()) % wanted[1] == wanted[0] - 1
     )
 

@@ -104,7 +104,7 @@ def _read(task: ReadTask) -> ReadScan:
         return ReadScan(task, "done")
     if before is not None:
         raise UnreadableScan(
-            "the store has features of this id from other pixels; replace them (--replace), "
+            "the store has features of this id from other pixels; use replace (--replace), "
             "or another name if it is another scan (ids of a plain folder are its paths)"
         )
     return ReadScan(
@@ -139,6 +139,7 @@ def read_ahead(tasks: Iterable[ReadTask], workers: int) -> Iterator[ReadScan]:
     pool = _pool(workers)
     waiting: deque[tuple[ReadTask, Future[ReadScan]]] = deque()
     try:
+        # one more than there are workers, so that none waits for its next scan
         for task in islice(rest, workers + 1):
             waiting.append((task, pool.submit(read_one, task)))
         while waiting:
@@ -146,6 +147,7 @@ def read_ahead(tasks: Iterable[ReadTask], workers: int) -> Iterator[ReadScan]:
             try:
                 read = future.result()
             except BrokenExecutor:
+                # loky breaks the whole pool when one process dies: the waiting scans start again
                 read = _read_alone(task)
                 again = [task for task, _ in waiting]
                 pool = _pool(workers)
@@ -170,6 +172,7 @@ def _read_alone(task: ReadTask) -> ReadScan:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     """Start reader processes that ignore Ctrl-C, and end with their parent."""
+    # one thread each, because there are several readers
     return ProcessPoolExecutor(
         max_workers=workers, initializer=_follow_parent, env={"OMP_NUM_THREADS": "1"}
     )
@@ -183,6 +186,7 @@ def _follow_parent() -> None:
 
 def _end_with_parent(parent: int) -> None:
     """End this reader after its parent was killed."""
+    # an orphan gets another parent
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_S)
-    os._exit(1)
+    os._exit(1)  # sys.exit would end only this thread

@@ -29,6 +29,7 @@ class HeadEntry:
     deterministic: bool = False
 
 
+# The order matters: of heads with equal scores, "best" takes the first.
 HEADS: MappingProxyType[str, HeadEntry] = MappingProxyType(
     {
         "abmil": HeadEntry(

@@ -33,6 +33,7 @@ def expected_calibration_error(
     ranks = np.unique(score[order], return_index=True)[1]
     mass = np.add.reduceat(weights[:, order], ranks, axis=1)
     excess = np.add.reduceat((weights * (score - truth))[:, order], ranks, axis=1)
+    # Each resample has its own range of bin numbers, so one bincount serves all of them.
     places = _bin_of(mass, bins) + bins * np.arange(len(weights))[:, None]
     sums = np.bincount(places.ravel(), excess.ravel(), minlength=bins * len(weights))
     gaps = sums.reshape(len(weights), bins)
@@ -43,6 +44,8 @@ def _bin_of(mass: Floats, bins: int) -> NDArray[np.int64]:
     """Return the bin of each group of tied scores, by the middle of its mass [b, groups]."""
     # Twice the middle, so that whole weights give whole numbers and no bin depends on rounding.
     doubled = 2 * np.cumsum(mass, axis=1) - mass
+    # An empty resample would divide by 0.
     total = np.maximum(2 * mass.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    # A last group of weight 0 has its middle at the very end, which is no bin.
     place: NDArray[np.int64] = np.minimum((bins * doubled) // total, bins - 1).astype(np.int64)
     return place

@@ -34,6 +34,7 @@ def calibration_line(truth: Floats, score: Floats) -> CalibrationLine:
     if _has_no_line(truth, logit):
         return CalibrationLine(float("nan"), float("nan"))
     fitted = Logit(truth, add_constant(logit)).fit(disp=False, maxiter=100)
+    # add_constant puts the constant first, so the intercept comes before the slope.
     return CalibrationLine(*(float(value) for value in fitted.params))
 
 
@@ -42,4 +43,5 @@ def _has_no_line(truth: Floats, logit: Floats) -> bool:
     positive, negative = logit[truth == 1], logit[truth == 0]
     if not len(positive) or not len(negative) or np.ptp(logit) == 0:
         return True
+    # Equal ends count too: the slope is infinite even if the classes touch in one score.
     return bool(positive.min() >= negative.max() or positive.max() <= negative.min())

@@ -102,6 +102,7 @@ def _classes(truth: Floats, scores: Floats, weights: Floats, unscored: Collectio
             (classes == k).astype(float),
             scores[:, k],
             (predicted == k).astype(float),
+            # Weights of 0 make the output NaN, so the macro mean leaves it out.
             weights * (k not in unscored),
         )
         for k in range(scores.shape[1])

@@ -63,6 +63,7 @@ class Metric:
         return target in (self.targets if self.ranks is None else self.ranks)
 
 
+# The order matters: the first metric that may rank a target is its default.
 METRICS: tuple[Metric, ...] = (
     Metric("auroc", auroc, EVERY_CLASS),
     Metric("average_precision", average_precision, EVERY_CLASS),

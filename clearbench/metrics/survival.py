@@ -28,6 +28,7 @@ def uno_c(truth: Floats, risk: Floats, weights: Floats, censoring: Floats | None
     each = weights[:, events] * _inverse_square(kept[:, events])
     later = _outlived(time, event, events)
     order = np.sign(risk[events, None] - risk) / 2 + 0.5
+    # As a matrix product, so that no array [b, events, n] is made.
     right = (each * (weights @ (later * order).T)).sum(axis=1)
     return ratio(right, (each * (weights @ later.T)).sum(axis=1))
 
@@ -48,6 +49,7 @@ def _inverse_square(kept: Floats) -> Floats:
 def _kept_by(time: Floats, censoring: Floats) -> Floats:
     """Return the probability [1, n] of no censoring before each time, from other units."""
     curve = _kept_curve(censoring, np.ones((1, len(censoring))))
+    # left: censoring at the very time of an event counts as after it.
     return curve[:, np.searchsorted(np.unique(censoring[:, 0]), time, side="left")]
 
 
@@ -65,6 +67,7 @@ def _kept_curve(truth: Floats, weights: Floats) -> Floats:
     starts = np.unique(truth[order, 0], return_index=True)[1]
     censored = np.add.reduceat(weights[:, order] * (truth[order, 1] == 0), starts, axis=1)
     every = np.add.reduceat(weights[:, order], starts, axis=1)
+    # Units with an event at this time are gone before those that are censored at it.
     at_risk = np.cumsum(every[:, ::-1], axis=1)[:, ::-1] - (every - censored)
     share = np.divide(censored, at_risk, out=np.zeros_like(censored), where=at_risk > 0)
     curve: Floats = np.c_[np.ones((len(weights), 1)), np.cumprod(1 - share, axis=1)]

@@ -10,6 +10,7 @@ from clearbench.arrays import Floats
 
 def ratio(part: Floats, whole: Floats) -> Floats:
     """Divide; NaN where `whole` is 0."""
+    # `where` and `out`, because a plain division by 0 warns.
     found: Floats = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
     return found
 
@@ -17,6 +18,7 @@ def ratio(part: Floats, whole: Floats) -> Floats:
 def mean_known(rows: Floats) -> Floats:
     """Return the mean over the first axis, leaving NaN out; NaN where all are."""
     known = ~np.isnan(rows)
+    # Not np.nanmean: it warns where all are NaN.
     return ratio(np.where(known, rows, 0.0).sum(axis=0), known.sum(axis=0).astype(float))
 
 

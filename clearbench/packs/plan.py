@@ -103,4 +103,5 @@ def _with_cohort(request: PackRequest, names: Mapping[str, Mapping[str, str]]) -
 
 def json_bytes(value: object) -> bytes:
     """Return a record as the bytes of a JSON file."""
+    # sort_keys, so that the same content makes the same bytes.
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,7 +56,9 @@ def _unpack(path: Path, root: Path) -> PackFacts:
         raise _bad(path, error.strerror or str(error)) from error
     except ValidationError as error:
         raise _bad(path, f"{FACTS_FILE}: {describe_faults(error, PackFacts)}") from error
-    except (zipfile.BadZipFile, KeyError, RuntimeError) as error:
+    # KeyError: the archive lacks a file. RuntimeError: zipfile's error for an encrypted one.
+    # zlib.error: damage inside a compressed file, before zipfile compares its checksum.
+    except (zipfile.BadZipFile, KeyError, RuntimeError, zlib.error) as error:
         raise _bad(path, str(error).replace("\n", " ")[:200]) from error
     return facts
 
@@ -70,6 +73,7 @@ def _bad(path: Path, why: str) -> BadRequest:
 def _extract(archive: zipfile.ZipFile, name: str, sha256: str, root: Path) -> None:
     """Write one file below the folder, if its sha256 matches."""
     parts = PurePosixPath(name).parts
+    # On Windows a backslash separates folders too.
     if PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name:
         raise zipfile.BadZipFile(f"{name} would be written outside of the folder")
     place = root.joinpath(*parts)

@@ -75,6 +75,7 @@ def _record(result: Result, private: bool) -> bytes:
     """Return a result's record, without text that may name patients or scans of private cohorts."""
     facts = {name: value for name, value in asdict(result).items() if name != "path"}
     if private:
+        # The part before the colon counts units, the part after it may name them.
         facts["excluded"] = [note.partition(": ")[0] for note in result.excluded]
         facts["guards"] = [_cut(finding) for finding in result.guards]
     return json_bytes(facts)

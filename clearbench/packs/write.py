@@ -74,6 +74,7 @@ def write_pack(request: PackRequest, target: Path) -> PackFacts:
             for part in chain(_parts(request, cohorts, chosen, plain.notice), found.parts):
                 _add(archive, part)
                 files[part.name] = hashlib.sha256(part.content).hexdigest()
+            # Last, because it has the digests of all other files.
             whole = plain.model_copy(update={"files": files})
             _add(archive, Part(FACTS_FILE, whole.model_dump_json(indent=1).encode()))
 
@@ -84,6 +85,7 @@ def write_pack(request: PackRequest, target: Path) -> PackFacts:
 def _add(archive: zipfile.ZipFile, part: Part) -> None:
     """Add one file; features are stored, because they don't compress."""
     info = zipfile.ZipInfo(part.name, ZIP_TIME)
+    # The high 16 bits are Unix permissions; without them zipfile writes 0600.
     info.external_attr = 0o644 << 16
     plain = part.name.endswith((".h5", ".parquet"))
     archive.writestr(info, part.content, zipfile.ZIP_STORED if plain else zipfile.ZIP_DEFLATED)

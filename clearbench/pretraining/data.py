@@ -52,6 +52,7 @@ def read_slice(slices: SliceSet, index: int) -> NDArray[np.int16]:
 @lru_cache(maxsize=OPEN_STACKS)
 def _stack(path: Path) -> NDArray[np.int16]:
     """Open a stack of slices as a memory map."""
+    # np.memmap keeps its file open, and a process may open only so many
     mapped: NDArray[np.int16] = np.load(path, mmap_mode="r")
     return mapped
 
@@ -105,6 +106,7 @@ class EpochOrder(Sampler[list[tuple[int, int]]]):
         local = self.batch_size // self.world
         for step in range(len(self)):
             start = step * self.batch_size + self.rank * local
+            # the epoch goes with the slice: readers that stay alive have an old copy of all else
             yield [(self.epoch, int(index)) for index in order[start : start + local]]
 
 
@@ -126,6 +128,7 @@ def loader(pairs: Pairs, order: EpochOrder, workers: int) -> "DataLoader[Batch]"
         collate_fn=collate,
         worker_init_fn=_use_one_core,
         persistent_workers=workers > 0,
+        # a fork of a process that has threads may hang
         multiprocessing_context="forkserver" if workers else None,
     )
 

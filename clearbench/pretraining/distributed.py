@@ -47,6 +47,7 @@ def gathered(values: Tensor) -> Tensor:
     if not dist.is_initialized():
         return values
     parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
+    # all_gather needs contiguous tensors
     dist.all_gather(parts, values.contiguous())
     return torch.cat(parts)
 
@@ -67,6 +68,7 @@ def with_global_norms(module: nn.Module, device: torch.device) -> nn.Module:
     for child in module.modules():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             vectors = isinstance(child, nn.BatchNorm1d)
+            # another class on the same object keeps its weights, buffers and name
             child.__class__ = GlobalBatchNorm1d if vectors else GlobalBatchNorm2d
     return module
 
@@ -78,13 +80,15 @@ class _Global(nn.modules.batchnorm._BatchNorm):
         """Normalise [b, c, …] by channel."""
         if not self.training:
             return torch.as_tensor(super().forward(values))
-        exact = values.float()
+        exact = values.float()  # sums of half floats lose too many digits
         dims = [0, *range(2, values.ndim)]
         count = values.numel() // values.shape[1] * dist.get_world_size()
         mean = _summed(exact.sum(dims)) / count
         shape = [1, -1, *([1] * (values.ndim - 2))]
+        # two passes, because E[x²] - E[x]² loses digits where the mean is large
         centred = exact - mean.view(shape)
         variance = _summed(centred.square().sum(dims)) / count
+        # as torch does: the running variance is unbiased (n - 1), the one used here isn't
         self._update_running(mean.detach(), variance.detach(), count)
         normed = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:

@@ -82,11 +82,13 @@ def new_state(
         settings.lambda_placement,
         settings.negatives == "other-patients",
     )
+    # weights are made on the CPU; without devices=[] the state of every GPU is saved too
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         moco = MoCo(network, dim, settings.hidden, settings.projection, facts).to(device)
     trained = [part for part in moco.parameters() if part.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay)
+    # bfloat16 has the range of float32, and needs no scaling
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
     return TrainingState(moco, optimiser, scaler)
 
@@ -180,6 +182,7 @@ def train_step(
             momentum_at(settings, epoch),
             work.place.rank,
         )
+    # all processes see the same mean, so they stop at the same step and none waits for ever
     value = _mean_over_processes(loss.detach())
     if not math.isfinite(value):
         raise TrainingDiverged(

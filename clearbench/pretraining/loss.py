@@ -41,6 +41,7 @@ def lecl_loss(  # noqa: PLR0913  each is an option of its own
     own[rows, rows + first] = True
     if hidden is not None:
         logits = logits.masked_fill(hidden & ~own, -torch.inf)
+    # both sums are terms of one logsumexp, which doesn't overflow
     terms = [logits]
     if weight:
         counted = lesion.bool()[None, :] & ~own & logits.isfinite()

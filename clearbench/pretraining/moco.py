@@ -47,6 +47,7 @@ class MoCo(nn.Module):
         """Return the symmetric loss of views [2, b, 3, h, w]."""
         queries = [self.predictor(self.base(view)) for view in views]
         with torch.no_grad():
+            # before the keys, as in MoCo v3's algorithm
             self._update_momentum(coefficient)
             keys = [gathered(self.momentum(view).float()) for view in views]
         lesions, patients = gathered(lesion), gathered(patient)
@@ -63,6 +64,7 @@ class MoCo(nn.Module):
                     first=rank * len(query),
                     hidden=same,
                 )
+                # each view's query is compared with the other view's key
                 for query, key in zip(queries, reversed(keys), strict=True)
             ]
         ).sum()
@@ -78,6 +80,7 @@ def mlp(widths: list[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     last = len(widths) - 2
     for number, (before, after) in enumerate(pairwise(widths)):
+        # the norm that follows takes a bias away again
         layers.append(nn.Linear(before, after, bias=False))
         if number < last:
             layers += [nn.BatchNorm1d(after), nn.ReLU(inplace=True)]

@@ -42,7 +42,7 @@ def write_log(folder: Path, history: Sequence[EpochFacts], settings: PretrainSet
 
 def _plot(history: Sequence[EpochFacts], path: Path) -> None:
     """Plot loss and probe by epoch."""
-    matplotlib.use("Agg")
+    matplotlib.use("Agg")  # a server has no display
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
@@ -56,6 +56,7 @@ def _plot(history: Sequence[EpochFacts], path: Path) -> None:
         right.plot(*zip(*scores, strict=True), color="tab:orange", marker=".")
         right.set(ylabel="balanced accuracy of the k-NN probe", ylim=(0, 1))
         right.axhline(history[0].chance or 0, color="tab:orange", linestyle=":")
+    # the draft's name doesn't end in .png
     figure.savefig(path, format="png", dpi=120)
 
 

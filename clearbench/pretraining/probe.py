@@ -84,6 +84,7 @@ def run_probe(
         ]
     network.train(training)
     features = functional.normalize(torch.cat(parts), dim=1)
+    # unit vectors in all directions have a standard deviation of 1 / √dim
     spread = features.std(dim=0).mean().item() * features.shape[1] ** 0.5
     knn, chance = _vote(features, probe)
     return ProbeFacts(spread, knn, chance)
@@ -102,6 +103,7 @@ def _vote(features: Tensor, probe: Probe) -> tuple[float | None, float | None]:
     similarity = features @ features.T
     similarity[probe.patient[:, None] == probe.patient[None, :]] = -torch.inf
     near = similarity.topk(min(NEIGHBOURS, len(features) - 1), dim=1)
+    # with few other patients, a patient's own slices are among the nearest
     counts = near.values.isfinite()
     labels = probe.label[near.indices]
     votes = torch.stack([((labels == label) & counts).sum(dim=1) for label in classes], dim=1)

@@ -72,6 +72,7 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
     settings = replace(settings, precision=choose_precision(precision, chosen))
     with joined(chosen) as place:
         chosen = _device_of(chosen, place)
+        # once before the scans are read, which takes long, and again with the number of slices
         settings.check(world=place.world)
         slices = _slices(data, folder, place, settings, on_scan)
         settings.check(len(slices), place.world)

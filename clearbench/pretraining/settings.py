@@ -90,6 +90,7 @@ def lr_at(settings: PretrainSettings, epoch: float) -> float:
     warm = min(settings.warmup_epochs, settings.epochs)
     if epoch < warm:
         return peak * epoch / warm
+    # without epochs after the warm-up this would divide by 0
     left = (epoch - warm) / max(settings.epochs - warm, 1e-9)
     return peak * 0.5 * (1 + math.cos(math.pi * min(left, 1.0)))
 

@@ -98,6 +98,7 @@ def _stacked(
             scan_id=row.scan_id,
             patient_id=row.patient_id,
             source=source_of(row),
+            # no such file: a stack is read whether the scan has features or not
             done=Path("none"),
             pseudonyms=pseudonyms,
         )
@@ -114,9 +115,10 @@ def _stacked(
 
 
 def _stack_file(row: ScanRow, cache: Path) -> Path:
-    """Return the file of a scan's stack; its name changes with the source and the series."""
+    """Return the file of a scan's stack; its name changes with the source, series and HU rules."""
     source = source_signature(row.path) if row.path.exists() else "none"
-    signature = hashlib.sha256(f"{source} {row.series_id}".encode()).hexdigest()
+    said = f"{source} {row.series_id}{source_of(row).rules.signature}"
+    signature = hashlib.sha256(said.encode()).hexdigest()
     return cache / f"{row.scan_id}-{signature[:12]}.npy"
 
 
@@ -128,6 +130,7 @@ def _write_stack(read: ReadScan, target: Path) -> str:
         return "its images are already windowed, but LeCL needs HU"
     pixels = np.rint(read.scan.pixels).astype(np.int16)
     index = read.scan.slice_index
+    # the index first: where the stack exists, both files are complete
     write_whole(target.with_suffix(".index.npy"), lambda draft: _save(draft, index))
     write_whole(target, lambda draft: _save(draft, pixels))
     return ""
@@ -155,6 +158,7 @@ def _slices(
         reasons = [why_no_box(lesion.box, shape[2], shape[1]) for lesion in found]
         problems += [f"{row.scan_id}, slice {index}: box {reason}" for reason in reasons if reason]
         valid = [lesion for lesion, reason in zip(found, reasons, strict=True) if not reason]
+        # a slice whose boxes were all refused has a lesion, so it can't count as one without
         if found and not valid:
             continue
         labels = {lesion.label for lesion in valid}

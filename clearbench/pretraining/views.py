@@ -173,6 +173,7 @@ def random_crop(height: int, width: int, rng: np.random.Generator) -> Crop:
     """
     for _ in range(10):
         area = rng.uniform(LEAST_AREA, 1.0) * height * width
+        # uniform in the logarithm, so that 3:4 is as likely as 4:3
         ratio = math.exp(rng.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
         wide, tall = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < wide <= width and 0 < tall <= height:

@@ -28,6 +28,7 @@ def _output_rows(applied: Applied, column: int, name: str) -> pa.Table:
         "preset": facts.preset,
         "label": name,
     }
+    # from_pandas turns NaN into null; an integer column has no NaN.
     decisions = pa.array(applied.decisions[:, column], from_pandas=True)
     return pa.table(
         {

@@ -136,6 +136,7 @@ def attention_table(result: Result, evaluation: "Evaluation") -> pa.Table:
     """Return the attention on every instance of every test unit; no rows for heads without it."""
     units, parts = evaluation.units, []
     for one in evaluation.fold_results if evaluation.bags else ():
+        # Not strict: a head without attention has none for any unit.
         for row, weights in zip(one.units, one.predictions.attention, strict=False):
             bag = evaluation.bags[row]
             parts.append(
@@ -174,6 +175,7 @@ def _read_table(path: Path, columns: Collection[str]) -> pa.Table:
     try:
         table = pyarrow.parquet.read_table(path)
         for name in columns:
+            # Only for its KeyError if the column is missing.
             table.column(name)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error

@@ -87,6 +87,7 @@ def find_results(folders: Iterable[Path]) -> FoundResults:
     unreadable: list[str] = []
     for folder in folders:
         for path in sorted(folder.rglob("*.json")) if folder.is_dir() else ():
+            # A draft that is being written is a hidden file next to the final one.
             if path.name.startswith("."):
                 continue
             try:
@@ -125,6 +126,7 @@ def read_result(path: Path) -> Result:
 
 def published_results() -> Path:
     """Return the folder of the results that come with clearbench."""
+    # A wheel has the folder inside the package, a checkout has it beside the package.
     package = Path(__file__).parent.parent
     inside = package / "leaderboard"
     return inside if inside.is_dir() else package.parent / "leaderboard" / "results"

@@ -19,6 +19,7 @@ def spans_space(axes: NDArray[np.float64]) -> bool:
     if not np.isfinite(axes).all():
         return False
     lengths = np.linalg.norm(axes, axis=0)
+    # of unit axes, since in mm the determinant depends on the spacing
     return bool((lengths > 0).all()) and abs(float(np.linalg.det(axes / lengths))) > FLAT
 
 
@@ -34,6 +35,7 @@ def grid_volume(
     units = axes_lps_mm / lengths
     stack = int(np.abs(units[2]).argmax())
     order = [stack, *(axis for axis in range(3) if axis != stack)]
+    # transposed and flipped arrays are views; `upright` copies the voxels once
     hu, units, lengths = hu.transpose(order), units[:, order], lengths[order]
     origin = origin_lps_mm
     if units[2, 0] < 0:
@@ -41,6 +43,7 @@ def grid_volume(
         hu, units = hu[::-1], units * np.array([-1.0, 1.0, 1.0])
     positions = lengths[0] * np.arange(hu.shape[0])
     normal = np.cross(units[:, 1], units[:, 2])
+    # np.sign(0) is 0, which would make the normal vanish
     normal = normal * (np.sign(normal[2]) or 1.0) / np.linalg.norm(normal)
     return Volume(
         hu=hu,
@@ -82,6 +85,7 @@ def refuse_labels(data: Pixels) -> None:
     low, high = data.min(), data.max()
     if low < 0 or high > 1000 or not bool((data == np.rint(data)).all()):
         return
+    # after the cheap tests, because np.unique sorts all voxels
     share = float((data == 0).mean())
     count = len(np.unique(data))
     if count <= 256 and share >= 0.2 and _equal_neighbours(data) > EVEN_REGIONS:

@@ -14,7 +14,7 @@ from clearbench.scans.notes import Note
 Pixels = NDArray[Any]
 
 AIR_HU = -1024  # the lowest value a CT scale holds; anything below is padding
-TOP_HU = 32767
+TOP_HU = 32767  # the largest int16
 PADDING_HU = -1500  # what is at or below it is padding, and counts for nothing
 AIR = (-1024, -850)  # above the first, which many scanners use as padding
 SOFT_TISSUE = (-150, 200)
@@ -146,6 +146,7 @@ def _peak(values: Pixels) -> float:
     body = values[values > 300]
     if not body.size:
         return -np.inf
+    # without the upper limit, one damaged value would make millions of bins
     bins = np.bincount(np.minimum(body, TOP_HU).astype(np.int64) // BIN_HU)
     return float(bins.argmax() * BIN_HU + BIN_HU / 2)
 
@@ -191,6 +192,7 @@ def clean_hu(hu: Pixels) -> Pixels:
         if bad:
             raise UnreadableScan(f"{bad:,} of {hu.size:,} pixels are NaN or infinite")
         hu = np.maximum(hu, AIR_HU)
+        # an empty array has no maximum of its own
         whole = hu.max(initial=AIR_HU) <= TOP_HU and bool((hu == np.rint(hu)).all())
         return hu.astype(np.int16 if whole else np.float32)
     return np.clip(hu, AIR_HU, TOP_HU).astype(np.int16)

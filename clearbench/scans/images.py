@@ -21,6 +21,7 @@ UNNAMED_WINDOW = (
     "8-bit images of an unknown window; put them into a sub-folder named after their window "
     f"({', '.join(WINDOWS_HU)})"
 )
+# Pillow raises SyntaxError for a broken PNG
 UNDECODED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 UNKNOWN_SPACING = (float("nan"), float("nan"), float("nan"))
 
@@ -56,10 +57,10 @@ def read_image_folder(folder: Path, rules: HuRules = NO_RULES) -> Scan:
     Raises UnreadableScan with the name of an image that is damaged or of another size or depth.
     """
     folders = window_folders(folder)
-    return _read_windows(folder, folders) if folders else _read_hu(folder, rules)
+    return _read_windows(folders) if folders else _read_hu(folder, rules)
 
 
-def _read_windows(folder: Path, folders: dict[str, Path]) -> Scan:
+def _read_windows(folders: dict[str, Path]) -> Scan:
     """Read 8-bit images as [n, windows, y, x]."""
     found = {
         name: {path.stem: path for path in image_files(inner)} for name, inner in folders.items()
@@ -75,16 +76,15 @@ def _read_windows(folder: Path, folders: dict[str, Path]) -> Scan:
                 pixels[row, column] = _eight_bit(files[path.stem], shape)
                 present[row, column] = True
     scan = _scan(pixels, present, paths, tuple(folders))
-    return _with_gaps(scan, folder)
+    return _with_gaps(scan)
 
 
-def _with_gaps(scan: Scan, folder: Path) -> Scan:
+def _with_gaps(scan: Scan) -> Scan:
     """Record which slices lack a window."""
     gaps = [
         Note(
             "files",
-            f"slice {scan.slice_index[row]} of {folder.name} lacks its "
-            f"{scan.windows[column]} window",
+            f"slice {scan.slice_index[row]} lacks its {scan.windows[column]} window",
         )
         for row, column in np.argwhere(~scan.present)
     ]
@@ -155,7 +155,9 @@ def _open(path: Path) -> Pixels:
     """Decode one grey image, [y, x] uint8 or 16-bit."""
     try:
         with Image.open(path) as image:
+            # Pillow opens 16-bit PNGs as I or as I;16, depending on its version
             if image.mode.startswith("I"):
+                # 32 bits, as unsigned 16 bits would wrap round when 32,768 is subtracted
                 return np.asarray(image).astype(np.int32)
             return np.asarray(image.convert("L"))
     except UNDECODED as error:

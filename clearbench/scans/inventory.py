@@ -112,6 +112,7 @@ def with_values_checked(inventory: Inventory, *, workers: int = 1) -> Inventory:
     wanted = [scan for scan in inventory.scans if not scan.error]
     several = workers > 1 and len(wanted) > 1
     run = get_reusable_executor(workers).map if several else map
+    # results come in the order of `wanted`
     checked = iter(run(_with_values_checked, wanted))
     scans = tuple(scan if scan.error else next(checked) for scan in inventory.scans)
     return replace(inventory, scans=scans)
@@ -123,6 +124,7 @@ def _with_values_checked(scan: FoundScan) -> FoundScan:
     try:
         read = read_scan(ScanSource(scan.path, series))
     except (UnreadableScan, OSError, MemoryError) as error:
+        # a plain MemoryError has no text
         return replace(scan, error=str(error) or "too large for this machine's memory")
     notes = merge_notes([*scan.facts.notes, *read.facts.notes])
     return replace(scan, facts=replace(scan.facts, notes=notes))
@@ -209,10 +211,12 @@ def _volume_scan(file: Path) -> FoundScan:
     except UnreadableScan as error:
         return FoundScan(path=file, kind=kind, error=str(error))
     affine = np.eye(4)
+    # nibabel's axis codes are for RAS, and our axes are in LPS
     affine[:3, :3] = np.diag([-1.0, -1.0, 1.0]) @ grid.axes_lps_mm
     codes = nibabel.aff2axcodes(affine)
     order = [next(i for i, code in enumerate(codes) if code in ends) for ends in ("SI", "AP", "LR")]
     lengths = np.linalg.norm(grid.axes_lps_mm, axis=0)
+    # one number seen as a whole volume: geometry needs no memory for voxels
     placed = grid_volume(np.broadcast_to(np.int16(0), grid.shape), grid.axes_lps_mm, np.zeros(3))
     tilted = placed.facts.gantry_tilt_deg is not None
     return FoundScan(

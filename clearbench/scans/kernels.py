@@ -33,6 +33,7 @@ def is_soft_kernel(kernel: str) -> bool | None:
     """Return True for a soft kernel, False for a sharp one, None for an unknown name."""
     name = kernel.split("\\")[0].strip()  # Siemens may add the strength of iterative recon: I40f\\3
     canon, siemens = CANON.match(name.upper()), SIEMENS.match(name)
+    # Canon first, because SIEMENS fits FC08 too
     if canon:
         return int(canon[1]) < 30
     if siemens:

@@ -23,6 +23,7 @@ LAST_KEY = "ElementDataFile"
 HEADER_LIMIT = 65_536  # bytes; a usual header has a few hundred
 TYPES = {
     **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2"},
+    # a MET_LONG has 4 bytes in every file, whatever C's long has here
     **{"MET_INT": "i4", "MET_UINT": "u4", "MET_LONG": "i4", "MET_ULONG": "u4"},
     **{"MET_FLOAT": "f4", "MET_DOUBLE": "f8"},
 }
@@ -102,6 +103,7 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
     end = 0
     for line in head.splitlines(keepends=True):
         end += len(line)
+        # latin-1 decodes every byte, also voxels that follow a damaged header
         key, equals, value = line.decode("latin-1").partition("=")
         if not equals:
             break
@@ -180,9 +182,11 @@ def _unpacked(content: bytes, name: str, expected: int) -> bytes:
     """Undo zlib's compression, up to the size in the header, and check the checksum."""
     unpacker = zlib.decompressobj()
     try:
+        # one byte more shows that a file is too long, without unpacking all of a zip bomb
         voxels = unpacker.decompress(content, expected + 1)
     except zlib.error as error:
         raise UnreadableScan(f"{name} is damaged ({error})") from error
+    # zlib is at its end only after the checksum
     if len(voxels) == expected and not unpacker.eof:
         raise UnreadableScan(f"{name} is cut off: its checksum is incomplete")
     return voxels

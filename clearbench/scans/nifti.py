@@ -32,6 +32,7 @@ def read_nifti(path: Path, rules: HuRules = NO_RULES) -> Volume:
     """
     image = open_nifti(path)
     try:
+        # dataobj applies slope and intercept, and keeps integers; get_fdata makes float64
         data = np.asanyarray(_checked(image, path).dataobj).reshape(image.shape[:3])
     except DAMAGED as error:
         raise UnreadableScan(f"not a readable NIfTI file ({error})") from error
@@ -71,6 +72,7 @@ def open_nifti(path: Path) -> Any:
 
 def affine_mm(image: Any) -> NDArray[np.float64]:
     """Return the affine [4, 4] from voxels to RAS mm; a header in metres or µm is converted."""
+    # nibabel takes the sform if its code is set, else the qform, else pixdim alone
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= UNITS_MM.get(_unit(image), 1.0)
     return affine
@@ -82,7 +84,7 @@ def _unit(image: Any) -> str:
         return "unknown"
     try:
         return str(image.header.get_xyzt_units()[0])
-    except KeyError:
+    except KeyError:  # a code that NIfTI doesn't define
         return "unknown"
 
 
@@ -158,6 +160,7 @@ def _small_differences(image: Any) -> tuple[Note, ...]:
     if forms is None:
         return ()
     units = [form[:3, :3] / np.linalg.norm(form[:3, :3], axis=0) for form in forms]
+    # rounding may give a cosine above 1, whose arccos is NaN
     cosines = np.clip((units[0] * units[1]).sum(axis=0), -1, 1)
     angle = float(np.degrees(np.arccos(cosines)).max())
     apart = float(np.linalg.norm(forms[0][:3, 3] - forms[1][:3, 3]))

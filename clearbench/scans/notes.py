@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+NAMED = ("files", "series")  # kinds of notes that are about some files
 NoteKind = Literal["values", "series", "geometry", "header", "files"]
 
 
@@ -12,8 +13,9 @@ class Note:
 
     kind   values: HU; series: which slices are one scan; geometry: positions and spacing;
            header: a tag; files: what is missing or left out
-    text   one sentence for the user
-    file   the name of the file that it is about, "" if it is about several
+    text   one sentence for the user, without names of files: these may hold names of patients,
+           and the text is stored
+    file   the names of the files that it is about, "" if it is about all; never stored
     tag    the DICOM keyword or header field that it is about, "" if none
     """
 
@@ -22,10 +24,16 @@ class Note:
     file: str = ""
     tag: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """Return the text for the screen, with the files that are left out or kept."""
+        return f"{self.text} ({self.file})" if self.file and self.kind in NAMED else self.text
+
 
 def merge_notes(notes: "list[Note] | tuple[Note, ...]") -> tuple[Note, ...]:
     """Return each note once; a note that many slices have keeps the first one's file."""
-    first: dict[tuple[str, str, str], Note] = {}
+    first: dict[tuple[str, ...], Note] = {}
     for note in notes:
-        first.setdefault((note.kind, note.text, note.tag), note)
+        file = note.file if note.kind in NAMED else ""
+        first.setdefault((note.kind, note.text, note.tag, file), note)
     return tuple(first.values())

@@ -25,6 +25,7 @@ SPACING_MM = 0.8
 LIMIT_HU = 1000
 AXES = "IPL"  # the array's axes run towards Inferior, Posterior, Left
 AXES_LPS = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+# zipfile raises NotImplementedError for a compression that it doesn't know
 DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError)
 FIRST_VERSION = np.lib.format.read_array_header_1_0
 ASSUMED = Note("geometry", "no geometry in its file; taken as RAD-ChestCT's: head first, 0.8 mm")
@@ -101,6 +102,7 @@ def read_npz(path: Path, rules: HuRules = NO_RULES) -> Volume:
 def _array(path: Path) -> Pixels:
     """Unpack the voxels."""
     try:
+        # a pickle can run code
         with np.load(path, allow_pickle=False) as archive:
             return np.asarray(archive[ARRAY])
     except DAMAGED as error:

@@ -156,6 +156,7 @@ def _no_series(left_out: tuple[LeftOut, ...]) -> str:
     return f"no CT series: {common} ({reasons.count(common)} of {len(reasons)} files)"
 
 
+# two are enough, because scans are read in the order of their paths
 @lru_cache(maxsize=2)
 def _headers(path: Path, _signature: str) -> tuple[tuple[Slice, ...], tuple[LeftOut, ...]]:
     """Read the headers under a path; cached, as several series may share one folder.
@@ -203,6 +204,7 @@ def _entries(path: Path, closed: Callable[[OSError], None]) -> list[Path]:
             subfolders.clear()
             continue
         seen.add(real)
+        # in place, because os.walk goes on with this very list
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         files += [place / name for name in names if not name.startswith(".")]
     return sorted(files)
@@ -236,6 +238,7 @@ def source_signature(path: Path) -> str:
     for file in [*files_under(path), *data_files(path)]:
         facts = file.stat()
         name = file.name if path.is_file() else file.relative_to(path).as_posix()
+        # \0 can't be in a file name, so different files never give one text
         rows.append(f"{name}\0{facts.st_size}\0{facts.st_mtime_ns}")
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
@@ -250,6 +253,7 @@ def pixels_signature(scan: Scan) -> str:
         np.round(scan.z_mm, 2).tolist(),
     )
     total.update(repr(header).encode())
+    # the buffer itself is hashed, without a copy as bytes
     total.update(np.ascontiguousarray(scan.pixels).data)
     return total.hexdigest()
 
@@ -265,7 +269,9 @@ def take_every(scan: Scan, spacing_mm: float | None) -> Scan:
         raise UnreadableScan(
             f"one slice every {spacing_mm:g} mm is wanted, but its slice positions are unknown"
         )
+    # half a step beyond the last slice, because arange leaves its end out
     steps = np.arange(scan.z_mm[0], scan.z_mm[-1] + spacing_mm / 2, spacing_mm)
+    # two steps may have the same nearest slice
     chosen = np.unique(np.abs(scan.z_mm[None, :] - steps[:, None]).argmin(axis=1))
     return replace(
         scan,

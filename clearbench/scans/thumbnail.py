@@ -93,6 +93,7 @@ def _between(pixels: NDArray[Any], place: float, window: tuple[float, float]) ->
     below = int(place)
     share = np.float32(place - below)
     plane = _clipped(pixels[below], window)
+    # at the last slice the share is 0, and there is no next slice
     if share:
         plane += share * (_clipped(pixels[below + 1], window) - plane)
     return plane
@@ -117,6 +118,7 @@ def histogram(pixels: NDArray[Any], window: tuple[float, float]) -> Float32s:
         if table is None:
             places = _bins(plane.astype(np.float32), window)
         else:
+            # int16 would overflow here
             places = table[plane.astype(np.intp) + 2**15]
         counts += np.bincount(places.ravel(), minlength=BINS)
     shares: Float32s = (counts / counts.sum()).astype(np.float32)

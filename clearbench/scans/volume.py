@@ -38,8 +38,8 @@ class ScanFacts:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Return the notes as texts."""
-        return tuple(note.text for note in self.notes)
+        """Return the notes as sentences for the screen."""
+        return tuple(note.sentence for note in self.notes)
 
     def with_notes(self, *more: Note) -> "ScanFacts":
         """Return the same facts with more notes."""
@@ -47,8 +47,10 @@ class ScanFacts:
 
 
 def facts_as_json(facts: ScanFacts) -> dict[str, Any]:
-    """Return the facts as JSON values, with the notes as records and, for reading, as texts."""
-    return {**asdict(facts), "problems": list(facts.problems)}
+    """Return the facts as JSON values; notes as texts, without the names of files."""
+    values = asdict(facts)
+    notes = [{"kind": note.kind, "text": note.text, "tag": note.tag} for note in facts.notes]
+    return {**values, "notes": notes, "problems": [note.text for note in facts.notes]}
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def why_not_axial(directions: NDArray[np.float64], *, tilted: bool = False) -> s
 
 def _angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Return the angle between two lines, 0 to 90 degrees."""
+    # rounding may give a cosine just above 1, which has no angle
     cosine = abs(float(first @ second)) / float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(np.degrees(np.arccos(min(1.0, cosine))))
 
@@ -188,6 +191,7 @@ def _reordered(volume: Volume) -> Scan:
     spacing = tuple(float(steps[axis]) for axis in order)
     count = hu.shape[0]
     return Scan(
+        # flips are views with negative strides, which torch refuses
         pixels=np.ascontiguousarray(hu),
         z_mm=_z_along(volume, order[0], signs[0] < 0).astype(np.float32),
         slice_index=np.arange(count, dtype=np.int32),
@@ -212,7 +216,7 @@ def _resampled(volume: Volume) -> Volume:
     if abs(float(np.linalg.det(volume.directions))) < FLAT:
         raise UnreadableScan(SAME_DIRECTION)
     between = slice_distance_mm(volume.positions_mm)
-    if not between > 0:
+    if not between > 0:  # NaN too: no comparison with it is true
         raise UnreadableScan("a single slice can't be resampled onto axial slices")
     scale = np.array([1.0, *volume.pixel_mm])
     basis = (volume.directions * scale[:, None]).T  # (stack mm, b, c) → LPS mm
@@ -227,6 +231,7 @@ def _resampled(volume: Volume) -> Volume:
         for i in range(3)
     )
     inverse = np.linalg.inv(basis)
+    # plane by plane, because three float64 coordinates per voxel are many times the volume
     slices = [_plane(volume, inverse, x, y, level) for level in z]
     return replace(
         volume,

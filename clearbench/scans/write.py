@@ -36,6 +36,7 @@ class DicomHeader:
 def seeded_uid(*words: str) -> str:
     """Make a valid DICOM UID that depends only on the words."""
     digest = hashlib.sha256("\x1f".join(words).encode()).digest()
+    # 2.25 is the root of UIDs made from a number of 128 bits, with no need to register
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
 
@@ -81,6 +82,7 @@ def write_nifti(
     affine = _affine_ras(spacing_mm, origin_lps_mm)
     image = nibabel.Nifti1Image(np.ascontiguousarray(hu.T), affine)
     image.header.set_xyzt_units("mm", "sec")
+    # libraries differ in which form they take, so both say the same
     image.set_qform(affine, code="scanner")
     image.set_sform(affine, code="scanner")
     content: bytes = image.to_bytes()
@@ -116,6 +118,7 @@ def _data_set(header: DicomHeader, index: int) -> FileDataset:
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = UID(seeded_uid(header.series_uid, "slice", str(index)))
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    # else pydicom writes its own version here, and the bytes change with it
     meta.ImplementationClassUID = UID(_WRITER_UID)
     meta.ImplementationVersionName = "CLEARBENCH"
     dataset = FileDataset("", Dataset(), preamble=b"\0" * 128, file_meta=meta)
@@ -166,6 +169,7 @@ def _add_geometry(
     dz, dy, dx = spacing_mm
     rows, columns = shape_yx
     first_mm = (-(columns - 1) / 2 * dx, -(rows - 1) / 2 * dy)
+    # DICOM writes these numbers as text of at most 16 characters
     dataset.ImagePositionPatient = [round(mm, 6) for mm in (*first_mm, index * dz)]
     dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     dataset.SliceLocation = round(index * dz, 6)
@@ -175,6 +179,7 @@ def _add_geometry(
 
 def _add_pixels(dataset: Dataset, hu: NDArray[np.int16], intercept_hu: int) -> None:
     """Add one slice [y, x] as unsigned 16-bit numbers, HU minus ``intercept_hu``."""
+    # little endian, as the transfer syntax says, also on other machines
     stored = (hu.astype(np.int32) - intercept_hu).astype("<u2")
     dataset.Rows, dataset.Columns = stored.shape
     dataset.SamplesPerPixel = 1

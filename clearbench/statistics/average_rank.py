@@ -90,12 +90,14 @@ def _sample_ranks(task: RankedTask, encoders: Sequence[str]) -> Floats:
 
 def _ranks(values: Floats) -> Floats:
     """Rank [b, encoders] from the highest; NaN where a row lacks one."""
+    # rankdata gives rank 1 to the smallest value, hence the minus.
     ranks: Floats = rankdata(-values, axis=1, nan_policy="propagate")
     return ranks
 
 
 def _resampled_ranks(tasks: Sequence[RankedTask], resamples: int, seed: int) -> Floats:
     """Return the average ranks of every resample [resamples, encoders]."""
+    # Sorted, so that a cohort's seed doesn't depend on the order of the tasks.
     cohorts = sorted({task.cohort for task in tasks})
     seeds = np.random.SeedSequence(seed).generate_state(len(cohorts))
     patients = [_patients_of(cohort, tasks) for cohort in cohorts]
@@ -129,6 +131,7 @@ def _patients_of(cohort: str, tasks: Sequence[RankedTask]) -> tuple[str, ...]:
 
 def _columns(task: RankedTask, patients: Sequence[str]) -> NDArray[np.intp]:
     """Return the columns of a task's patients among all patients of its cohort."""
+    # searchsorted needs sorted names: `_patients_of` sorts them.
     columns: NDArray[np.intp] = np.searchsorted(np.array(patients), np.array(task.patients))
     return columns
 

@@ -43,6 +43,7 @@ class Resampling:
     def weights(self, chunk: int | None = None) -> Iterator[Floats]:
         """Yield how often each resample has each unit [b, n]: `chunk` resamples at a time."""
         rng = np.random.default_rng(self.seed)
+        # np.unique sorts, so one seed draws the same patients whatever the order of the units.
         names, column = np.unique(np.array(self.patients), return_inverse=True)
         groups = self._groups(len(names), column)
         step = chunk or max(1, CHUNK // max(1, len(column)))
@@ -60,6 +61,7 @@ class Resampling:
         if self.strata is None:
             return [np.arange(patients)]
         highest = np.full(patients, np.iinfo(np.int64).min)
+        # A plain assignment would keep only the last of a patient's units.
         np.maximum.at(highest, column, np.array(self.strata))
         return [np.flatnonzero(highest == stratum) for stratum in np.unique(highest)]
 
@@ -135,6 +137,7 @@ def compare_resampled(resampled: Resampled, one: int, other: int) -> Difference:
     known = _known(resampled.resampled[one] - resampled.resampled[other])
     # One is added, because p = 0 cannot be shown by a finite number of resamples.
     beyond = min((known <= 0).sum(), (known >= 0).sum())
+    # With many resamples at 0 the smaller side can hold over half, and twice that is over 1.
     p = min(1.0, 2 * (float(beyond) + 1) / (len(known) + 1))
     return Difference(value, *_ends(known), p, float(known.std(ddof=1)))
 
@@ -142,6 +145,7 @@ def compare_resampled(resampled: Resampled, one: int, other: int) -> Difference:
 def _known(resamples: Floats) -> Floats:
     """Return the resamples that have a value."""
     known = resamples[~np.isnan(resamples)]
+    # At least 2: one value alone has no standard deviation.
     if len(known) < max(2, len(resamples) / 2):
         raise BadTask(
             f"{len(resamples) - len(known)} of {len(resamples)} resamples have no score; resample "

@@ -42,6 +42,7 @@ def score_cross_validation(
     scores = {
         name: _interval(
             name,
+            # Heads of one fold share its test patients, so they count as one value.
             _means(list(each.values())),
             Design(test_per_train, tuple(repeat for repeat, _ in each), patients),
         )

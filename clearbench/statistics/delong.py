@@ -39,6 +39,7 @@ class Areas:
         """Return DeLong's covariance of the areas [encoders, encoders]."""
         shares = (self.positives, self.negatives)
         parts = [np.cov(part, rowvar=False) / len(part) for part in shares]
+        # For one encoder np.cov returns a single number.
         return np.atleast_2d(parts[0] + parts[1])
 
 
@@ -55,6 +56,8 @@ def delong_areas(truth: Floats, scores: Floats) -> Areas:
         )
     if np.isnan(scores).any():
         raise BadTask("a score of the test set is not a number; evaluate that encoder again")
+    # Rank among all minus rank in the own class is the number of the other class below.
+    # Tied scores have their mean rank, so a tied pair counts half.
     every = rankdata(np.concatenate([positive, negative]), axis=0)
     above = (every[: len(positive)] - rankdata(positive, axis=0)) / len(negative)
     below = 1 - (every[len(positive) :] - rankdata(negative, axis=0)) / len(positive)
@@ -85,6 +88,7 @@ def compare_areas(areas: Areas, one: int, other: int) -> Difference:
     return t_test(
         float(areas.values[one] - areas.values[other]),
         _se(
+            # Subtracted unit by unit, so that the covariance of the two areas counts.
             areas.positives[:, one] - areas.positives[:, other],
             areas.negatives[:, one] - areas.negatives[:, other],
         ),

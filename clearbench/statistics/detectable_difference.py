@@ -42,4 +42,5 @@ def _standard_errors(df: float, power: float) -> float:
     def lacking(errors: float) -> float:  # the tail of the wrong sign is negligible
         return 1 - float(nct.cdf(critical, free, errors)) - power
 
+    # brentq needs ends of opposite sign: no effect, and one that is nearly always found.
     return float(brentq(lacking, 0.0, 2 * critical + 2))

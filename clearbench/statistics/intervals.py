@@ -60,6 +60,7 @@ def score_with_bootstrap(
 
     Outputs that are `unscored` have NaN.
     """
+    # Sorted, so that one seed gives the same resamples whatever the order of the folds.
     patients = sorted({patient for fold in folds for patient in fold.patients})
     place = {patient: column for column, patient in enumerate(patients)}
     rng = np.random.default_rng(seed)

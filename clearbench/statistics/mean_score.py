@@ -26,6 +26,7 @@ def mean_score(
         return Score(float(values.mean()), float("nan"), float("nan"))
 
     def mean(weights: Floats) -> dict[str, Floats]:
+        # Sums and counts per patient: the weights need one column per patient, not per value.
         return {"mean": weights @ sums / (weights @ counts)}
 
     found = bootstrap([mean], Resampling(tuple(names), resamples=resamples, seed=seed))

@@ -56,6 +56,7 @@ class Design:
         means = np.bincount(place, values[known]) / np.bincount(place)
         within = float(((values[known] - means[place]) ** 2).sum()) / contrasts
         each = contrasts / len(names)
+        # max, so that 1 / each - rest is never negative.
         rest = 1 / max(self.patients - 1, each)
         return within, 1 / (rest + (1 / each - rest) / len(names))
 
@@ -68,6 +69,7 @@ def compare_folds(one: Floats, other: Floats, design: Design) -> Difference:
     """
     if len(one) != len(other):
         raise BadTask(f"{len(one)} folds can't be paired with {len(other)}; use one split for both")
+    # Subtracted fold by fold: a hard fold is hard for both encoders.
     return t_test(*_corrected(one - other, design))
 
 
@@ -80,12 +82,15 @@ def cv_interval(scores: Floats, design: Design, bounds: tuple[float, float] = (-
     """
     value, se, df = _corrected(scores, design)
     low, high = bounds
+    # If all folds are at a bound, se is 0, and the division below would fail.
     if not (isfinite(low) and isfinite(high)) or se < NO_SPREAD:
         found = t_test(value, se, df)
         return Score(value, max(found.low, low), min(found.high, high))
     width = high - low
     place = (value - low) / width
+    # Delta method: the slope of arcsin √p is 1 / √(4 p (1 - p)).
     half = float(student_t.ppf((1 + LEVEL) / 2, df)) * se / width / sqrt(4 * place * (1 - place))
+    # Clipped, because sin² turns back beyond these angles.
     angles = np.clip(asin(sqrt(place)) + np.array([-half, half]), 0, pi / 2)
     ends = low + width * np.sin(angles) ** 2
     return Score(value, float(ends[0]), float(ends[1]))
@@ -100,6 +105,7 @@ def _corrected(values: Floats, design: Design) -> tuple[float, float, float]:
     count = int(known.sum())
     if count < 2:
         raise BadTask(f"{count} folds with a score can't be tested; use more folds or repeats")
+    # "not >" refuses NaN too.
     if not design.test_per_train > 0:
         raise BadTask(f"n_test / n_train must be above 0, not {design.test_per_train}")
     variance, df = design.spread(values)

@@ -18,5 +18,6 @@ def t_test(value: float, se: float, df: float = inf) -> Difference:
     if se < NO_SPREAD:
         return Difference(value, value, value, float(abs(value) < NO_SPREAD), 0.0, df)
     half = float(student_t.ppf((1 + LEVEL) / 2, df)) * se
+    # sf, because 1 - cdf rounds very small values to 0.
     p = 2 * float(student_t.sf(abs(value) / se, df))
     return Difference(value, value - half, value + half, p, se, df)

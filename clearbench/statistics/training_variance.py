@@ -64,6 +64,7 @@ class Spread:
             raise BadTask(f"{count} retrained heads show no spread; retrain 2 or more")
         # Expected variance over draws that comes from the few test patients alone.
         few = (float(self.tested.mean()) - self.together) * count / (count - 1)
+        # Both are estimates, and differences of them can be negative by chance.
         return SHARE * max(0.0, float(self.values.var(ddof=1)) - max(0.0, few))
 
 
@@ -91,6 +92,7 @@ def widen(score: Score, tested: Sampled, spread: Spread, bounds: tuple[float, fl
         return score
     total, df = tested.with_training(spread)
     quantile = (1 + LEVEL) / 2
+    # Few draws need Student's tails; the bootstrap's interval has about normal ones.
     tails = float(student_t.ppf(quantile, df) / norm.ppf(quantile))
     factor = sqrt(total / tested.variance) * tails
     low = score.value - factor * (score.value - score.low)

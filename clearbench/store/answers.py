@@ -12,6 +12,7 @@ from clearbench.files import write_whole
 
 def as_csv(table: pa.Table) -> str:
     """Return CSV text; lists (embeddings) are JSON text in their cell."""
+    # pyarrow's CSV writer refuses nested types
     columns = {name: _plain(table.column(name)) for name in table.column_names}
     sink = pa.BufferOutputStream()
     pyarrow.csv.write_csv(pa.table(columns), sink)

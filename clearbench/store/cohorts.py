@@ -42,19 +42,21 @@ def load_cohort(store: StoreFolder, name: str) -> Cohort:
     return check_cohort(table, name, path)
 
 
-def with_table(table: pa.Table, name: str, source: Path, store: StoreFolder) -> Cohort:
+def with_table(
+    table: pa.Table, name: str, source: Path, store: StoreFolder, *, pad_ids: int = 0
+) -> Cohort:
     """Return the cohort of a table, or a stored cohort with the table's labels; nothing is saved.
 
     A table without paths has labels for a cohort of the store: the one called `name`, else that of
-    the column cohort or the file's name, else the only one with these ids. Raises BadCohort,
-    UnknownName.
+    the column cohort or the file's name, else the only one with these ids. `pad_ids` fills up ids
+    of labels with zeros. Raises BadCohort, UnknownName.
     """
     known = cohort_names(store)
     if "path" in table.column_names or not known:
         return merge_cohort(check_cohort(table, name, source), store)
     wanted = name or stated_name(table, source) or (source.stem if source.stem in known else "")
     cohort = load_cohort(store, wanted or _owner(table, source, store))
-    return update_labels(cohort, table, source)
+    return update_labels(cohort, table, source, pad_ids)
 
 
 def _owner(labels: pa.Table, source: Path, store: StoreFolder) -> str:

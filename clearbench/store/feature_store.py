@@ -85,6 +85,7 @@ class FeatureStore:
         if slice_index not in read_slice_rows(facts.path).slice_index:
             raise BadRequest(f"{scan_id} has no slice {slice_index}")
         record = find_record(self.folder, encoder)
+        # scan_id is safe in this SQL: it is the name of a feature file, so it has no quotes
         view = f"features_{re.sub(r'[^a-z0-9]', '_', record.name.lower())}_{record.fingerprint[:8]}"
         return self.table(
             f"WITH query AS (SELECT view, embedding FROM {view} "

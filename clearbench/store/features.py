@@ -91,7 +91,9 @@ def file_image(scan: ScanFeatures) -> bytes:
     HDF5 writes into memory, since it may fail halfway on a full disk; the bytes are one write.
     """
     memory = io.BytesIO()
+    # from 1 byte on: the features of a small scan are aligned too
     with h5py.File(memory, "w", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
+        # not chunked and not compressed: only one whole block can be memory-mapped
         file["features"] = np.ascontiguousarray(scan.features)
         file["present"] = scan.present
         file["z_mm"] = scan.z_mm.astype(np.float32)
@@ -144,6 +146,7 @@ def read_facts(path: Path) -> FileFacts:
         dataset = file["features"]
         return FileFacts(
             path=path,
+            # HDF5 gives no offset for a dataset without elements
             offset=int(dataset.id.get_offset() or 0),
             dtype=str(dataset.dtype),
             shape=tuple(dataset.shape),
@@ -202,7 +205,7 @@ def _opened(path: Path) -> Iterator[Any]:
                 )
             yield file
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        if isinstance(error, BadStore):
+        if isinstance(error, BadStore):  # it is a RuntimeError too
             raise
         raise BadStore(f"{path}: not a readable feature file; remove it and embed again") from error
 
@@ -219,6 +222,7 @@ def feature_buffer(facts: FileFacts, *, mapped: bool = True) -> pa.Buffer:
     """Return the features' bytes: a memory map without an open file, or a copy in memory."""
     size = int(np.prod(facts.shape)) * np.dtype(facts.dtype).itemsize
     source = pa.memory_map(str(facts.path)) if mapped else pa.OSFile(str(facts.path))
+    # Arrow's buffer keeps the map after the file is closed; np.memmap would keep the file open
     with source:
         source.seek(facts.offset)
         return source.read_buffer(size)

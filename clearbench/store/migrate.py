@@ -65,6 +65,7 @@ def _run(steps: Sequence[Step], folder: StoreFolder) -> None:
     """Run steps, one process at a time."""
     lock = folder.root / LOCK
     try:
+        # with O_EXCL only one of several processes can make the file
         os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError as error:
         raise BadStore(

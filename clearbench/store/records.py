@@ -159,6 +159,7 @@ def keep_seen(listed: Path, record: EncoderRecord, store: StoreFolder) -> None:
 
 def write_run(run: RunRecord, record: EncoderRecord, store: StoreFolder) -> None:
     """Write the record of one run."""
+    # processes that share the work may end in the same second
     name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.json"
     path = store.encoder(record.name, record.fingerprint) / "runs" / name
     write_text(path, json.dumps(asdict(run)) + "\n")

@@ -93,3 +93,12 @@ def test_what_contradicts_is_refused(
 def test_rows_that_say_the_same_twice_agree(cohort: Cohort) -> None:
     table = news(patient_id=["1", "1"], study_id=["s1", "s2"], old=["4", "4"])
     assert update_labels(cohort, table, NEWS).column("old") == ["4", "4", None]
+
+
+def test_ids_without_their_zeros_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    table = pa.table({"scan_id": ["a", "b"], "patient_id": ["0012", "0130"], "path": ["x", "y"]})
+    padded = check_cohort(table, "c", tmp_path / "c.csv")
+    cut = news(patient_id=["12", "130.0"], y=["1", "0"])
+    with pytest.raises(BadCohort, match=r"12 \(nearest: 0012\), .*fill up .* --pad-ids 4"):
+        update_labels(padded, cut, NEWS)
+    assert update_labels(padded, cut, NEWS, pad_ids=4).column("y") == ["1", "0"]

@@ -147,3 +147,40 @@ def test_slices_that_a_reader_marked_are_not_labels(tmp_path: Path) -> None:
     read = cohort(tmp_path, head + rows)
     assert read.labels == ("bleed",)
     assert read.problems == ()  # neither names of people, nor a misspelt known column
+
+
+def test_a_table_as_excel_writes_it_is_read_and_what_changed_is_said(tmp_path: Path) -> None:
+    """A line sep=;, semicolons, Windows line ends, decimal commas, a row twice."""
+    lines = ["sep=;", "scan_id;patient_id;path;age;key_slices;thickness_mm"]
+    lines += ["a;0012;x;40,5;1 2;0,6", "b;12;y;41;3;1", "a;0012;x;40,5;1 2;0,6"]
+    (tmp_path / "t.csv").write_bytes(("\r\n".join(lines) + "\r\n").encode("utf-8"))
+    cohort = read_cohort(tmp_path / "t.csv")
+    assert cohort.column("scan_id") == ["a", "b"]
+    assert cohort.column("age") == ["40.5", "41"]
+    assert cohort.column("thickness_mm") == ["0.6", "1"]
+    assert cohort.problems[:3] == (
+        "column age: decimal commas are read as points",
+        "column thickness_mm: decimal commas are read as points",
+        "1 row repeats another one, and counts once",
+    )
+    assert any("0012 = 12" in problem for problem in cohort.problems)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [("hu_offset", "much", "hu_offset is a number"), ("accept_hu", "yes", "accept_hu is 1 or 0")],
+)
+def test_what_is_said_of_values_is_checked(
+    tmp_path: Path, column: str, cell: str, words: str
+) -> None:
+    table = pa.table({"scan_id": ["a"], "patient_id": ["p"], "path": ["x"], column: [cell]})
+    with pytest.raises(BadCohort, match=words):
+        check_cohort(table, "c", tmp_path / "c.csv")
+
+
+def test_a_row_says_how_its_values_become_hu(tmp_path: Path) -> None:
+    columns = {"scan_id": ["a", "b"], "patient_id": ["p", "q"], "path": ["x", "y"]}
+    table = pa.table({**columns, "hu_offset": ["-1024", None], "accept_hu": [None, "1"]})
+    first, second = check_cohort(table, "c", tmp_path / "c.csv").rows()
+    assert (first.hu_offset, first.accept_hu) == (-1024.0, False)
+    assert (second.hu_offset, second.accept_hu) == (None, True)

@@ -62,7 +62,7 @@ def test_each_part_has_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         "store: /data/store (does not exist yet), 1.0 GiB free, NOT writable (Read-only file "
         "system), nfs4",
         "  a network file system: several machines can share one embed by --shard i/n",
-        "nothing is broken",
+        "something is broken: see above",
     ]
     assert errors == ""
 

@@ -153,3 +153,17 @@ def test_a_volume_encoder_takes_scans_of_any_size_one_by_one(volumes: Encoder) -
         assert one.present.tolist() == [[True]]
         assert one.slice_index.tolist() == [-1]
         assert np.isnan(one.z_mm).tolist() == [True]
+
+
+def test_features_that_the_stores_type_can_t_hold_fail_the_scan(encoder: Encoder) -> None:
+    class Large(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 64), 70_000.0)
+
+    large = replace(encoder, network=Large())
+    [done] = encode(replace(large, store_dtype="float16"), [read(0, 2)], 4, Clock())
+    assert isinstance(done, Encoded)
+    assert "too large for float16; store float32" in done.reason
+    [fine] = encode(large, [read(0, 2)], 4, Clock())
+    assert isinstance(fine, Encoded)
+    assert not fine.reason

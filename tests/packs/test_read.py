@@ -4,6 +4,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,4 +71,14 @@ def test_what_is_no_pack_is_refused(private: Packed, tmp_path: Path) -> None:
     (tmp_path / "cut.zip").write_bytes(private.file.read_bytes()[:-2000])
     for name, words in (("cut.zip", "not a zip file"), ("none.zip", "No such file")):
         with pytest.raises(BadRequest, match=words), opened_pack(tmp_path / name):
+            pass
+
+
+def test_damage_within_a_compressed_file_is_refused(private: Packed, tmp_path: Path) -> None:
+    """Wherever bytes of the archive change, the pack is refused in a sentence."""
+    whole = private.file.read_bytes()
+    for place in range(40, len(whole), max(1, len(whole) // 40)):
+        torn = tmp_path / "torn.zip"
+        torn.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with suppress(BadRequest), opened_pack(torn):
             pass

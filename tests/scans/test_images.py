@@ -41,7 +41,7 @@ def test_windows_are_channels_and_a_lacking_slice_is_kept(tmp_path: Path) -> Non
     assert scan.present.tolist() == [[True, True], [False, True], [True, True]]
     assert scan.slice_index.tolist() == [1, 2, 10]
     assert np.isnan(scan.z_mm).all()
-    assert scan.facts.problems == (f"slice 2 of {tmp_path.name} lacks its bone window",)
+    assert scan.facts.problems == ("slice 2 lacks its bone window",)
 
 
 def test_sixteen_bits_are_hu_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -133,4 +133,4 @@ def test_patient_084_keeps_the_slice_that_lacks_bone(shared_data: Path) -> None:
         "brain": True,
     }
     assert scan.present[:-1].all()
-    assert scan.facts.problems == ("slice 36 of 084 lacks its bone window",)
+    assert scan.facts.problems == ("slice 36 lacks its bone window",)

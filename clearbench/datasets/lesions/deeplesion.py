@@ -120,6 +120,7 @@ def _slices(
     """List every PNG of the chosen series, without those that have only refused boxes."""
     for series in sorted(patients):
         folder = images / series
+        # [!.] leaves out hidden files, such as macOS's ._ copies
         names = sorted(path.name for path in folder.glob("[!.]*.png"))
         for name in names:
             path = f"{series}/{name}"

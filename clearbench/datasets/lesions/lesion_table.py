@@ -41,6 +41,7 @@ def read_lesions(path: Path, scan_ids: Collection[str]) -> tuple[Lesions, tuple[
             )
     found: Lesions = defaultdict(lambda: defaultdict(list))
     problems = []
+    # line 1 has the names of the columns
     for number, row in enumerate(table.to_pylist(), start=2):
         index = number_in(row["slice_index"])
         if row["scan_id"] not in scan_ids:

@@ -84,6 +84,7 @@ def slice_set(
         patient=np.array([patient_numbers[row.patient] for row in found], np.int32),
         labels=tuple(labels),
         label=np.array([label_numbers.get(row.label, UNKNOWN) for row in found], np.int32),
+        # without any box the array would have one axis
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         first=np.cumsum([0, *(len(row.boxes) for row in found)], dtype=np.int64),
         problems=tuple(problems),

@@ -14,7 +14,7 @@ from clearbench.datasets.own.join import (
     match_labels,
     nothing_matches,
     read_label_table,
-    with_nearest,
+    unmatched,
 )
 from clearbench.datasets.pick import DEFAULT_PICK, pick_series
 from clearbench.datasets.series import (
@@ -94,7 +94,7 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
         table=_table(_with_days(rows, chosen)),
         scans=tuple(chosen),
         ties=picked.ties,
-        unmatched_labels=with_nearest([key for key in wanted if key not in found], on, scans),
+        unmatched_labels=unmatched([key for key in wanted if key not in found], on, scans),
         unmatched_scans=tuple(item.scan_id for item in chosen if not matches[item.scan_id]),
         unreadable=tuple(f"{item.place}: {item.scan.error}" for item in scans if item.scan.error),
         without=picked.without,

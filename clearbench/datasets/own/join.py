@@ -3,10 +3,10 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from clearbench.cohort.files import read_table
+from clearbench.cohort.ids import pad_id, plain_id, with_nearest
 from clearbench.cohort.table import REQUIRED, plain_name
 from clearbench.datasets.series import KEYS, NamedScan
 from clearbench.errors import BadCohort, suggestion
@@ -52,41 +52,17 @@ def read_label_table(
     return rows, tuple(f"{count} {text}" for count, text in texts if count)
 
 
-def pad_id(key: str, digits: int) -> str:
-    """Return a whole number (12, 12.0) as so many digits (0012); other ids stay as they are."""
-    number = re.fullmatch(r"(\d+)(\.0+)?", key)
-    return number[1].zfill(digits) if number else key
-
-
-def with_nearest(keys: Sequence[str], on: str, scans: Sequence[NamedScan]) -> tuple[str, ...]:
-    """Return label ids that no scan has, each with the nearest one that a scan has."""
-    known = list(dict.fromkeys(item.keys[on] for item in scans if item.keys[on]))
-    plain = {_plain_id(name): name for name in reversed(known)}
-    found = []
-    for key in keys:
-        if key in known:
-            found.append(f"{key} (its scan was not taken)")
-            continue
-        close = get_close_matches(key, known, 3, 0.7)
-        same_digits = (name for name in close if _digits(name) == _digits(key))
-        near = plain.get(_plain_id(key)) or next(same_digits, "")
-        found.append(f"{key} (the nearest scan has {near})" if near else key)
-    return tuple(found)
-
-
-def _digits(key: str) -> str:
-    """Return an id's digits without leading zeros: ids of one patient have the same."""
-    return re.sub(r"\D", "", key).lstrip("0")
-
-
-def _plain_id(key: str) -> str:
-    """Return an id without what spreadsheets change: leading zeros, .0, case, spaces."""
-    return re.sub(r"^0+(?=\d)|\.0+$", "", re.sub(r"\s", "", key).lower())
-
-
 def _key(cell: str, on: str) -> str:
     """Return a label's key; the paths ./a/b and a\\b become a/b."""
     return PurePosixPath(cell.replace("\\", "/")).as_posix() if on == "path" else cell
+
+
+def unmatched(keys: Sequence[str], on: str, scans: Sequence[NamedScan]) -> tuple[str, ...]:
+    """Return label ids without a chosen scan: each with the nearest id that a scan has."""
+    known = list(dict.fromkeys(item.keys[on] for item in scans if item.keys[on]))
+    there = set(known)
+    texts = zip(keys, with_nearest(keys, known), strict=True)
+    return tuple(f"{key} (its scan was not taken)" if key in there else text for key, text in texts)
 
 
 def match_labels(scans: list[NamedScan], on: str, wanted: Iterable[str]) -> dict[str, str]:
@@ -127,7 +103,7 @@ def nothing_matches(scans: list[NamedScan], on: str, wanted: dict[str, Labels]) 
             "joined on their paths (--on path)"
         )
     first = next(iter(wanted), "nothing")
-    zeros = example != first and _plain_id(example) == _plain_id(first) and example.isdigit()
+    zeros = example != first and plain_id(example) == plain_id(first) and example.isdigit()
     hint = f"; fill up their zeros with --pad-ids {len(example)}" if zeros else ""
     return (
         f"no {on} in this table matches a scan; the scans have e.g. {example!r}, "

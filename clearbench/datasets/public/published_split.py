@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from clearbench.errors import BadCohort, name_some
 
-SIDES = ("train", "val", "test")
+SIDES = ("train", "val", "test")  # of equal counts the first side wins
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ KIDNEYS = (Shape(-28, 86, 52, -62, 27, 25), Shape(-22, 96, 54, 62, 27, 25))
 MEDIASTINUM = Shape(110, 330, -8, 4, 74, 36, is_tube=True)
 SPINE = Shape(-99, 399, 62, 0, 17, 21, is_tube=True)
 
+# later shapes are drawn over earlier ones
 _TRUNK: tuple[tuple[Tissue, Shape], ...] = (
     (Tissue.LUNG, LUNGS[0]),
     (Tissue.LUNG, LUNGS[1]),
@@ -84,6 +85,7 @@ def draw_body(seed: int, patient: int) -> Body:
     rng = np.random.default_rng([seed, 3, patient])
     moved = tuple((tissue, _jitter(rng, shape)) for tissue, shape in _TRUNK)
     bowel = _draw_bowel(rng)
+    # bowel is drawn before the solid organs, which then cover it
     cut = next(i for i, (tissue, _) in enumerate(moved) if tissue == Tissue.SPLEEN)
     first, second, third, fourth = (float(phase) for phase in rng.uniform(0, 2 * np.pi, 4))
     return Body(
@@ -178,6 +180,7 @@ def _fill(tissues: Map, grid: Grid, tissue: Tissue, shape: Shape, radius: Float3
 def _add_discs(tissues: Map, grid: Grid, body: Body) -> None:
     """Turn marrow into disc in every slice between two vertebrae."""
     between = np.cos(grid.z * (2 * np.pi / _DISC_STEP_MM) + body.rib_phase) > 0.85
+    # indexing by a mask copies, so the slab is written back
     slab = tissues[between]
     slab[(slab == Tissue.MARROW) & (grid.y > 0)] = Tissue.DISC
     tissues[between] = slab

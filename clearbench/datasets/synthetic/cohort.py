@@ -127,6 +127,7 @@ def _write_scans(
                 if on_event is not None:
                     on_event(done, len(plan))
         finally:
+            # after an error or Ctrl-C, scans that have not begun are not drawn
             workers.shutdown(cancel_futures=True)
     return boxes
 
@@ -207,6 +208,7 @@ def _lesion_row(scan_id: str, box: LesionBox) -> dict[str, object]:
 def _write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, object]]) -> None:
     """Write rows as CSV with a header line."""
     with path.open("w", encoding="utf-8", newline="") as file:
+        # csv's own line end is \r\n
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)

@@ -73,6 +73,8 @@ def draw_patients(count: int, seed: int) -> tuple[Patient, ...]:
     """
     if count < FEWEST_PATIENTS:
         raise BadRequest(f"{count} patients are too few; at least {FEWEST_PATIENTS} are needed")
+    # the number after the seed is another one for technique, body, …: a change of one
+    # drawing doesn't move the others
     rng = np.random.default_rng([seed, 1])
     stages = [STAGES[i] for i in rng.permutation(np.arange(count) % len(STAGES))]
     ill = rng.permutation(np.arange(count) % 2)

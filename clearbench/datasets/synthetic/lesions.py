@@ -92,6 +92,7 @@ def _in_bone(a: float, b: float, c: float) -> Point:
         return z, 60.0, _between(-8, 8, c)
     angle = _between(-0.35, 0.9, c)
     side = 1 if a > (1 + _VERTEBRA_SHARE) / 2 else -1
+    # 0.83 is 2 / 2.4, so that the place is on the body's outline (anatomy.py)
     across, back = np.cos(angle) ** 0.83, np.sign(angle) * abs(np.sin(angle)) ** 0.83
     z = _between(130, 236, b)
     return z, RIB_RADIUS * MUSCLE_MM[0] * float(back), side * RIB_RADIUS * MUSCLE_MM[1] * across
@@ -105,13 +106,14 @@ def _in_abdomen(a: float, b: float, c: float) -> Point:
 def _in_mediastinum(a: float, b: float, c: float) -> Point:
     """Return a place next to the trachea and the great vessels."""
     side = -1 if a < 0.5 else 1
+    # `a` chose the side; within its half it is again evenly spread over 0..1
     return _between(160, 236, (2 * a) % 1), _between(-60, 24, b), side * _between(14, 38, c)
 
 
 def _in_liver(a: float, b: float, c: float) -> Point:
     """Return a place in the inner two thirds of the liver."""
     angle, middle = 2 * np.pi * a, (LIVER.low + LIVER.high) / 2
-    reach = 0.66 * b**0.5
+    reach = 0.66 * b**0.5  # the root spreads places evenly over the area
     return (
         middle + 0.6 * (c - 0.5) * (LIVER.high - LIVER.low),
         LIVER.y + reach * LIVER.semi_y * float(np.sin(angle)),

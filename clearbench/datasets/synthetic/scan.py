@@ -51,6 +51,7 @@ def draw_scan(patient: Patient, technique: Technique, seeds: Seeds) -> DrawnScan
     _fill_lungs(hu, tissues == Tissue.LUNG, grid, patient, seeds, scan_rng)
     boxes = _add_lesions(hu, grid, patient, seeds, technique, body)
     soften(hu, _BLUR_PX)
+    # after the blur, which would change the grain of the noise
     hu += technique.noise_hu * smooth_field(scan_rng, grid.shape, technique.grain_px)
     return DrawnScan(
         np.clip(np.rint(hu), LOWEST_HU, HIGHEST_HU).astype(np.int16), spacing_mm, tuple(boxes)

@@ -15,7 +15,7 @@ def smooth_field(
     """
     field: Float32s = rng.standard_normal(shape, dtype=np.float32)
     ndimage.gaussian_filter(field, (across, grain_px, grain_px), output=field, truncate=2.5)
-    field /= field.std()
+    field /= field.std()  # smoothing lowers it
     return field
 
 

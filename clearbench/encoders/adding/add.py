@@ -169,6 +169,7 @@ def _with_own_weights(
     try:
         trunk = load(state).state_dict()
     except WeightsUnavailable:
+        # only if the keys don't fit as they are: a network may have one part itself
         inner = _within_one_part(state)
         if inner is None:
             raise

@@ -214,6 +214,7 @@ def _any_sizes(net: str) -> Sizes:
 def _vit_sizes(state: Mapping[str, Tensor]) -> tuple[StateDict, int]:
     """Infer a ViT's sizes, and its image size from the number of positions."""
     dim = state["cls_token"].shape[-1]
+    # one position is the class token's
     side = math.isqrt(state["pos_embed"].shape[1] - 1)
     facts = {
         "embed_dim": dim,

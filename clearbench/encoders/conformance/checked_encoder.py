@@ -74,6 +74,7 @@ class CheckedEncoder:
 def example_slices(count: int, side: int = SIDE_PX) -> NDArray[np.int16]:
     """Make different slices [n, side, side] in HU, with structure at several scales."""
     rng = np.random.default_rng(0)
+    # -(-a//b) rounds up, so that blocks cover the whole side
     blocks = rng.integers(-1200, 600, (count, -(-side // BLOCK_PX), -(-side // BLOCK_PX)))
     coarse = np.kron(blocks, np.ones((BLOCK_PX, BLOCK_PX)))[:, :side, :side]
     return (coarse + rng.normal(0, 30, coarse.shape)).astype(np.int16)

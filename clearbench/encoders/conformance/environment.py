@@ -40,5 +40,6 @@ def peak_mb(device: torch.device) -> float | None:
         lines = (PROCESS / "status").read_text().splitlines()
     except OSError:
         return None
+    # Linux writes kB and means 1,024 bytes
     found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
     return int(found[0]) * 1024 / 1e6 if found else None

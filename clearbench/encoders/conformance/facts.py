@@ -52,6 +52,7 @@ def _by_hand(hu: NDArray[np.int16], view: View, card: EncoderCard) -> NDArray[np
     if view.windows_hu:
         channels = [((hu - low) / (high - low)).clip(0, 1) for low, high in view.windows_hu]
     if card.seen.z_score:
+        # n - 1, as torch.std_mean divides
         channels = [(one - one.mean()) / one.std(ddof=1) for one in channels]
     return np.asarray((np.stack(channels) - mean) / std, np.float64)
 

@@ -155,6 +155,7 @@ def _finding(check: Check, checked: CheckedEncoder) -> CheckResult:
         finding = check.run(checked)
     except (ClearbenchError, *FAULTS) as error:
         return CheckResult(check.name, "fail", failure_sentence(error))
+    # NaN and infinity are not JSON
     finite = finding.measured is None or math.isfinite(finding.measured)
     return finding if finite else replace(finding, measured=None)
 

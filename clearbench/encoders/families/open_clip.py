@@ -58,6 +58,7 @@ class Tower(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Embed a batch; features are not scaled to unit length."""
         features = self.visual(images)
+        # some towers return their tokens too
         return torch.as_tensor(features[0] if isinstance(features, tuple) else features)
 
 
@@ -76,6 +77,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
             return _tower(sizes, card.title)
     tower = _tower(sizes, card.title)
     state = without_unused(read_weights(weights), card)
+    # a file of the tower alone has no prefix
     only_visual = not any(key.startswith(PREFIX) for key in state)
     load_strictly(tower, {PREFIX * only_visual + key: v for key, v in state.items()}, weights)
     return tower
@@ -182,6 +184,7 @@ def _sizes(card: EncoderCard) -> dict[str, Any]:
             raise UnknownName.among("open_clip model", card.net, open_clip.list_models())
         model = open_clip.get_model_config(card.net)
         sizes = {key: model[key] for key in SIZES if key in model}
+        # else open_clip downloads timm's weights first
         sizes["vision_cfg"].pop(PRETRAINED, None)
     else:
         sizes = card.sizes

@@ -86,6 +86,7 @@ def _whole(net: str) -> nn.Module:
     known = models.list_models(module=models)
     if net not in known:
         raise UnknownName.among("torchvision model", net, known)
+    # without the argument, these two warn that their default will change
     more = {"init_weights": True} if net in ("googlenet", "inception_v3") else {}
     network: nn.Module = models.get_model(net, weights=None, **more)
     return network

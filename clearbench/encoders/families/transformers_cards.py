@@ -63,7 +63,7 @@ def describe(
         "revision": folder.name if hub else None,
         "net": tower.model_type,
         "sizes": sizes,
-        "dim": 1,
+        "dim": 1,  # measured below
         "pooling": "native",
         "weights": {"licence": "unknown"},
         "input": seen | ({"size_px": size_px} if size_px else {}),

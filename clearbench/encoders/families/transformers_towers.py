@@ -201,6 +201,7 @@ def _pooler_output(found: Any) -> Tensor:
     pooled = getattr(found, "pooler_output", None) if pooled is None else pooled
     if pooled is None:
         raise BadCard("this network has no pooler; use pooling cls, mean or cls+mean")
+    # poolers of convolutional networks return [b, d, 1, 1]
     return torch.as_tensor(pooled.flatten(1))
 
 

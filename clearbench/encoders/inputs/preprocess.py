@@ -63,7 +63,8 @@ def _channels(pixels: Tensor, windows: tuple[str, ...], view: View, facts: Input
         return pixels[:, columns].float() / 255.0
     hu = pixels[:, None].float()
     if not view.windows_hu:
-        return hu if facts.clip_hu is None else hu.clamp_(*facts.clip_hu)
+        # Not in place: float() makes no copy of pixels that are float32, and they are the caller's.
+        return hu if facts.clip_hu is None else hu.clamp(*facts.clip_hu)
     scaled = [((hu - low) / (high - low)).clamp_(0.0, 1.0) for low, high in view.windows_hu]
     return torch.cat(scaled, dim=1) if len(scaled) > 1 else scaled[0]
 

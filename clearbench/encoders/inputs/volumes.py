@@ -42,6 +42,7 @@ def prepare_volume(
 def _with_geometry(pixels: NDArray[Any], spacing_mm: Sequence[float], device: torch.device) -> Any:
     """Return MONAI's tensor [1, z, y, x] with the affine of our axes (RAS millimetres)."""
     monai = _monai()
+    # an unknown spacing becomes 1 mm: without a grid in mm only the axes are used
     z, y, x = (mm if isfinite(mm) and mm > 0 else 1.0 for mm in spacing_mm)
     affine = torch.tensor(
         [[0.0, 0.0, -x, 0.0], [0.0, -y, 0.0, 0.0], [z, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]

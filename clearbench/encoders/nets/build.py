@@ -47,6 +47,7 @@ def build_net(
     Only the ViT needs `size_px`, for its positions. With `seed` the random weights are the same
     every time, and torch's global generator doesn't change.
     """
+    # devices=[]: weights are made on the CPU, and saving the state of GPUs would start CUDA
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)

@@ -17,6 +17,7 @@ class GatedCnn(nn.Module):
         super().__init__()
         self.trunk = MambaOut(num_classes=0, global_pool="", depths=sizes.depths, dims=sizes.dims)
         self.trunk.head = nn.Identity()
+        # MambaOut's eps; torch's own is 1e-5
         self.norm = nn.LayerNorm(sizes.dims[-1], eps=1e-6)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ class _Scan(torch.autograd.Function):
             borders += [before] if any(ctx.needs_input_grad) else []
             at = work.cut(inputs, part)
             hidden = work.run(at, before)[0]
-            before = hidden[:, :, -1].clone()
+            before = hidden[:, :, -1].clone()  # the next chunk overwrites the buffer
             torch.addcmul(at.c.matmul(hidden).squeeze(3), at.x, at.d, out=out[:, :, part])
         ctx.save_for_backward(*inputs, *borders)
         return out
@@ -114,6 +114,7 @@ def _backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, ...]:
         grad.mul_(decay)
         grad[:, :, 1:].mul_(hidden[:, :, :-1])
         grad[:, :, 0].mul_(before)
+        # the decays are not needed any more, so the product may overwrite them
         to_a += torch.mul(grad, step.unsqueeze(3), out=decay).sum((1, 2)).transpose(1, 2)
         grad_step = grad.mul_(work.a).sum(dim=3).addcmul_(grad_u, at.x)
         grad_delta = grad_step.mul_(torch.sigmoid(at.delta + at.bias))

@@ -53,7 +53,7 @@ def build_vit(sizes: VitSizes, size_px: tuple[int, int]) -> nn.Module:
     )
     with torch.no_grad():
         network.pos_embed[0, 1:] = sincos_positions(network.patch_embed.grid_size, sizes.embed_dim)
-        network.pos_embed[0, 0] = 0
+        network.pos_embed[0, 0] = 0  # the class token has no place
     network.pos_embed.requires_grad_(False)
     return network  # type: ignore[no-any-return]  # timm is not typed
 

@@ -70,6 +70,7 @@ def cached(
 ) -> Path | None:
     """Find one file of a repository in the local cache; None if it is missing."""
     found = try_to_load_from_cache(repository, name, revision=revision, repo_type=repo_type)
+    # for a file known to be missing, the hub's client returns a mark that is not a path
     return Path(found) if isinstance(found, str) else None
 
 

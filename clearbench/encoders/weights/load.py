@@ -83,6 +83,7 @@ def module_sha256(module: torch.nn.Module) -> str:
     for name, tensor in sorted(module.state_dict().items()):
         total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         total.update(
+            # as bytes, because numpy has no bfloat16; flat, because a scalar has no such view
             tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         )
     return total.hexdigest()
@@ -145,6 +146,7 @@ def _shape(value: Any) -> Any:
 
 def write_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
     """Write a state dict as safetensors, completely or not at all."""
+    # safetensors refuses tensors that share memory, so each is copied
     plain = {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
     # not save_file: it makes files that only their owner can read
     write_whole(path, lambda draft: draft.write_bytes(save(plain)))

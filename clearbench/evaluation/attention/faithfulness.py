@@ -80,6 +80,7 @@ def _gain(
     by_attention, *at_random = (
         areas(trace_curves(head, bag, order, outputs)) for order in (ranked, *orders[1:])
     )
+    # Deletion counts the other way: a faster fall is a smaller area.
     gained: Floats = (by_attention - np.mean(at_random, axis=0)) * (-1, 1)
     return gained
 

@@ -69,6 +69,7 @@ def slices_of(
     return UnitSlices(
         unit=unit,
         patient=patient,
+        # ravel: some versions of numpy 2 return this inverse with two dimensions.
         attention=np.bincount(place.ravel(), weights).astype(np.float64),
         marked=marked,
         central=np.concatenate([_central(int(here.sum())) for here in scans]),
@@ -114,11 +115,13 @@ def expected_average_precision(scores: Floats, marked: NDArray[np.bool_]) -> flo
         return float("nan")
     order = np.argsort(-scores, kind="stable")
     ranks = np.arange(len(scores))
+    # inf is put before the first score, so that it begins a group.
     first = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
     size = np.diff(np.append(first, len(scores)))
     hits = np.add.reduceat(marked[order].astype(np.float64), first)
     tie = np.repeat(np.arange(len(first)), size)
     before = (np.cumsum(hits) - hits)[tie]
+    # Given a hit at this rank, the other hits of its tie are spread evenly over the rest.
     within_tie = ((hits - 1) / np.maximum(size - 1, 1))[tie] * (ranks - first[tie])
     precision = (before + 1 + within_tie) / (ranks + 1)
     return float(((hits / size)[tie] * precision).sum() / marked.sum())

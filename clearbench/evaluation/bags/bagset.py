@@ -86,8 +86,10 @@ class BagSet:
         Raises BadTask for no bags, an empty bag, another dim, or a value that is not a number.
         """
         _check(bags)
+        # float64: long sums lose digits, and the variance is a difference of such sums.
         sums = np.stack([bag.sum(axis=0, dtype=np.float64) for bag in bags])
         squares = np.stack([np.square(bag, dtype=np.float64).sum(axis=0) for bag in bags])
+        # NaN and infinity show in the sums of squares, so the instances are not read again.
         broken = np.flatnonzero(~np.isfinite(squares).all(axis=1))
         if len(broken):
             raise BadTask(
@@ -96,6 +98,7 @@ class BagSet:
             )
         first = np.cumsum([0, *map(len, bags)], dtype=np.int64)
         mean = sums.sum(axis=0) / first[-1]
+        # Rounding can make a variance negative; TINY, because a constant feature would divide by 0.
         spread = np.sqrt(np.maximum(squares.sum(axis=0) / first[-1] - mean**2, 0)) + TINY
         moments = common or Moments(mean, spread)
         shared = _Instances(
@@ -114,6 +117,7 @@ class BagSet:
     def _kept(self) -> "BagSet":
         """Move every instance to the device, once."""
         shared = self.shared
+        # Filled bag by bag, so that memory never holds a second copy of all instances.
         kept = torch.empty(
             (int(shared.first[-1]), self.dim), dtype=shared.dtype, device=self.device
         )
@@ -230,6 +234,7 @@ class BagSet:
         valid = torch.from_numpy(mask).to(self.device)
         if self.shared.kept is None:
             return Padded(self._stack(rows, chosen, longest), valid)
+        # Padding repeats row 0 of the set; the mask hides it.
         index = np.zeros(mask.shape, np.int64)
         index[mask] = np.concatenate(
             [start + part for start, part in zip(starts, chosen, strict=True)]
@@ -250,6 +255,7 @@ class BagSet:
     def _read(self, row: int, part: NDArray[np.int64] | None = None) -> Tensor:
         """Return one bag's instances, centred and scaled."""
         source = self.shared.sources[row]
+        # np.array copies: torch warns about read-only arrays, and memory maps are read-only.
         found = torch.from_numpy(np.array(source if part is None else source[part], np.float32))
         return (found.to(self.device) - self.shared.centre) / self.shared.scale
 

@@ -117,8 +117,10 @@ def _load(paths: Sequence[Path], marked: Sequence[Sequence[int] | None]) -> Bag:
         wanted = np.isin(rows.slice_index, keys) if keys is not None else True
         present = (rows.present & np.reshape(wanted, (-1, 1))).reshape(-1)
         flat = map_features(facts).reshape(-1, facts.shape[2])
+        # Picking rows copies them; without gaps the memory map itself is used.
         parts.append(flat if present.all() else flat[present])
         ids += [scan] * int(present.sum())
+        # Slice after slice, each with all its views: the order of the flattened features.
         indices.append(np.repeat(rows.slice_index, len(names))[present])
         views += list(np.array(names * len(rows.slice_index))[present])
     features = parts[0] if len(parts) == 1 else np.concatenate(parts)

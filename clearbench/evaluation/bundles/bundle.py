@@ -199,5 +199,6 @@ def _head(facts: BundleFacts, arrays: Mapping[str, NDArray[Any]], number: int) -
     start, card = f"{number}/", facts.task_card
     parts = {name.removeprefix(start): v for name, v in arrays.items() if name.startswith(start)}
     preset = find_preset(facts.preset)
+    # Any seed will do, because the head isn't trained again.
     request = HeadRequest(facts.head, card.target, len(card.classes) or 2, preset, 0)
     return make_head(request).load_state_dict(parts)

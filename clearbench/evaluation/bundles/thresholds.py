@@ -29,6 +29,7 @@ def choose_threshold(truth: Floats, scores: Floats) -> float | None:
     sensitivity = 1 - np.searchsorted(positives, cuts) / len(positives)
     specificity = np.searchsorted(negatives, cuts) / len(negatives)
     total = sensitivity + specificity
+    # Equally good cuts may differ by rounding.
     best = np.flatnonzero(total >= total.max() - 1e-12)
     return float(cuts[best[len(best) // 2]])
 

@@ -49,6 +49,7 @@ def _turned_grid(size: int, angle_deg: float) -> _Grid:
     source = np.stack([cosine * y - sine * x, sine * y + cosine * x])[:, inside] + middle
     # Rounded, so that an angle of 0 hits pixels exactly and needs one corner of four.
     source = np.clip(source, 0, size - 1).round(6)
+    # size - 2, because the corner low + 1 must be inside the picture.
     low = np.minimum(source.astype(np.int64), size - 2)
     part = source - low
     corners = [(low[0] + i) * size + low[1] + j for i in (0, 1) for j in (0, 1)]
@@ -75,6 +76,7 @@ def aligned_similarity(thumbnails: NDArray[np.uint8], pairs: Indices) -> Floats3
 
 def _blocks(pairs: Indices) -> Iterator[tuple[Indices, Indices]]:
     """Yield the pairs in parts of bounded size, and the second rows that occur in each."""
+    # Sorted by second row, so that a block rotates each of its second scans only once.
     order = np.argsort(pairs[:, 1], kind="stable")
     for start in range(0, len(order), BLOCK):
         chosen = order[start : start + BLOCK]
@@ -84,12 +86,14 @@ def _blocks(pairs: Indices) -> Iterator[tuple[Indices, Indices]]:
 def _best_shift(first: Floats32, second: Floats32, place: Indices) -> Floats32:
     """Return the correlation of `first` [pairs, …] and `second[place]` at the best shift."""
     levels = first.shape[1]
+    # The products of all levels are taken once; a shift only weighs them.
     crossed = first @ second.transpose(0, 2, 1)[place]
     energy = np.einsum("nlp,nlp->nl", first, first)
     own = second @ second.transpose(0, 2, 1)
     best = np.full(len(first), -1.0, np.float32)
     for shift in SHIFTS:
         between = _level_weights(levels, shift)
+        # A sum below 1: the level is partly outside of the other scan. 0.99 allows for rounding.
         valid = between.sum(axis=1) > 0.99
         shared = np.einsum("nij,ij->n", crossed, between * valid[:, None])
         other = np.einsum("li,nij,lj->n", between[valid], own, between[valid])[place]

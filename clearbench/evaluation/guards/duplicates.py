@@ -169,9 +169,11 @@ def _nearest(signatures: NDArray[np.uint8], codes: Indices) -> Indices:
     for start in starts:
         own = slice(start, min(start + BLOCK, count))
         first = _normalised(signatures[own])
+        # Similarity is symmetric, so each pair of blocks is multiplied once and used both ways.
         for other in starts[start // BLOCK :]:
             others = slice(other, min(other + BLOCK, count))
             similarity = first @ (first if other == start else _normalised(signatures[others])).T
+            # This leaves out each scan itself too.
             similarity[codes[own, None] == codes[None, others]] = -np.inf
             _keep_best(best[own], rows[own], similarity, other)
             if other != start:
@@ -192,6 +194,7 @@ def _keep_best(best: Floats32, rows: Indices, similarity: Floats32, offset: int)
     values = np.concatenate([best, similarity], axis=1)
     names = np.broadcast_to(np.arange(offset, offset + similarity.shape[1]), similarity.shape)
     names = np.concatenate([rows, names], axis=1)
+    # Not a full sort: the order among the nearest doesn't matter.
     top = np.argpartition(-values, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
     best[:] = np.take_along_axis(values, top, axis=1)
     rows[:] = np.where(np.isfinite(best), np.take_along_axis(names, top, axis=1), -1)
@@ -201,6 +204,7 @@ def _unordered(near: Indices) -> Indices:
     """List each pair of neighbours once [pairs, 2], the lower row first."""
     first = np.repeat(np.arange(len(near)), near.shape[1])
     pairs = np.sort(np.stack([first, near.ravel()], axis=1), axis=1)
+    # A missing neighbour is -1, which the sort has put first.
     found: Indices = np.unique(pairs[pairs[:, 0] >= 0], axis=0)
     return found
 

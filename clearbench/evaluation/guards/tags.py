@@ -157,6 +157,7 @@ def person_features(cohort: Cohort, units: Sequence[Sequence[str]]) -> TagTable:
     columns means that the cohort has neither. Raises UnknownName for a scan that is not in the
     cohort.
     """
+    # Reversed, so that of columns with the same plain name the first one wins.
     columns = reversed(cohort.table.column_names)
     names = {re.sub(r"[\W_]", "", name).lower(): name for name in columns}
     age = next((names[key] for key in AGE if key in names), "")
@@ -167,6 +168,7 @@ def person_features(cohort: Cohort, units: Sequence[Sequence[str]]) -> TagTable:
 
 def _per_scan(cohort: Cohort, name: str, read: Callable[[str], Value]) -> dict[str, Value]:
     """Return one column's known values by scan; empty without such a column."""
+    # Not strict, because a column that the cohort lacks is an empty list.
     cells = zip(cohort.column("scan_id"), cohort.column(name), strict=False) if name else ()
     return {str(scan): read(text) for scan, text in cells if text is not None}
 
@@ -177,6 +179,7 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         return float("nan")
+    # float() also reads "inf" and "nan".
     return value if np.isfinite(value) else float("nan")
 
 
@@ -214,6 +217,7 @@ def _table(
     words = [[_joined(categories[name], scans) for name in names] for scans in units]
     return TagTable(
         number_names,
+        # reshape, because an empty list would lose a dimension.
         np.array(means, np.float64).reshape(len(units), len(number_names)),
         names,
         np.array(words, np.str_).reshape(len(units), len(names)),

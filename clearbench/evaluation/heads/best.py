@@ -66,6 +66,7 @@ class BestClassifier(BagEstimator):
         for name in self.heads:
             head = self._new(name).fit_labelled(train, tune)
             score = tuning_score(head.tuning_, train, tune)
+            # Tuples compare part by part: nearness decides only between equal metrics.
             if best is None or score > best:
                 best, self.name_, self.head_ = score, name, head
         self.tuning_ = self.head_.tuning_
@@ -78,6 +79,7 @@ class BestClassifier(BagEstimator):
     def state_dict(self) -> Arrays:
         """Return the arrays of the chosen head, and its name."""
         own = {f"{OWN}{name}": part for name, part in self.head_.state_dict().items()}
+        # As bytes, because safetensors holds numbers only.
         return own | {HEAD_KEY: np.frombuffer(self.name_.encode(), np.uint8)}
 
     def load_state_dict(self, arrays: Arrays) -> Self:
@@ -126,6 +128,7 @@ def tuning_score(scores: Floats, train: LabelledBags, tune: LabelledBags) -> Tun
     target, metric = METRIC[targets.output_type]
     found = score_outputs(target, values, scores, np.ones((1, len(scores))), only=metric)[metric]
     if targets.output_type == "risk":
+        # 0 instead of NaN, because every comparison with NaN is False.
         return TuningScore(float(np.nan_to_num(found)[0]), 0.0)
     truth, weights = targets.positive, class_weights(train.targets)
     if targets.output_type == "classes":

@@ -137,4 +137,5 @@ def strata_of(targets: Targets) -> NDArray[np.bool_]:
     """Return the flags [bags, columns] by which bags are stratified."""
     if targets.output_type == "classes":
         return np.equal(targets.values, np.arange(targets.outputs))
+    # The last columns: of a risk this is the event, not the time.
     return np.greater(np.nan_to_num(targets.values[:, -targets.outputs :]), 0)

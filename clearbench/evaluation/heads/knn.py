@@ -45,6 +45,7 @@ class NearestClassifier(BagEstimator):
         self._remember(train)
         losses = {k: self._loss(tune, k) for k in NEIGHBOURS if k < len(train.bags)} or {1: 0.0}
         self.neighbours_ = min(losses, key=lambda k: losses[k])
+        # Before tuning bags become neighbours: each would be its own nearest.
         self.tuning_ = self._shares(tune.bags.means, self.neighbours_)
         self._remember(train.joined(tune))
         return self
@@ -88,6 +89,7 @@ class NearestClassifier(BagEstimator):
     def _shares(self, means: Floats, k: int) -> Floats:
         """Return the weighted share of votes among the k nearest [bags, outputs]."""
         similarity = _directions((means - self.mean_) / self.scale_) @ self.directions_.T
+        # stable: numpy's default sort may order ties differently on another processor.
         nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
         weights = self.weights_[nearest]
         prior = (self.weights_ * self.votes_).sum(axis=0) / np.maximum(
@@ -134,6 +136,7 @@ def _residuals(values: Floats) -> Floats:
     """Return each unit's martingale residual without covariates [n]."""
     time, event = values.T
     order = np.argsort(time, kind="stable")
+    # left: units of equal time are all at risk at it. right (below): all its events are counted.
     at_risk = len(time) - np.searchsorted(time[order], time[order], side="left")
     hazard = np.cumsum(event[order] / at_risk)
     last = np.searchsorted(time[order], time, side="right") - 1

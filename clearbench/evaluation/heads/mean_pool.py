@@ -178,7 +178,9 @@ class MeanPoolClassifier(BagEstimator):
             return _partial_loss(model.linear(check.means)[:, 0], check.truth)
         outputs = self.classes if self.target == "multiclass" else 2
         found = np.clip(model.probabilities(check.means, outputs), CERTAIN, 1.0)
+        # Clipping changes the sums of rows, and log_loss expects 1.
         found /= found.sum(axis=1, keepdims=True)
+        # labels, because the tuning bags may lack a class.
         return float(log_loss(check.truth.astype(int), found, labels=list(range(outputs))))
 
 
@@ -210,16 +212,19 @@ def _cox(known: Known, strength: float) -> LinearModel:
     x = torch.tensor((known.means - mean) / scale)
     time, event = torch.tensor(known.truth).unbind(1)
     weights = torch.zeros(x.shape[1], dtype=x.dtype, requires_grad=True)
+    # torch's LBFGS has no line search unless one is asked for.
     solver = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
     def objective() -> torch.Tensor:
         solver.zero_grad()
+        # cox_loss is a mean over events; C weighs their sum.
         loss = strength * event.sum() * cox_loss(x @ weights, time, event)
         loss = loss + weights.square().sum() / 2
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     solver.step(objective)  # type: ignore[no-untyped-call]
+    # Cox's likelihood doesn't change with an intercept, so it is 0.
     return LinearModel(mean, scale, weights.detach().numpy()[None], np.zeros(1), ())
 
 

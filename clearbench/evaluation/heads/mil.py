@@ -76,6 +76,7 @@ class MILClassifier(BagEstimator):
                 else weights.new_zeros((0, self.outputs_))
             )
             loss = loss_of(logits, tune, weights)
+            # A loss of NaN is never the least, but some network must be kept.
             if loss < best or not hasattr(self, "trained_"):
                 best, self.trained_, self.settings_ = loss, net, tried
                 self.tuning_ = probabilities(logits, output_type(self.target))

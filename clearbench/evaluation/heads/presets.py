@@ -36,6 +36,7 @@ PRESETS = MappingProxyType(
         "default": Preset(
             name="default",
             batch_size=16,
+            # In steps, because epochs of a small cohort make too few updates.
             steps=100,
             epochs=32,
             patience=8,

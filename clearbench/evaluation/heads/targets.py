@@ -63,6 +63,7 @@ def make_targets(target: str, values: Floats, classes: int = 0) -> Targets:
     if target == "multiclass":
         return Targets(values, "classes", classes)
     if target == "ordinal":
+        # NaN >= 1 is False, so an unknown class would become the lowest.
         cuts = np.where(np.isnan(values), np.nan, values >= np.arange(1, classes))
         return Targets(cuts, "labels", classes - 1)
     if not np.isin(known, (0, 1)).all():
@@ -101,11 +102,14 @@ def head_loss(logits: Tensor, truth: Tensor, outputs: OutputType, weights: Tenso
     if outputs == "risk":
         return cox_loss(logits[:, 0], truth[:, 0], truth[:, 1])
     if outputs == "classes":
+        # With weights, torch divides by the sum of the units' weights, not by their number.
         return functional.cross_entropy(logits, truth[:, 0].long(), weight=weights)
     known = ~torch.isnan(truth)
+    # NaN times 0 is NaN, so unknown labels become numbers before their losses are masked.
     losses = functional.binary_cross_entropy_with_logits(
         logits, torch.nan_to_num(truth), pos_weight=weights, reduction="none"
     )
+    # A batch may have no known label.
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
@@ -114,9 +118,11 @@ def cox_loss(risk: Tensor, time: Tensor, event: Tensor) -> Tensor:
 
     risk, time, event [b]. Cox, "Regression Models and Life-Tables", JRSS B 1972; Breslow, 1974.
     """
+    # Late units first: a running sum is then over all units still at risk.
     order = torch.argsort(time, descending=True)
     risk, falling, event = risk[order], -time[order], event[order]
     at_risk = torch.logcumsumexp(risk, dim=0)
+    # The last unit of equal time, as Breslow's ties need. searchsorted needs rising values.
     last = torch.searchsorted(falling.contiguous(), falling.contiguous(), right=True) - 1
     return ((at_risk[last] - risk) * event).sum() / event.sum().clamp(min=1)
 
@@ -124,5 +130,6 @@ def cox_loss(risk: Tensor, time: Tensor, event: Tensor) -> Tensor:
 def probabilities(logits: Tensor, outputs: OutputType) -> Floats:
     """Return probabilities of classes or labels, or the risk itself [b, outputs]."""
     scores = {"classes": logits.softmax(dim=1), "labels": logits.sigmoid(), "risk": logits}
+    # First to the CPU: Apple's GPUs have no float64.
     found: Floats = scores[outputs].cpu().double().numpy()
     return found

@@ -92,6 +92,8 @@ def train_net(
 
 def _new_net(make: MakeNet, bags: BagSet, outputs: int, seed: int) -> nn.Module:
     """Make a network whose weights and dropout depend on the seed alone."""
+    # Weights are made on the CPU and moved then, so they are the same for every device.
+    # devices=[]: no generator of a GPU is used, so none is saved.
     with _INITIALISING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = make(bags.dim, outputs)
@@ -141,6 +143,7 @@ class _TrainingLoop:
         """Update the network `steps` times."""
         bags, targets = self.train
         truth, net = truth_of(targets, bags.device), self.trained.net
+        # At each call, because scoring other bags in between sets the layer for them.
         _standardise(self.trained, bags)
         net.train()
         for batch in self._batches(steps):
@@ -158,6 +161,7 @@ class _TrainingLoop:
         size = min(self.preset.batch_size, count)
         waiting: list[int] = []
         for _ in range(steps):
+            # What is left of one pass begins the next batch, so all batches have one size.
             if len(waiting) < size:
                 waiting += self.rng.permutation(count).tolist()
             yield waiting[:size]
@@ -174,6 +178,7 @@ def autocast(bags: BagSet) -> torch.autocast:
 def _train_watched(loop: _TrainingLoop, watch: LabelledBags) -> None:
     """Train epoch by epoch; keep a copy of the weights with the least loss on the watched bags."""
     net, preset = loop.trained.net, loop.preset
+    # deepcopy: a state_dict shares its memory with the network, which trains on.
     best, best_loss, since = copy.deepcopy(net.state_dict()), float("inf"), 0
     for _ in range(preset.epochs):
         loop.run(loop.steps_per_epoch)
@@ -212,6 +217,7 @@ def run_net(trained: TrainedNet, bags: BagSet) -> BagOutputs:
             output = net(padded.features, padded.mask)
             logits.append(output.logits.float())
             attention += _unpadded(output.attention, padded.mask)
+    # argsort of a permutation is its inverse.
     back = np.argsort(order)
     return BagOutputs(torch.cat(logits)[back], tuple(attention[row] for row in back))
 

@@ -101,6 +101,7 @@ def evaluate_head(
     A deterministic head is trained once per fold, whatever the number of seeds. Raises UnknownName
     for a head or preset, BadArgument for a number of seeds below 1.
     """
+    # Called for their errors only: a wrong name is refused before anything is trained.
     find_head(config.head)
     find_preset(config.preset)
     start = time.perf_counter()
@@ -136,6 +137,7 @@ def _scores(heads: Sequence[FoldScores], prepared: PreparedTask) -> dict[str, Sc
         seed = card.split.seed
         found = score_with_bootstrap(card.target, heads, unscored=prepared.unscored, seed=seed)
         return found | lines
+    # Tuning patients count as training patients, because heads learn from them too.
     shares = [len(fold.test) / (len(fold.train) + len(fold.tune)) for fold in folds]
     share = float(np.mean(shares))
     return score_cross_validation(card.target, heads, share, unscored=prepared.unscored) | lines
@@ -155,6 +157,7 @@ def _seeds(data: EncoderData, config: HeadConfig) -> int:
     """Return how many heads are trained per fold; one, if all would be the same."""
     if config.seeds is not None and config.seeds < 1:
         raise BadArgument("seeds", config.seeds, "must be at least 1")
+    # Labels are shuffled by the seed, so then even a deterministic head differs.
     if find_head(config.head).deterministic and not data.shuffled:
         return 1
     split = data.prepared.task.card.split

@@ -112,6 +112,7 @@ def _stacked(count: int, parts: list[tuple[list[int], TagTable]]) -> TagTable:
     numbers = tuple(dict.fromkeys(n for _, table in parts for n in table.number_names))
     words = tuple(dict.fromkeys(n for _, table in parts for n in table.category_names))
     values = np.full((count, len(numbers)), np.nan)
+    # object, because a text array that is made from "" would cut every word to one letter.
     texts = np.full((count, len(words)), "", dtype=object)
     for rows, table in parts:
         for column, name in enumerate(numbers):

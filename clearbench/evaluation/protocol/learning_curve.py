@@ -128,7 +128,9 @@ def _training_rows(subset: _Subset, data: EncoderData, seed: int) -> Rows:
     patients, labels = patient_labels(data.units, data.prepared.task.card)
     place = {patient: row for row, patient in enumerate(patients)}
     rows = np.array([place[patient] for patient in everyone])
+    # Each part of about FEWEST patients has every label about as often, so the first few have too.
     parts = stratify(labels[rows], max(2, len(rows) // FEWEST), seed)
+    # lexsort sorts by its last key first: by part, and at random within a part.
     order = np.lexsort((np.random.default_rng(seed).permutation(len(rows)), parts))
     return rows_of([everyone[i] for i in order[: subset.size]], data.units)
 
@@ -139,6 +141,7 @@ def _point(size: int, scores: Sequence[FoldScores], data: EncoderData) -> CurveP
     scored = partial(
         score_with_bootstrap, card.target, unscored=data.prepared.unscored, seed=card.split.seed
     )
+    # Only the value is needed here, so one resample is enough.
     alone = [scored([one], resamples=1)[card.primary].value for one in scores]
     first = data.prepared.folds[0]
     return CurvePoint(

@@ -52,6 +52,7 @@ def with_retrained(
     if not config.retrained or not _compared(data, config.head):
         return evaluation
     [fold] = data.prepared.folds
+    # From 1, because draw 0 is the head of all training patients.
     draws = range(1, config.retrained + 1)
     jobs = [partial(_retrain, fold, draw, data, config) for draw in draws]
     retrained = run_all(jobs, config.parallelism(len(jobs), data), on_fold)
@@ -93,6 +94,7 @@ def _compared(data: EncoderData, head: str) -> bool:
 
 def _retrain(fold: Fold, draw: int, data: EncoderData, config: HeadConfig) -> RetrainedHead:
     """Train one head on bootstrapped patients, and score the fold's test units."""
+    # No encoder in the seed: a draw has the same patients for all, so differences are paired.
     seed = seed_of_bootstrap(draw)
     rng = np.random.default_rng(seed)
     train, tune = (_bootstrap_rows(side, data, rng) for side in (fold.train, fold.tune))

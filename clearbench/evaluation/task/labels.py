@@ -67,6 +67,7 @@ def _survival(cohort: Cohort, task: TaskCard) -> list[list[float]]:
 def _time(text: str | None, which: str, cohort: str) -> float:
     """Read a time; NaN if blank."""
     value = _number(text)
+    # "not <=" refuses NaN too, which stands for text that isn't a number.
     if text is not None and not 0 <= value < math.inf:
         raise BadTask(f"label {which}, cohort {cohort}, is {text!r}; a time is a number, 0 or more")
     return value
@@ -98,6 +99,7 @@ def read_sides(cohort: Cohort, task: TaskCard) -> list[str]:
     """
     column = task.split.column or task.split.group
     texts = cohort.label(column) if column else [None] * cohort.table.num_rows
+    # A group may have the name of a side, so its text stays.
     sides = {} if task.split.group else SIDES
     return [sides.get((text or "").lower(), text or "") for text in texts]
 

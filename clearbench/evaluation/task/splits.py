@@ -55,6 +55,7 @@ def make_folds(units: Units, task: TaskCard) -> tuple[Fold, ...]:
 
 def patient_labels(units: Units, task: TaskCard) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
     """Return the patients, and the outputs positive in any of their units [patients, outputs]."""
+    # Sorted, so that folds don't depend on the order of the cohort's rows.
     patients = tuple(sorted(set(units.patients)))
     place = {patient: row for row, patient in enumerate(patients)}
     labels = np.zeros((len(patients), len(task.outputs)), bool)
@@ -84,6 +85,7 @@ def _repeat(
     repeat: int, patients: Sequence[str], labels: NDArray[np.bool_], task: TaskCard
 ) -> list[Fold]:
     """Make one repeat's folds, each from its own seed."""
+    # 1000, because folds add to the seed below: repeats must not meet.
     seed = task.split.seed + 1000 * repeat
     part = stratify(labels, task.split.folds, seed)
     folds = []
@@ -173,6 +175,7 @@ def stratify(labels: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.int
     want = np.tile(labels.sum(axis=0) / folds, (folds, 1))
     while (open_rows := order[fold[order] < 0]).size:
         counts = labels[open_rows].sum(axis=0)
+        # A label without open rows gets a number too large to be the rarest.
         rare = int(np.where(counts > 0, counts, len(labels) + 1).argmin()) if counts.any() else -1
         rows = open_rows[labels[open_rows, rare]] if rare >= 0 else open_rows
         for row in rows:
@@ -189,6 +192,7 @@ def _neediest(first: NDArray[np.float64], room: NDArray[np.float64]) -> int:
 
     Rounded, so that values that differ by float rounding alone are ties on every machine.
     """
+    # lexsort's last key counts most; the minus gives full ties to the first fold.
     return int(np.lexsort((-np.arange(len(room)), room.round(9), first.round(9)))[-1])
 
 

@@ -15,6 +15,7 @@ from clearbench.evaluation.task.card import Split, TaskCard
 from clearbench.evaluation.task.labels import SIDES, read_days, read_labels, read_sides
 from clearbench.evaluation.task.marks import Marks, read_marks
 
+# The order matters: "<=" begins with "<", so it must be tried first.
 COMPARISONS: MappingProxyType[str, Callable[[float, float], bool]] = MappingProxyType(
     {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
 )
@@ -257,6 +258,7 @@ def _target(unit: str, scans: list[_Scan], task: TaskCard) -> list[float]:
                 f"{task.unit} {unit} has contradicting values of {', '.join(task.labels)}: {names}"
             )
     return [
+        # np.nanmax warns where all are NaN.
         float(np.nanmax(column)) if not np.isnan(column).all() else float("nan")
         for column in values.T
     ]

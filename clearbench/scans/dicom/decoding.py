@@ -56,12 +56,15 @@ def _through_table(values: Pixels, dataset: Any) -> Pixels:
     table = dataset.ModalityLUTSequence[0]
     count, first, bits = (int(number) for number in table.LUTDescriptor)
     data = table.LUTData
+    # pydicom gives bytes where the header says OW, and numbers where it says US
     if isinstance(data, bytes):
         data = np.frombuffer(data, np.uint8 if bits == 8 else np.uint16)
+    # the count has 16 bits: 0 stands for 65,536
     entries = np.asarray(data, np.int32)[: count or 2**16]
     entries = np.where(entries > TOP_HU, entries - 2**16, entries)
     if values.dtype.kind == "i" and first > TOP_HU:
         first -= 2**16
+    # values outside the table take its first or last entry, as the standard says
     found: Pixels = entries[np.clip(values.astype(np.int32) - first, 0, len(entries) - 1)]
     return found
 
@@ -112,13 +115,16 @@ def _padding(dataset: Any, values: Pixels) -> NDArray[np.bool_]:
 
 def _as_stored(value: Any, dtype: np.dtype[Any]) -> int:
     """Return a padding value in the pixels' type; headers often have it as an unsigned number."""
+    # in implicit VR the type is ambiguous (US or SS), and pydicom leaves it as bytes
     number = value if isinstance(value, int) else int.from_bytes(value[:2], "little")
+    # astype wraps round: 63,536 in the header is -2,000 in signed pixels
     return int(np.array(number).astype(dtype))
 
 
 def have_same_pixels(one: Slice, other: Slice) -> bool:
     """Tell whether two slices have the same stored values; False if one can't be decoded."""
     try:
+        # shallow=True would compare only size and time; equal files need no decoding
         if one.frame == other.frame and filecmp.cmp(one.path, other.path, shallow=False):
             return True
         first, second = (

@@ -139,6 +139,7 @@ def _join_single_slices(
         slices = [group[0] for group in some]
         if len(slices) >= FEWEST_JOINED and _is_even(along_normal_mm(slices)):
             joined.append((some, _joined(slices)))
+    # lists can't be in a set, so their identities are
     gone = {id(group) for some, _ in joined for group in some}
     return [part for _, part in joined], [group for group in groups if id(group) not in gone]
 
@@ -263,7 +264,7 @@ def _without(slices: list[Slice], strays: list[list[Slice]], divider: _Divider) 
     """Note on a scan's slices which ones of the series are left out."""
     files = sorted(item.path.name for some in strays for item in some)
     notes = [
-        Note("files", f"{name} is left out: another {divider.name} than the other slices", name)
+        Note("files", f"a slice is left out: another {divider.name} than the others have", name)
         for name in files
     ]
     return [replace(item, facts=item.facts.with_notes(*notes)) for item in slices]

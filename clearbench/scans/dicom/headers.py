@@ -158,6 +158,7 @@ def read_slices(path: Path) -> tuple[Slice, ...] | LeftOut:
 
 def open_header(path: Path) -> Dataset:
     """Read the tags in use; raises what pydicom raises."""
+    # pixels are most of a file, and every parsed tag costs time
     return _open(path, stop_before_pixels=True, specific_tags=list(READ))
 
 
@@ -174,6 +175,7 @@ def _open(path: Path, **how: Any) -> Dataset:
         if not begins_like_dicom(path):
             raise
     found = pydicom.dcmread(path, force=True, **how)
+    # pydicom found the encoding by itself, but decodes no pixels without this tag
     if "TransferSyntaxUID" not in found.file_meta:
         implicit, little = found.original_encoding
         plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
@@ -286,7 +288,9 @@ def _scale(tags: Tags) -> Scale:
         slope=1.0 if slope is None else slope,
         intercept=intercept or 0.0,
         table=table,
+        # a slope alone doesn't say where 0 HU is
         explicit=table or intercept is not None,
+        # absent counts as unsigned, the cautious side: without a scale it is refused
         unsigned=(tags.number("PixelRepresentation") or 0) == 0,
         bits=int(tags.number("BitsAllocated") or 16),
     )
@@ -311,6 +315,7 @@ def _phase(tags: Tags) -> Phase:
     def text(*names: str) -> str:
         return next(filter(None, map(_quiet(tags), names)), "")
 
+    # enhanced multi-frame files have the same facts per frame, under the first name
     return Phase(
         acquisition=text("FrameAcquisitionNumber", "AcquisitionNumber"),
         temporal=text("TemporalPositionIndex", "TemporalPositionIdentifier"),

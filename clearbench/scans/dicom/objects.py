@@ -74,6 +74,7 @@ def why_not_ct(header: Dataset) -> str:
     """Return why this object isn't a CT image; "" if it is one."""
     sop_class = sop_class_of(header)
     modality = str(header.get("Modality", "") or "")
+    # multi-frame secondary captures have longer UIDs with the same beginning
     if sop_class.startswith(SECONDARY_CAPTURE):
         return "a secondary capture"
     if modality == "SEG":
@@ -92,6 +93,7 @@ def sop_class_of(header: Dataset) -> str:
 def is_cut_off(header: Dataset) -> bool:
     """Return True if a header ends before its SOP class, or within it."""
     sop_class = pydicom.uid.UID(sop_class_of(header))
+    # pydicom's name of an unknown UID is the UID itself
     return not sop_class or ("Modality" not in header and sop_class.name == sop_class)
 
 
@@ -114,4 +116,5 @@ def _unit(tags: Tags) -> str:
 
 def image_type(tags: Tags) -> tuple[str, ...]:
     """Return what a slice is, from value 3 on: of its frame's type, else of the image's type."""
+    # values 1 and 2 (ORIGINAL or DERIVED, PRIMARY or SECONDARY) don't tell what the pixels are
     return (tags.words("FrameType") or tags.words("ImageType"))[2:]

@@ -45,6 +45,7 @@ def _stacked(slices: tuple[Slice, ...]) -> tuple[Pixels, Pixels]:
     for number, item in enumerate(slices):
         where = f"slice {number + 1} of {len(slices)} ({item.path.name})"
         stored = files.get(item.path) or decode(item.path, where)
+        # only multi-frame files are needed again; keeping the others would fill the memory
         if item.frame is not None:
             files[item.path] = stored
         frame = stored.frame(item.frame)
@@ -61,5 +62,6 @@ def _to_hu(stored: Stored, item: Slice, where: str) -> Pixels:
     if values.shape != item.shape:
         raise UnreadableScan(f"{where} decodes to {values.shape}, but its header has {item.shape}")
     if float(scale.slope).is_integer() and float(scale.intercept).is_integer():
+        # 16 bits may be too few for the product
         return values.astype(np.int32) * int(scale.slope) + int(scale.intercept)
     return values.astype(np.float32) * np.float32(scale.slope) + np.float32(scale.intercept)

@@ -26,14 +26,15 @@ def check_scales(
         shifted = tuple(_shifted(item, item.scale.intercept + more) for item in slices)
         return shifted, (*notes, *rules.notes())
     reason = _why_not(slices, without)
+    files = name_some([item.path.name for item in without])
     known = rules.accept_hu or rules.hu_offset is not None
     if reason and not known:
-        raise UnreadableScan(f"{reason}; {WAY_OUT}")
+        raise UnreadableScan(f"{reason} ({files}); {WAY_OUT}")
     offset = rules.hu_offset or 0.0
     scaled = tuple(item if item.scale.explicit else _shifted(item, offset) for item in slices)
     text = reason or f"no RescaleIntercept in the header: stored values{offset:+g} are taken as HU"
     taken = f"{text}; taken with hu_offset {offset:+g}" if reason else text.replace("+0 ", " ")
-    return scaled, (*notes, Note("values", taken, without[0].path.name, "RescaleIntercept"))
+    return scaled, (*notes, Note("values", taken, files, "RescaleIntercept"))
 
 
 def _shifted(item: Slice, intercept: float) -> Slice:
@@ -43,13 +44,12 @@ def _shifted(item: Slice, intercept: float) -> Slice:
 
 def _why_not(slices: Sequence[Slice], without: Sequence[Slice]) -> str:
     """Return why slices without a scale can't be taken as HU; "" if they can."""
-    files = name_some([item.path.name for item in without])
     if len(without) < len(slices):
-        return f"{len(without)} of {len(slices)} slices have no RescaleIntercept ({files})"
+        return f"{len(without)} of {len(slices)} slices have no RescaleIntercept"
     if without[0].scale.bits == 8:
-        return f"8-bit pixels without RescaleSlope and RescaleIntercept ({files})"
+        return "8-bit pixels without RescaleSlope and RescaleIntercept"
     if any(item.scale.unsigned for item in without):
-        return f"no RescaleIntercept, and stored values can't be below 0 ({files})"
+        return "no RescaleIntercept, and stored values can't be below 0"
     return ""
 
 

@@ -76,6 +76,7 @@ def order_series(slices: Sequence[Slice], *, same_pixels: SamePixels = have_same
     directions = np.stack([stack, column, row])
     from_first = (positions - positions[0]) @ stack
     distance = slice_distance_mm(from_first)
+    # NaN, the distance of a single slice, is not equal to itself
     refuse_spacing(np.array([mm for mm in (distance, *first.pixel_mm) if mm == mm]))
     facts = _with_tilt(_common_facts(ordered), first.tilt_tag_deg, directions)
     facts = facts.with_notes(*doubles, *shift, *spacing_notes(from_first))
@@ -90,20 +91,29 @@ def _one_per_place(
     Raises UnreadableScan if too many places are repeated by slices with other pixels.
     """
     along = np.array([item.position_mm for item in slices]) @ normal
-    by_place = sorted(range(len(slices)), key=lambda i: (along[i], _when(slices[i])))
     kept: list[Slice] = []
     copies: list[Slice] = []
     others: list[Slice] = []
-    last_mm = -np.inf
-    for i in by_place:
-        if kept and along[i] - last_mm < SAME_POSITION_MM:
-            (copies if same_pixels(kept[-1], slices[i]) else others).append(slices[i])
-        else:
-            kept.append(slices[i])
-            last_mm = along[i]
+    for place in _places(along):
+        first, *rest = sorted((slices[i] for i in place), key=_when)
+        kept.append(first)
+        for item in rest:
+            (copies if same_pixels(first, item) else others).append(item)
     _refuse_repeated(kept, others)
     chosen = {id(item) for item in kept}
     return [item for item in slices if id(item) in chosen], (*_copies(copies), *_left_out(others))
+
+
+def _places(along_mm: NDArray[np.float64]) -> list[list[int]]:
+    """Group slices by place: the numbers of those that are closer than SAME_POSITION_MM."""
+    places: list[list[int]] = []
+    last_mm = -np.inf
+    for i in np.argsort(along_mm, kind="stable").tolist():
+        if along_mm[i] - last_mm >= SAME_POSITION_MM:
+            places.append([])
+        places[-1].append(i)
+        last_mm = along_mm[i]
+    return places
 
 
 def _when(item: Slice) -> tuple[float, str, str, int]:
@@ -141,7 +151,7 @@ def _copies(copies: Sequence[Slice]) -> tuple[Note, ...]:
         return ()
     files = name_some(sorted(item.path.name for item in copies))
     text = "1 file is a copy" if len(copies) == 1 else f"{len(copies)} files are copies"
-    return (Note("files", f"{text} of another slice ({files})", copies[0].path.name),)
+    return (Note("files", f"{text} of another slice", files),)
 
 
 def _left_out(others: Sequence[Slice]) -> tuple[Note, ...]:
@@ -150,13 +160,7 @@ def _left_out(others: Sequence[Slice]) -> tuple[Note, ...]:
         return ()
     files = name_some(sorted(item.path.name for item in others))
     text = "1 slice is" if len(others) == 1 else f"{len(others)} slices are"
-    return (
-        Note(
-            "series",
-            f"{text} at the position of another, and left out ({files})",
-            others[0].path.name,
-        ),
-    )
+    return (Note("series", f"{text} at the position of another, and left out", files),)
 
 
 def _refuse_mixture(
@@ -204,6 +208,7 @@ def _stacking(
         return straight, ()
     sideways = positions - along[:, None] * normal
     steps = np.diff(sideways, axis=0) / np.diff(along)[:, None]
+    # the mean would spread a jump over all slices; the median ignores it
     lean = np.median(steps, axis=0)
     off_mm = np.linalg.norm(sideways - sideways[0] - (along - along[0])[:, None] * lean, axis=1)
     if off_mm.max() <= SHIFT_PIXELS * pixel_mm:

@@ -80,10 +80,12 @@ class Tags:
         data_set = next((tags for tags in self.data_sets if tag in tags), None)
         if data_set is None:
             return ""
+        # the raw element: the usual access would parse the value again, and fail again
         raw = data_set.get_item(tag)
         value = getattr(raw, "value", "")
         if isinstance(value, MutableSequence | tuple):
             return "\\".join(map(str, value))
+        # latin-1 decodes every byte
         return value.decode("latin-1").strip(" \0") if isinstance(value, bytes) else str(value)
 
     def text(self, name: str) -> str:
@@ -136,6 +138,7 @@ def _tag_of(name: str) -> BaseTag:
 
 def _listed(value: Any) -> Sequence[Any]:
     """Return a tag's values as a list, also for a single value."""
+    # pydicom's MultiValue is a MutableSequence, but not a list
     return value if isinstance(value, MutableSequence | tuple) else [value]
 
 

@@ -53,6 +53,7 @@ def refresh(store: StoreFolder, *, rebuild: bool = False) -> Path:
     sweep_drafts(store.root, deep=False)
     try:
         write_whole(store.catalogue, lambda draft: _write_draft(draft, store, now, then))
+    # a full disk is one of these in DuckDB, not an OSError
     except (duckdb.IOException, duckdb.FatalException) as error:
         raise disk_refuses(store.catalogue, str(error).splitlines()[0]) from error
     return store.catalogue
@@ -60,6 +61,7 @@ def refresh(store: StoreFolder, *, rebuild: bool = False) -> Path:
 
 def damaged_files(store: StoreFolder) -> list[str]:
     """Return the paths of feature files that can't be read, from an up-to-date catalogue."""
+    # DuckDB allows many readers of a file, or one writer
     with duckdb.connect(str(refresh(store)), read_only=True) as connection:
         rows = connection.execute(
             "SELECT path FROM sources ANTI JOIN files USING (path) WHERE kind = 'features' "
@@ -142,6 +144,7 @@ def _remove_features(connection: Any, paths: list[str]) -> None:
     gone = pa.table({"path": pa.array(paths, pa.string())})
     connection.register("gone", gone)
     connection.execute(
+        # before `files`, which has the ids of these rows
         "DELETE FROM slice_rows "
         "WHERE file_id IN (SELECT file_id FROM files SEMI JOIN gone USING (path))"
     )
@@ -195,6 +198,7 @@ def _slice_rows(number: int, path: Path, facts: FileFacts) -> pa.Table:
             "row_number": pa.array(np.arange(count * views, dtype=np.int32)),
             "slice_index": pa.array(np.repeat(rows.slice_index, views)),
             "view": pa.array(names * count),
+            # NULL where unknown, because SQL sorts NaN above all numbers
             "z_mm": pa.array(
                 np.repeat(rows.z_mm, views), mask=np.isnan(np.repeat(rows.z_mm, views))
             ),
@@ -328,6 +332,7 @@ def _replace(connection: Any, table: str, rows: list[dict[str, Any]]) -> None:
 def _insert(connection: Any, table: str, rows: list[dict[str, Any]]) -> None:
     """Add rows to a table, through Arrow."""
     if rows:
+        # with the schema, because a column of only None has no type of its own
         connection.register("more", pa.Table.from_pylist(rows, schema=SCHEMAS[table]))
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM more")
         connection.unregister("more")

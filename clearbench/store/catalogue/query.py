@@ -66,11 +66,13 @@ def _connected(store: StoreFolder, sql: str) -> tuple[Any, str]:
     connection = duckdb.connect(":memory:")
     try:
         statement = _one_select(connection, sql)
+        # a quote in the path would end the SQL text
         catalogue = str(refresh(store)).replace("'", "''")
         connection.execute(f"ATTACH '{catalogue}' AS catalogue (READ_ONLY)")
         _make_views(connection, store, statement)
         # only after ATTACH, which needs file access; the user's statement must not have it
         connection.execute("SET enable_external_access = false")
+        # else SQL could read Python variables as tables
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
@@ -84,6 +86,7 @@ def _one_select(connection: Any, sql: str) -> str:
     if len(statements) != 1:
         raise BadQuery(f"exactly one SELECT is accepted, not {len(statements)} statements")
     kind, inner = statements[0].type, statements[0].query
+    # EXPLAIN ANALYZE runs its statement, so that must be a SELECT too
     if kind == duckdb.StatementType.EXPLAIN:
         parts = connection.extract_statements(EXPLAIN.sub("", inner))
         kind = parts[0].type if len(parts) == 1 else kind
@@ -117,6 +120,7 @@ def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
             for view in wanted:
                 connection.execute(f'CREATE VIEW "{view}" AS SELECT * FROM {bound}')
     if everything and parts:
+        # lists of any length, because the dims of encoders differ
         selects = (
             f"SELECT * REPLACE (embedding::FLOAT[] AS embedding) FROM {bound}" for bound in parts
         )
@@ -128,6 +132,7 @@ def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
 def _mentions_embeddings(statement: str) -> bool:
     """Return True if a statement over `slices` may need the embedding column."""
     text = statement.lower()
+    # DuckDB also accepts FROM without SELECT, which takes every column
     return "embedding" in text or "*" in text or "select" not in text
 
 
@@ -155,6 +160,7 @@ def _embedding_table(
     ]
     table = rows.append_column("embedding", pa.chunked_array(chunks))
     present = rows.column("present")
+    # a filter copies all embeddings, so it runs only where it must
     if not pa.compute.all(present).as_py():
         table = table.filter(present)
     return table.drop_columns(["present"])
@@ -166,8 +172,10 @@ def _embeddings(store: StoreFolder, file: tuple[Any, ...], *, mapped: bool) -> p
     facts = FileFacts(store.root / path, start, dtype, (slices, views, dim), "", "", "", "", {})
     buffer = feature_buffer(facts, mapped=mapped)
     if dtype == "float32":
+        # None: no validity bitmap, because no value is null
         values = pa.Array.from_buffers(pa.float32(), slices * views * dim, [None, buffer])
     else:
+        # half floats don't pass from Arrow into DuckDB
         values = pa.array(np.frombuffer(buffer, dtype=dtype).astype(np.float32))
     return pa.FixedSizeListArray.from_arrays(values, dim)
 

@@ -128,6 +128,7 @@ FROM catalogue.slice_rows r JOIN catalogue.files f USING (file_id)
 WHERE f.encoder = ? AND f.fingerprint = ? ORDER BY r.file_id, r.row_number
 """
 
+# in the order of ROWS_OF: embeddings are put next to those rows without a join
 FILES_OF = """
 SELECT path, "start", dtype, n_slices, n_views, dim FROM catalogue.files
 WHERE encoder = ? AND fingerprint = ? ORDER BY file_id

@@ -15,7 +15,7 @@ from clearbench.cohort.table import Cohort, check_cohort, read_cohort
 from clearbench.datasets.own.folder import BuiltCohort, build_folder
 from clearbench.datasets.own.join import read_label_table
 from clearbench.datasets.series import name_scans
-from clearbench.errors import BadCohort, BadQuery, BadRequest, UnknownName
+from clearbench.errors import BadCohort, BadQuery, BadRequest, UnknownName, UnreadableScan
 from clearbench.scans.inventory import find_scans
 from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import seeded_uid, write_nifti
@@ -249,7 +249,7 @@ def test_ids_that_a_spreadsheet_cut_are_offered_and_filled_up(
     built = build(root, labels, "PatientID", pad_ids=4)
     assert sorted(value for value in built.table["y"].to_pylist() if value) == ["0", "1"]
     assert built.notes == ("2 ids of labels.csv were filled up to 4 digits",)
-    assert built.unmatched_labels == ("p7 (the nearest scan has P7)",)
+    assert built.unmatched_labels == ("p7 (nearest: P7)",)
 
 
 @pytest.mark.parametrize("word", ["Anonymous", "ANON"])
@@ -369,3 +369,18 @@ def test_a_patient_whose_studies_have_other_labels_is_noted(export: Path) -> Non
     (note,) = build(export, labels, "AccessionNumber").notes
     assert note.startswith("1 patient has studies with different labels")
     assert build(export, "AccessionNumber,y\nACC-1,1\nACC-2,1\n", "AccessionNumber").notes == ()
+
+
+def test_the_old_id_of_a_series_that_is_several_scans_leads_to_the_new_ones(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    """A cohort from before series were split names the series; its error names the scans."""
+    for number in (1, 2):
+        edit = lambda dataset, _, n=number: setattr(dataset, "AcquisitionNumber", n)  # noqa: E731
+        write_ct(tmp_path / f"{number}", hu + number, edit=edit)
+    new = {item.series_id for item in name_scans(find_scans(tmp_path), NAMES)}
+    old = NAMES.series(seeded_uid("series"))
+    with pytest.raises(UnreadableScan, match="this series is 2 scans") as refused:
+        read_scan(ScanSource(tmp_path, old), pseudonym=NAMES.series)
+    assert "acquisition 1, acquisition 2" in str(refused.value)
+    assert all(name in str(refused.value) for name in new)

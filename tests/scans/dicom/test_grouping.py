@@ -111,7 +111,7 @@ def test_one_slice_that_can_t_be_stacked_is_left_out_by_name() -> None:
     (only,) = group_series([*stack(range(4)), scout])
     assert len(only) == 4
     (note,) = only[0].facts.notes
-    assert note.text == "99.dcm is left out: another matrix than the other slices"
+    assert note.text == "a slice is left out: another matrix than the others have"
     assert (note.kind, note.file) == ("files", "99.dcm")
 
 

@@ -239,7 +239,7 @@ def test_frames_that_are_maps_are_left_out_of_a_mixed_file(
     scan = read_scan(ScanSource(tmp_path / "e.dcm"))
     np.testing.assert_array_equal(scan.pixels, hu[:2])
     assert scan.facts.problems == (
-        "2 frames are left out: a map of standard deviations (STD_DEVIATION)",
+        "2 frames are left out: a map of standard deviations (STD_DEVIATION) (e.dcm)",
     )
 
 

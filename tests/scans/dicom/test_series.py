@@ -88,8 +88,14 @@ def test_of_two_slices_at_one_place_the_earlier_acquisition_is_kept() -> None:
     series = order_series(slices)
     assert [item.path.name for item in series.slices] == ["0.dcm", "5.dcm", "10.dcm"]
     (note,) = series.facts.notes
-    assert note.text == "1 slice is at the position of another, and left out (again-5.dcm)"
+    assert note.text == "1 slice is at the position of another, and left out"
     assert (note.kind, note.file) == ("series", "again-5.dcm")
+
+
+def test_the_earlier_acquisition_is_kept_also_if_it_is_a_little_higher() -> None:
+    slices = [again(4.999, 2), slice_at(0), slice_at(5, phase=Phase(acquisition="1")), slice_at(10)]
+    names = [item.path.name for item in order_series(slices).slices]
+    assert names == ["0.dcm", "5.dcm", "10.dcm"]
 
 
 def test_many_slices_at_the_places_of_others_are_refused() -> None:

@@ -31,6 +31,7 @@ class StandardisedLinear(nn.Linear):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
+        # Not saved: they belong to a set of bags, and are set before each use.
         self.register_buffer("shift", None, persistent=False)
         self.register_buffer("spread", None, persistent=False)
 
@@ -69,6 +70,7 @@ class Dropout(nn.Module):
         """Drop and scale up, in training only."""
         if not self.training or not self.share:
             return values
+        # functional.dropout takes no generator.
         keep = torch.empty_like(values).bernoulli_(1 - self.share, generator=self.generator)
         return values * keep / (1 - self.share)
 
@@ -108,4 +110,5 @@ def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
 
 def weighted_sum(weights: Tensor, instances: Tensor) -> Tensor:
     """Sum instances [b, n, hidden] by weights [b, n] → [b, hidden], float32."""
+    # A product and a sum would make a second array of the size of the instances.
     return torch.bmm(weights.to(instances.dtype).unsqueeze(1), instances).squeeze(1).float()
