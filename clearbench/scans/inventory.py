@@ -12,6 +12,7 @@ from loky import get_reusable_executor
 from numpy.typing import NDArray
 
 from clearbench.errors import BadRequest, UnreadableScan
+from clearbench.scans.damage import damage_as_unreadable
 from clearbench.scans.dicom.grouping import group_series, is_dynamic
 from clearbench.scans.dicom.headers import Identity, LeftOut, Slice, read_slices
 from clearbench.scans.dicom.scaling import check_scales
@@ -32,6 +33,7 @@ from clearbench.scans.slices import (
     missing_file,
     read_scan,
     why_damaged,
+    with_left_out,
 )
 from clearbench.scans.volume import ScanFacts, slice_distance_mm, why_not_axial
 from clearbench.scans.windows import WINDOWS_HU
@@ -207,7 +209,8 @@ def _volume_scan(file: Path) -> FoundScan:
     """Describe a file of one volume by its header."""
     kind = _volume_format(file)
     try:
-        grid = _grid(file, kind)
+        with damage_as_unreadable():
+            grid = _grid(file, kind)
     except UnreadableScan as error:
         return FoundScan(path=file, kind=kind, error=str(error))
     affine = np.eye(4)
@@ -253,7 +256,7 @@ def _grid(file: Path, kind: str) -> _Grid:
 
 def _dicom_scans(slices: Sequence[Slice], none: Sequence[LeftOut]) -> list[FoundScan]:
     """Describe the scans in some slices; the parts of one series have the path of all of it."""
-    groups = group_series(slices)
+    groups = [with_left_out(group, none) for group in group_series(slices)]
     series: dict[tuple[str, str, str], list[Slice]] = defaultdict(list)
     for group in groups:
         series[_series_key(group)].extend(group)
@@ -272,8 +275,9 @@ def _dicom_scan(slices: tuple[Slice, ...], path: Path, none: Sequence[LeftOut]) 
     identity = slices[0].identity
     damaged = why_damaged([item for item in none if item.path.is_relative_to(path)])
     try:
-        series = order_series(slices)
-        _, notes = check_scales(series.slices, NO_RULES)
+        with damage_as_unreadable():
+            series = order_series(slices)
+            _, notes = check_scales(series.slices, NO_RULES)
     except UnreadableScan as error:
         return FoundScan(path=path, kind="dicom", identity=identity, error=damaged or str(error))
     tilted = series.facts.gantry_tilt_deg is not None

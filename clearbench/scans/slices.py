@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from clearbench.errors import UnreadableScan, name_some
+from clearbench.scans.damage import damage_as_unreadable
 from clearbench.scans.dicom.grouping import group_series
 from clearbench.scans.dicom.headers import DICOM_SUFFIXES, Identity, LeftOut, Slice, read_slices
 from clearbench.scans.dicom.pixels import read_volume
@@ -19,6 +20,7 @@ from clearbench.scans.hu import NO_RULES, HuRules
 from clearbench.scans.images import image_files, read_image_folder, window_folders
 from clearbench.scans.metaimage import is_metaimage, open_metaimage, read_metaimage
 from clearbench.scans.nifti import read_nifti
+from clearbench.scans.notes import Note
 from clearbench.scans.npz import is_npz, read_npz
 from clearbench.scans.volume import Scan, Volume, upright
 
@@ -45,9 +47,15 @@ def read_scan(
     `pseudonym` turns a SeriesInstanceUID into its pseudonym, which `source.series` may be.
     Raises UnreadableScan with the fault and its file.
     """
+    if not source.path.exists():
+        raise UnreadableScan(f"{source.path} does not exist")
+    with damage_as_unreadable():
+        return _read(source, pseudonym, resample)
+
+
+def _read(source: ScanSource, pseudonym: Callable[[str], str] | None, resample: bool) -> Scan:
+    """Read one scan of any kind; see read_scan."""
     path = source.path
-    if not path.exists():
-        raise UnreadableScan(f"{path} does not exist")
     volume = _volume_file(path, source.rules)
     if volume is not None:
         return upright(volume, resample=resample)
@@ -84,7 +92,7 @@ def _pick_series(
     damaged = why_damaged(left_out)
     if damaged:
         raise UnreadableScan(damaged)
-    groups = group_series(slices)
+    groups = [with_left_out(group, left_out) for group in group_series(slices)]
     if not groups:
         raise UnreadableScan(_no_series(left_out))
     if not series:
@@ -130,6 +138,20 @@ def _names(groups: Sequence[tuple[Slice, ...]]) -> dict[str, tuple[Slice, ...]]:
         for group in groups
         if short[group[0].identity.series_uid] == 1
     }
+
+
+def with_left_out(slices: tuple[Slice, ...], left_out: Sequence[LeftOut]) -> tuple[Slice, ...]:
+    """Note on a scan's slices which files of their series are not taken, and why."""
+    series = slices[0].identity.series_instance_uid
+    names: dict[str, list[str]] = defaultdict(list)
+    for item in left_out:
+        if series and item.series_uid == series:
+            names[item.reason].append(item.path.name)
+    notes = [
+        Note("files", f"{len(some)} of the files of its series left out: {reason}", name_some(some))
+        for reason, some in names.items()
+    ]
+    return tuple(replace(item, facts=item.facts.with_notes(*notes)) for item in slices)
 
 
 def why_damaged(left_out: Sequence[LeftOut]) -> str:

@@ -1,5 +1,6 @@
 """Reading one scan, as a user does: what is found under a path, and what is refused, and how."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -296,3 +297,33 @@ def test_the_real_chest_is_whole(shared_data: Path) -> None:
     assert scan.facts.problems == ()
     np.testing.assert_allclose(np.diff(scan.z_mm), 8.0)
     assert scan.spacing_mm == pytest.approx((8.0, 0.646484, 0.646484), abs=1e-4)
+
+
+def test_files_of_a_series_that_are_not_taken_are_noted(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    """Half a series in another unit must not become a thinner scan without a word."""
+
+    def edit(dataset: pydicom.FileDataset, index: int) -> None:
+        if index % 2:
+            dataset.RescaleType = "Z_EFF"
+
+    files = write_ct(tmp_path, hu, edit=edit)
+    scan = read(tmp_path)
+    assert len(scan) == 2
+    names = f"{files[1].name}, {files[3].name}"
+    (note,) = [n for n in scan.facts.notes if n.kind == "files"]
+    assert note.text == "2 of the files of its series left out: pixels in Z_EFF, not HU"
+    assert sorted(note.file.split(", ")) == sorted(names.split(", "))
+
+
+@pytest.mark.parametrize("name", ["BitsAllocated", "Rows", "RescaleSlope", "RescaleIntercept"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_number_that_no_file_should_have_fails_its_own_scan(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT, name: str
+) -> None:
+    for value in (0, 60_000):
+        folder = tmp_path / f"{value}"
+        write_ct(folder, hu, edit=lambda dataset, _, v=value: setattr(dataset, name, v))
+        with contextlib.suppress(UnreadableScan):
+            read(folder)

@@ -32,6 +32,7 @@ NO_CONTRAST = (
     "wo contrast", "no iv contrast", "unenhanced", "no contrast given", "not given", "none given",
 )  # fmt: skip
 UNIT_TOLERANCE = 0.05  # of the length of an axis, and of the cosine between two
+MOST_SLOPE, MOST_INTERCEPT = 1e4, 1e6
 DICOM_SUFFIXES = (".dcm", ".ima")
 MOST_GROUP_BYTES = 8
 NOTED_UNITS = {
@@ -133,11 +134,15 @@ class Slice:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that isn't a CT slice, and why; `damaged` if it should be one."""
+    """A file that isn't a CT slice, and why; `damaged` if it should be one.
+
+    `series_uid` is its series, if it is a CT image that isn't taken.
+    """
 
     path: Path
     reason: str
     damaged: bool = False
+    series_uid: str = ""
 
 
 def read_slices(path: Path) -> tuple[Slice, ...] | LeftOut:
@@ -210,9 +215,10 @@ def _not_dicom(path: Path) -> LeftOut:
 
 def _frames(path: Path, header: Dataset) -> tuple[Slice, ...] | LeftOut:
     """Return the slices of a single-frame or enhanced multi-frame file, or why it has none."""
+    series_uid = Tags([header]).text("SeriesInstanceUID")
     reason = why_not_ct(header)
     if reason:
-        return LeftOut(path, reason)
+        return LeftOut(path, reason, series_uid=series_uid)
     several = sop_class_of(header) != CT_IMAGE
     if not several and int(header.get("NumberOfFrames", 1) or 1) > 1:
         return LeftOut(
@@ -221,9 +227,9 @@ def _frames(path: Path, header: Dataset) -> tuple[Slice, ...] | LeftOut:
     frames = list(frame_tags(header)) if several else [Tags([header])]
     reasons = [why_not_hu(tags) for tags in frames]
     if all(reasons):
-        return LeftOut(path, reasons[0])
+        return LeftOut(path, reasons[0], series_uid=series_uid)
     if not several and _is_placeless(frames[0]):
-        return LeftOut(path, "a derived CT image without a position")
+        return LeftOut(path, "a derived CT image without a position", series_uid=series_uid)
     slices = [
         _slice(path, number if several else None, tags)
         for number, (tags, unfit) in enumerate(zip(frames, reasons, strict=True))
@@ -283,6 +289,12 @@ def _scale(tags: Tags) -> Scale:
     slope, intercept = tags.number("RescaleSlope"), tags.number("RescaleIntercept")
     if slope == 0:
         raise ValueError("RescaleSlope is 0: every pixel would have one value")
+    for name, number, most in (
+        ("RescaleSlope", slope, MOST_SLOPE),
+        ("RescaleIntercept", intercept, MOST_INTERCEPT),
+    ):
+        if number is not None and abs(number) > most:
+            raise ValueError(f"{name} is {number:g}, which no CT has")
     table = tags.has("ModalityLUTSequence")
     return Scale(
         slope=1.0 if slope is None else slope,
@@ -350,18 +362,30 @@ class _Optional:
         try:
             return self.tags.number(name)
         except ValueError as error:
-            self.notes.append(Note("header", f"{error}; it is left blank", self.file, name))
+            self._note(name, error)
             return None
+
+    def text(self, name: str) -> str:
+        """Return a text, or "" with a note."""
+        try:
+            return self.tags.text(name)
+        except ValueError as error:
+            self._note(name, error)
+            return ""
+
+    def _note(self, name: str, error: ValueError) -> None:
+        """Note a tag that can't be read."""
+        self.notes.append(Note("header", f"{error}; it is left blank", self.file, name))
 
 
 def _facts(tags: Tags, optional: _Optional, file: str) -> ScanFacts:
     """Read the technical tags that may predict a label, with notes on the ones in use."""
     facts = ScanFacts(
         thickness_mm=optional.number("SliceThickness"),
-        kernel=tags.text("ConvolutionKernel"),
-        contrast=_contrast(tags.text("ContrastBolusAgent")),
-        manufacturer=tags.text("Manufacturer"),
-        model=tags.text("ManufacturerModelName"),
+        kernel=optional.text("ConvolutionKernel"),
+        contrast=_contrast(optional.text("ContrastBolusAgent")),
+        manufacturer=optional.text("Manufacturer"),
+        model=optional.text("ManufacturerModelName"),
         kvp=optional.number("KVP"),
     )
     kind = tags.text("RescaleType").upper()
@@ -370,6 +394,10 @@ def _facts(tags: Tags, optional: _Optional, file: str) -> ScanFacts:
         for term in image_type(tags)
         if term in NOTED_TYPES
     ]
+    if tags.has("RescaleIntercept") and not tags.has("RescaleSlope"):
+        noted.append(
+            Note("values", "no RescaleSlope in the header; 1 is taken", file, "RescaleSlope")
+        )
     if kind in NOTED_UNITS:
         noted.append(Note("values", NOTED_UNITS[kind], file, "RescaleType"))
     return facts.with_notes(*optional.notes, *noted)

@@ -149,3 +149,9 @@ def test_units_that_may_be_hu_are_noted(
     (note,) = scan.facts.notes
     assert words in note.text
     assert (note.kind, note.tag) == ("values", "RescaleType")
+
+
+def test_a_slope_that_is_missing_alone_is_noted(series: Callable[[Edit], Path]) -> None:
+    scan = read(series(lambda dataset, _: delattr(dataset, "RescaleSlope")))
+    np.testing.assert_array_equal(scan.pixels, HU)
+    assert scan.facts.problems == ("no RescaleSlope in the header; 1 is taken",)
