@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.grid import grid_volume, refuse_labels, spans_space
+from clearbench.scans.grid import grid_volume, refuse_labels, refuse_spacing, spans_space
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu
 from clearbench.scans.volume import Volume
 
@@ -138,6 +138,7 @@ def _axes(fields: dict[str, str]) -> NDArray[np.float64]:
     axes: NDArray[np.float64] = np.array(matrix).reshape(3, 3).T * np.array(spacing)
     if min(spacing) <= 0 or not spans_space(axes):
         raise UnreadableScan("its header has no usable axes (TransformMatrix, ElementSpacing)")
+    refuse_spacing(np.linalg.norm(axes, axis=0))
     return axes
 
 

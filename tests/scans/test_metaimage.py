@@ -107,6 +107,8 @@ def test_padding_becomes_air(tmp_path: Path, hu: NDArray[np.int16]) -> None:
         ({"ElementSpacing": "1 1"}, "no usable ElementSpacing"),
         ({"ElementSpacing": ""}, r"no usable ElementSpacing \(missing\)"),
         ({"ElementSpacing": "1 0 1"}, "no usable axes"),
+        ({"ElementSpacing": "0.001 0.001 0.003"}, r"a CT has 0\.05 to 20 mm"),
+        ({"ElementSpacing": "1 1 3000"}, r"a CT has 0\.05 to 20 mm"),
         ({"TransformMatrix": "1 0 0 1 0 0 0 0 1"}, "no usable axes"),
         ({"Offset": "nan 0 0"}, "no usable Offset"),
         ({"DimSize": "5 6 9"}, "240 bytes of voxels, expected 540"),
