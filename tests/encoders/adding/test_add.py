@@ -152,8 +152,8 @@ def test_what_is_typed_wins_over_what_the_library_says(
         (("--timm", NET, "--pooling", "max"), 'no pooling is called "max"'),
         (("--timm", NET, "--pooling", "cls"), "needs a network with a class token"),
         (
-            ("--timm", "test_vit_relpos"),
-            "no weights of test_vit_relpos on a hub; give a checkpoint too",
+            ("--timm", "ghostnet_050"),
+            "no weights of ghostnet_050 on a hub; give a checkpoint too",
         ),
         (("--timm", NET, "--branch", "momentum"), "need --checkpoint FILE --net"),
         (("--checkpoint", "f", "--net", "vit", "--size-px", 32), "has its own size and pooling"),

@@ -274,7 +274,7 @@ def test_a_card_is_filled_in_from_timms_configuration() -> None:
 
 def test_the_usual_tag_is_written_down() -> None:
     assert describe("resnet18").net == "resnet18.a1_in1k"
-    assert describe("test_vit_relpos").source == "none", "timm has no weights of it"
+    assert describe("ghostnet_050").source == "none", "timm has no weights of it"
 
 
 def test_a_card_takes_another_size_and_pooling() -> None:
