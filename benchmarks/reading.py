@@ -19,7 +19,8 @@ import numpy as np
 import clearbench.scans.slices as slices_module
 from clearbench.cores import usable_cores
 from clearbench.scans.dicom.grouping import group_series
-from clearbench.scans.dicom.headers import LeftOut, Slice, read_slices
+from clearbench.scans.dicom.headers import read_slices
+from clearbench.scans.dicom.records import LeftOut, Slice
 from clearbench.scans.dicom.scaling import check_scales
 from clearbench.scans.hu import NO_RULES, SAMPLED, check_values, sample_of
 from clearbench.scans.slices import ScanSource, files_under, read_scan

@@ -252,16 +252,12 @@ def leaderboard(
     from clearbench.board.tables import leaderboard as make
     from clearbench.display.boards import show_leaderboard
     from clearbench.display.console import out, save_text, show_list
-    from clearbench.errors import BadArgument, BadRequest
+    from clearbench.errors import BadArgument
 
     if fmt not in FORMATS:
         raise BadArgument("format", fmt, f"must be one of {', '.join(FORMATS)}")
-    missing = [str(folder) for folder in folders or () if not folder.is_dir()]
-    if missing:
-        raise BadRequest(f"{', '.join(missing)}: no such folder of results")
+    _refuse_missing(folders or [], store)
     source = folders or [store_path(store) / "results"]
-    if store is not None and not store_path(store).is_dir():
-        raise BadRequest(f"{store}: no such store")
     found = make(source, task, published=not own, metric=metric)
     if fmt == "table" and output is None:
         show_leaderboard(found, all_heads=all_heads)
@@ -272,3 +268,14 @@ def leaderboard(
         save_text(text, output) if output else out.out(text, end="")
     show_list(found.unreadable, "left out, as they can't be read")
     raise typer.Exit(ExitCode.FAILED if found.unreadable else ExitCode.DONE)
+
+
+def _refuse_missing(folders: list[Path], store: Path | None) -> None:
+    """Refuse folders that are typed and don't exist: a board without them would hide it."""
+    from clearbench.errors import BadRequest
+
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if missing:
+        raise BadRequest(f"{', '.join(missing)}: no such folder of results")
+    if store is not None and not store.is_dir():
+        raise BadRequest(f"{store}: no such store")

@@ -76,7 +76,9 @@ def scans(
         warn(f"written: {output} ({table.num_rows} series)")
     if as_json:
         records = series_records(named, keep_ids=keep_ids)
-        dump({"scans": records, "left_out": dict(inventory.reasons())})
+        files = [{"path": str(item.path), "reason": item.reason} for item in inventory.left_out]
+        found = {"scans": records, "left_out": dict(inventory.reasons())}
+        dump(found | {"left_out_files": files})
     elif output is None:
         show_inventory(inventory, named)
 
@@ -195,7 +197,7 @@ def _build_folder(
     from clearbench.datasets.own.folder import build_folder
     from clearbench.datasets.pick import DEFAULT_PICK
     from clearbench.datasets.series import key_table
-    from clearbench.display.scans import show_built, show_cohort, show_left_out
+    from clearbench.display.scans import show_built, show_cohort, show_left_out_files
     from clearbench.scans.inventory import find_scans
 
     inventory = find_scans(root, workers=default_workers())
@@ -216,7 +218,7 @@ def _build_folder(
         remember_keys(store, key_table(list(built.scans)))
     write_table(built.table, output)
     show_built(built, output, chosen)
-    show_left_out(inventory.reasons())
+    show_left_out_files(inventory)
     show_cohort(cohort)
 
 

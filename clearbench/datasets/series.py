@@ -12,7 +12,7 @@ import pyarrow as pa
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.cohort.table import ID_PATTERN
 from clearbench.errors import BadArgument
-from clearbench.scans.dicom.headers import Identity
+from clearbench.scans.dicom.records import Identity
 from clearbench.scans.inventory import FoundScan, Inventory
 from clearbench.scans.kernels import is_soft_kernel
 from clearbench.scans.notes import Note

@@ -1,6 +1,6 @@
 """Scans and cohorts, as a person sees them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +8,10 @@ from clearbench.cohort.table import Cohort
 from clearbench.datasets.own.folder import BuiltCohort
 from clearbench.datasets.series import NamedScan
 from clearbench.display.console import say, show_list, show_rows, warn
+from clearbench.errors import name_some
 from clearbench.scans.inventory import Inventory
+
+NAMES_SHOWN = 3
 
 
 def show_inventory(inventory: Inventory, scans: Sequence[NamedScan]) -> None:
@@ -26,7 +29,7 @@ def show_inventory(inventory: Inventory, scans: Sequence[NamedScan]) -> None:
         + (f"; {noted} with notes" if noted else "")
         + (f"; {unreadable} of them can't be embedded as they are" if unreadable else "")
     )
-    show_left_out(inventory.reasons())
+    show_left_out_files(inventory)
 
 
 def _scan_row(item: NamedScan) -> dict[str, object]:
@@ -52,6 +55,15 @@ def show_left_out(reasons: "Counter[str]") -> None:
     """Count the files that are not scans, by reason."""
     for reason, count in reasons.most_common():
         warn(f"left out: {count} × {reason}")
+
+
+def show_left_out_files(inventory: Inventory) -> None:
+    """Count the files that are not scans, by reason, with the names of the first ones."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for item in inventory.left_out:
+        names[item.reason].append(item.path.name)
+    for reason, some in sorted(names.items(), key=lambda entry: -len(entry[1])):
+        warn(f"left out: {len(some)} × {reason}: {name_some(some, NAMES_SHOWN)}")
 
 
 def show_built(built: BuiltCohort, target: Path, pick: str) -> None:

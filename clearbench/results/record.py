@@ -126,7 +126,7 @@ def read_result(path: Path) -> Result:
 
 def published_results() -> Path:
     """Return the folder of the results that come with clearbench."""
-    # A wheel has the folder inside the package, a checkout has it beside the package.
+    # A wheel has the folder inside the package, a checkout has it next to the package.
     package = Path(__file__).parent.parent
     inside = package / "leaderboard"
     return inside if inside.is_dir() else package.parent / "leaderboard" / "results"

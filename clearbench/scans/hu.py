@@ -32,7 +32,7 @@ BIN_HU = 50
 
 @dataclass(frozen=True)
 class HuRules:
-    """What a user knows better about the values of a scan, from the cohort table.
+    """The user's rules for the values of a scan, from the cohort table.
 
     hu_offset  is added to the values, if they have no offset of their own
     accept_hu  takes values that would be refused

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from clearbench.errors import BadRequest, UnreadableScan
 from clearbench.scans.damage import damage_as_unreadable
 from clearbench.scans.dicom.grouping import group_series, is_dynamic
-from clearbench.scans.dicom.headers import Identity, LeftOut, Slice, read_slices
+from clearbench.scans.dicom.headers import read_slices
+from clearbench.scans.dicom.records import Identity, LeftOut, Slice
 from clearbench.scans.dicom.scaling import check_scales
 from clearbench.scans.dicom.series import order_series
 from clearbench.scans.grid import grid_volume

@@ -13,8 +13,10 @@ import numpy as np
 from clearbench.errors import UnreadableScan, name_some
 from clearbench.scans.damage import damage_as_unreadable
 from clearbench.scans.dicom.grouping import group_series
-from clearbench.scans.dicom.headers import DICOM_SUFFIXES, Identity, LeftOut, Slice, read_slices
+from clearbench.scans.dicom.headers import read_slices
+from clearbench.scans.dicom.opening import DICOM_SUFFIXES
 from clearbench.scans.dicom.pixels import read_volume
+from clearbench.scans.dicom.records import Identity, LeftOut, Slice
 from clearbench.scans.dicom.series import order_series
 from clearbench.scans.hu import NO_RULES, HuRules
 from clearbench.scans.images import image_files, read_image_folder, window_folders
@@ -31,7 +33,7 @@ READING_RULES = 2  # raise it when the same files may give other pixels, or be r
 class ScanSource:
     """Where one scan is: a file or folder, and the DICOM series in it (UID or pseudonym).
 
-    `rules` is what the user knows better about its values.
+    `rules` are the user's, for its values.
     """
 
     path: Path
@@ -148,7 +150,7 @@ def with_left_out(slices: tuple[Slice, ...], left_out: Sequence[LeftOut]) -> tup
         if series and item.series_uid == series:
             names[item.reason].append(item.path.name)
     notes = [
-        Note("files", f"{len(some)} of the files of its series left out: {reason}", name_some(some))
+        Note("files", f"left out of its series, {len(some)} × {reason}", name_some(some))
         for reason, some in names.items()
     ]
     return tuple(replace(item, facts=item.facts.with_notes(*notes)) for item in slices)

@@ -16,7 +16,7 @@ from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series
 
 SLICES = 5
 RNG = np.random.default_rng(0)
-HU = RNG.integers(-1000, 1000, (SLICES, 12, 10)).astype(np.int16)
+HU = RNG.integers(-1000, 1000, (SLICES, 20, 16)).astype(np.int16)
 HEADER = DicomHeader(
     "p", seeded_uid("study"), seeded_uid("series"), "a", 3.0, "B30f", False, "M", "O", 120.0, "d"
 )

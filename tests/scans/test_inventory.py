@@ -107,7 +107,7 @@ def test_a_series_and_its_copy_are_one_scan_and_another_folder_another(
     write_ct(tmp_path / "copy", hu)
     scan = only(tmp_path)
     assert scan.shape[0] == 4
-    assert scan.facts.problems[0].startswith("4 files are copies of another slice")
+    assert scan.facts.problems[0].startswith("4 files are copies of other slices")
     write_ct(tmp_path / "other", hu + 1)
     shutil.rmtree(tmp_path / "copy")
     assert len(find_scans(tmp_path).scans) == 2

@@ -313,7 +313,7 @@ def test_files_of_a_series_that_are_not_taken_are_noted(
     assert len(scan) == 2
     names = f"{files[1].name}, {files[3].name}"
     (note,) = [n for n in scan.facts.notes if n.kind == "files"]
-    assert note.text == "2 of the files of its series left out: pixels in Z_EFF, not HU"
+    assert note.text == "left out of its series, 2 × pixels in Z_EFF, not HU"
     assert sorted(note.file.split(", ")) == sorted(names.split(", "))
 
 

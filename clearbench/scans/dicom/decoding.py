@@ -10,7 +10,8 @@ import pydicom
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.dicom.headers import Slice, open_whole
+from clearbench.scans.dicom.opening import open_whole
+from clearbench.scans.dicom.records import Slice
 from clearbench.scans.dicom.tags import UNPARSED
 from clearbench.scans.hu import TOP_HU, Pixels
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.scans.dicom.decoding import have_same_pixels
-from clearbench.scans.dicom.headers import Slice
 from clearbench.scans.dicom.objects import DYNAMIC
+from clearbench.scans.dicom.records import Slice
 from clearbench.scans.notes import Note
 from clearbench.scans.volume import SAME_POSITION_MM
 
@@ -34,7 +34,7 @@ class _Divider:
     values       what it is of each slice
     overlapping  only parts whose ranges of positions overlap are scans of their own: acquisitions
                  that follow each other from feet to head are one scan
-    stray        a single slice that differs is left out, as it can't be stacked with the others
+    stray        a single slice that differs is left out, also if the others are one scan
     repeated     it only counts where too many slices are at the place of another
     numbered     parts are called by their number, as the values should not be in an id
     """
@@ -83,7 +83,7 @@ def _orientations(slices: Sequence[Slice]) -> Sequence[Hashable]:
 
 
 DIVIDERS = (
-    _Divider("person", _people, numbered=True),
+    _Divider("person", _people, stray=True, numbered=True),
     _Divider("stack", _each(lambda item: item.phase.stack)),
     _Divider("orientation", _orientations, stray=True),
     _Divider("matrix", _each(lambda item: item.shape), stray=True),
@@ -214,7 +214,8 @@ def _divide(slices: list[Slice], divider: _Divider) -> list[tuple[tuple[str, ...
         parts = [(_label(value), some) for value, some in sorted(by_value.items(), key=_order)]
     small = [some for _, some in parts if len(some) < SMALLEST_PART]
     large = [(label, some) for label, some in parts if len(some) >= SMALLEST_PART]
-    if small and divider.stray and large:
+    # With two passes found, a slice of neither is of a third, such as a bolus test: not of theirs.
+    if small and large and (divider.stray or len(large) > 1):
         large = [(label, _without(some, small, divider)) for label, some in large]
         small = []
     if small or len(large) < 2:
@@ -295,10 +296,18 @@ def _reach(slices: Sequence[Slice]) -> tuple[float, float]:
 
 
 def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Tell whether two ranges overlap; a shared end is no overlap, but the same place is one."""
+    """Tell whether two ranges overlap: a shared end is no overlap, the same place is one.
+
+    So is a single slice within the other range.
+    """
     shared = min(one[1], other[1]) - max(one[0], other[0])
     same = max(abs(one[0] - other[0]), abs(one[1] - other[1])) < SAME_POSITION_MM
-    return shared > SAME_POSITION_MM or same
+    return shared > SAME_POSITION_MM or same or _is_within(one, other) or _is_within(other, one)
+
+
+def _is_within(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Tell whether a range is inside another one, without sharing an end."""
+    return other[0] + SAME_POSITION_MM < one[0] and one[1] < other[1] - SAME_POSITION_MM
 
 
 def _order(entry: tuple[Hashable, list[Slice]]) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.dicom.decoding import Stored, decode
-from clearbench.scans.dicom.headers import Slice
+from clearbench.scans.dicom.records import Slice
 from clearbench.scans.dicom.scaling import check_scales
 from clearbench.scans.dicom.series import Series
 from clearbench.scans.hu import AIR_HU, NO_RULES, HuRules, Pixels, check_values, clean_hu, spread

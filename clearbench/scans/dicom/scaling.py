@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from clearbench.errors import UnreadableScan, name_some
-from clearbench.scans.dicom.headers import Slice
+from clearbench.scans.dicom.records import Slice
 from clearbench.scans.hu import WAY_OUT, HuRules
 from clearbench.scans.notes import Note
 
@@ -18,7 +18,7 @@ def check_scales(
     or where only some slices have one. `rules` gives the offset that is missing, or accepts it.
     """
     without = [item for item in slices if not item.scale.explicit]
-    notes = _eight_bits(slices)
+    notes = (*_eight_bits(slices), *_different_scales(slices))
     if not without and rules.hu_offset is None:
         return tuple(slices), notes
     if not without:
@@ -32,9 +32,10 @@ def check_scales(
         raise UnreadableScan(f"{reason} ({files}); {WAY_OUT}")
     offset = rules.hu_offset or 0.0
     scaled = tuple(item if item.scale.explicit else _shifted(item, offset) for item in slices)
-    text = reason or f"no RescaleIntercept in the header: stored values{offset:+g} are taken as HU"
-    taken = f"{text}; taken with hu_offset {offset:+g}" if reason else text.replace("+0 ", " ")
-    return scaled, (*notes, Note("values", taken, files, "RescaleIntercept"))
+    given = rules.hu_offset is not None
+    how = f"hu_offset {offset:+g} is added" if given else "stored values are taken as HU"
+    text = f"{reason or 'no RescaleIntercept in the header'}; {how}"
+    return scaled, (*notes, Note("values", text, files, "RescaleIntercept"))
 
 
 def _shifted(item: Slice, intercept: float) -> Slice:
@@ -51,6 +52,23 @@ def _why_not(slices: Sequence[Slice], without: Sequence[Slice]) -> str:
     if any(item.scale.unsigned for item in without):
         return "no RescaleIntercept, and stored values can't be below 0"
     return ""
+
+
+def _different_scales(slices: Sequence[Slice]) -> tuple[Note, ...]:
+    """Note what differs between slices in how values are stored: right in few scanners' files."""
+    scales = [item.scale for item in slices]
+    stated = [scale for scale in scales if scale.explicit and not scale.table]
+    notes = []
+    for tag, numbers in (
+        ("RescaleSlope", {scale.slope for scale in stated}),
+        ("RescaleIntercept", {scale.intercept for scale in stated}),
+        ("BitsStored", {scale.bits_stored for scale in scales}),
+        ("PixelRepresentation", {int(not scale.unsigned) for scale in scales}),
+    ):
+        if len(numbers) > 1:
+            values = name_some([f"{number:g}" for number in sorted(numbers)])
+            notes.append(Note("values", f"{tag} differs between slices ({values})", tag=tag))
+    return tuple(notes)
 
 
 def _eight_bits(slices: Sequence[Slice]) -> tuple[Note, ...]:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from clearbench.errors import UnreadableScan, name_some
 from clearbench.scans.dicom.decoding import have_same_pixels
 from clearbench.scans.dicom.grouping import SAME_AXIS, count_repeated, too_many_repeated
-from clearbench.scans.dicom.headers import Identity, Slice
+from clearbench.scans.dicom.records import Identity, Slice
 from clearbench.scans.grid import refuse_spacing
-from clearbench.scans.notes import Note, merge_notes
+from clearbench.scans.notes import Note, NoteKind, merge_notes
 from clearbench.scans.volume import (
     OBLIQUE_LIMIT_DEG,
     SAME_POSITION_MM,
@@ -101,7 +101,21 @@ def _one_per_place(
             (copies if same_pixels(first, item) else others).append(item)
     _refuse_repeated(kept, others)
     chosen = {id(item) for item in kept}
-    return [item for item in slices if id(item) in chosen], (*_copies(copies), *_left_out(others))
+    notes = (
+        *_gone(
+            "files",
+            copies,
+            "1 file is a copy of another slice",
+            "{} files are copies of other slices",
+        ),
+        *_gone(
+            "series",
+            others,
+            "1 slice is at the position of another, and left out",
+            "{} slices are at the positions of others, and left out",
+        ),
+    )
+    return [item for item in slices if id(item) in chosen], notes
 
 
 def _places(along_mm: NDArray[np.float64]) -> list[list[int]]:
@@ -145,22 +159,12 @@ def _place(item: Slice) -> str:
     return " \\ ".join(f"{mm:g}" for mm in item.position_mm)
 
 
-def _copies(copies: Sequence[Slice]) -> tuple[Note, ...]:
-    """Note copies of a slice, which are left out."""
-    if not copies:
+def _gone(kind: NoteKind, slices: Sequence[Slice], one: str, many: str) -> tuple[Note, ...]:
+    """Note slices that are left out, with their files; `many` has {} for their number."""
+    if not slices:
         return ()
-    files = name_some(sorted(item.path.name for item in copies))
-    text = "1 file is a copy" if len(copies) == 1 else f"{len(copies)} files are copies"
-    return (Note("files", f"{text} of another slice", files),)
-
-
-def _left_out(others: Sequence[Slice]) -> tuple[Note, ...]:
-    """Note slices at the place of another, which are left out."""
-    if not others:
-        return ()
-    files = name_some(sorted(item.path.name for item in others))
-    text = "1 slice is" if len(others) == 1 else f"{len(others)} slices are"
-    return (Note("series", f"{text} at the position of another, and left out", files),)
+    files = name_some(sorted(item.path.name for item in slices))
+    return (Note(kind, one if len(slices) == 1 else many.format(len(slices)), files),)
 
 
 def _refuse_mixture(

@@ -24,7 +24,7 @@ READ = [
     "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "KVP", "GantryDetectorTilt",
     "ImageOrientationPatient", "ImagePositionPatient", "Rows", "Columns", "PixelSpacing",
     "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
-    "BitsAllocated", "PixelRepresentation", "SharedFunctionalGroupsSequence",
+    "BitsAllocated", "BitsStored", "PixelRepresentation", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearbench.scans.dicom.grouping import group_series
-from clearbench.scans.dicom.headers import Identity, Phase, Scale, Slice
+from clearbench.scans.dicom.records import Identity, Phase, Scale, Slice
 from clearbench.scans.volume import ScanFacts
 
 PHASES = ("acquisition", "temporal", "cardiac", "stack")
@@ -95,7 +95,7 @@ def test_two_passes_of_several_acquisitions_are_two_scans() -> None:
     }
 
 
-def test_kernels_matrices_and_orientations_are_told_apart() -> None:
+def test_kernels_matrices_and_orientations_are_named_apart() -> None:
     soft, sharp = stack(range(3), kernel="B30f"), stack((0.5, 1.5, 2.5), kernel="B70f")
     assert set(parts([*soft, *sharp])) == {"kernel-B30f", "kernel-B70f"}
     small = stack(range(3), shape=(2, 2))
@@ -178,8 +178,8 @@ def test_no_slice_is_lost_or_in_two_scans(slices: list[Slice]) -> None:
     groups = group_series(numbered)
     kept = [item.path for group in groups for item in group]
     assert len(kept) == len(set(kept))
-    told = {n.file for g in groups for item in g for n in item.facts.notes if n.kind == "files"}
-    assert {item.path.name for item in numbered} <= {path.name for path in kept} | told
+    named = {n.file for g in groups for item in g for n in item.facts.notes if n.kind == "files"}
+    assert {item.path.name for item in numbered} <= {path.name for path in kept} | named
     for group in groups:
         assert len({item.identity.patient_id for item in group}) == 1
         assert len({item.identity.series_uid for item in group}) == 1
@@ -208,3 +208,20 @@ def test_folders_tell_repeated_slices_apart() -> None:
     assert set(parts([*first, *second])) == {"folder-1", "folder-2"}
     spread = [replace(i, path=Path(f"{n % 2}") / i.path) for n, i in enumerate(stack(range(8)))]
     assert set(parts(spread)) == {""}
+
+
+def test_a_slice_of_neither_pass_is_left_out_by_name() -> None:
+    """A bolus test between two passes: one slice, within the range of both."""
+    first, second = stack(range(4), acquisition="1"), stack((0.5, 1.5, 2.5), acquisition="2")
+    bolus = at(1.2, acquisition="3", path=Path("bolus.dcm"))
+    found = group_series([*first, *second, bolus])
+    assert [len(group) for group in found] == [4, 3]
+    texts = " ".join(found[0][0].facts.problems)
+    assert "a slice is left out: another acquisition than the others have (bolus.dcm)" in texts
+
+
+def test_one_slice_of_somebody_else_is_left_out() -> None:
+    mixed = [*born(stack(range(4)), "1950"), *born([at(1.5)], "1971")]
+    (only,) = group_series(mixed)
+    assert len(only) == 4
+    assert {item.identity.birth_date for item in only} == {"1950"}

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clearbench.scans.dicom.headers import LeftOut, read_slices
+from clearbench.scans.dicom.headers import read_slices
+from clearbench.scans.dicom.records import LeftOut
 
 WriteCT = Callable[..., list[Path]]
 NOISY = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom warns, then reads it
@@ -209,7 +210,7 @@ def test_an_optional_number_that_can_t_be_read_is_blank_and_noted(
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "not two axes at right angles"),
         ({"ImagePositionPatient": ["nan", "0", "0"]}, "ImagePositionPatient is"),
         ({"PixelSpacing": ["inf", "1"]}, "PixelSpacing is"),
-        ({"RescaleSlope": 0}, "RescaleSlope is 0"),
+        ({"RescaleSlope": 0}, "RescaleSlope is 0: it must be above 0"),
         ({"NumberOfFrames": 8}, "several frames without a position for each"),
     ],
 )

@@ -37,6 +37,11 @@ def read(folder: Path, rules: HuRules = NO_RULES) -> Scan:
     return read_scan(ScanSource(folder, rules=rules))
 
 
+def texts(folder: Path) -> list[str]:
+    """The notes on a scan whose values are accepted as they are."""
+    return list(read(folder, HuRules(accept_hu=True)).facts.problems)
+
+
 def without(dataset: pydicom.FileDataset) -> None:
     """Take the scale out of a slice."""
     for name in RESCALE:
@@ -67,7 +72,10 @@ def test_unsigned_pixels_without_a_scale_are_refused_with_their_files(
     assert ".dcm" in str(refused.value)
     mended = read(folder, HuRules(hu_offset=-1024))
     np.testing.assert_array_equal(mended.pixels, HU)
-    assert "hu_offset -1024" in mended.facts.problems[0]
+    assert "hu_offset -1024 is added" in mended.facts.problems[0]
+    taken = " ".join(texts(folder))
+    assert "stored values are taken as HU" in taken
+    assert "hu_offset" not in taken
 
 
 def test_signed_pixels_without_a_scale_are_taken_and_noted(series: Callable[[Edit], Path]) -> None:
@@ -94,9 +102,17 @@ def test_a_scale_that_some_slices_lack_is_refused(series: Callable[[Edit], Path]
     np.testing.assert_array_equal(mended.pixels, HU)
 
 
-def test_a_slope_of_0_is_refused(series: Callable[[Edit], Path]) -> None:
-    with pytest.raises(UnreadableScan, match="RescaleSlope is 0"):
-        read(series(lambda dataset, _: setattr(dataset, "RescaleSlope", 0)))
+@pytest.mark.parametrize("slope", [0, -1])
+def test_a_slope_that_is_not_above_0_is_refused(series: Callable[[Edit], Path], slope: int) -> None:
+    with pytest.raises(UnreadableScan, match=f"RescaleSlope is {slope}: it must be above 0"):
+        read(series(lambda dataset, _: setattr(dataset, "RescaleSlope", slope)))
+
+
+def test_scales_that_differ_between_slices_are_noted(series: Callable[[Edit], Path]) -> None:
+    def edit(dataset: pydicom.FileDataset, index: int) -> None:
+        dataset.RescaleSlope = 2 if index else 1
+
+    assert "RescaleSlope differs between slices (1, 2)" in read(series(edit)).facts.problems
 
 
 @pytest.mark.parametrize("kind", ["OW", "US", "SS"])

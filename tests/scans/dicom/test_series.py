@@ -8,7 +8,8 @@ import pytest
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.dicom.grouping import group_series
-from clearbench.scans.dicom.headers import Identity, Phase, Scale, Slice, read_slices
+from clearbench.scans.dicom.headers import read_slices
+from clearbench.scans.dicom.records import Identity, Phase, Scale, Slice
 from clearbench.scans.dicom.series import Series, order_series, spacing_notes
 from clearbench.scans.notes import Note
 from clearbench.scans.volume import ScanFacts
