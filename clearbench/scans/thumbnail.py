@@ -20,6 +20,7 @@ LEVELS = 8
 BROAD_HU = (-1000.0, 1000.0)
 BINS = 64
 GREY = (0.0, 255.0)
+PLANES_AT_ONCE = 32
 STEP_PX = 4  # the histogram counts every fourth row and column; that takes a tenth of the time
 
 
@@ -110,19 +111,25 @@ def histogram(pixels: NDArray[Any], window: tuple[float, float]) -> Float32s:
 
     Every fourth row and column is counted; values outside the window count in the end bins.
     """
-    counts = np.zeros(BINS, np.int64)
-    # A table of all values is faster than arithmetic on each pixel, and gives the same bins.
-    every = np.arange(-(2**15), 2**15, dtype=np.float32)
-    table = _bins(every, window) if pixels.dtype == np.int16 else None
-    for plane in pixels[:, ::STEP_PX, ::STEP_PX]:
-        if table is None:
-            places = _bins(plane.astype(np.float32), window)
-        else:
-            # int16 would overflow here
-            places = table[plane.astype(np.intp) + 2**15]
-        counts += np.bincount(places.ravel(), minlength=BINS)
+    few = pixels[:, ::STEP_PX, ::STEP_PX]
+    if few.dtype == np.int16:
+        counts = _int16_counts(few, window)
+    else:
+        places = (_bins(plane.astype(np.float32), window).reshape(-1) for plane in few)
+        counts = np.sum([np.bincount(some, minlength=BINS) for some in places], axis=0)
     shares: Float32s = (counts / counts.sum()).astype(np.float32)
     return shares
+
+
+def _int16_counts(pixels: NDArray[np.int16], window: tuple[float, float]) -> NDArray[Any]:
+    """Count int16 values by bin: each value first, then its bin, which is the same and faster."""
+    counts = np.zeros(2**16, np.int64)
+    for start in range(0, len(pixels), PLANES_AT_ONCE):
+        some = pixels[start : start + PLANES_AT_ONCE].reshape(-1).view(np.uint16)
+        counts += np.bincount(some, minlength=2**16)
+    every = np.arange(2**16).astype(np.uint16).view(np.int16).astype(np.float32)
+    # Whole numbers up to 2 ** 53 are exact as weights.
+    return np.bincount(_bins(every, window), weights=counts, minlength=BINS)
 
 
 def _bins(values: Float32s, window: tuple[float, float]) -> NDArray[np.intp]:
