@@ -2,15 +2,24 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearbench.cohort.files import is_table
 from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
-from clearbench.cohort.table import Cohort, check_cohort, read_cohort
-from clearbench.datasets.series import key_table, name_scans, unlabelled_cohort_table
+from clearbench.cohort.table import Cohort, ScanRow, check_cohort, read_cohort
+from clearbench.datasets.series import (
+    key_table,
+    name_scans,
+    placeholder_notes,
+    unlabelled_cohort_table,
+    without_patient,
+)
 from clearbench.errors import BadRequest
+from clearbench.scans.image_scans import in_window
+from clearbench.scans.images import image_files, window_folders
 from clearbench.scans.inventory import find_scans
+from clearbench.scans.slices import is_image
 from clearbench.store.cohorts import cohort_names, load_cohort, merge_cohort, save_cohort
 from clearbench.store.folder import StoreFolder
 
@@ -29,19 +38,21 @@ def gather(
     *,
     name: str = "",
     keep_ids: bool = False,
+    window: str = "",
     workers: int = 1,
 ) -> Gathered:
     """Return the cohort of a table, a folder, one file, or a cohort's name in the store.
 
-    Raises BadRequest if nothing has that name, or it has no scan.
+    `window` is that of 8-bit images to which neither the table nor their folder gives one. Raises
+    BadRequest if nothing has that name, or it has no scan.
     """
     path = Path(scans)
     if is_table(path) and path.is_file():
-        return Gathered(read_cohort(path, name), Counter())
+        return Gathered(_in_window(read_cohort(path, name), window), Counter())
     if path.exists():
-        return _from_folder(path, store, name, keep_ids, workers)
+        return _from_folder(path, store, name, keep_ids, window, workers)
     if str(scans) in cohort_names(store):
-        return Gathered(load_cohort(store, str(scans)), Counter())
+        return Gathered(_in_window(load_cohort(store, str(scans)), window), Counter())
     known = ", ".join(cohort_names(store)) or "none yet"
     raise BadRequest(
         f"{scans}: no such table, folder or file, and no cohort of that name in {store.root} "
@@ -50,10 +61,10 @@ def gather(
 
 
 def _from_folder(
-    path: Path, store: StoreFolder, name: str, keep_ids: bool, workers: int
+    path: Path, store: StoreFolder, name: str, keep_ids: bool, window: str, workers: int
 ) -> Gathered:
     """Make a cohort of a folder or file, with pseudonyms; the key table stays in the store."""
-    inventory = find_scans(path, workers=workers)
+    inventory = in_window(find_scans(path, workers=workers), window)
     if not inventory.scans:
         reasons = "; ".join(
             f"{count} × {reason}" for reason, count in inventory.reasons().most_common(3)
@@ -63,8 +74,23 @@ def _from_folder(
     named = name_scans(inventory, pseudonyms, keep_ids=keep_ids)
     remember_keys(store.root, key_table(named))
     root = inventory.root if inventory.root.is_dir() else inventory.root.parent
-    table = unlabelled_cohort_table(named, root)
-    return Gathered(check_cohort(table, name or _plain_name(path), path), inventory.reasons())
+    cohort = check_cohort(unlabelled_cohort_table(named, root), name or _plain_name(path), path)
+    notes = (*cohort.problems, *placeholder_notes(named), *without_patient(named))
+    return Gathered(replace(cohort, problems=notes), inventory.reasons())
+
+
+def _in_window(cohort: Cohort, window: str) -> Cohort:
+    """Return a cohort whose images without a window of their own are in `window`, "" for none."""
+    if not window:
+        return cohort
+    given = [row.window or (window if _lacks_window(row) else "") for row in cohort.rows()]
+    return cohort.with_column("window", [text or None for text in given])
+
+
+def _lacks_window(row: ScanRow) -> bool:
+    """Return True for an image, or a folder of images that no folder gives a window."""
+    folder = row.path.is_dir() and bool(image_files(row.path)) and not window_folders(row.path)
+    return is_image(row.path) or folder
 
 
 def _plain_name(path: Path) -> str:

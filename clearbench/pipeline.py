@@ -24,6 +24,7 @@ from clearbench.evaluation.guards.report import (
     guard_contamination,
     guard_copies,
     guard_labels,
+    guard_patients,
     guard_shortcuts,
     guard_split,
 )
@@ -69,6 +70,7 @@ def embed(  # noqa: PLR0913  options of a command
     weights: Path | str | None = None,
     name: str = "",
     keep_ids: bool = False,
+    window: str = "",
     resample: bool = False,
     replace: bool = False,
     dry_run: bool = False,
@@ -80,7 +82,8 @@ def embed(  # noqa: PLR0913  options of a command
 
     `scans` is a cohort table, a cohort of the store, a folder, or one file. A scan that can't be
     read is reported and the others go on; a new run continues a stopped one.
-    `views` are the card's by default; images that were windowed before have their own windows.
+    `views` are the card's by default; images that were windowed before have their own windows:
+    those of their folders, of the table's column window, or `window`.
     `trust_remote_code` names those of `models` whose repository's code may run.
     Raises UnknownName, BadRequest, BadCohort, BadStore, WeightsUnavailable, StorageFull.
     """
@@ -91,7 +94,7 @@ def embed(  # noqa: PLR0913  options of a command
     cards = [find_encoder(model, registry) for model in models]
     folder = open_store(store or default_store(), create=True)
     readers = default_workers() if workers is None else workers
-    found = gather(scans, folder, name=name, keep_ids=keep_ids, workers=readers)
+    found = gather(scans, folder, name=name, keep_ids=keep_ids, window=window, workers=readers)
     cohort = found.cohort if dry_run else keep(found.cohort, folder)
     runs = []
     for model, card in zip(models, cards, strict=True):
@@ -129,7 +132,7 @@ def embed(  # noqa: PLR0913  options of a command
         str(folder.root),
         tuple(runs),
         tuple(found.left_out.most_common()),
-        cohort.problems,
+        tuple(dict.fromkeys((*found.cohort.problems, *cohort.problems))),
     )
 
 
@@ -253,7 +256,7 @@ class _Evaluator:
             records = find_records(self.store, models, self.task.card.cohort)
             sketches = read_sketches(prepared.units, records[0], self.store)
             shared = [guard_split(prepared.folds), guard_copies(prepared.units, sketches)]
-            shared += guard_labels(prepared)
+            shared += [guard_patients(prepared.units, prepared.folds), *guard_labels(prepared)]
             for record in records:
                 data = load(prepared, record)
                 # floors need no encoder, so one set of features is enough

@@ -412,7 +412,7 @@ def test_floors_and_guards_are_part_of_an_evaluation(tmp_path: Path) -> None:
         assert 0.2 < value < 0.8
     [encoder, _] = [result for result in results if not result.floor]
     found = {finding["guard"]: finding for finding in encoder.guards}
-    assert set(found) == {"sides", "copies", "tags", "contamination"}
+    assert set(found) == {"sides", "copies", "patients", "tags", "contamination"}
     assert not any(finding["alarm"] for finding in found.values())
     assert found["copies"]["says"] == "not searched: 0 of 40 scans have a thumbnail"
     bare = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store, floors=False)

@@ -1,11 +1,19 @@
 """`clearbench scans` and `clearbench cohort …`: the scans that would be read, and their labels."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from clearbench.cli.options import Json, KeepIds, Output, Store, store_path
+from clearbench.cli.options import (
+    Json,
+    KeepIds,
+    Output,
+    Store,
+    Window,
+    checked_window,
+    store_path,
+)
 from clearbench.cli.sections import Group
 from clearbench.datasets.public.registry import PUBLIC_DATA_SETS
 
@@ -39,6 +47,7 @@ def scans(
         Path,
         typer.Argument(metavar="PATH", help="A folder of scans, or one file.", show_default=False),
     ],
+    window: Window = "",
     read: Annotated[
         bool,
         typer.Option("--read", help="Read every scan whole, to check its values too; slower."),
@@ -60,9 +69,10 @@ def scans(
     )
     from clearbench.display.console import dump, warn
     from clearbench.display.scans import show_inventory
+    from clearbench.scans.image_scans import in_window
     from clearbench.scans.inventory import find_scans, with_values_checked
 
-    inventory = find_scans(path, workers=default_workers())
+    inventory = in_window(find_scans(path, workers=default_workers()), checked_window(window))
     if read:
         inventory = with_values_checked(inventory, workers=default_workers())
     root = store_path(store)
@@ -141,6 +151,7 @@ def build(
         ),
     ] = False,
     pad_ids: PadIds = 0,
+    window: Window = "",
     store: Store = None,
     keep_ids: KeepIds = False,
 ) -> None:
@@ -158,7 +169,8 @@ def build(
             "a cohort of your own folder needs its labels: --labels CSV --on PatientID"
         )
     else:
-        _build_folder(root, labels, on, pick, output, store_path(store), keep_ids, pad_ids)
+        options = {"keep_ids": keep_ids, "pad_ids": pad_ids, "window": checked_window(window)}
+        _build_folder(root, labels, on, pick, output, store_path(store), options)
 
 
 def _build_published(
@@ -186,8 +198,7 @@ def _build_folder(
     pick: str | None,
     output: Path,
     store: Path,
-    keep_ids: bool,
-    pad_ids: int,
+    options: dict[str, Any],
 ) -> None:
     """Write a cohort of the user's own scans, and keep the key table in the store."""
     from clearbench.cohort.files import write_table
@@ -209,12 +220,11 @@ def _build_folder(
         output,
         names=open_pseudonyms(store),
         pick=chosen,
-        keep_ids=keep_ids,
-        pad_ids=pad_ids,
+        **options,
     )
     # checked before anything is written: a refused table leaves no file
     cohort = check_cohort(built.table, "", output)
-    if not keep_ids:
+    if not options["keep_ids"]:
         remember_keys(store, key_table(list(built.scans)))
     write_table(built.table, output)
     show_built(built, output, chosen)
@@ -252,7 +262,7 @@ def add(
     from clearbench.store.folder import open_store
 
     folder = open_store(store_path(store), create=True)
-    cohort = with_table(read_table(file), name, file, folder, pad_ids=pad_ids)
+    cohort = with_table(read_table(file, keep_words=True), name, file, folder, pad_ids=pad_ids)
     save_cohort(cohort, folder)
     show_cohort(cohort)
 

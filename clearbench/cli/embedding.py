@@ -14,6 +14,8 @@ from clearbench.cli.options import (
     Store,
     Trusted,
     Weights,
+    Window,
+    checked_window,
     store_path,
     words,
 )
@@ -96,6 +98,7 @@ def embed(
     resample: Resample = False,
     replace: Replace = False,
     keep_ids: KeepIds = False,
+    window: Window = "",
     dry_run: DryRun = False,
     verbose: Verbose = False,
 ) -> None:
@@ -124,6 +127,7 @@ def embed(
             weights=weights,
             name=name,
             keep_ids=keep_ids,
+            window=checked_window(window),
             resample=resample,
             replace=replace,
             dry_run=dry_run,

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from clearbench.errors import BadArgument
 from clearbench.store.folder import default_store
+from clearbench.windows import WINDOWS_HU, parse_window
 
 Store = Annotated[
     Path | None,
@@ -88,12 +90,30 @@ KeepIds = Annotated[
     ),
 ]
 
+Window = Annotated[
+    str,
+    typer.Option(
+        "--window",
+        help="The window of 8-bit images, such as lung or soft=-100:200 (HU); the column window of "
+        "a table goes before it.",
+        show_default=False,
+    ),
+]
+
 BROKEN = "cards that are left out"
 
 
 def store_path(store: Path | None) -> Path:
     """Return the folder that was typed, else the default store."""
     return store or default_store()
+
+
+def checked_window(text: str) -> str:
+    """Return the window that was typed; raises BadArgument if it is none."""
+    if text and parse_window(text) is None:
+        reason = f"a window is one of {', '.join(WINDOWS_HU)}, or name=lower:upper in HU"
+        raise BadArgument("window", text, reason)
+    return text
 
 
 def words(values: list[str] | None) -> list[str]:

@@ -1,13 +1,16 @@
 """`clearbench tasks …`: the questions that encoders are compared on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clearbench.cli.options import BROKEN, Json, Store, TaskFolders, TaskName, store_path, words
 from clearbench.cli.sections import Group
 from clearbench.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from clearbench.evaluation.task.understand import Wishes
 
 tasks_app = typer.Typer(
     help="List, show, write, check and freeze tasks.",
@@ -73,14 +76,65 @@ def new(
         str, typer.Option("--cohort", help="A cohort of the store.", show_default=False)
     ],
     labels: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--labels",
             metavar="COLUMNS",
             help="One label column, or several for multilabel.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    positive: Annotated[
+        str,
+        typer.Option(
+            "--positive",
+            metavar="VALUE",
+            help="Which of two words is positive, such as abnormal.",
+            show_default=False,
+        ),
+    ] = "",
+    unknown: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unknown",
+            metavar="VALUES",
+            help="Values that mean unknown, such as 9 or TX.",
+            show_default=False,
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--classes",
+            metavar="VALUES",
+            help="The values that are classes; also None or NA, which mean unknown otherwise.",
+            show_default=False,
+        ),
+    ] = None,
+    order: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--order",
+            metavar="VALUES",
+            help="The classes of an ordinal label, the lowest first: I,II,III.",
+            show_default=False,
+        ),
+    ] = None,
+    time: Annotated[
+        str,
+        typer.Option(
+            "--time", metavar="COLUMN", help="The times of a survival target.", show_default=False
+        ),
+    ] = "",
+    event: Annotated[
+        str,
+        typer.Option(
+            "--event",
+            metavar="COLUMN",
+            help="The events of a survival target: 1 where it happened at that time.",
+            show_default=False,
+        ),
+    ] = "",
     unit: Annotated[
         str, typer.Option("--unit", help="What one bag is: patient, study or scan.")
     ] = "patient",
@@ -122,30 +176,65 @@ def new(
         ),
     ] = None,
 ) -> None:
-    """Write a task card for your own cohort; target and classes come from its labels."""
+    """Write a task card for your own cohort; target and classes come from its labels.
+
+    What it can't know it asks: which of two words is positive, whether 9 means unknown.
+    """
     from clearbench.display.console import say, show_list, warn
     from clearbench.evaluation.task.new_task import NewTask, checked_name, write_task
     from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
 
+    columns, wishes = _meant(labels, positive, unknown, classes, order, time, event)
     place = output or Path("tasks", f"{checked_name(name)}.toml")
     folder = open_store(store_path(store))
     request = NewTask(
         cohort=load_cohort(folder, cohort),
-        labels=tuple(words(labels)),
+        labels=columns,
         unit=unit,
         head=head,
         column=split,
         group=group,
         tested=tuple(load_cohort(folder, other) for other in words(test)),
+        wishes=wishes,
     )
     written = write_task(request, place)
     say(f"{written.path}: {written.summary}")
+    for sentence in written.says:
+        say(f"  {sentence}")
     show_list(written.too_rare, "too rare to be scored yet")
     if written.problem:
         warn(f"it can't be evaluated yet: {written.problem}")
     else:
         say(f"next: clearbench evaluate --task {name if output is None else written.path}")
+
+
+def _meant(
+    labels: list[str] | None,
+    positive: str,
+    unknown: list[str] | None,
+    classes: list[str] | None,
+    order: list[str] | None,
+    time: str,
+    event: str,
+) -> tuple[tuple[str, ...], "Wishes"]:
+    """Return the label columns, and what their values mean; raises BadRequest for half of it."""
+    from clearbench.errors import BadRequest
+    from clearbench.evaluation.task.understand import Wishes
+
+    columns = tuple(words(labels))
+    if bool(time) != bool(event) or (time and columns) or not (time or columns):
+        raise BadRequest("give --labels COLUMNS; or --time COLUMN --event COLUMN for survival")
+    if classes and order:
+        raise BadRequest("--order names the classes too; leave --classes out")
+    wishes = Wishes(
+        classes=tuple(words(order or classes)),
+        ordered=bool(order),
+        positive=positive,
+        unknown=tuple(words(unknown)),
+        survival=bool(time),
+    )
+    return columns or (time, event), wishes
 
 
 @tasks_app.command()
@@ -176,9 +265,11 @@ def check(
     """Check a task against its cohort: units, labels, folds and features."""
     from clearbench.display.console import say, show_list
     from clearbench.evaluation.bags.load import lacking_features
-    from clearbench.evaluation.guards.report import guard_labels
+    from clearbench.evaluation.guards.report import guard_labels, guard_patients
     from clearbench.evaluation.task.card import find_task
+    from clearbench.evaluation.task.labels import notes_on_labels
     from clearbench.evaluation.task.prepared import prepare_from_store
+    from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
 
     task, folder = find_task(name, tasks or ()), open_store(store_path(store))
@@ -190,5 +281,8 @@ def check(
             f"patients, {folds} {'fold' if folds == 1 else 'folds'}{tested}"
         )
         lacking = lacking_features(units, task.card.cohort, folder)
-        changed = [f"labels: {found.says}" for found in guard_labels(prepared) if found.alarm]
-        show_list([*units.excluded, *prepared.skipped, *lacking, *changed], "note")
+        guards = [guard_patients(units, prepared.folds), *guard_labels(prepared)]
+        alarms = [f"{found.guard}: {found.says}" for found in guards if found.alarm]
+        read = notes_on_labels(load_cohort(folder, task.card.cohort), task.card)
+        show_list([*read, *units.excluded, *prepared.skipped, *lacking], "note")
+        show_list(alarms, "ALARM")

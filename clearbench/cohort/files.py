@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from clearbench.files import write_whole
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet"})
 DELIMITERS = ",;\t|"
 DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
-BLANK = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
+BLANK = frozenset({"", "nan", "null", "?", "#n/a", "#na"})
+UNSURE = frozenset({"na", "n/a", "none"})  # unknown, or a word with a meaning: emphysema, none
 
 
 def is_table(path: Path) -> bool:
@@ -26,10 +27,11 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in TABLE_SUFFIXES
 
 
-def read_table(path: Path) -> pa.Table:
+def read_table(path: Path, *, keep_words: bool = False) -> pa.Table:
     """Read CSV (with any usual delimiter) or Parquet, every column as text.
 
-    Blank cells are null. Raises BadCohort if the file is missing, empty or isn't such a table.
+    Blank cells are null, and so are the words None, NA and n/a, unless `keep_words`. Raises
+    BadCohort if the file is missing, empty or isn't such a table.
     """
     if path.is_dir():
         raise BadCohort(f"{path}: a folder; give a table (.csv or .parquet)")
@@ -41,7 +43,8 @@ def read_table(path: Path) -> pa.Table:
         raise BadCohort(f"{path}: more than one column is called {', '.join(twice)}")
     if not columns or not columns[0][1]:
         raise BadCohort(f"{path}: the table has no rows")
-    return pa.table({name: _as_text(values) for name, values in columns})
+    blank = BLANK if keep_words else BLANK | UNSURE
+    return pa.table({name: _as_text(values, blank) for name, values in columns})
 
 
 def _read_parquet(path: Path) -> list[tuple[str, list[object]]]:
@@ -98,20 +101,20 @@ def with_points(table: pa.Table, numbers: Callable[[str], bool]) -> tuple[pa.Tab
     for index, name in enumerate(table.column_names):
         if not numbers(name):
             continue
-        known = [text for text in table.column(name).to_pylist() if text is not None]
+        texts = table.column(name).to_pylist()
+        known = [text for text in texts if text is not None and text.lower() not in UNSURE]
         commas = any("," in text for text in known)
         if commas and all(DECIMAL_COMMA.fullmatch(text) for text in known):
-            texts = table.column(name).to_pylist()
             points = [text and text.replace(",", ".") for text in texts]
             table = table.set_column(index, name, pa.array(points, pa.string()))
             changed.append(name)
     return table, changed
 
 
-def _as_text(values: list[object]) -> pa.Array:
-    """Turn values into text; blanks and the usual words for "unknown" become null."""
+def _as_text(values: list[object], blank: Collection[str]) -> pa.Array:
+    """Turn values into text; the words in `blank` become null."""
     texts = [None if value is None else _text(value) for value in values]
-    return pa.array([None if t is None or t.lower() in BLANK else t for t in texts], pa.string())
+    return pa.array([None if t is None or t.lower() in blank else t for t in texts], pa.string())
 
 
 def _text(value: object) -> str:

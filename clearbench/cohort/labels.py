@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from clearbench.cohort.columns import REQUIRED, columns_of
 from clearbench.cohort.ids import pad_id, plain_id, with_nearest
-from clearbench.cohort.table import REQUIRED, Cohort, check_cohort
+from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.errors import BadCohort, name_some, suggestion
 
 FIXED = (*REQUIRED, "cohort", "public", "study_id", "series_id")  # new labels never change these
@@ -22,6 +23,7 @@ def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int =
     and paths stay the same. `pad_ids` fills up ids of `labels` that are whole numbers with zeros to
     so many digits. Raises BadCohort if a row matches no scan, or two rows contradict each other.
     """
+    labels = with_usual_ids(labels)
     key = label_key(labels, source)
     if pad_ids:
         ids = [name and pad_id(name, pad_ids) for name in labels.column(key).to_pylist()]
@@ -41,6 +43,15 @@ def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int =
     for name in columns:
         table = _with_column(table, name, _updated(cohort, key, name, rows))
     return check_cohort(table, cohort.name, source)
+
+
+def with_usual_ids(labels: pa.Table) -> pa.Table:
+    """Call the column of patients patient_id, where it has another usual name."""
+    names = labels.column_names
+    found = columns_of("patient_id", names)
+    if "patient_id" in names or not found:
+        return labels
+    return labels.rename_columns(["patient_id" if name == found[0] else name for name in names])
 
 
 def label_key(labels: pa.Table, source: Path) -> str:

@@ -1,34 +1,18 @@
 """The cohort: a checked table with one row per scan: ids, path, split, technical facts, labels."""
 
 import os
-import re
-from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import isfinite, isinf
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from clearbench import technical
-from clearbench.cohort.files import read_table, with_points
-from clearbench.cohort.ids import spelled_differently
+from clearbench.cohort.columns import KNOWN, REQUIRED, TRUE, VALUES, is_label, plain_name
+from clearbench.cohort.doubts import find_doubts
+from clearbench.cohort.faults import find_faults
+from clearbench.cohort.files import read_table
+from clearbench.cohort.tidy import tidy
 from clearbench.errors import BadCohort, UnknownName, name_some, suggestion
-
-ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-REQUIRED = ("scan_id", "patient_id", "path")
-MARKS = "key_slices"  # slices that a reader marked; key_slices_<label>: for that label
-PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split", MARKS)
-VALUES = ("hu_offset", "accept_hu")  # the user's rules for a scan's values
-KNOWN = (*REQUIRED, *PLACES, *VALUES, *technical.NAMES)
-TRUE, FALSE = ("1", "true", "True"), ("0", "false", "False")
-MANY_WORDS = 10  # a column of this many words that never repeat may hold names of people
-
-
-def is_label(column: str) -> bool:
-    """Return True for a label: a column without a fixed meaning (ids, paths, technical, slices)."""
-    return column not in KNOWN and not column.startswith(f"{MARKS}_")
 
 
 @dataclass(frozen=True)
@@ -36,6 +20,7 @@ class ScanRow:
     """One scan of a cohort: its ids, where its pixels are, and what is known of their values.
 
     hu_offset  is added to the values, None for nothing; accept_hu: values that look wrong are taken
+    window  of 8-bit images
     """
 
     scan_id: str
@@ -44,6 +29,7 @@ class ScanRow:
     series_id: str = ""
     hu_offset: float | None = None
     accept_hu: bool = False
+    window: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +63,14 @@ class Cohort:
             raise UnknownName.among(f"column of cohort {self.name}", name, self.table.column_names)
         return self.column(name)
 
+    def with_column(self, name: str, values: Sequence[str | None]) -> "Cohort":
+        """Return the cohort with a column replaced or added: one text per scan, None = blank."""
+        column = pa.array(list(values), pa.string())
+        if name in self.table.column_names:
+            place = self.table.column_names.index(name)
+            return replace(self, table=self.table.set_column(place, name, column))
+        return replace(self, table=self.table.append_column(name, column))
+
     def rows(self) -> list[ScanRow]:
         """Return one record per scan, in the table's order."""
         blank = [None] * self.table.num_rows
@@ -90,8 +84,9 @@ class Cohort:
                 series or "",
                 None if offset is None else float(offset),
                 accept in TRUE,
+                window or "",
             )
-            for scan, patient, at, series, offset, accept in columns
+            for scan, patient, at, series, offset, accept, window in columns
         ]
 
 
@@ -100,59 +95,21 @@ def read_cohort(path: Path, name: str = "") -> Cohort:
 
     Raises BadCohort with the faulty rows.
     """
-    return check_cohort(read_table(path), name, path)
+    return check_cohort(read_table(path, keep_words=True), name, path)
 
 
 def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
     """Check a table of scans whose file is (or will be) `source`; see read_cohort."""
+    table, notes = tidy(table, source)
     _check_columns(table, source)
-    table, notes = _tidied(table)
     name = name or stated_name(table, source) or source.stem
-    faults = [*_blank(table), *_bad_ids(table, name), *_twice(table), *_two_splits(table)]
-    faults += [*_infinite(table), *_bad_rules(table)]
+    faults = find_faults(table, name)
     if faults:
         raise BadCohort(f"{source}: " + "; ".join(faults))
     paths = [_absolute(Path(text), source.parent) for text in table.column("path").to_pylist()]
     index = table.column_names.index("path")
     table = table.set_column(index, "path", pa.array([str(path) for path in paths]))
-    problems = (
-        *notes,
-        *_near_names(table),
-        *_identifiers(table),
-        *_spellings(table),
-        *_missing_files(paths),
-    )
-    return Cohort(name, table, problems)
-
-
-def _tidied(table: pa.Table) -> tuple[pa.Table, list[str]]:
-    """Drop rows that repeat another one whole, and read decimal commas as points; with notes."""
-    table, commas = with_points(table, _may_be_number)
-    notes = [f"column {name}: decimal commas are read as points" for name in commas]
-    rows = table.to_pylist()
-    first = dict.fromkeys(tuple(row.values()) for row in rows)
-    repeated = len(rows) - len(first)
-    if repeated:
-        table = pa.Table.from_pylist(
-            [dict(zip(table.column_names, row, strict=True)) for row in first], schema=table.schema
-        )
-        text = "1 row repeats another one, and counts once"
-        notes.append(text if repeated == 1 else f"{repeated} rows repeat others, and count once")
-    return table, notes
-
-
-def _may_be_number(column: str) -> bool:
-    """Return True for columns that may hold numbers, but not for ids and lists of slices."""
-    numbers = [each.name for each in technical.TECHNICAL if each.number]
-    return is_label(column) or column in (*numbers, "day", "hu_offset")
-
-
-def _spellings(table: pa.Table) -> list[str]:
-    """Return problems: patients who may be one person under two spellings of an id."""
-    names = [str(name) for name in table.column("patient_id").to_pylist()]
-    several = spelled_differently(names)
-    text = "patient_id differs only in zeros, case or .0, and counts as several patients"
-    return [f"{text}: {name_some(several)}"] if several else []
+    return Cohort(name, table, (*notes, *find_doubts(table, paths)))
 
 
 def _check_columns(table: pa.Table, source: Path) -> None:
@@ -172,21 +129,6 @@ def _check_columns(table: pa.Table, source: Path) -> None:
             raise BadCohort(f"{source}: unknown column {name}; did you mean {meant}?")
 
 
-def plain_name(name: str) -> str:
-    """Return a column name in lower case, without dashes, dots, spaces and underscores."""
-    return re.sub(r"[\s_.-]", "", name).lower()
-
-
-def _near_names(table: pa.Table) -> list[str]:
-    """Return problems: labels whose names look like a misspelt known column."""
-    near = [
-        (name, suggestion(name, PLACES + technical.NAMES, cutoff=0.85))
-        for name in table.column_names
-        if is_label(name)
-    ]
-    return [f"column {name} is taken as a label{hint}" for name, hint in near if hint]
-
-
 def stated_name(table: pa.Table, source: Path) -> str:
     """Return the name in the column cohort, "" if there is none.
 
@@ -200,125 +142,6 @@ def stated_name(table: pa.Table, source: Path) -> str:
     return names[0] if names else ""
 
 
-def _blank(table: pa.Table) -> list[str]:
-    """Return faults: rows without an id or path."""
-    faults = []
-    for name in REQUIRED:
-        # line 1 has the names of the columns
-        rows = [
-            str(i + 2) for i, value in enumerate(table.column(name).to_pylist()) if value is None
-        ]
-        faults += [f"{name} is blank in line {name_some(rows)}"] if rows else []
-    return faults
-
-
-def _bad_ids(table: pa.Table, name: str) -> list[str]:
-    """Return faults: ids that can't be file names."""
-    faults = []
-    ids = {"scan_id": table.column("scan_id"), "patient_id": table.column("patient_id")}
-    for column, values in ids.items():
-        bad = [v for v in values.to_pylist() if v is not None and not ID_PATTERN.fullmatch(v)]
-        if bad:
-            faults.append(
-                f"{column} may have letters, digits, dot, dash and underscore (at most 100), "
-                f"not {name_some(bad)}"
-            )
-    if not ID_PATTERN.fullmatch(name):
-        faults.append(f"{name!r} can't be the cohort's name; choose another name")
-    return faults
-
-
-def _twice(table: pa.Table) -> list[str]:
-    """Return faults: scan ids of two rows; ids that differ only by case would share one file."""
-    counts = Counter(str(value).lower() for value in table.column("scan_id").to_pylist() if value)
-    twice = [value for value, count in counts.items() if count > 1]
-    return (
-        [f"scan_id has more than one row: {name_some(twice)} (keep one of each)"] if twice else []
-    )
-
-
-def _two_splits(table: pa.Table) -> list[str]:
-    """Return faults: patients on two sides of the split."""
-    if "split" not in table.column_names:
-        return []
-    sides: dict[Any, set[str]] = defaultdict(set)
-    for patient, split in zip(
-        table.column("patient_id").to_pylist(), table.column("split").to_pylist(), strict=True
-    ):
-        sides[patient] |= {split} if split else set()
-    both = [
-        f"{patient} ({', '.join(sorted(found))})"
-        for patient, found in sides.items()
-        if len(found) > 1
-    ]
-    return [f"a patient in two splits: {name_some(both)}"] if both else []
-
-
-def _infinite(table: pa.Table) -> list[str]:
-    """Return faults: infinite values, such as 1e400, in labels whose values are all numbers."""
-    faults = []
-    scans = table.column("scan_id").to_pylist()
-    for name in filter(is_label, table.column_names):
-        cells = zip(scans, table.column(name).to_pylist(), strict=True)
-        known = [(scan, text) for scan, text in cells if text is not None]
-        if all(_is_number(text) for _, text in known):
-            bad = [f"{text} (scan {scan})" for scan, text in known if isinf(float(text))]
-            fault = f"label {name} has an infinite number: {name_some(bad)} (blank = unknown)"
-            faults += [fault] if bad else []
-    return faults
-
-
-def _bad_rules(table: pa.Table) -> list[str]:
-    """Return faults: an offset that is no number, or accept_hu that is neither 0 nor 1."""
-    faults = []
-    for name, fits, kind in (
-        ("hu_offset", _is_finite, "a number such as -1024"),
-        ("accept_hu", (*TRUE, *FALSE).__contains__, "1 or 0"),
-    ):
-        if name in table.column_names:
-            cells = [text for text in table.column(name).to_pylist() if text is not None]
-            bad = [text for text in cells if not fits(text)]
-            faults += [f"{name} is {kind}, not {name_some(bad)}"] if bad else []
-    return faults
-
-
-def _is_finite(text: str) -> bool:
-    """Return True if a text is a finite number."""
-    return _is_number(text) and isfinite(float(text))
-
-
 def _absolute(path: Path, base: Path) -> Path:
     """Return a cell's path as an absolute path from the table's folder; links stay links."""
     return Path(os.path.abspath(base / path))  # noqa: PTH100  resolve() would follow links
-
-
-def _identifiers(table: pa.Table) -> list[str]:
-    """Return problems: columns of words that differ in every row, perhaps names of people."""
-    notes = []
-    for name in filter(is_label, table.column_names):
-        words = [value for value in table.column(name).to_pylist() if value is not None]
-        unique = len(words) >= MANY_WORDS and len(set(words)) == len(words)
-        if unique and not any(_is_number(word) for word in words):
-            notes.append(
-                f"column {name} differs in every row; if it has names of people, remove it"
-            )
-    return notes
-
-
-def _is_number(text: str) -> bool:
-    """Return True if a text is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _missing_files(paths: Sequence[Path]) -> list[str]:
-    """Return problems: paths that do not exist; only those scans will fail."""
-    missing = [str(path) for path in paths if not path.exists()]
-    return (
-        [f"{len(missing)} of {len(paths)} paths do not exist: {name_some(missing)}"]
-        if missing
-        else []
-    )

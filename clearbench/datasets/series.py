@@ -2,18 +2,18 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isnan
 from pathlib import Path
 
 import pyarrow as pa
 
+from clearbench.cohort.faults import ID_PATTERN
 from clearbench.cohort.pseudonyms import Pseudonyms
-from clearbench.cohort.table import ID_PATTERN
 from clearbench.errors import BadArgument
 from clearbench.scans.dicom.records import Identity
-from clearbench.scans.inventory import FoundScan, Inventory
+from clearbench.scans.found import FoundScan, Inventory
 from clearbench.scans.kernels import is_soft_kernel
 from clearbench.scans.notes import Note
 from clearbench.technical import FROM_HEADER
@@ -29,7 +29,10 @@ KEYS = ("PatientID", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID",
 
 @dataclass(frozen=True)
 class NamedScan:
-    """A found scan with its ids in a cohort; `keys` are its identifiers in clear."""
+    """A found scan with its ids in a cohort; `keys` are its identifiers in clear.
+
+    patient  whose scan it is, in clear; "" if nothing says so, and it counts as one patient
+    """
 
     scan: FoundScan
     place: str
@@ -38,6 +41,7 @@ class NamedScan:
     study_id: str
     series_id: str
     keys: dict[str, str]
+    patient: str = ""
 
 
 def name_scans(
@@ -105,6 +109,19 @@ def placeholder_notes(scans: list[NamedScan]) -> tuple[str, ...]:
     return tuple(f"{count} scans: {text}" for text, count in Counter(notes).items())
 
 
+def without_patient(scans: Sequence[NamedScan]) -> tuple[str, ...]:
+    """Return a note on how many scans say nothing of their patient; () if all do."""
+    # a PatientID that is not used has its own note
+    count = sum(not (item.patient or item.keys["PatientID"]) for item in scans)
+    if not count:
+        return ()
+    of = "the scan names" if len(scans) == 1 else f"{count} of {len(scans)} scans name"
+    return (
+        f"{of} no patient, and each counts as one patient; if a patient has several, say so in a "
+        "column patient_id",
+    )
+
+
 @dataclass(frozen=True)
 class _Clashes:
     """What an anonymiser gave to several: series UIDs, study UIDs, PatientIDs with the reason."""
@@ -118,14 +135,7 @@ def _named(
     scan: FoundScan, place: str, names: Pseudonyms, keep_ids: bool, clashes: _Clashes
 ) -> NamedScan:
     """Name one scan; a file without DICOM identifiers is its own study and patient."""
-    identity = scan.identity
-    keys = {
-        "PatientID": identity.patient_id if identity else "",
-        "AccessionNumber": identity.accession_number if identity else "",
-        "StudyInstanceUID": identity.study_uid if identity else "",
-        "SeriesInstanceUID": identity.series_instance_uid if identity else "",
-        "path": place,
-    }
+    identity, keys = scan.identity, keys_of(scan, place)
     series = identity.series_uid if identity else ""
     if identity and series in clashes.series:
         series = identity.full_name
@@ -141,10 +151,32 @@ def _named(
         "series": series,
     }
     ids = {
-        kind: (_kept(text) if keep_ids else names.name(kind, text)) if text else ""
+        kind: id_of(kind, text, names=names, keep_ids=keep_ids) if text else ""
         for kind, text in sources.items()
     }
-    return NamedScan(scan, place, ids["scan"], ids["patient"], ids["study"], ids["series"], keys)
+    return NamedScan(
+        scan, place, ids["scan"], ids["patient"], ids["study"], ids["series"], keys, patient
+    )
+
+
+def keys_of(scan: FoundScan, place: str) -> dict[str, str]:
+    """Return a scan's identifiers in clear, "" where it has none; `place` is its path."""
+    identity = scan.identity
+    return {
+        "PatientID": identity.patient_id if identity else "",
+        "AccessionNumber": identity.accession_number if identity else "",
+        "StudyInstanceUID": identity.study_uid if identity else "",
+        "SeriesInstanceUID": identity.series_instance_uid if identity else "",
+        "path": place,
+    }
+
+
+def id_of(kind: str, identifier: str, *, names: Pseudonyms, keep_ids: bool) -> str:
+    """Return an identifier's pseudonym, or with `keep_ids` the identifier itself.
+
+    Raises BadArgument if an identifier to keep can't be an id.
+    """
+    return _kept(identifier) if keep_ids else names.name(kind, identifier)
 
 
 def _kept(identifier: str) -> str:
@@ -214,8 +246,8 @@ def key_table(scans: list[NamedScan]) -> dict[str, str]:
     keys: dict[str, str] = {}
     for item in scans:
         keys[item.scan_id] = item.keys["SeriesInstanceUID"] or item.place
+        keys.setdefault(item.patient_id, item.patient or item.keys["PatientID"])
         if item.scan.identity:
-            keys.setdefault(item.patient_id, item.keys["PatientID"])
             keys[item.study_id] = item.keys["StudyInstanceUID"]
             keys[item.series_id] = item.keys["SeriesInstanceUID"]
     return {name: identifier for name, identifier in keys.items() if identifier}
@@ -228,6 +260,7 @@ def relative_to(place: str, root: Path, target: Path) -> str:
 
 def unlabelled_cohort_table(scans: list[NamedScan], root: Path) -> pa.Table:
     """Make the table of a cohort without labels, of scans below `root`; paths are absolute."""
+    windows = any(item.scan.window for item in scans)
     rows = [
         {
             "scan_id": item.scan_id,
@@ -235,6 +268,7 @@ def unlabelled_cohort_table(scans: list[NamedScan], root: Path) -> pa.Table:
             "path": str((root / item.place).resolve()),
             "study_id": item.study_id,
             "series_id": item.series_id or None,
+            **({"window": item.scan.window or None} if windows else {}),
         }
         for item in scans
     ]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from clearbench.cohort.table import Cohort
 from clearbench.datasets.own.folder import BuiltCohort
-from clearbench.datasets.series import NamedScan
+from clearbench.datasets.series import NamedScan, without_patient
 from clearbench.display.console import say, show_list, show_rows, warn
 from clearbench.errors import name_some
-from clearbench.scans.inventory import Inventory
+from clearbench.scans.found import Inventory
 
 NAMES_SHOWN = 3
 
@@ -29,6 +29,8 @@ def show_inventory(inventory: Inventory, scans: Sequence[NamedScan]) -> None:
         + (f"; {noted} with notes" if noted else "")
         + (f"; {unreadable} of them can't be embedded as they are" if unreadable else "")
     )
+    for note in without_patient(scans):
+        warn(f"note: {note}")
     show_left_out_files(inventory)
 
 

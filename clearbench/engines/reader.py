@@ -49,7 +49,7 @@ class ReadTask:
 
 def source_of(row: ScanRow) -> ScanSource:
     """Return where a cohort's scan is, with the user's rules for its values."""
-    return ScanSource(row.path, row.series_id, HuRules(row.hu_offset, row.accept_hu))
+    return ScanSource(row.path, row.series_id, HuRules(row.hu_offset, row.accept_hu, row.window))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The views of images that were windowed before: the windows that their folders are named after."""
+"""The views of images that were windowed before: the windows of their folders, or of the table."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from clearbench.cohort.table import Cohort, ScanRow
 from clearbench.encoders.card import EncoderCard
 from clearbench.errors import BadArgument, name_some
 from clearbench.scans.images import window_folders
-from clearbench.scans.windows import WINDOWS_HU
+from clearbench.windows import WINDOWS_HU
 
 Windows = tuple[str, ...]
 
@@ -34,6 +34,8 @@ def windows_of_images(card: EncoderCard, cohort: Cohort) -> Windows:
 
 def _windows(row: ScanRow) -> Windows | None:
     """Return a scan's windows, () for HU, None where nothing can be read."""
+    if row.window:
+        return (row.window.lower(),)
     if row.series_id or row.path.is_file():
         return ()
     try:
@@ -47,7 +49,7 @@ def _windows(row: ScanRow) -> Windows | None:
 
 def _different(cohort: str, scans: dict[Windows, list[str]]) -> str:
     """Return which windows the scans have, and which views can be chosen."""
-    known = [set(windows) for windows in scans if windows]
+    known = [{name.split("=")[0] for name in windows} for windows in scans if windows]
     # Views that every scan has, if there are any: scans in HU can have all of them.
     common = set.intersection(*known) or set.union(*known)
     groups = "; ".join(

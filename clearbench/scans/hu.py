@@ -36,16 +36,19 @@ class HuRules:
 
     hu_offset  is added to the values, if they have no offset of their own
     accept_hu  takes values that would be refused
+    window  of 8-bit images: a name, or name=lower:upper in HU
     """
 
     hu_offset: float | None = None
     accept_hu: bool = False
+    window: str = ""
 
     @property
     def signature(self) -> str:
         """Return a text that differs between rules; "" for none."""
         offset = "" if self.hu_offset is None else f":hu_offset={self.hu_offset:g}"
-        return offset + (":accept_hu" if self.accept_hu else "")
+        window = f":window={self.window}" if self.window else ""
+        return offset + (":accept_hu" if self.accept_hu else "") + window
 
     def notes(self) -> tuple[Note, ...]:
         """Return what the user decided, as notes."""

@@ -12,15 +12,17 @@ from clearbench.errors import UnreadableScan
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu, clean_hu
 from clearbench.scans.notes import Note
 from clearbench.scans.volume import Scan
-from clearbench.scans.windows import WINDOWS_HU
+from clearbench.windows import WINDOWS_HU, parse_window
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 DEEPLESION_OFFSET = 32768  # DeepLesion stores HU + 32768 in its 16-bit PNGs
 DEEPLESION_SERIES = re.compile(r"\d{6}_\d\d_\d\d")  # its folder names: patient, study, series
 UNNAMED_WINDOW = (
-    "8-bit images of an unknown window; put them into a sub-folder named after their window "
-    f"({', '.join(WINDOWS_HU)})"
+    "8-bit images of an unknown window; name it (--window lung, or a column window in the cohort "
+    f"table), or put them into a sub-folder named after it ({', '.join(WINDOWS_HU)})"
 )
+NO_WINDOW = "16-bit images have HU, not a window; leave the window out"
+EACH_ITS_ROW = "if each is a scan of its own, give each its row in a table, with its path"
 # Pillow raises SyntaxError for a broken PNG
 UNDECODED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 UNKNOWN_SPACING = (float("nan"), float("nan"), float("nan"))
@@ -52,12 +54,26 @@ def read_image_folder(folder: Path, rules: HuRules = NO_RULES) -> Scan:
 
     Sub-folders named after windows hold 8-bit images, one per slice, matched by file name. A slice
     that lacks a window is kept and is False in `present`. Without sub-folders, images are 16-bit
-    PNGs of HU + 32768. Numbers run from feet to head, or from head to feet in a folder that is
-    named like a series of DeepLesion.
+    PNGs of HU + 32768, or 8-bit images of the window that `rules` names. Numbers run from feet to
+    head, or from head to feet in a folder that is named like a series of DeepLesion.
     Raises UnreadableScan with the name of an image that is damaged or of another size or depth.
     """
     folders = window_folders(folder)
-    return _read_windows(folders) if folders else _read_hu(folder, rules)
+    if folders:
+        return _read_windows(folders)
+    paths = image_files(folder)
+    if not paths:
+        raise UnreadableScan("no DICOM, NIfTI or image file in this folder")
+    head_first = DEEPLESION_SERIES.fullmatch(folder.absolute().name)
+    return _read_planes(paths[::-1] if head_first else paths, rules)
+
+
+def read_image(path: Path, rules: HuRules = NO_RULES) -> Scan:
+    """Read one image as a scan of one slice, number 0: 16-bit HU + 32768, or 8-bit in a window.
+
+    Raises UnreadableScan if it is damaged, or of 8 bits in a window that `rules` doesn't name.
+    """
+    return replace(_read_planes([path], rules), slice_index=np.zeros(1, np.int32))
 
 
 def _read_windows(folders: dict[str, Path]) -> Scan:
@@ -91,26 +107,35 @@ def _with_gaps(scan: Scan) -> Scan:
     return replace(scan, facts=scan.facts.with_notes(*gaps))
 
 
-def _read_hu(folder: Path, rules: HuRules) -> Scan:
-    """Read 16-bit PNGs as HU [n, y, x]: stored values - 32768, or + `hu_offset`."""
-    paths = image_files(folder)
-    if not paths:
-        raise UnreadableScan("no DICOM, NIfTI or image file in this folder")
+def _read_planes(paths: Sequence[Path], rules: HuRules) -> Scan:
+    """Read images of one kind: HU [n, y, x], or one window [n, 1, y, x]."""
     planes = [_open(path) for path in paths]
-    if planes[0].dtype == np.uint8:
-        raise UnreadableScan(UNNAMED_WINDOW)
     for path, plane in zip(paths, planes, strict=True):
-        if plane.shape != planes[0].shape or plane.dtype == np.uint8:
-            raise UnreadableScan(
-                f"{path.name} is {plane.shape} {plane.dtype}, unlike {paths[0].name}"
-            )
-    if DEEPLESION_SERIES.fullmatch(folder.absolute().name):
-        paths, planes = paths[::-1], planes[::-1]
-    stored = np.stack(planes).astype(np.int32)
+        if plane.shape != planes[0].shape or plane.dtype != planes[0].dtype:
+            raise UnreadableScan(_unlike(path, plane, paths[0]))
+    window = parse_window(rules.window)
+    present = np.ones((len(paths), 1), bool)
+    if planes[0].dtype != np.uint8:
+        if window is not None:
+            raise UnreadableScan(NO_WINDOW)
+        hu, notes = _as_hu(np.stack(planes), rules)
+        scan = _scan(hu, present, paths, ())
+        return replace(scan, facts=scan.facts.with_notes(*notes))
+    if window is None:
+        raise UnreadableScan(UNNAMED_WINDOW)
+    return _scan(np.stack(planes)[:, None], present, paths, window[:1])
+
+
+def _unlike(path: Path, plane: Pixels, first: Path) -> str:
+    """Return the error for an image of another size or depth than the first one."""
+    return f"{path.name} is {plane.shape} {plane.dtype}, unlike {first.name}; {EACH_ITS_ROW}"
+
+
+def _as_hu(stored: Pixels, rules: HuRules) -> tuple[Pixels, tuple[Note, ...]]:
+    """Return stored values - 32768, or + `hu_offset`, as checked HU, with notes."""
+    stored = stored.astype(np.int32)
     own_offset = rules.hu_offset is not None
-    hu, notes = checked_hu(stored if own_offset else stored - DEEPLESION_OFFSET, rules)
-    scan = _scan(hu, np.ones((len(paths), 1), bool), paths, ())
-    return replace(scan, facts=scan.facts.with_notes(*notes))
+    return checked_hu(stored if own_offset else stored - DEEPLESION_OFFSET, rules)
 
 
 def read_hu_image(path: Path) -> Pixels:
@@ -139,16 +164,27 @@ def _scan(pixels: Pixels, present: Pixels, paths: Sequence[Path], windows: tuple
     )
 
 
-def why_not_images(folder: Path) -> str:
-    """Return why a folder can't be read, from its first image; "" if it can be."""
-    files = image_files(folder)
-    if window_folders(folder) or not files:
+def why_not_images(files: Sequence[Path], window: str = "") -> str:
+    """Return why some images are not a scan, from their headers; "" if they are.
+
+    `window` is that of 8-bit images, "" if it isn't known.
+    """
+    first = None
+    for path in files:
+        try:
+            with Image.open(path) as image:
+                found = (image.size[::-1], image.mode.startswith("I"))
+        except UNDECODED as error:
+            return f"{path.name} is not a readable image ({error})"
+        first = first or found
+        if found != first:
+            sizes = (f"{'16' if deep else '8'} bits of {shape}" for shape, deep in (found, first))
+            return f"{path.name} has {', unlike '.join(sizes)} of {files[0].name}; {EACH_ITS_ROW}"
+    if first is None:
         return ""
-    try:
-        with Image.open(files[0]) as image:
-            return "" if image.mode.startswith("I") else UNNAMED_WINDOW
-    except UNDECODED as error:
-        return f"{files[0].name} is not a readable image ({error})"
+    if first[1]:
+        return NO_WINDOW if window else ""
+    return "" if window else UNNAMED_WINDOW
 
 
 def _open(path: Path) -> Pixels:

@@ -1,8 +1,8 @@
 """What is under a path: every scan that can be read, and every file left out, with the reason."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from os.path import commonpath
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from clearbench.errors import BadRequest, UnreadableScan
 from clearbench.scans.damage import damage_as_unreadable
 from clearbench.scans.dicom.grouping import group_series, is_dynamic
 from clearbench.scans.dicom.headers import read_slices
-from clearbench.scans.dicom.records import Identity, LeftOut, Slice
+from clearbench.scans.dicom.records import LeftOut, Slice
 from clearbench.scans.dicom.scaling import check_scales
 from clearbench.scans.dicom.series import order_series
+from clearbench.scans.found import FoundScan, Inventory, by_path
 from clearbench.scans.grid import grid_volume
-from clearbench.scans.hu import NO_RULES
-from clearbench.scans.images import IMAGE_SUFFIXES, image_files, why_not_images, window_folders
+from clearbench.scans.hu import NO_RULES, HuRules
+from clearbench.scans.image_scans import image_folders, image_scan, one_image, stray_images
+from clearbench.scans.images import IMAGE_SUFFIXES
 from clearbench.scans.metaimage import is_metaimage, open_metaimage
 from clearbench.scans.nifti import affine_mm, geometry_notes, open_nifti
 from clearbench.scans.notes import Note, merge_notes
@@ -36,47 +38,12 @@ from clearbench.scans.slices import (
     why_damaged,
     with_left_out,
 )
-from clearbench.scans.volume import ScanFacts, slice_distance_mm, why_not_axial
-from clearbench.scans.windows import WINDOWS_HU
+from clearbench.scans.volume import slice_distance_mm, why_not_axial
 
 MANY_FILES = 2000  # from this number on, several processes read the headers
 CHUNK = 500
-UNEQUAL = Note("files", "windows of unequal length")
 
 OnRead = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class FoundScan:
-    """One scan, from its headers; `error` is why it can't be read, "" if it can.
-
-    `path` is the folder or file to read. `identity` (DICOM only) is in clear and is never stored.
-    `dynamic` is True for one time point of several, such as of a perfusion or a gated scan.
-    """
-
-    path: Path
-    kind: str
-    shape: tuple[int, ...] = ()
-    spacing_mm: tuple[float, ...] = ()
-    orientation: str = ""
-    identity: Identity | None = None
-    facts: ScanFacts = field(default_factory=ScanFacts)
-    windows: tuple[str, ...] = ()
-    dynamic: bool = False
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class Inventory:
-    """Every scan under a root, in path order, and the files that aren't scans."""
-
-    root: Path
-    scans: tuple[FoundScan, ...]
-    left_out: tuple[LeftOut, ...]
-
-    def reasons(self) -> Counter[str]:
-        """Return how many files were left out for each reason."""
-        return Counter(item.reason for item in self.left_out)
 
 
 def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -> Inventory:
@@ -97,17 +64,18 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
     rest = sorted(set(files) - {*images, *volumes, *voxels})
     read = _read_all(rest, workers, on_read)
     slices = [item for group in read if not isinstance(group, LeftOut) for item in group]
-    stray = _stray_images(root, images, {item.path.parent for item in slices})
-    folders = _image_folders(root, [file for file in images if file not in stray])
+    stray = stray_images(images, {item.path.parent for item in slices})
+    single = root.is_file()
+    folders = () if single else image_folders(root, [file for file in images if file not in stray])
     none = [item for item in read if isinstance(item, LeftOut)]
     links = list(map(missing_file, broken_links(root)))
     scans = [
-        *map(_image_scan, folders),
+        *(map(one_image, images) if single else map(image_scan, folders)),
         *map(_volume_scan, volumes),
         *_dicom_scans(slices, [*none, *links]),
     ]
     left_out = (*shut, *stray.values(), *none, *links)
-    return Inventory(root, tuple(sorted(scans, key=_by_path)), left_out)
+    return Inventory(root, tuple(sorted(scans, key=by_path)), left_out)
 
 
 def with_values_checked(inventory: Inventory, *, workers: int = 1) -> Inventory:
@@ -125,28 +93,12 @@ def _with_values_checked(scan: FoundScan) -> FoundScan:
     """Read one scan, and add what its values show."""
     series = scan.identity.series_uid if scan.identity else ""
     try:
-        read = read_scan(ScanSource(scan.path, series))
+        read = read_scan(ScanSource(scan.path, series, HuRules(window=scan.window)))
     except (UnreadableScan, OSError, MemoryError) as error:
         # a plain MemoryError has no text
         return replace(scan, error=str(error) or "too large for this machine's memory")
     notes = merge_notes([*scan.facts.notes, *read.facts.notes])
     return replace(scan, facts=replace(scan.facts, notes=notes))
-
-
-def _by_path(scan: FoundScan) -> tuple[Path, str]:
-    """Return the sort key of a scan."""
-    return scan.path, scan.identity.series_uid if scan.identity else ""
-
-
-def _stray_images(root: Path, images: list[Path], dicom: set[Path]) -> dict[Path, LeftOut]:
-    """Return the images that aren't slices: previews next to DICOM files, and a single file."""
-    if root.is_file():
-        return {file: LeftOut(file, "a single image; give its folder") for file in images}
-    return {
-        file: LeftOut(file, "an image next to DICOM slices")
-        for file in images
-        if file.parent in dicom
-    }
 
 
 def _read_all(
@@ -171,32 +123,6 @@ def _read_all(
 def _read_chunk(files: Iterable[Path]) -> list[tuple[Slice, ...] | LeftOut]:
     """Read some headers: the unit of work of one process."""
     return [read_slices(file) for file in files]
-
-
-def _image_folders(root: Path, images: list[Path]) -> list[Path]:
-    """Return the folders that are scans of images; window folders of one folder are one scan."""
-    folders = {file.parent for file in images}
-    return sorted(
-        {
-            folder.parent if folder != root and folder.name.lower() in WINDOWS_HU else folder
-            for folder in folders
-        }
-    )
-
-
-def _image_scan(folder: Path) -> FoundScan:
-    """Describe a folder of images by the number of its files."""
-    windows = window_folders(folder)
-    counts = [len(image_files(inner)) for inner in (windows or {"": folder}).values()]
-    return FoundScan(
-        path=folder,
-        kind="images",
-        shape=(max(counts),),
-        orientation="axial",
-        windows=tuple(windows),
-        facts=ScanFacts(notes=(UNEQUAL,) if len(set(counts)) > 1 else ()),
-        error=why_not_images(folder),
-    )
 
 
 def _volume_format(file: Path) -> str:

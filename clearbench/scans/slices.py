@@ -19,7 +19,13 @@ from clearbench.scans.dicom.pixels import read_volume
 from clearbench.scans.dicom.records import Identity, LeftOut, Slice
 from clearbench.scans.dicom.series import order_series
 from clearbench.scans.hu import NO_RULES, HuRules
-from clearbench.scans.images import image_files, read_image_folder, window_folders
+from clearbench.scans.images import (
+    IMAGE_SUFFIXES,
+    image_files,
+    read_image,
+    read_image_folder,
+    window_folders,
+)
 from clearbench.scans.metaimage import is_metaimage, open_metaimage, read_metaimage
 from clearbench.scans.nifti import read_nifti
 from clearbench.scans.notes import Note
@@ -61,6 +67,8 @@ def _read(source: ScanSource, pseudonym: Callable[[str], str] | None, resample: 
     volume = _volume_file(path, source.rules)
     if volume is not None:
         return upright(volume, resample=resample)
+    if is_image(path):
+        return read_image(path, source.rules)
     if path.is_dir() and not source.series and holds_images(path):
         return read_image_folder(path, source.rules)
     slices = _pick_series(path, source.series, pseudonym)
@@ -79,6 +87,11 @@ def _volume_file(path: Path, rules: HuRules) -> Volume | None:
 def is_nifti(path: Path) -> bool:
     """Return True for NIfTI, by file name."""
     return path.name.lower().endswith((".nii", ".nii.gz"))
+
+
+def is_image(path: Path) -> bool:
+    """Return True for a PNG or JPEG file, by its name."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
 def holds_images(folder: Path) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
-from clearbench.cohort.labels import label_key, update_labels
+from clearbench.cohort.labels import label_key, update_labels, with_usual_ids
 from clearbench.cohort.table import Cohort, check_cohort, stated_name
 from clearbench.errors import BadCohort, BadStore, UnknownName, suggestion
 from clearbench.files import write_whole
@@ -61,6 +61,7 @@ def with_table(
 
 def _owner(labels: pa.Table, source: Path, store: StoreFolder) -> str:
     """Return the name of the only cohort with the ids of these labels; raises BadCohort."""
+    labels = with_usual_ids(labels)
     key = label_key(labels, source)
     ids = set(labels.column(key).to_pylist())
     known = cohort_names(store)

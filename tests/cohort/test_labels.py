@@ -72,7 +72,7 @@ def test_sites_and_technical_columns_come_later_too(cohort: Cohort) -> None:
     ("columns", "words"),
     [
         ({"id": ["a"], "old": ["1"]}, r"news\.csv: no column scan_id or patient_id"),
-        ({"patientid": ["a"], "old": ["1"]}, "did you mean patientid"),
+        ({"patientsid": ["a"], "old": ["1"]}, "did you mean patientsid"),
         ({"scan_id": ["a", "z"], "old": ["1", "1"]}, "1 of 2 scan_id are not in cohort it: z"),
         ({"scan_id": ["a", None], "old": ["1", "1"]}, "scan_id is blank in a row with labels"),
         (

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clearbench.cohort.faults import ID_PATTERN
 from clearbench.cohort.pseudonyms import (
     KEY_TABLE,
     SECRET_FILE,
@@ -18,7 +19,6 @@ from clearbench.cohort.pseudonyms import (
     read_keys,
     remember_keys,
 )
-from clearbench.cohort.table import ID_PATTERN
 from clearbench.errors import BadStore
 
 

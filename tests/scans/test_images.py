@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from clearbench.errors import UnreadableScan
+from clearbench.scans.hu import HuRules
+from clearbench.scans.inventory import find_scans
 from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.volume import Scan
 
@@ -134,3 +136,36 @@ def test_patient_084_keeps_the_slice_that_lacks_bone(shared_data: Path) -> None:
     }
     assert scan.present[:-1].all()
     assert scan.facts.problems == ("slice 36 lacks its bone window",)
+
+
+def test_one_image_is_a_scan_in_its_window(tmp_path: Path) -> None:
+    grey(tmp_path / "IM0012.png", 7)
+    scan = read_scan(ScanSource(tmp_path / "IM0012.png", rules=HuRules(window="lung")))
+    assert scan.windows == ("lung",)
+    assert scan.pixels.shape == (1, 1, 4, 6)
+    assert scan.slice_index.tolist() == [0]
+    with pytest.raises(UnreadableScan, match="unknown window; name it"):
+        read_scan(ScanSource(tmp_path / "IM0012.png"))
+
+
+def test_one_deep_image_has_hu_and_no_window(tmp_path: Path) -> None:
+    deep(tmp_path / "a.png", 40)
+    assert read_scan(ScanSource(tmp_path / "a.png")).pixels.tolist() == [[[40] * 6] * 4]
+    with pytest.raises(UnreadableScan, match="leave the window out"):
+        read_scan(ScanSource(tmp_path / "a.png", rules=HuRules(window="lung")))
+
+
+def test_a_folder_of_greys_in_a_named_window(tmp_path: Path) -> None:
+    for number in (1, 2):
+        grey(tmp_path / f"{number}.png", number)
+    scan = read_scan(ScanSource(tmp_path, rules=HuRules(window="soft=-100:200")))
+    assert scan.windows == ("soft",)
+    assert scan.pixels[:, 0, 0, 0].tolist() == [1, 2]
+
+
+def test_sizes_are_compared_before_anything_is_embedded(tmp_path: Path) -> None:
+    grey(tmp_path / "lung" / "1.png")
+    grey(tmp_path / "lung" / "2.png", size=(5, 5))
+    [scan] = find_scans(tmp_path).scans
+    assert "2.png has 8 bits of (5, 5), unlike 8 bits of (4, 6) of 1.png" in scan.error
+    assert "give each its row in a table" in scan.error

@@ -128,7 +128,9 @@ def test_one_file_is_a_root_too(tmp_path: Path, hu: NDArray[np.int16], write_ct:
     assert only(files[0]).shape == (1, 6, 5)
     assert only(files[0]).path == files[0]
     Image.new("L", (4, 4)).save(tmp_path / "1.png")
-    assert find_scans(tmp_path / "1.png").reasons() == {"a single image; give its folder": 1}
+    [image] = find_scans(tmp_path / "1.png").scans
+    assert (image.kind, image.shape) == ("image", (1,))
+    assert "8-bit images of an unknown window" in image.error
 
 
 def test_windows_of_unequal_length_are_named(tmp_path: Path) -> None:

@@ -1,32 +1,39 @@
 """Your own export: a folder of scans and a table of labels → a cohort."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from clearbench import technical
+from clearbench.cohort.files import read_table
 from clearbench.cohort.pseudonyms import Pseudonyms
+from clearbench.cohort.tidy import tidy
 from clearbench.datasets.own.join import (
-    Labels,
+    join_column,
     match_labels,
+    names_image,
     nothing_matches,
-    read_label_table,
     unmatched,
 )
+from clearbench.datasets.own.label_table import LabelRow, Labels, LabelTable, label_table
+from clearbench.datasets.own.who import with_people
 from clearbench.datasets.pick import DEFAULT_PICK, pick_series
 from clearbench.datasets.series import (
     KEYS,
     NamedScan,
+    id_of,
+    keys_of,
     name_scans,
-    placeholder_notes,
     relative_to,
     series_table,
 )
 from clearbench.errors import BadArgument, BadCohort, BadRequest, UnknownName
-from clearbench.scans.inventory import Inventory
+from clearbench.scans.found import Inventory
+from clearbench.scans.image_scans import with_single_images, with_window
 from clearbench.technical import facts_row
 
 ONE_SERIES = ("SeriesInstanceUID", "path")  # identifiers of one series, not of a whole study
@@ -62,56 +69,88 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
     pick: str = DEFAULT_PICK,
     keep_ids: bool = False,
     pad_ids: int = 0,
+    window: str = "",
 ) -> BuiltCohort:
     """Make a cohort of one series per study, with the labels of its identifier in column `on`.
 
-    Labels are joined on identifiers in clear; then ids become pseudonyms. Scans without a label
-    stay, with blank labels. `pad_ids` fills up ids of the label table with zeros to so many digits.
-    Raises UnknownName for another `on`, BadRequest for a folder without
-    scans, BadArgument for a `pick` that no series meets, BadCohort for labels that contradict each
-    other or match no scan.
+    Labels are joined on identifiers in clear; then ids become pseudonyms. Patients are those of the
+    label table if it has a column of them, else those of the headers. Scans without a label stay,
+    with blank labels. Images that the table names are scans of one slice each. `pad_ids` fills up
+    ids of the label table with zeros to so many digits; `window` is that of 8-bit images.
+    Raises UnknownName for another `on`, BadRequest for a folder without scans, BadArgument for a
+    `pick` that no series meets, BadCohort for labels that contradict each other or match no scan.
     """
     if on not in KEYS:
         raise UnknownName.among("identifier to join on", on, KEYS, f" (one of {', '.join(KEYS)})")
-    scans = name_scans(inventory, names, keep_ids=keep_ids)
-    if not scans:
+    if not inventory.scans:
         what = "in this folder" if inventory.root.is_dir() else "in this file; give a folder"
         raise BadRequest(f"{inventory.root}: no scans {what}")
-    wanted, notes = read_label_table(labels, on, pad_ids)
-    matches = match_labels(scans, on, wanted)
+    wanted, on, joined = _read_labels(labels, on, pad_ids, inventory)
+    root = inventory.root if inventory.root.is_dir() else inventory.root.parent
+    images = names_image(wanted.rows, root, labels) if on == "path" else frozenset()
+    inventory = with_single_images(inventory, lambda file: file.resolve() in images)
+    scans = name_scans(inventory, names, keep_ids=keep_ids)
+    matches = match_labels(scans, on, wanted.rows, root, labels)
+    scans, people = with_people(
+        scans, matches, wanted, partial(id_of, names=names, keep_ids=keep_ids)
+    )
+    scans = [_with_window(item, wanted.rows.get(matches[item.scan_id]), window) for item in scans]
     picked = pick_series(series_table(_competing(scans, on, matches)), pick)
     by_id = {item.scan_id: item for item in scans}
     chosen = [by_id[name] for name in picked.scan_ids]
     found = {matches[item.scan_id] for item in chosen} - {""}
     if not chosen:
-        raise BadArgument("pick", pick, f"none of the {len(scans)} series meets it")
+        raise BadArgument("pick", pick, _none_meets(scans))
     if not found:
-        raise BadCohort(f"{labels}: {nothing_matches(scans, on, wanted)}")
-    rows = [
-        _row(item, wanted.get(matches[item.scan_id], {}), inventory.root, target) for item in chosen
-    ]
+        raise BadCohort(f"{labels}: {nothing_matches(scans, on, wanted.rows)}")
+    rows = [_row(item, wanted.rows.get(matches[item.scan_id]), root, target) for item in chosen]
+    table, notes = tidy(_table(_with_days(rows, chosen)), labels)
     return BuiltCohort(
-        table=_table(_with_days(rows, chosen)),
+        table=table,
         scans=tuple(chosen),
         ties=picked.ties,
-        unmatched_labels=unmatched([key for key in wanted if key not in found], on, scans),
+        unmatched_labels=unmatched([key for key in wanted.rows if key not in found], on, scans),
         unmatched_scans=tuple(item.scan_id for item in chosen if not matches[item.scan_id]),
         unreadable=tuple(f"{item.place}: {item.scan.error}" for item in scans if item.scan.error),
         without=picked.without,
         decided=Counter(picked.decided.values()),
-        notes=(*notes, *placeholder_notes(scans), *_other_labels(chosen, matches, wanted)),
+        notes=(*joined, *wanted.notes, *people, *notes, *_other_labels(chosen, matches, wanted)),
     )
 
 
+def _read_labels(
+    labels: Path, on: str, pad_ids: int, inventory: Inventory
+) -> tuple[LabelTable, str, tuple[str, ...]]:
+    """Read the table of labels; returns what it is joined on, and a note if that isn't `on`."""
+    table = read_table(labels, keep_words=True)
+    known = any(keys_of(scan, "-")[on] for scan in inventory.scans)
+    found, column = join_column(table.column_names, on, known, labels)
+    notes = () if column == on else (f"joined on column {column} of {labels.name}",)
+    return label_table(table, column, labels, found, pad_ids), found, notes
+
+
+def _none_meets(scans: list[NamedScan]) -> str:
+    """Return why no series was picked: the first reason why one can't be read, if all can't."""
+    errors = [item.scan.error for item in scans if item.scan.error]
+    text = f"none of the {len(scans)} series meets it"
+    return f"{text}; they can't be read: {errors[0]}" if len(errors) == len(scans) else text
+
+
+def _with_window(item: NamedScan, row: LabelRow | None, window: str) -> NamedScan:
+    """Return a scan whose 8-bit images are in the window that the table or the user names."""
+    named = (row.labels.get("window") if row else None) or window
+    return replace(item, scan=with_window(item.scan, named))
+
+
 def _other_labels(
-    chosen: list[NamedScan], matches: dict[str, str], wanted: dict[str, Labels]
+    chosen: list[NamedScan], matches: dict[str, str], wanted: LabelTable
 ) -> tuple[str, ...]:
     """Note patients whose studies have different labels: follow-ups, or one id of many people."""
     found: dict[str, list[Labels]] = defaultdict(list)
     for item in chosen:
-        labels = wanted.get(matches[item.scan_id])
-        if labels is not None and labels not in found[item.patient_id]:
-            found[item.patient_id].append(labels)
+        row = wanted.rows.get(matches[item.scan_id])
+        if row is not None and row.labels not in found[item.patient_id]:
+            found[item.patient_id].append(row.labels)
     several = sum(len(some) > 1 for some in found.values())
     if not several:
         return ()
@@ -129,18 +168,21 @@ def _competing(scans: list[NamedScan], on: str, matches: dict[str, str]) -> list
     return [item for item in scans if matches[item.scan_id] or item.study_id not in named]
 
 
-def _row(item: NamedScan, labels: Labels, root: Path, target: Path) -> Labels:
+def _row(item: NamedScan, row: LabelRow | None, root: Path, target: Path) -> Labels:
     """Return one scan as a cohort row: ids, path, technical facts, labels."""
-    folder = root if root.is_dir() else root.parent
     facts = facts_row(item.scan.facts)
+    labels = row.labels if row else {}
+    # only for 8-bit images that lie in no folder of a window's name
+    window = {"window": item.scan.window} if item.scan.window else {}
     return {
         "scan_id": item.scan_id,
         "patient_id": item.patient_id,
-        "path": relative_to(item.place, folder, target),
+        "path": relative_to(item.place, root, target),
         "study_id": item.study_id,
         "series_id": item.series_id or None,
         **facts,
         **{name: value for name, value in labels.items() if name not in facts or value},
+        **window,
     }
 
 

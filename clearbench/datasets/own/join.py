@@ -1,60 +1,44 @@
-"""The user's table of labels, and which of its rows belongs to which scan."""
+"""Which row of the user's table of labels belongs to which scan."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from clearbench.cohort.files import read_table
-from clearbench.cohort.ids import pad_id, plain_id, with_nearest
-from clearbench.cohort.table import REQUIRED, plain_name
-from clearbench.datasets.series import KEYS, NamedScan
+from clearbench.cohort.columns import columns_of, plain_name
+from clearbench.cohort.ids import plain_id, with_nearest
+from clearbench.datasets.own.label_table import LabelRow
+from clearbench.datasets.series import NamedScan
 from clearbench.errors import BadCohort, suggestion
+from clearbench.scans.images import IMAGE_SUFFIXES
 
-IDENTIFIERS = frozenset(map(plain_name, (*KEYS, *REQUIRED, "study_id", "series_id")))
+SUFFIX = re.compile(
+    rf"(\.nii(\.gz)?|\.dcm|\.mh[ad]|\.npz|{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})$"
+)
 
-Labels = dict[str, str | None]
 
+def join_column(columns: Sequence[str], on: str, known: bool, source: Path) -> tuple[str, str]:
+    """Return the identifier to join on, and the column of the table that has it.
 
-def read_label_table(
-    path: Path, on: str, pad_ids: int = 0
-) -> tuple[dict[str, Labels], tuple[str, ...]]:
-    """Read the label rows by the value of column `on`, with notes; equal rows count once.
-
-    `pad_ids` fills up ids that are whole numbers with zeros to so many digits, as spreadsheets take
-    leading zeros away. Other identifiers are left out, so that the cohort has no identifiers in
-    clear. Raises BadCohort without the column, or for rows that contradict each other.
+    If no scan has the identifier (`known`), and the table has a column of paths, paths are joined.
+    The column may have another usual name. Raises BadCohort without such a column.
     """
-    table = read_table(path)
-    names = table.column_names
-    if on not in names:
+    paths = columns_of("path", columns)
+    if on != "path" and not known and paths:
+        return "path", paths[0]
+    role = {"PatientID": "patient_id", "path": "path"}.get(on)
+    others = columns_of(role, columns) if role else _spelt(on, columns)
+    if on not in columns and not others:
         raise BadCohort(
-            f"{path}: no column {on}{suggestion(on, names) or '.'} It has {', '.join(names)}"
+            f"{source}: no column {on}{suggestion(on, columns) or '.'} It has {', '.join(columns)}"
         )
-    labels = [name for name in names if plain_name(name) not in IDENTIFIERS]
-    rows: dict[str, Labels] = {}
-    padded = blank = repeated = 0
-    for cell, record in zip(table[on].to_pylist(), table.select(labels).to_pylist(), strict=True):
-        if cell is None:
-            blank += 1
-            continue
-        key = _key(cell, on)
-        full = pad_id(key, pad_ids) if pad_ids else key
-        padded += full != key
-        repeated += full in rows
-        if rows.setdefault(full, record) != record:
-            raise BadCohort(f"{path}: {on} {full} has two rows that contradict each other")
-    texts = (
-        (padded, f"ids of {path.name} were filled up to {pad_ids} digits"),
-        (blank, f"rows of {path.name} have no {on}, and are left out"),
-        (repeated, f"rows of {path.name} repeat another one, and count once"),
-    )
-    return rows, tuple(f"{count} {text}" for count, text in texts if count)
+    return on, on if on in columns else others[0]
 
 
-def _key(cell: str, on: str) -> str:
-    """Return a label's key; the paths ./a/b and a\\b become a/b."""
-    return PurePosixPath(cell.replace("\\", "/")).as_posix() if on == "path" else cell
+def _spelt(on: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that are called `on` up to case and underscores."""
+    return tuple(name for name in columns if plain_name(name) == plain_name(on))
 
 
 def unmatched(keys: Sequence[str], on: str, scans: Sequence[NamedScan]) -> tuple[str, ...]:
@@ -65,16 +49,21 @@ def unmatched(keys: Sequence[str], on: str, scans: Sequence[NamedScan]) -> tuple
     return tuple(f"{key} (its scan was not taken)" if key in there else text for key, text in texts)
 
 
-def match_labels(scans: list[NamedScan], on: str, wanted: Iterable[str]) -> dict[str, str]:
+def match_labels(
+    scans: list[NamedScan], on: str, wanted: Iterable[str], root: Path, source: Path
+) -> dict[str, str]:
     """Return the label key of every scan by scan_id; "" if no label belongs to the scan.
 
-    A path may lack its suffix, and may be only a file name if one scan alone has that name.
+    A path is relative to `root`, the folder of the scans, or to that of the table, `source`, or is
+    absolute. It may lack its suffix, and may be only a file name if one scan alone has that name.
     Raises BadCohort for a name that several scans have.
     """
     keys = set(wanted)
     if on != "path":
         return {s.scan_id: s.keys[on] if s.keys[on] in keys else "" for s in scans}
-    found = {s.scan_id: next((n for n in _path_names(s) if n in keys), "") for s in scans}
+    found = {
+        s.scan_id: next((n for n in _path_names(s, root, source) if n in keys), "") for s in scans
+    }
     fits: dict[str, list[str]] = defaultdict(list)
     for item in scans:
         fits[found[item.scan_id]].append(item.place)
@@ -87,14 +76,24 @@ def match_labels(scans: list[NamedScan], on: str, wanted: Iterable[str]) -> dict
     return found
 
 
-def _path_names(item: NamedScan) -> tuple[str, ...]:
-    """Return the names that a label may use for a scan's path, the longest first."""
+def _path_names(item: NamedScan, root: Path, source: Path) -> tuple[str, ...]:
+    """Return the names that a label may use for a scan's path, the surest first."""
     place = item.keys["path"]
-    stem = re.sub(r"(\.nii(\.gz)?|\.dcm|\.mh[ad]|\.npz)$", "", place)
-    return place, stem, PurePosixPath(place).name, PurePosixPath(stem).name
+    whole = root / place
+    near = os.path.relpath(whole, source.parent)
+    full = [str(whole), str(whole.absolute()), str(whole.resolve())]
+    names = [place, near, *full, PurePosixPath(place).name]
+    return tuple(dict.fromkeys([name for each in names for name in (each, SUFFIX.sub("", each))]))
 
 
-def nothing_matches(scans: list[NamedScan], on: str, wanted: dict[str, Labels]) -> str:
+def names_image(keys: Iterable[str], root: Path, source: Path) -> frozenset[Path]:
+    """Return the image files that keys of a table name, relative to `root` or to `source`."""
+    images = [key for key in keys if Path(key).suffix.lower() in IMAGE_SUFFIXES]
+    places = [folder / key for key in images for folder in (root, source.parent)]
+    return frozenset(place.resolve() for place in places if place.is_file())
+
+
+def nothing_matches(scans: list[NamedScan], on: str, wanted: dict[str, LabelRow]) -> str:
     """Return the error text, with examples, when no label fits a chosen scan."""
     example = next((item.keys[on] for item in scans if item.keys[on]), "")
     if not example:

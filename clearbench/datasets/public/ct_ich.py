@@ -7,7 +7,7 @@ Segmentation", v1.0.0 and later, PhysioNet, doi:10.13026/4nae-zg36, CC BY 4.0.
 from collections import defaultdict
 from pathlib import Path
 
-from clearbench.cohort.table import MARKS
+from clearbench.cohort.columns import MARKS
 from clearbench.datasets.public.published import DataSetFolder
 from clearbench.datasets.rows import TableRow, public_cohort_table, read_table_rows, whole
 from clearbench.errors import BadCohort

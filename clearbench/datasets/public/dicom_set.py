@@ -10,7 +10,8 @@ from clearbench.datasets.pick import pick_series
 from clearbench.datasets.rows import TableRow
 from clearbench.datasets.series import NamedScan, series_table
 from clearbench.errors import BadCohort
-from clearbench.scans.inventory import FoundScan, find_scans
+from clearbench.scans.found import FoundScan
+from clearbench.scans.inventory import find_scans
 from clearbench.technical import facts_row
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clearbench.cohort.table import MARKS
+from clearbench.cohort.columns import MARKS
 from clearbench.cores import usable_cores
 from clearbench.datasets.synthetic.findings import SITES, Patient, draw_patients
 from clearbench.datasets.synthetic.lesions import LesionBox

@@ -1,15 +1,11 @@
 """Views: HU windows of a slice, with one embedding per view."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clearbench.encoders.card import EncoderCard
 from clearbench.errors import BadArgument, UnknownName
-from clearbench.scans.windows import WINDOWS_HU
-
-NUMBER = r"-?\d+(?:\.\d*)?"
-OWN_WINDOW = re.compile(rf"(?P<name>[A-Za-z]\w*)=(?P<low>{NUMBER}):(?P<high>{NUMBER})", re.ASCII)
+from clearbench.windows import WINDOWS_HU, parse_window
 
 
 @dataclass(frozen=True)
@@ -65,17 +61,15 @@ def _refuse(card: EncoderCard, wanted: Sequence[str], fixed: str) -> None:
 
 def _window(text: str) -> tuple[str, tuple[float, float]]:
     """Read a preset's name or `name=lower:upper`."""
-    own = OWN_WINDOW.fullmatch(text)
-    if own:
-        low, high = float(own["low"]), float(own["high"])
-        if low >= high:
-            raise BadArgument("views", text, "the lower HU bound comes first")
-        return own["name"].lower(), (low, high)
-    if text.lower() not in WINDOWS_HU:
+    found = parse_window(text)
+    if found is None:
         raise UnknownName.among(
             "window",
             text,
             WINDOWS_HU,
             f" (presets: {', '.join(WINDOWS_HU)}; or name=lower:upper in HU)",
         )
-    return text.lower(), WINDOWS_HU[text.lower()]
+    low, high = found[1]
+    if low >= high:
+        raise BadArgument("views", text, "the lower HU bound comes first")
+    return found

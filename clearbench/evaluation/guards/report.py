@@ -8,6 +8,7 @@ import numpy as np
 
 from clearbench.evaluation.guards.contamination import contamination, read_seen
 from clearbench.evaluation.guards.duplicates import duplicates_alarm, find_duplicates
+from clearbench.evaluation.guards.same_patient import same_patients_alarm
 from clearbench.evaluation.guards.split_check import check_split
 from clearbench.evaluation.guards.tags import person_alarm, tags_alarm
 from clearbench.evaluation.task.card import TaskCard
@@ -50,6 +51,12 @@ def guard_copies(units: Units, sketches: Sketches) -> GuardFinding:
     found = find_duplicates(np.stack([sketch.thumbnail for sketch in known]), patients)
     alarm = duplicates_alarm(found, scans, cohorts)
     return GuardFinding("copies", bool(alarm), alarm or f"none among {len(rows)} of {total} scans")
+
+
+def guard_patients(units: Units, folds: Sequence[Fold]) -> GuardFinding:
+    """Look for patients who may be one person under two ids."""
+    alarm = same_patients_alarm(units, folds)
+    return GuardFinding("patients", bool(alarm), alarm or "no two ids are alike")
 
 
 def guard_labels(prepared: PreparedTask) -> list[GuardFinding]:

@@ -16,7 +16,7 @@ from clearbench.cards import (
     list_cards,
     read_card,
 )
-from clearbench.errors import suggestion
+from clearbench.errors import name_some, suggestion
 from clearbench.evaluation.head_registry import head_names
 from clearbench.metrics.registry import ranking_metrics
 
@@ -55,7 +55,10 @@ class Split(Card):
 class TaskCard(Card):
     """What is predicted for a cohort, and how it is split and scored.
 
-    classes: of an ordinal label, in their order
+    classes: the words of a label; of an ordinal label, in their order
+    positive: which of two words of a binary label, or of a survival target's event, is positive
+    unknown: values that mean unknown, such as 9 or TX; blank, NA and "unknown" do anyway, unless
+        they are classes
     slices: "key" takes only the slices that a reader marked, from the cohort's column key_slices
         (or key_slices_<label>, where it has one per label). An oracle: a real user has no marks.
     blank: "negative" counts a blank label of a scan as 0, for data sets that list findings only;
@@ -69,6 +72,8 @@ class TaskCard(Card):
     target: Literal["binary", "multiclass", "multilabel", "ordinal", "survival"]
     labels: tuple[str, ...] = Field(min_length=1)
     classes: tuple[str, ...] = ()
+    positive: str = ""
+    unknown: tuple[str, ...] = ()
     unit: Literal["patient", "study", "scan"] = "patient"
     select: str = Field(default="all", pattern=SELECT)
     slices: Literal["all", "key"] = "all"
@@ -102,12 +107,27 @@ class TaskCard(Card):
             raise ValueError(f"a {self.target} target has one label, not {len(self.labels)}")
 
     def _classes_fit(self) -> None:
-        if self.target == "binary" and len(self.classes) not in (0, 2):
-            raise ValueError("classes of a binary label are two: negative, positive")
+        two = self.target in ("binary", "survival")
+        if two and len(self.classes) not in (0, 2):
+            raise ValueError(
+                f"classes of a {self.target} target are two words, or none for 0 and 1"
+            )
+        if two and self.classes and self.positive not in self.classes:
+            raise ValueError(
+                f"classes {', '.join(self.classes)} need their positive word: positive = "
+                f'"{self.classes[0]}" or "{self.classes[1]}"'
+            )
+        if self.positive and not (two and self.classes):
+            raise ValueError("positive is for the two classes of a binary or survival target")
         if self.target in ("multiclass", "ordinal") and len(self.classes) < 3:
             raise ValueError(f"a {self.target} label lists its three or more classes, in order")
-        if self.target in ("multilabel", "survival") and self.classes:
-            raise ValueError(f"a {self.target} target has no classes")
+        if self.target == "multilabel" and self.classes:
+            raise ValueError("a multilabel target has no classes")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes has a word twice")
+        both = set(self.classes) & set(self.unknown)
+        if both:
+            raise ValueError(f"{name_some(sorted(both))} is in classes and in unknown")
 
     @property
     def primary(self) -> str:

@@ -1,6 +1,8 @@
 """Text in a cohort's columns → values: labels, sides of a split, days."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -8,21 +10,8 @@ import numpy as np
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.card import TaskCard
+from clearbench.evaluation.task.words import YES_NO, fold, is_unknown, spellings, usual
 
-YES_NO = MappingProxyType(
-    {
-        "0": 0,
-        "1": 1,
-        "0.0": 0,
-        "1.0": 1,
-        "false": 0,
-        "true": 1,
-        "no": 0,
-        "yes": 1,
-        "negative": 0,
-        "positive": 1,
-    }
-)
 SIDES = MappingProxyType(
     {
         "train": "train",
@@ -57,7 +46,15 @@ def read_labels(cohort: Cohort, task: TaskCard) -> list[list[float]]:
 def _survival(cohort: Cohort, task: TaskCard) -> list[list[float]]:
     """Read time and event; a scan that lacks one of them has neither."""
     cells = zip(cohort.column("scan_id"), cohort.label(task.labels[0]), strict=True)
-    times = [_time(text, f"{task.labels[0]} of scan {scan}", cohort.name) for scan, text in cells]
+    unknown = {fold(each) for each in task.unknown}
+    times = [
+        _time(
+            None if text is None or is_unknown(fold(text), (), unknown) else text,
+            f"{task.labels[0]} of scan {scan}",
+            cohort.name,
+        )
+        for scan, text in cells
+    ]
     values = np.array([times, _values(cohort, task.labels[1], task)])
     values[:, np.isnan(values).any(axis=0)] = np.nan
     found: list[list[float]] = values.tolist()
@@ -74,22 +71,63 @@ def _time(text: str | None, which: str, cohort: str) -> float:
 
 
 def _values(cohort: Cohort, name: str, task: TaskCard) -> list[float]:
-    """Read one label column as numbers, NaN where blank."""
-    allowed = {value: i for i, value in enumerate(task.classes)} if task.classes else dict(YES_NO)
+    """Read one label column as numbers, NaN where unknown."""
+    words = _allowed(task)
+    exact = len({fold(each) for each in task.classes}) < len(task.classes)
+    key = str if exact else fold  # classes that differ by case only are told apart by it
+    unknown, classes = {fold(each) for each in task.unknown}, set(map(fold, words))
     texts = cohort.label(name)
-    bad = sorted({text for text in texts if text is not None and _key(text, task) not in allowed})
+    known = {
+        text for text in texts if text is not None and not is_unknown(fold(text), classes, unknown)
+    }
+    bad = sorted(text for text in known if key(text) not in words)
     if bad:
-        wanted = ", ".join(task.classes) if task.classes else "0, 1, yes, no, true, false"
-        raise BadTask(
-            f"label {name} of cohort {cohort.name} has the values {name_some(bad)}; "
-            f"the task allows {wanted} (blank = unknown)"
-        )
-    return [math.nan if text is None else float(allowed[_key(text, task)]) for text in texts]
+        raise BadTask(_not_allowed(name, cohort, task, bad))
+    return [float(words[key(text)]) if text in known and text else math.nan for text in texts]
 
 
-def _key(text: str, task: TaskCard) -> str:
-    """Ignore case for yes/no labels only; class names may differ by case."""
-    return text if task.classes else text.lower()
+def _allowed(task: TaskCard) -> dict[str, int]:
+    """Return the number of each allowed value: yes and no, or the card's classes."""
+    if not task.classes:
+        return dict(YES_NO)
+    folded = [fold(each) for each in task.classes]
+    names = task.classes if len(set(folded)) < len(folded) else folded
+    if task.positive:
+        return {each: int(each in (task.positive, fold(task.positive))) for each in names}
+    return {each: number for number, each in enumerate(names)}
+
+
+def _not_allowed(name: str, cohort: Cohort, task: TaskCard, bad: Sequence[str]) -> str:
+    """Return the error for values that the card doesn't allow, with their counts."""
+    counts = Counter(cohort.label(name))
+    listed = name_some([f"{text} ({counts[text]} scans)" for text in bad])
+    wanted = ", ".join(task.classes) if task.classes else "0, 1, yes, no, true, false"
+    return (
+        f"label {name} of cohort {cohort.name} has the values {listed}; the task allows {wanted}. "
+        f'If one means unknown, the card says so: unknown = ["{bad[0]}"]; if it is a class, add it '
+        "to classes"
+    )
+
+
+def notes_on_labels(cohort: Cohort, task: TaskCard) -> tuple[str, ...]:
+    """Return what was read otherwise than it is written: spellings of one value, unknown words."""
+    names = task.labels[1:] if task.target == "survival" else task.labels
+    return tuple(note for name in names for note in _notes_on(cohort, name, task))
+
+
+def _notes_on(cohort: Cohort, name: str, task: TaskCard) -> list[str]:
+    """Return the notes on one label."""
+    found = spellings(text for text in cohort.label(name) if text is not None)
+    classes, unknown = set(_allowed(task)), {fold(each) for each in task.unknown}
+    counted = {value: sum(texts.values()) for value, texts in found.items()}
+    words = [
+        f"{usual(texts)} ({counted[value]} scans)"
+        for value, texts in found.items()
+        if is_unknown(value, {fold(each) for each in classes}, unknown)
+    ]
+    same = [" = ".join(sorted(texts)) for texts in found.values() if len(texts) > 1]
+    notes = [f"label {name}: {', '.join(words)} counts as unknown"] if words else []
+    return notes + ([f"label {name}: read as one value each: {'; '.join(same)}"] if same else [])
 
 
 def read_sides(cohort: Cohort, task: TaskCard) -> list[str]:

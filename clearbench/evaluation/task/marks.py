@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from clearbench.cohort.table import MARKS, Cohort
+from clearbench.cohort.columns import MARKS
+from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask
 from clearbench.evaluation.task.card import TaskCard
 

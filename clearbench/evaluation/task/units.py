@@ -266,7 +266,9 @@ def _target(unit: str, scans: list[_Scan], task: TaskCard) -> list[float]:
 
 def _name_of(row: tuple[float, ...], task: TaskCard) -> str:
     """Write a unit's value as the cohort has it."""
-    return task.classes[int(row[0])] if task.classes else "/".join(f"{v:g}" for v in row)
+    if task.target in ("multiclass", "ordinal"):
+        return task.classes[int(row[0])]
+    return "/".join(f"{value:g}" for value in row)
 
 
 def _side(unit: str, scans: list[_Scan], task: TaskCard) -> str:

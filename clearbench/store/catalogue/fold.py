@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from clearbench.cohort.table import is_label
+from clearbench.cohort.columns import is_label
 from clearbench.errors import BadStore
 from clearbench.files import disk_refuses, sweep_drafts, write_whole
 from clearbench.store.catalogue.schema import CREATE, SCHEMAS

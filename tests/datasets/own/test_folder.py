@@ -8,14 +8,23 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from clearbench.cohort.files import write_table
+from clearbench.cohort.files import read_table, write_table
 from clearbench.cohort.pseudonyms import Pseudonyms, open_pseudonyms
 from clearbench.cohort.table import Cohort, check_cohort, read_cohort
 from clearbench.datasets.own.folder import BuiltCohort, build_folder
-from clearbench.datasets.own.join import read_label_table
+from clearbench.datasets.own.label_table import label_table
 from clearbench.datasets.series import name_scans
-from clearbench.errors import BadCohort, BadQuery, BadRequest, UnknownName, UnreadableScan
+from clearbench.engines.reader import source_of
+from clearbench.errors import (
+    BadArgument,
+    BadCohort,
+    BadQuery,
+    BadRequest,
+    UnknownName,
+    UnreadableScan,
+)
 from clearbench.scans.inventory import find_scans
 from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import seeded_uid, write_nifti
@@ -199,7 +208,7 @@ def test_unreadable_series_are_named_and_not_taken(export: Path) -> None:
     [
         ("PatientID,y\nMRN-9,1\n", "PatientID", BadCohort, "e.g. 'MRN-1', the labels 'MRN-9'"),
         (
-            "patient_id,y\nMRN-1,1\n",
+            "patientsid,y\nMRN-1,1\n",
             "PatientID",
             BadCohort,
             "no column PatientID; did you mean pat",
@@ -229,9 +238,9 @@ def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:
 def test_rows_that_agree_but_for_other_identifiers_are_one(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("PatientID,StudyInstanceUID,y\n007,1.2,1\n007,1.3,1\n,1.4,0\n,1.5,1\n")
-    rows, notes = read_label_table(path, "PatientID")
-    assert rows == {"007": {"y": "1"}}
-    assert notes == (
+    found = label_table(read_table(path), "PatientID", path, "PatientID", 0)
+    assert {key: row.labels for key, row in found.rows.items()} == {"007": {"y": "1"}}
+    assert found.notes == (
         "2 rows of labels.csv have no PatientID, and are left out",
         "1 rows of labels.csv repeat another one, and count once",
     )
@@ -384,3 +393,163 @@ def test_the_old_id_of_a_series_that_is_several_scans_leads_to_the_new_ones(
         read_scan(ScanSource(tmp_path, old), pseudonym=NAMES.series)
     assert "acquisition 1, acquisition 2" in str(refused.value)
     assert all(name in str(refused.value) for name in new)
+
+
+def write_scans(root: Path, *places: str) -> None:
+    """Write small volumes without any identifier."""
+    for number, place in enumerate(places):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        write_nifti(root / place, np.full((2, 4, 4), number, np.int16), (1.0, 1.0, 1.0))
+
+
+def patients_by_place(built: BuiltCohort) -> dict[str, str]:
+    """The patient of every scan, by its path below the export."""
+    return {
+        row["path"].removeprefix("export/"): row["patient_id"] for row in built.table.to_pylist()
+    }
+
+
+VISITS = ("sub-1/a.nii.gz", "sub-1/b.nii.gz", "sub-2/a.nii.gz")
+
+
+@pytest.mark.parametrize("column", ["patient_id", "PatientID", "patient", "Subject", "MRN"])
+def test_patients_are_those_of_the_table(tmp_path: Path, column: str) -> None:
+    """Two visits of one patient are one patient, pseudonymised, whatever the column is called."""
+    root = tmp_path / "export"
+    write_scans(root, *VISITS)
+    text = f"path,{column},y\n{VISITS[0]},Meyer7,1\n{VISITS[1]},Meyer7,0\n{VISITS[2]},Anon8,0\n"
+    built = build(root, text, "path")
+    who = patients_by_place(built)
+    assert who[VISITS[0]] == who[VISITS[1]] == NAMES.name("patient", "Meyer7")
+    assert who[VISITS[2]] == NAMES.name("patient", "Anon8")
+    assert "Meyer7" not in str(built.table.to_pylist())
+    assert f"patients are those of column {column}: 3 scans of 2 patients" in built.notes
+    assert built.table.column_names == ["scan_id", "patient_id", "path", "study_id", "y"]
+
+
+def test_series_of_blank_patients_get_the_table_s(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    root = tmp_path / "export"
+    for name in ("a", "b", "c"):
+        write_ct(root / name, hu[:2], patient_id="", study=name, series=name)
+    rows = "".join(f"{seeded_uid(n)},{p},1\n" for n, p in (("a", "P1"), ("b", "P1"), ("c", "P2")))
+    built = build(root, f"SeriesInstanceUID,PatientID,y\n{rows}", "SeriesInstanceUID")
+    who = patients_by_place(built)
+    assert who["a"] == who["b"] != who["c"]
+
+
+def test_the_table_goes_before_headers_and_a_difference_is_noted(export: Path) -> None:
+    """Two PatientIDs of the headers are one patient; one PatientID is two patients."""
+    rows = "".join(f"{n},{who},1\n" for n, who in ((1, "X"), (2, "Y"), (3, "X")))
+    built = build(
+        export,
+        f"path,patient_id,y\n{rows.replace(',', '/only,', 0)}".replace("1,X", "1/thin,X")
+        .replace("2,Y", "2/only,Y")
+        .replace("3,X", "3/only,X"),
+        "path",
+    )
+    who = {row["path"]: row["patient_id"] for row in built.table.to_pylist()}
+    assert who[THIN] == who[THREE] != who[TWO]
+    notes = " ".join(built.notes)
+    assert "one PatientID in the headers, but several patients in the table" in notes
+    assert "one patient in the table, but several PatientIDs in the headers" in notes
+
+
+def test_a_scan_without_a_row_joins_its_patient(export: Path) -> None:
+    """Its PatientID is that of a scan whose patient the table names."""
+    built = build(export, "path,patient_id,y\n1/thin,X,1\n3/only,Z,0\n", "path")
+    who = {row["path"]: row["patient_id"] for row in built.table.to_pylist()}
+    assert who[TWO] == who[THIN] == NAMES.name("patient", "X")
+
+
+def test_patients_that_nobody_names_are_counted(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    write_scans(root, *VISITS)
+    built = build(root, "path,y\nsub-1/a,1\nsub-2/a,0\n", "path")
+    assert len(set(patients_by_place(built).values())) == 3
+    assert "3 of 3 scans name no patient, and each counts as one patient" in " ".join(built.notes)
+
+
+def test_spellings_of_a_patient_are_noted_before_they_become_pseudonyms(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    write_scans(root, *VISITS)
+    text = f"path,patient_id,y\n{VISITS[0]},0012,1\n{VISITS[1]},12.0,0\n{VISITS[2]},P8,0\n"
+    assert "0012 = 12.0" in " ".join(build(root, text, "path").notes)
+
+
+def test_two_columns_of_patients_must_agree(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    write_scans(root, *VISITS)
+    rows = [
+        f"{place},{one},{other},1" for place, one, other in zip(VISITS, "AAB", "112", strict=True)
+    ]
+    same = build(root, "path,patient_id,mrn,y\n" + "\n".join(rows), "path")
+    assert "mrn" not in same.table.column_names
+    with pytest.raises(BadCohort, match="patient_id and mrn sort the rows into different patients"):
+        build(root, "path,patient_id,mrn,y\n" + "\n".join(rows).replace("B,2", "B,1"), "path")
+
+
+def test_studies_days_and_sites_of_the_table_are_kept(tmp_path: Path) -> None:
+    """Dates become days since the patient's first one; a study belongs to its patient."""
+    root = tmp_path / "export"
+    write_scans(root, *VISITS)
+    text = (
+        "path,patient,session,Site,scan_date,y\n"
+        f"{VISITS[0]},A,1,x,2020-01-01,1\n{VISITS[1]},A,2,x,2020-01-31,1\n"
+        f"{VISITS[2]},B,1,y,2021-05-05,0\n"
+    )
+    built = build(root, text, "path")
+    rows = {row["path"].removeprefix("export/"): row for row in built.table.to_pylist()}
+    assert [rows[place]["day"] for place in VISITS] == ["0", "30", "0"]
+    assert [rows[place]["site"] for place in VISITS] == ["x", "x", "y"]
+    assert len({rows[place]["study_id"] for place in VISITS}) == 3
+    assert "2020" not in str(built.table.to_pylist())
+
+
+def test_files_without_headers_are_joined_on_the_paths_of_the_table(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    write_scans(root, *VISITS)
+    text = "PatientID,path,y\nA,export/sub-1/a.nii.gz,1\nA,sub-1/b,1\nB,sub-2/a,0\n"
+    built = build(root, text, "PatientID")
+    who = patients_by_place(built)
+    assert who[VISITS[0]] == who[VISITS[1]] != who[VISITS[2]]
+    assert "joined on column path of labels.csv" in built.notes
+
+
+def test_people_s_names_never_reach_the_cohort(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    write_scans(root, *VISITS)
+    text = "path,reader,y\nsub-1/a,Anna Roth,1\nsub-1/b,Ben Maas,0\nsub-2/a,Eva Lind,0\n"
+    built = build(root, text, "path")
+    assert built.table.column_names[-1] == "y"
+    assert "column reader is left out: it seems to have names of people" in built.notes
+
+
+def test_images_that_the_table_names_are_scans(tmp_path: Path) -> None:
+    """Single slices of any size, several of one patient, in a window that the table names."""
+    root = tmp_path / "export"
+    root.mkdir()
+    for name, size in (("a.png", (8, 6)), ("b.jpg", (5, 5)), ("c.png", (7, 9))):
+        Image.new("L", size, 99).save(root / name)
+    text = "path,patient,window,y\na.png,A,lung,1\nb.jpg,A,lung,1\nexport/c.png,B,soft=-100:200,0\n"
+    built = build(root, text, "path")
+    assert built.unreadable == ()
+    cohort = check_cohort(built.table, "mine", tmp_path / "cohort.csv")
+    assert len(set(cohort.column("patient_id"))) == 2
+    scans = [read_scan(source_of(row)) for row in cohort.rows()]
+    assert sorted((scan.pixels.shape, scan.windows) for scan in scans) == [
+        ((1, 1, 5, 5), ("lung",)),
+        ((1, 1, 6, 8), ("lung",)),
+        ((1, 1, 9, 7), ("soft",)),
+    ]
+
+
+def test_a_window_for_all_images(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    root.mkdir()
+    Image.new("L", (8, 6), 99).save(root / "a.png")
+    built = build(root, "path,y\na.png,1\n", "path", window="brain")
+    assert built.table.column("window").to_pylist() == ["brain"]
+    with pytest.raises(BadArgument, match="8-bit images of an unknown window"):
+        build(root, "path,y\na.png,1\n", "path")

@@ -5,7 +5,7 @@ import pytest
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.inputs.views import View, choose_views
 from clearbench.errors import BadRequest, UnknownName
-from clearbench.scans.windows import WINDOWS_HU
+from clearbench.windows import WINDOWS_HU
 
 MakeCard = Callable[..., EncoderCard]
 FIXED = {"views": {"abdomen": [-160, 240], "chest": [-1350, 150]}, "default_views": []}

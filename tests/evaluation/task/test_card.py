@@ -70,8 +70,14 @@ def test_a_faulty_card_is_refused(tmp_path: Path, old: str, new: str, fault: str
 def test_classes_fit_the_target(make_task: Any) -> None:
     stages = ["I", "II", "III"]
     assert make_task(target="multiclass", classes=stages).card.outputs == tuple(stages)
-    assert make_task(classes=["no", "yes"]).card.outputs == ("x",)
+    assert make_task(classes=["no", "yes"], positive="yes").card.outputs == ("x",)
     with pytest.raises(BadCard, match="three or more classes"):
         make_task(target="multiclass", classes=["a", "b"])
-    with pytest.raises(BadCard, match="classes of a binary label are two"):
+    with pytest.raises(BadCard, match="classes of a binary target are two"):
         make_task(classes=["a"])
+    with pytest.raises(BadCard, match='positive word: positive = "abnormal" or "normal"'):
+        make_task(classes=["abnormal", "normal"])
+    with pytest.raises(BadCard, match="positive is for the two classes"):
+        make_task(positive="yes")
+    with pytest.raises(BadCard, match="b is in classes and in unknown"):
+        make_task(classes=["a", "b"], positive="b", unknown=["b"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from clearbench.errors import BadTask
-from clearbench.evaluation.task.labels import read_days, read_labels, read_sides
+from clearbench.evaluation.task.labels import notes_on_labels, read_days, read_labels, read_sides
 
 Make = Callable[..., Any]
 STAGES = {"target": "multiclass", "classes": ["I", "II", "III"]}
@@ -23,18 +23,52 @@ def test_yes_and_no_have_several_words(
 
 def test_values_outside_the_tasks_are_named(make_cohort: Make, make_task: Make) -> None:
     with pytest.raises(
-        BadTask, match=r"label x of cohort c has the values 2, maybe; the task allows 0, 1"
+        BadTask,
+        match=r"label x of cohort c has the values 2 \(1 scans\), maybe \(1 scans\); the task",
     ):
         read_labels(make_cohort(x=["1", "maybe", "2"]), make_task().card)
-    with pytest.raises(BadTask, match=r"has the values IV, i; the task allows I, II, III \(blank"):
+    with pytest.raises(
+        BadTask, match=r"the values IV \(1 scans\); the task allows I, II, III\..*unknown ="
+    ):
         read_labels(make_cohort(x=["IV", "i", "II"]), make_task(**STAGES).card)
 
 
 def test_classes_are_numbered_in_order(make_cohort: Make, make_task: Make) -> None:
     stages = read_labels(make_cohort(x=["III", "I", None]), make_task(**STAGES).card)
     np.testing.assert_array_equal(stages, [[2.0, 0.0, np.nan]])
-    pair = make_task(classes=["benign", "malignant"])
-    assert read_labels(make_cohort(x=["malignant"]), pair.card) == [[1.0]]
+
+
+def test_the_positive_word_is_one_in_whatever_order_and_spelling(
+    make_cohort: Make, make_task: Make
+) -> None:
+    """The alphabet must not turn an ill patient into a healthy one."""
+    cohort = make_cohort(x=["abnormal", "Normal", "ABNORMAL "])
+    for classes in (["abnormal", "normal"], ["normal", "abnormal"]):
+        pair = make_task(classes=classes, positive="abnormal")
+        assert read_labels(cohort, pair.card) == [[1.0, 0.0, 1.0]]
+    codes = make_task(classes=["1", "2"], positive="1")
+    assert read_labels(make_cohort(x=["1.0", "2", "1"]), codes.card) == [[1.0, 0.0, 1.0]]
+
+
+def test_classes_that_differ_by_case_only_are_two(make_cohort: Make, make_task: Make) -> None:
+    task = make_task(target="multiclass", classes=["ia", "Ia", "IA"])
+    assert read_labels(make_cohort(x=["IA", "ia", "Ia"]), task.card) == [[2.0, 0.0, 1.0]]
+
+
+def test_unknown_is_what_the_card_says(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(x=["1", "9.0", "None", "0", None])
+    values = read_labels(cohort, make_task(unknown=["9"]).card)
+    np.testing.assert_array_equal(values, [[1, np.nan, np.nan, 0, np.nan]])
+    grades = make_task(target="multiclass", classes=["0", "1", "9", "None"])
+    np.testing.assert_array_equal(read_labels(cohort, grades.card), [[1, 2, 3, 0, np.nan]])
+
+
+def test_what_was_read_otherwise_than_written_is_noted(make_cohort: Make, make_task: Make) -> None:
+    cohort = make_cohort(x=["Yes", "yes", "9", "no", "unknown"])
+    assert notes_on_labels(cohort, make_task(unknown=["9"]).card) == (
+        "label x: 9 (1 scans), unknown (1 scans) counts as unknown",
+        "label x: read as one value each: Yes = yes",
+    )
 
 
 def test_blank_labels_are_negative_only_where_the_card_says_so(
@@ -55,7 +89,7 @@ def test_a_scan_without_time_or_event_has_neither(make_cohort: Make, make_task: 
     np.testing.assert_array_equal(values, [[12.5, np.nan, np.nan], [1, np.nan, np.nan]])
 
 
-@pytest.mark.parametrize("text", ["-1", "soon", "nan"])
+@pytest.mark.parametrize("text", ["-1", "soon"])
 def test_a_time_is_a_number_of_days(make_cohort: Make, make_task: Make, text: str) -> None:
     task = make_task(target="survival", labels=["days", "dead"])
     with pytest.raises(BadTask, match=f"label days of scan s0, cohort c, is '{text}'; a time"):

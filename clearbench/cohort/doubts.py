@@ -1,0 +1,48 @@
+"""What is not sure in a cohort table: notes for the user, who can use the cohort all the same."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from clearbench import technical
+from clearbench.cohort.columns import PLACES, is_label
+from clearbench.cohort.ids import spelled_differently
+from clearbench.errors import name_some, suggestion
+
+
+def find_doubts(table: pa.Table, paths: Sequence[Path]) -> list[str]:
+    """Return the notes on a checked table of scans at `paths`."""
+    return [*_near_names(table), *_spellings(table), *_missing_files(paths)]
+
+
+def _spellings(table: pa.Table) -> list[str]:
+    """Note patients who may be one person under two spellings of an id."""
+    return spelling_notes([str(name) for name in table.column("patient_id").to_pylist()])
+
+
+def spelling_notes(patients: Sequence[str]) -> list[str]:
+    """Note patients who may be one person under two spellings of an id."""
+    several = spelled_differently(patients)
+    text = "patient_id differs only in zeros, case or .0, and counts as several patients"
+    return [f"{text}: {name_some(several)}"] if several else []
+
+
+def _near_names(table: pa.Table) -> list[str]:
+    """Note labels whose names look like a misspelt known column."""
+    near = [
+        (name, suggestion(name, PLACES + technical.NAMES, cutoff=0.85))
+        for name in table.column_names
+        if is_label(name)
+    ]
+    return [f"column {name} is taken as a label{hint}" for name, hint in near if hint]
+
+
+def _missing_files(paths: Sequence[Path]) -> list[str]:
+    """Note paths that do not exist; only those scans will fail."""
+    missing = [str(path) for path in paths if not path.exists()]
+    return (
+        [f"{len(missing)} of {len(paths)} paths do not exist: {name_some(missing)}"]
+        if missing
+        else []
+    )

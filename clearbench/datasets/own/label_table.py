@@ -1,0 +1,125 @@
+"""The user's table of labels: the labels of each row, and the patient and study that it names."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+
+from clearbench.cohort.columns import DATE, KNOWN, OTHER_NAMES, columns_of, plain_name
+from clearbench.cohort.ids import pad_id
+from clearbench.cohort.tidy import check_same_patients
+from clearbench.errors import BadCohort
+
+Labels = dict[str, str | None]
+# Columns that hold no label, and not what a cohort takes from the table.
+LEFT_OUT = ("scan_id", "series_id", "path")
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One row: its labels, and the patient and study in clear; "" where it names none."""
+
+    labels: Labels
+    patient: str = ""
+    study: str = ""
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The rows by their key, and notes.
+
+    `patients` is the column of patients: another one than that of the join; "" without one.
+    """
+
+    rows: dict[str, LabelRow]
+    patients: str
+    notes: tuple[str, ...]
+
+
+def label_table(table: pa.Table, column: str, source: Path, on: str, pad_ids: int) -> LabelTable:
+    """Return the rows of a table by the value of `column`; equal rows count once.
+
+    on: the identifier in that column. `pad_ids` fills up ids that are whole numbers with zeros to
+    so many digits, as spreadsheets take leading zeros away. Raises BadCohort for rows that
+    contradict each other, and for columns that name patients differently.
+    """
+    names = table.column_names
+    patients = _patient_column(table, column, source)
+    study = next((name for name in columns_of("study_id", names) if name != column), "")
+    labels = _label_columns(names, column)
+    rows: dict[str, LabelRow] = {}
+    padded = blank = repeated = 0
+    cells = zip(
+        table[column].to_pylist(),
+        table.select(list(labels)).to_pylist(),
+        _cells(table, patients),
+        _cells(table, study),
+        strict=True,
+    )
+    for cell, record, patient, of_study in cells:
+        if cell is None:
+            blank += 1
+            continue
+        key = _key(cell, on)
+        full = pad_id(key, pad_ids) if pad_ids else key
+        padded += full != key
+        repeated += full in rows
+        found = {labels[name]: value for name, value in record.items()}
+        row = LabelRow(found, full if patients == column else patient, of_study)
+        first = rows.setdefault(full, row)
+        if (first.labels, first.patient) != (row.labels, row.patient):
+            raise BadCohort(f"{source}: {column} {full} has two rows that contradict each other")
+        if first.study != row.study:
+            rows[full] = replace(row, study="")  # of several studies, none is meant
+    texts = (
+        (padded, f"ids of {source.name} were filled up to {pad_ids} digits"),
+        (blank, f"rows of {source.name} have no {column}, and are left out"),
+        (repeated, f"rows of {source.name} repeat another one, and count once"),
+    )
+    notes = [f"{count} {text}" for count, text in texts if count]
+    own = patients if patients != column else ""
+    return LabelTable(rows, own, (*notes, *_not_used(names, {column, patients, study})))
+
+
+def _patient_column(table: pa.Table, column: str, source: Path) -> str:
+    """Return the column that names patients, "" without one: another one than that of the join.
+
+    Raises BadCohort if two of them sort the rows into different patients.
+    """
+    found = columns_of("patient_id", table.column_names)
+    others = [name for name in found if name != column] or list(found)
+    for name in others[1:]:
+        check_same_patients(table, others[0], name, source)
+    return others[0] if others else ""
+
+
+def _label_columns(names: list[str], column: str) -> dict[str, str]:
+    """Return the columns to keep, each with its name in a cohort."""
+    fixed = {
+        name for role in (*LEFT_OUT, "patient_id", "study_id") for name in columns_of(role, names)
+    }
+    known = {plain_name(name): name for name in KNOWN}
+    return {
+        name: known.get(plain_name(name), name)
+        for name in names
+        if name not in fixed and name != column
+    }
+
+
+def _cells(table: pa.Table, name: str) -> list[str]:
+    """Return a column's cells, "" where blank or without the column."""
+    if not name:
+        return [""] * table.num_rows
+    return [cell or "" for cell in table.column(name).to_pylist()]
+
+
+def _not_used(names: list[str], used: set[str]) -> list[str]:
+    """Note the columns of identifiers that are not kept."""
+    roles = (role for role in OTHER_NAMES if role != DATE)  # dates become days
+    out = [name for role in roles for name in columns_of(role, names) if name not in used]
+    return [f"columns left out, as identifiers: {', '.join(out)}"] if out else []
+
+
+def _key(cell: str, on: str) -> str:
+    """Return a label's key; the paths ./a/b and a\\b become a/b."""
+    return PurePosixPath(cell.replace("\\", "/")).as_posix() if on == "path" else cell
