@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearbench.cohort.files import is_table
-from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
+from clearbench.cohort.pseudonyms import open_pseudonyms, refuse_other_secret, remember_keys
 from clearbench.cohort.table import Cohort, check_cohort, read_cohort
 from clearbench.datasets.series import key_table, name_scans, unlabelled_cohort_table
 from clearbench.errors import BadRequest
@@ -33,11 +33,14 @@ def gather(
 ) -> Gathered:
     """Return the cohort of a table, a folder, one file, or a cohort's name in the store.
 
-    Raises BadRequest if nothing has that name, or it has no scan.
+    Raises BadRequest if nothing has that name, or it has no scan, BadCohort for a table that can't
+    be used, or has the pseudonyms of another store.
     """
     path = Path(scans)
     if is_table(path) and path.is_file():
-        return Gathered(read_cohort(path, name), Counter())
+        cohort = read_cohort(path, name)
+        refuse_other_secret(cohort.table, path, store.root)
+        return Gathered(cohort, Counter())
     if path.exists():
         return _from_folder(path, store, name, keep_ids, workers)
     if str(scans) in cohort_names(store):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from clearbench import technical
-from clearbench.cohort.pseudonyms import Pseudonyms
+from clearbench.cohort.pseudonyms import Pseudonyms, with_secret_mark
 from clearbench.datasets.own.join import (
     Labels,
     match_labels,
@@ -90,8 +90,9 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
     rows = [
         _row(item, wanted.get(matches[item.scan_id], {}), inventory.root, target) for item in chosen
     ]
+    table = _table(_with_days(rows, chosen))
     return BuiltCohort(
-        table=_table(_with_days(rows, chosen)),
+        table=table if keep_ids else with_secret_mark(table, names),
         scans=tuple(chosen),
         ties=picked.ties,
         unmatched_labels=unmatched([key for key in wanted if key not in found], on, scans),
