@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearbench.cohort.files import is_table
-from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
+from clearbench.cohort.pseudonyms import open_pseudonyms, refuse_other_secret, remember_keys
 from clearbench.cohort.table import Cohort, ScanRow, check_cohort, read_cohort
 from clearbench.datasets.series import (
     key_table,
@@ -44,11 +44,14 @@ def gather(
     """Return the cohort of a table, a folder, one file, or a cohort's name in the store.
 
     `window` is that of 8-bit images to which neither the table nor their folder gives one. Raises
-    BadRequest if nothing has that name, or it has no scan.
+    BadRequest if nothing has that name, or it has no scan, BadCohort for a table that can't be
+    used, or has the pseudonyms of another store.
     """
     path = Path(scans)
     if is_table(path) and path.is_file():
-        return Gathered(_in_window(read_cohort(path, name), window), Counter())
+        cohort = read_cohort(path, name)
+        refuse_other_secret(cohort.table, path, store.root)
+        return Gathered(_in_window(cohort, window), Counter())
     if path.exists():
         return _from_folder(path, store, name, keep_ids, window, workers)
     if str(scans) in cohort_names(store):

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearbench.errors import BadRequest
+from clearbench.cohort.pseudonyms import open_pseudonyms
+from clearbench.errors import BadCohort, BadRequest
 from clearbench.intake import gather, keep
 from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series, write_nifti
 from clearbench.store.cohorts import load_cohort
@@ -62,3 +63,13 @@ def test_a_stored_cohort_is_found_by_name_and_keeps_its_labels(
 def test_an_unknown_name_lists_the_cohorts(tmp_path: Path, store: StoreFolder) -> None:
     with pytest.raises(BadRequest, match="no cohort of that name"):
         gather(tmp_path / "nothing", store)
+
+
+def test_a_table_under_another_stores_secret_is_refused_before_a_scan_is_read(
+    tmp_path: Path, store: StoreFolder
+) -> None:
+    table = tmp_path / "mine.csv"
+    mark = open_pseudonyms(tmp_path / "other").mark
+    table.write_text(f"scan_id,patient_id,path,secret_mark\ns1,p1,none.nii.gz,{mark}\n")
+    with pytest.raises(BadCohort, match="pseudonyms of another store"):
+        gather(table, store)

@@ -159,7 +159,7 @@ def build(
     from clearbench.errors import BadRequest
 
     if dataset != "folder":
-        _build_published(dataset, root, output, splits, repair_split)
+        _build_published(dataset, root, output, splits, repair_split, store_path(store), keep_ids)
     elif splits is not None or repair_split:
         raise BadRequest(
             "--splits and --repair-split are for public data sets; leave them out for a folder"
@@ -174,17 +174,35 @@ def build(
 
 
 def _build_published(
-    dataset: str, root: Path, output: Path, splits: Path | None, repair_split: bool
+    dataset: str,
+    root: Path,
+    output: Path,
+    splits: Path | None,
+    repair_split: bool,
+    store: Path,
+    keep_ids: bool,
 ) -> None:
-    """Write a public data set's cohort."""
+    """Write a public data set's cohort; of UIDs that it hides, the store keeps the key table."""
     from clearbench.cohort.files import write_table
+    from clearbench.cohort.pseudonyms import open_pseudonyms, remember_keys
     from clearbench.cohort.table import check_cohort
     from clearbench.datasets.public.published import build_published
     from clearbench.display.console import show_list
     from clearbench.display.scans import show_cohort
 
-    found = build_published(dataset, root, output, splits=splits, repair_split=repair_split)
+    entry = PUBLIC_DATA_SETS.get(dataset)
+    found = build_published(
+        dataset,
+        root,
+        output,
+        splits=splits,
+        repair_split=repair_split,
+        names=open_pseudonyms(store) if entry and entry.hides_uids and not keep_ids else None,
+        keep_ids=keep_ids,
+    )
     cohort = check_cohort(found.table, "", output)
+    if found.keys:
+        remember_keys(store, found.keys)
     write_table(found.table, output)
     show_cohort(cohort)
     show_list(found.notes, "note")

@@ -8,7 +8,8 @@ from clearbench import technical
 
 REQUIRED = ("scan_id", "patient_id", "path")
 MARKS = "key_slices"  # slices that a reader marked; key_slices_<label>: for that label
-PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split", MARKS)
+SECRET_MARK = "secret_mark"  # names the secret under which a row's pseudonyms were made
+PLACES = ("cohort", "public", "study_id", "series_id", "day", "site", "split", MARKS, SECRET_MARK)
 VALUES = ("hu_offset", "accept_hu", "window")  # the user's rules for a scan's values
 KNOWN = (*REQUIRED, *PLACES, *VALUES, *technical.NAMES)
 TRUE, FALSE = ("1", "true", "True"), ("0", "false", "False")

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from clearbench.cohort.columns import REQUIRED, columns_of
+from clearbench.cohort.columns import REQUIRED, SECRET_MARK, columns_of
 from clearbench.cohort.ids import pad_id, plain_id, with_nearest
 from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.errors import BadCohort, name_some, suggestion
 
-FIXED = (*REQUIRED, "cohort", "public", "study_id", "series_id")  # new labels never change these
+# new labels never change these
+FIXED = (*REQUIRED, "cohort", "public", "study_id", "series_id", SECRET_MARK)
 
 SHOWN = 5
 

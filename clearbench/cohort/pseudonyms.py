@@ -1,7 +1,8 @@
 """Pseudonyms (keyed hashes of identifiers), and the key table with the identifiers.
 
 A pseudonym is an HMAC-SHA256 (RFC 2104) of the identifier under the store's secret. It can't be
-guessed, or compared across stores. Only the owner can read the secret and the key table.
+guessed, or compared across stores. Only the owner can read the secret and the key table. A table
+with pseudonyms has a mark of their secret, so that another store notices that they aren't its own.
 """
 
 import csv
@@ -12,7 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clearbench.errors import BadStore
+import pyarrow as pa
+
+from clearbench.cohort.columns import SECRET_MARK
+from clearbench.errors import BadCohort, BadStore
 from clearbench.files import write_first, write_whole
 
 SECRET_FILE = "secret.key"
@@ -25,6 +29,11 @@ class Pseudonyms:
     """Makes pseudonyms under one store's secret; may be passed to other processes."""
 
     secret: bytes = field(repr=False)  # keeps it out of logs and error messages
+
+    @property
+    def mark(self) -> str:
+        """Return a name of the secret itself, that doesn't lead back to it."""
+        return self.name("secret", "")
 
     def name(self, kind: str, identifier: str) -> str:
         """Return `<kind>-<12 hex>`, the same for the same kind, identifier and secret."""
@@ -54,10 +63,41 @@ def open_pseudonyms(store: Path) -> Pseudonyms:
     if not path.exists():
         # of processes that start together, all must use the first one's secret
         write_first(path, secrets.token_bytes(SECRET_BYTES), private=True)
+    return _read_secret(path)
+
+
+def _read_secret(path: Path) -> Pseudonyms:
+    """Read a secret; raises BadStore if it is cut off."""
     secret = path.read_bytes()
     if len(secret) < SECRET_BYTES:
         raise BadStore(f"{path}: the secret is damaged; restore its backup, or begin a new store")
     return Pseudonyms(secret)
+
+
+def with_secret_mark(table: pa.Table, names: Pseudonyms) -> pa.Table:
+    """Return a table of pseudonyms with the mark of their secret in every row."""
+    if SECRET_MARK in table.column_names:
+        table = table.drop_columns([SECRET_MARK])
+    return table.append_column(SECRET_MARK, pa.array([names.mark] * table.num_rows, pa.string()))
+
+
+def refuse_other_secret(table: pa.Table, source: Path, store: Path) -> None:
+    """Raise BadCohort if a table's pseudonyms were made under another secret than the store's.
+
+    Rows without a mark have ids of their own, which any store takes.
+    """
+    if SECRET_MARK not in table.column_names:
+        return
+    secret = store / SECRET_FILE
+    own = _read_secret(secret).mark if secret.exists() else None
+    others = [mark for mark in table.column(SECRET_MARK).to_pylist() if mark not in (None, own)]
+    if others:
+        copy = "" if own else f", or copy the {SECRET_FILE} of that store to {store} first"
+        raise BadCohort(
+            f"{source}: {len(others)} of {table.num_rows} rows have pseudonyms of another store; "
+            f"{store} can't match them with scans or labels. Use that store, or build the cohort "
+            f"again with this one (`clearbench cohort build … --store {store}`){copy}"
+        )
 
 
 def remember_keys(store: Path, keys: Mapping[str, str]) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clearbench.cohort.pseudonyms import open_pseudonyms
+from clearbench.cohort.pseudonyms import open_pseudonyms, refuse_other_secret
 from clearbench.cohort.table import Cohort, ScanRow, read_cohort
 from clearbench.datasets.lesions.deeplesion import TABLE, is_deeplesion, read_deeplesion
 from clearbench.datasets.lesions.lesion_table import LESIONS_FILE, Lesion, Lesions, read_lesions
@@ -43,7 +43,7 @@ def find_slices(request: DataRequest, cache: Path, on_scan: OnScan | None = None
     """List the training slices; a cohort's scans are read once, into stacks in `cache`.
 
     Unreadable scans are left out and listed in the problems. Raises BadRequest or BadCohort for
-    another folder, a wrong column, or if no slice is left.
+    another folder, a wrong column, pseudonyms of another store, or if no slice is left.
     """
     root = request.root.parent if request.root.name == TABLE else request.root
     if root.is_dir() and is_deeplesion(root):
@@ -55,6 +55,8 @@ def find_slices(request: DataRequest, cache: Path, on_scan: OnScan | None = None
             "(`clearbench cohort build` makes one)"
         )
     cohort = read_cohort(table)
+    if request.store is not None:
+        refuse_other_secret(cohort.table, table, request.store)
     rows = _rows_of_split(cohort, request.split)
     place = request.lesions or table.with_name(LESIONS_FILE)
     lesions: Lesions = {}

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from clearbench.cohort.labels import label_key, update_labels, with_usual_ids
+from clearbench.cohort.pseudonyms import refuse_other_secret
 from clearbench.cohort.table import Cohort, check_cohort, stated_name
 from clearbench.errors import BadCohort, BadStore, UnknownName, suggestion
 from clearbench.files import write_whole
@@ -49,8 +50,9 @@ def with_table(
 
     A table without paths has labels for a cohort of the store: the one called `name`, else that of
     the column cohort or the file's name, else the only one with these ids. `pad_ids` fills up ids
-    of labels with zeros. Raises BadCohort, UnknownName.
+    of labels with zeros. Raises BadCohort, also for pseudonyms of another store; UnknownName.
     """
+    refuse_other_secret(table, source, store.root)
     known = cohort_names(store)
     if "path" in table.column_names or not known:
         return merge_cohort(check_cohort(table, name, source), store)

@@ -1,14 +1,17 @@
 """Pseudonyms are the same under one secret, different under another; the secret is private."""
 
 import pickle
+import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clearbench.cohort.columns import SECRET_MARK
 from clearbench.cohort.faults import ID_PATTERN
 from clearbench.cohort.pseudonyms import (
     KEY_TABLE,
@@ -17,9 +20,11 @@ from clearbench.cohort.pseudonyms import (
     open_pseudonyms,
     patient_hash,
     read_keys,
+    refuse_other_secret,
     remember_keys,
+    with_secret_mark,
 )
-from clearbench.errors import BadStore
+from clearbench.errors import BadCohort, BadStore
 
 
 def mode(path: Path) -> int:
@@ -94,3 +99,41 @@ def test_the_key_table_grows_and_stays_private(tmp_path: Path) -> None:
 def test_a_hash_of_a_patient_is_the_same_only_for_the_same_patient(one: str, other: str) -> None:
     assert (patient_hash(one) == patient_hash(other)) == (one == other)
     assert len(patient_hash(one)) == 16
+
+
+ROWS = pa.table({"scan_id": ["s1", "s2"], "patient_id": ["p1", "p2"], "path": ["a", "b"]})
+FILE = Path("c.csv")
+
+
+def test_a_store_takes_its_own_pseudonyms_and_ids_that_are_no_pseudonyms(tmp_path: Path) -> None:
+    refuse_other_secret(ROWS, FILE, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    names = open_pseudonyms(tmp_path)
+    refuse_other_secret(with_secret_mark(ROWS, names), FILE, tmp_path)
+    refuse_other_secret(ROWS, FILE, tmp_path)
+    blank = ROWS.append_column(SECRET_MARK, pa.nulls(2, pa.string()))
+    refuse_other_secret(blank, FILE, tmp_path)
+
+
+def test_pseudonyms_of_another_store_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    table = with_secret_mark(ROWS, open_pseudonyms(theirs))
+    copy = "copy the secret.key of that store"
+    with pytest.raises(BadCohort, match=f"2 of 2 rows have pseudonyms of another store.*{copy}"):
+        refuse_other_secret(table, FILE, mine)
+    open_pseudonyms(mine)
+    with pytest.raises(BadCohort, match="build the cohort again with this one") as refused:
+        refuse_other_secret(table, FILE, mine)
+    assert copy not in str(refused.value)  # the store's own ids would be lost
+    half = pa.concat_tables([with_secret_mark(ROWS, open_pseudonyms(mine)), table])
+    with pytest.raises(BadCohort, match="2 of 4 rows"):
+        refuse_other_secret(half, FILE, mine)
+    shutil.copy(theirs / SECRET_FILE, mine / SECRET_FILE)
+    refuse_other_secret(table, FILE, mine)
+
+
+def test_a_mark_names_its_secret_and_replaces_an_older_one() -> None:
+    one, other = Pseudonyms(b"x" * 32), Pseudonyms(b"y" * 32)
+    assert one.mark == Pseudonyms(b"x" * 32).mark != other.mark
+    twice = with_secret_mark(with_secret_mark(ROWS, one), other)
+    assert twice[SECRET_MARK].to_pylist() == [other.mark] * 2

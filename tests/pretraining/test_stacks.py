@@ -329,6 +329,8 @@ def test_a_cohort_that_clearbench_built_can_be_trained_on(root: Path, tmp_path: 
     write_table(built.table, target)
     request = DataRequest(target, store=store, workers=0)
     assert len(find_slices(request, tmp_path / "cache")) == 4
+    with pytest.raises(BadCohort, match="pseudonyms of another store"):
+        find_slices(replace(request, store=tmp_path / "other"), tmp_path / "cache")
 
 
 def test_another_series_of_the_same_folder_is_read_anew(

@@ -4,6 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from clearbench.cohort.pseudonyms import open_pseudonyms, with_secret_mark
 from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.errors import BadCohort, BadStore, UnknownName
 from clearbench.store.cohorts import (
@@ -101,3 +102,17 @@ def test_labels_of_nobody_are_refused(store: StoreFolder) -> None:
         with_table(labels(patient_id=["p9"], x=["1"]), "", Path("later.csv"), store)
     with pytest.raises(UnknownName, match='"other"'):
         with_table(labels(patient_id=["p1"], x=["1"]), "other", Path("later.csv"), store)
+
+
+@pytest.mark.parametrize("with_paths", [True, False])
+def test_a_table_under_another_stores_secret_is_refused(
+    store: StoreFolder, tmp_path: Path, with_paths: bool
+) -> None:
+    save_cohort(table(scan_id=["s1"], patient_id=["p1"]), store)
+    rows = labels(scan_id=["s1"], patient_id=["p1"], x=["1"], path=["a"])
+    rows = rows if with_paths else rows.drop_columns(["path"])
+    theirs = with_secret_mark(rows, open_pseudonyms(tmp_path / "other"))
+    with pytest.raises(BadCohort, match="pseudonyms of another store"):
+        with_table(theirs, "c", Path("c.csv"), store)
+    own = with_secret_mark(rows, open_pseudonyms(store.root))
+    assert with_table(own, "c", Path("c.csv"), store).column("x") == ["1"]

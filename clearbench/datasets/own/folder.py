@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from clearbench import technical
 from clearbench.cohort.files import read_table
-from clearbench.cohort.pseudonyms import Pseudonyms
+from clearbench.cohort.pseudonyms import Pseudonyms, with_secret_mark
 from clearbench.cohort.tidy import tidy
 from clearbench.datasets.own.join import (
     join_column,
@@ -106,7 +106,7 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
     rows = [_row(item, wanted.rows.get(matches[item.scan_id]), root, target) for item in chosen]
     table, notes = tidy(_table(_with_days(rows, chosen)), labels)
     return BuiltCohort(
-        table=table,
+        table=table if keep_ids else with_secret_mark(table, names),
         scans=tuple(chosen),
         ties=picked.ties,
         unmatched_labels=unmatched([key for key in wanted.rows if key not in found], on, scans),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -14,27 +15,53 @@ from clearbench.cards import Card, read_card
 
 TABLE = Path(__file__).with_name("contains.toml")
 
+UNREAD = "not read in a source:"
+
 Kind = Literal["scans", "drawn", "plain", "figures", "web", "mixture"]
 Share = Literal["all", "some", "possible"]
 Overlap = Literal["yes", "possible", "none"]
 
 
-class KnownDataSet(Card):
+class Fact(Card):
+    """Where a fact is from.
+
+    read  the day on which the source was read; False: the fact is known, and wasn't read there
+    says  what the source says, in our words; "" if it wasn't read
+    seen  how the fact was seen in the images themselves
+    """
+
+    source: str
+    read: date | Literal[False]
+    says: str = ""
+    seen: str = ""
+
+    @model_validator(mode="after")
+    def _says_what_was_read(self) -> Self:
+        if bool(self.read) != bool(self.says):
+            raise ValueError("a source that was read has `says`, one that wasn't (false) has none")
+        return self
+
+    @property
+    def cited(self) -> str:
+        """Return the source, with how the fact is known."""
+        how = "read in" if self.read else "seen in the images of" if self.seen else UNREAD
+        return f"{how} {self.source}"
+
+
+class KnownDataSet(Fact):
     """A data set with all of its names; contains.toml explains the values of `kind`."""
 
     name: str
     aliases: tuple[str, ...] = ()
     kind: Kind
-    source: str
 
 
-class Holding(Card):
-    """How many of `part`'s patients are in `whole`, and the source of that fact."""
+class Holding(Fact):
+    """How many of `part`'s patients are in `whole`."""
 
     whole: str
     part: str
     share: Share
-    source: str
 
 
 class ContainsTable(Card):
@@ -58,7 +85,7 @@ class ContainsTable(Card):
 
 @dataclass(frozen=True)
 class Relation:
-    """Whether two data sets share patients, and the sources of that fact."""
+    """Whether two data sets share patients, and the sources of that, each with how it is known."""
 
     overlap: Overlap
     sources: tuple[str, ...] = ()
@@ -96,7 +123,7 @@ def relation(one: KnownDataSet, other: KnownDataSet) -> Relation:
     patients of a set are shared, or no source was found, or one of the two is of a vague kind.
     """
     if one.name == other.name:
-        return Relation("yes", (one.source,))
+        return Relation("yes", (one.cited,))
     kinds = {one.kind, other.kind}
     if kinds & {"drawn", "plain"}:
         return Relation("none")
@@ -105,7 +132,7 @@ def relation(one: KnownDataSet, other: KnownDataSet) -> Relation:
     certain = [found for found in shared if found.overlap == "yes"]
     if kinds != {"scans"} and not certain:
         vague = one if one.kind != "scans" else other
-        return Relation("possible", (vague.source,))
+        return Relation("possible", (vague.cited,))
     # of several relations, the one with the fewest sources is the easiest to check
     return min(certain or shared, key=lambda found: len(found.sources), default=Relation("none"))
 
@@ -133,7 +160,7 @@ def _parts(name: str) -> dict[str, _Part]:
             share = row.share if link.share == "all" else "possible"
             known = found.get(row.part)
             if known is None or order.index(share) < order.index(known.share):
-                found[row.part] = _Part(share, (*link.sources, row.source))
+                found[row.part] = _Part(share, (*link.sources, row.cited))
                 open_names.append(row.part)
     return found
 

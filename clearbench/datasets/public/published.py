@@ -2,11 +2,13 @@
 
 import importlib
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
 
+from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.datasets.public.registry import PUBLIC_DATA_SETS, with_split_files
 from clearbench.errors import BadArgument, BadCohort, UnknownName
 
@@ -15,27 +17,33 @@ from clearbench.errors import BadArgument, BadCohort, UnknownName
 class DataSetFolder:
     """A data set on disk: its cohort table, what is missing, and notes on what was found or done.
 
-    A builder's paths are relative to the data set's root.
+    A builder's paths are relative to the data set's root. `keys` are its pseudonyms with their
+    identifiers, for the store's key table.
     """
 
     table: pa.Table
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
-def build_published(
+def build_published(  # noqa: PLR0913  each one is an option of the command
     name: str,
     root: Path,
     target: Path,
     *,
     splits: Path | None = None,
     repair_split: bool = False,
+    names: Pseudonyms | None = None,
+    keep_ids: bool = False,
 ) -> DataSetFolder:
     """Read a public data set's folder as a cohort table for the file `target`.
 
     `splits` is the folder of the community's split files; with `repair_split`, patients who are on
-    two of their sides are moved to one. Raises UnknownName for a data set without a builder,
-    BadArgument for split files of a data set that has none, BadCohort for another layout.
+    two of their sides are moved to one. UIDs of a hospital become pseudonyms by `names`, stay with
+    `keep_ids`, and are left out without either.
+    Raises UnknownName for a data set without a builder, BadArgument for split files of a data set
+    that has none, BadCohort for another layout.
     """
     if name not in PUBLIC_DATA_SETS:
         raise UnknownName.among(
@@ -54,6 +62,8 @@ def build_published(
         argument, value = ("splits", str(splits)) if splits else ("repair_split", repair_split)
         owners = " and ".join(with_split_files())
         raise BadArgument(argument, value, f"{name} has no split files, only {owners} have them")
+    elif entry.hides_uids:
+        found = build(root, names=names, keep_ids=keep_ids)
     else:
         found = build(root)
     return _relative_to(target, root, found)

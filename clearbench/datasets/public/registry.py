@@ -14,15 +14,18 @@ class PublicDataSet:
     module           has `build(root) -> DataSetFolder`
     has_split_files  the community has split files for it; its `build` also takes `splits` and
                      `repair_split`
+    hides_uids       its headers have UIDs of a hospital; its `build` also takes `names` and
+                     `keep_ids`
     """
 
     module: str
     has_split_files: bool = False
+    hides_uids: bool = False
 
 
 PUBLIC_DATA_SETS: MappingProxyType[str, PublicDataSet] = MappingProxyType(
     {
-        "covid-ct-md": PublicDataSet("clearbench.datasets.public.covid_ct_md"),
+        "covid-ct-md": PublicDataSet("clearbench.datasets.public.covid_ct_md", hides_uids=True),
         "ct-ich": PublicDataSet("clearbench.datasets.public.ct_ich"),
         "ct-rate": PublicDataSet("clearbench.datasets.public.ct_rate"),
         "deeplesion": PublicDataSet(

@@ -47,7 +47,12 @@ def overlap(one: str, other: str) -> Overlap:
         ("CuriaBench", "COVID-CT-MD", "possible"),  # some of COVIDx CT, not stated which
         ("TCIA", "KiTS21", "yes"),  # through the 210 public patients of KiTS19
         ("CADS", "LIDC-IDRI", "yes"),  # a mixture, one part of which is known
-        ("CADS", "NLST", "possible"),
+        ("CADS", "NLST", "yes"),
+        ("CADS", "CT-RATE", "possible"),
+        ("PreCT-160K", "CT-RATE", "yes"),
+        ("CuriaBench", "RSNA Intracranial Hemorrhage", "yes"),
+        ("CT-ICH", "Brain Stroke CT Image Dataset", "yes"),
+        ("Brain Stroke Prediction CT Scan Image Dataset", "ct-ich", "yes"),
         ("DeepLesion", "NIH Pancreas-CT", "possible"),
         ("DeepLesion", "LIDC-IDRI", "none"),
         ("NLST", "CT-RATE", "none"),
@@ -89,7 +94,37 @@ def test_what_the_registry_and_the_tasks_speak_of_is_known() -> None:
     assert find_data_set("my own") is None
 
 
-ROW = {"name": "A", "kind": "scans", "source": "https://a.org/"}
+def test_every_source_says_whether_it_was_read() -> None:
+    table = contains_table()
+    rows = (*table.dataset, *table.holds)
+    for row in rows:
+        assert bool(row.says) == bool(row.read), row
+        assert len(row.says) < 200, row
+    assert {row.cited.partition(" https://")[0] for row in rows if "https://" in row.source} == {
+        "read in",
+        "not read in a source:",
+        "seen in the images of",
+    }
+
+
+def test_the_stroke_images_are_those_of_ct_ich_and_the_row_says_how_that_was_seen() -> None:
+    row = next(row for row in contains_table().holds if row.part.startswith("Brain Stroke"))
+    assert (row.whole, row.share, row.read) == ("CT-ICH", "all", False)
+    assert "the same 82 patients" in row.seen
+    assert "49 to 53, who have a haemorrhage, are under Normal" in row.seen
+
+
+@given(st.sampled_from(NAMES), st.sampled_from(NAMES))
+def test_a_relation_says_of_each_source_whether_it_was_read(one: str, other: str) -> None:
+    first, second = find_data_set(one), find_data_set(other)
+    assert first is not None
+    assert second is not None
+    for source in relation(first, second).sources:
+        assert re.match(r"read in |seen in the images of |not read in a source: ", source)
+
+
+ROW = {"name": "A", "kind": "scans", "source": "https://a.org/", "read": False}
+READ = ROW | {"read": "2026-01-31", "says": "it has scans"}
 
 
 @pytest.mark.parametrize(
@@ -99,10 +134,22 @@ ROW = {"name": "A", "kind": "scans", "source": "https://a.org/"}
         (
             {
                 "dataset": [ROW],
-                "holds": [{"whole": "A", "part": "B", "share": "all", "source": "https://a.org/"}],
+                "holds": [
+                    {
+                        "whole": "A",
+                        "part": "B",
+                        "share": "all",
+                        "source": "https://a.org/",
+                        "read": False,
+                    }
+                ],
             },
             "no data set is called B",
         ),
+        ({"dataset": [READ | {"says": ""}]}, "a source that was read has `says`"),
+        ({"dataset": [READ | {"read": False}]}, r"one that wasn't \(false\) has none"),
+        ({"dataset": [READ | {"read": True}]}, "read"),
+        ({"dataset": [{key: ROW[key] for key in ("name", "kind", "source")}]}, "read"),
         ({"dataset": [ROW | {"kind": "wild"}]}, "kind"),
     ],
 )
