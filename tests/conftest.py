@@ -89,13 +89,14 @@ def _header(series: str = "series", study: str = "study", **facts: Any) -> Dicom
 
 
 FACTS = {
-    "task": "t", "task_title": "T", "task_version": 1, "task_sha256": "0", "cohort": "c",
+    "task": "t", "task_title": "T", "task_version": 1, "task_sha256": "0",
+    "content_sha256": "k", "labels_check": "l", "cohort": "c",
     "target": "binary", "metric": "auroc", "outputs": ("ill",), "encoder_title": "A",
     "fingerprint": "f" * 64, "views": ("lung",), "precision": "float32", "head": "abmil",
     "declared_head": "abmil", "head_precision": "float32", "test_cohort": "", "preset": "default",
     "seeds": 1, "draws": 0, "folds": 5, "repeats": 5, "crossed": True, "split_sha256": "s",
     "patients": 100, "units": 100, "test_patients": 100, "excluded": (), "not_scored": (),
-    "floor": False,
+    "floor": False, "gates": False,
     "licence": "MIT", "parameters_m": 1.0, "slices_per_s": 10.0, "seconds": 1.0, "versions": {},
     "cores": 2, "created": "2026-01-01T00:00:00Z", "guards": [], "curve": [],
 }  # fmt: skip
@@ -107,7 +108,8 @@ def with_value() -> Callable[..., Result]:
 
     def make(encoder: str, value: float | None, **more: Any) -> Result:
         scores = {"auroc": {"value": value, "low": value, "high": value}}
-        return Result(**{**FACTS, "scores": scores, "fold_scores": [], **more, "encoder": encoder})
+        facts = FACTS | {"gates": more.get("floor", False)} | more
+        return Result(**{**facts, "scores": scores, "fold_scores": [], "encoder": encoder})
 
     return make
 
@@ -117,7 +119,7 @@ def make_result(tmp_path: Path) -> Callable[..., Result]:
     """Make a result whose head scores 100 patients with a strength: 0 is chance."""
 
     def make(encoder: str, strength: float, seed: int = 0, *, lost: int = 0, **more: Any) -> Result:
-        facts = FACTS | more | {"encoder": encoder}
+        facts = FACTS | {"gates": more.get("floor", False)} | more | {"encoder": encoder}
         place = tmp_path if facts["task"] == "t" else tmp_path / facts["task"]
         place.mkdir(exist_ok=True)
         rng = np.random.default_rng(seed)

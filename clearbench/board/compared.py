@@ -57,6 +57,15 @@ class ComparedResult:
         """Return every unit that was tested."""
         return frozenset(unit for each in self.predictions.values() for unit in each.units)
 
+    @cached_property
+    def truths(self) -> dict[str, tuple[float, ...]]:
+        """Return the truth of every unit that was tested."""
+        return {
+            unit: tuple(map(float, truth))
+            for each in self.predictions.values()
+            for unit, truth in zip(each.units, each.truth, strict=True)
+        }
+
     @property
     def unscored(self) -> tuple[int, ...]:
         """Return the outputs that are too rare to count."""
@@ -112,7 +121,8 @@ class ComparedResult:
 def read_compared(results: Sequence[Result]) -> tuple[list[ComparedResult], tuple[str, ...]]:
     """Read the predictions next to results.
 
-    Returns the results that can be compared, and one note with the reason for each of the others.
+    Returns the results that can be compared, and one note with the reason for each of the others:
+    no readable predictions, or other truths than those of the newest result.
     """
     found, lost = [], []
     for result in results:
@@ -124,4 +134,27 @@ def read_compared(results: Sequence[Result]) -> tuple[list[ComparedResult], tupl
             found.append(ComparedResult(result, read_predictions(result)))
         except BadRequest as error:
             lost.append(f"{named}: not compared; {error}")
-    return found, tuple(lost)
+    if not found:
+        return [], tuple(lost)
+    newest = max(found, key=lambda each: each.result.created)
+    odd = {each.name: _other_truths(newest, each) for each in found}
+    lost += [
+        f"{each.result.encoder}, {each.result.head}: not compared; unit {odd[each.name]} has "
+        f"another label there than in the result of {newest.result.encoder}; evaluate again"
+        for each in found
+        if odd[each.name]
+    ]
+    return [each for each in found if not odd[each.name]], tuple(lost)
+
+
+def _other_truths(newest: ComparedResult, other: ComparedResult) -> str:
+    """Return the first unit of both whose truths differ, "" without one."""
+    known = newest.truths
+    return next(
+        (
+            unit
+            for unit, truth in other.truths.items()
+            if unit in known and not np.array_equal(known[unit], truth, equal_nan=True)
+        ),
+        "",
+    )

@@ -121,7 +121,7 @@ def _why_not(task: TaskResults, preset: str) -> str:
         return f"no result with the preset {preset}"
     if standings is None or standings.signal is None:
         return "no floor was evaluated"
-    return "" if standings.signal else f"no encoder beats the floor {standings.floor}"
+    return "" if standings.signal else "no encoder beats every floor"
 
 
 def _entries(tasks: Sequence[TaskResults]) -> dict[str, Entry]:

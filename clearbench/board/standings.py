@@ -1,7 +1,9 @@
 """The standings of one task: which encoders differ significantly, and which beat the floors.
 
 Every encoder is compared by one head, declared by the task before scores are seen, so that nobody
-picks the best of many heads. p is adjusted by Holm over all pairs (`compare` has the tests).
+picks the best of many heads. p is adjusted by Holm over all pairs (`compare` has the tests). There
+is a signal if an encoder beats every floor: a floor that is a network counts under the declared
+head too, and others as they are.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from clearbench.errors import BadTask
 from clearbench.results.record import Result
 from clearbench.statistics.comparison import Pair
 from clearbench.statistics.detectable_difference import detectable_difference
-from clearbench.statistics.multiple_testing import adjust, compare_all
+from clearbench.statistics.multiple_testing import compare_all, compare_with_floors
 from clearbench.statistics.tiers import Standing, rank_encoders
 
 
@@ -21,26 +23,27 @@ from clearbench.statistics.tiers import Standing, rank_encoders
 class Standings:
     """The comparison of all encoders on one task.
 
-    signal: whether any encoder beats the best floor; None without a comparison with a floor
+    signal: whether any encoder beats every floor; None without a comparison with a floor
     encoders: how many were compared; places: empty without a signal
     detectable: the smallest difference that the task would show; None without a pair to compare
-    against_floor: each encoder against the best floor
+    floors: all that an encoder must beat; against_floors: each encoder against the floor that it
+        beats least surely, with the p of beating all of them
     """
 
     method: str
     places: tuple[Standing, ...]
     pairs: tuple[Pair, ...]
-    floor: str | None
+    floors: tuple[str, ...]
     signal: bool | None
     detectable: float | None
     encoders: int
-    against_floor: tuple[Pair, ...] = ()
+    against_floors: tuple[Pair, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def comparisons(self) -> tuple["Comparison", ...]:
         """Return every comparison as a row of a table."""
-        families = {"encoders": self.pairs, "floor": self.against_floor}
+        families = {"encoders": self.pairs, "floor": self.against_floors}
         return tuple(_comparison(name, pair) for name, pairs in families.items() for pair in pairs)
 
 
@@ -48,8 +51,8 @@ class Standings:
 class Comparison:
     """One comparison: how much `one` scores above `other`, with its interval at 95 %.
 
-    adjusted_p is Holm's over its family: all pairs of encoders, or all encoders against the best
-    floor. separable: whether the two differ significantly by it.
+    adjusted_p is Holm's over its family: all pairs of encoders, or all encoders, each against the
+    floor that it beats least surely. separable: whether the two differ significantly by it.
     """
 
     family: str
@@ -84,27 +87,27 @@ def make_standings(results: Sequence[Result]) -> Standings:
 
     A result without readable predictions next to it is not compared, but named in the notes.
     """
-    declared = [r for r in results if r.floor or r.head == r.declared_head]
+    declared = [r for r in results if r.gates or (not r.floor and r.head == r.declared_head)]
     chosen = [r for r in declared if r.score()["value"] is not None]
     everyone, lost = read_compared(chosen)
     encoders = [each for each in everyone if not each.result.floor]
     floors = [each for each in everyone if each.result.floor]
-    pairs = compare_all(
-        [each.name for each in encoders], lambda i, j: compare(encoders[i], encoders[j])
+    names = [each.name for each in encoders]
+    pairs = compare_all(names, lambda i, j: compare(encoders[i], encoders[j]))
+    against = compare_with_floors(
+        names, [each.name for each in floors], lambda i, j: compare(encoders[i], floors[j])
     )
-    best_floor = max(floors, key=_value, default=None)
-    against = _against(encoders, best_floor) if best_floor else ()
     signal = any(pair.winner == pair.one for pair in against) if against else None
     values = {each.name: _value(each) for each in encoders}
     return Standings(
         method=method_sentence(encoders) if encoders else "",
         places=rank_encoders(values, pairs) if signal else (),
         pairs=pairs,
-        floor=best_floor.result.encoder if best_floor else None,
+        floors=tuple(each.result.encoder for each in floors),
         signal=signal,
         detectable=_detectable(pairs),
         encoders=len(encoders),
-        against_floor=against,
+        against_floors=against,
         notes=(*_left_out(encoders), *lost),
     )
 
@@ -112,12 +115,6 @@ def make_standings(results: Sequence[Result]) -> Standings:
 def _value(compared: ComparedResult) -> float:
     """Return the score that ranks."""
     return float(compared.result.score()["value"] or 0.0)
-
-
-def _against(encoders: Sequence[ComparedResult], floor: ComparedResult) -> tuple[Pair, ...]:
-    """Compare every encoder with the floor; Holm over encoders."""
-    names = [(each.name, floor.name) for each in encoders]
-    return adjust(names, [compare(each, floor) for each in encoders])
 
 
 def _detectable(pairs: Sequence[Pair]) -> float | None:

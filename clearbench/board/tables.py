@@ -1,25 +1,33 @@
 """Results → one board per task, and the average rank over all."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from clearbench.board.notes import (
+    alarms,
+    claims,
+    intervals,
+    no_claims,
+    only_floors,
+    protocol,
+    why_older,
+)
 from clearbench.board.overall import Overall, TaskResults, one_preset, rank_overall
-from clearbench.board.standings import Comparison, Standings, make_standings
+from clearbench.board.standings import Comparison, make_standings
 from clearbench.errors import UnknownName
 from clearbench.metrics.registry import less_is_better
-from clearbench.results.record import Result, find_results, published_results
+from clearbench.results.record import Question, Result, find_results, published_results
 from clearbench.statistics.tiers import Standing
 
 FACTS = ("seconds", "slices_per_s", "parameters_m")  # columns of a result, without an interval
-FEW_FOLDS = 10
 LESS_IS_BETTER = ("seconds", "parameters_m")  # of FACTS; the metrics' registry has the others
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a board; `floor` is True for a floor.
+    """One line of a board; `floor` is True for a floor, `gates` if encoders must beat it.
 
     tier and ranks are those of the declared head; None for other heads and without a signal.
     """
@@ -42,6 +50,7 @@ class Row:
     seconds: float
     licence: str
     floor: bool
+    gates: bool
     source: str
 
     @property
@@ -57,7 +66,8 @@ class Row:
 class Board:
     """One task's rows by one metric: ranked rows first, each part by value, best first.
 
-    Tiers, ranks, comparisons and claims exist for the task's own metric only.
+    Tiers, ranks, comparisons and claims exist for the task's own metric only. `older`: of a card or
+    of labels that changed since.
     """
 
     task: str
@@ -68,6 +78,7 @@ class Board:
     notes: tuple[str, ...]
     comparisons: tuple[Comparison, ...] = ()
     declared_head: str = ""
+    older: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,20 +123,27 @@ def leaderboard(
 def make_leaderboard(
     results: Sequence[Result], published: str = "", metric: str = ""
 ) -> Leaderboard:
-    """Make one board per task, version and split; results below `published` have that source.
+    """Make one board per question: one task, card, labels and split.
 
-    Raises UnknownName for a metric that no result has.
+    Boards of older cards and labels come after the newest, with a note, and count for no average
+    rank. Results below `published` have that source. Raises UnknownName for a metric that no result
+    has.
     """
     if metric:
         _check_metric(metric, results)
-    groups: dict[tuple[str, int, str], list[Result]] = {}
+    groups: dict[Question, list[Result]] = {}
     for result in results:
         if not metric or _has(result, metric):
-            key = (result.task, result.task_version, result.split_sha256)
-            groups.setdefault(key, []).append(result)
-    tasks = [_task_results(group, metric) for _, group in sorted(groups.items())]
-    boards = tuple(_board(task, published, metric) for task in tasks)
-    return Leaderboard(boards, None if metric else rank_overall(tasks))
+            groups.setdefault(result.question, []).append(result)
+    newest = _newest(groups.values())
+    tasks = [
+        (_task_results(group, metric), why_older(group, newest[_asked(group[0])]))
+        for group in groups.values()
+    ]
+    tasks.sort(key=lambda each: (*_asked(each[0].first), bool(each[1]), each[0].first.question))
+    boards = tuple(_board(task, published, metric, older) for task, older in tasks)
+    current = [task for task, older in tasks if not older]
+    return Leaderboard(boards, None if metric else rank_overall(current))
 
 
 def _has(result: Result, metric: str) -> bool:
@@ -147,7 +165,18 @@ def _check_metric(metric: str, results: Sequence[Result]) -> None:
         raise UnknownName.among("metric of these results", metric, known, f" ({plain})")
 
 
-def _board(task: TaskResults, published: str, metric: str) -> Board:
+def _asked(result: Result) -> tuple[str, str]:
+    """Return the name under which results stand together: task and test cohort."""
+    return result.task, result.test_cohort
+
+
+def _newest(groups: Iterable[Sequence[Result]]) -> dict[tuple[str, str], Result]:
+    """Return the newest result of every task and test cohort."""
+    every = sorted((each for group in groups for each in group), key=lambda each: each.created)
+    return {_asked(result): result for result in every}
+
+
+def _board(task: TaskResults, published: str, metric: str, older: str) -> Board:
     """Make one task's board: the tiers first, then what is not ranked, best value first."""
     first, group, standings = task.first, task.results, task.standings
     shown = metric or first.metric
@@ -156,74 +185,26 @@ def _board(task: TaskResults, published: str, metric: str) -> Board:
     excluded = dict.fromkeys(f"{r.encoder}: {text}" for r in group for text in r.excluded)
     not_scored = dict.fromkeys(f"not scored: {text}" for r in group for text in r.not_scored)
     rows = _distinct(rows)
-    other = () if shown == first.metric else (_no_claims(shown, first.metric),)
+    other = () if shown == first.metric else (no_claims(shown, first.metric),)
     return Board(
         task=first.task,
         title=first.task_title,
         metric=shown,
-        protocol=f"{_protocol(first)}, {first.test_patients} test patients",
+        protocol=f"{protocol(first)}, {first.test_patients} test patients",
         rows=tuple(rows),
         notes=(
-            *_alarms(group),
+            *((older,) if older else ()),
+            *alarms(group),
             *other,
-            *_intervals(group, shown),
-            *(_only_floors(group) or _claims(standings)),
+            *intervals(group, shown),
+            *(only_floors(group) or claims(standings)),
             *not_scored,
             *excluded,
         ),
         comparisons=standings.comparisons if standings else (),
         declared_head=first.declared_head,
+        older=bool(older),
     )
-
-
-def _only_floors(group: Sequence[Result]) -> tuple[str, ...]:
-    """Return a sentence where a board has no encoder."""
-    if not all(result.floor for result in group):
-        return ()
-    task = group[0].task
-    return (f"only floors were evaluated: clearbench evaluate --task {task} --model NAME",)
-
-
-def _protocol(result: Result) -> str:
-    """Return how patients were split, in words."""
-    if not result.crossed:
-        return "fixed test set"
-    left_out = {row["left_out"] for row in result.fold_scores if "left_out" in row}
-    if left_out:
-        return f"each {left_out.pop()} of {result.folds} left out once"
-    return f"{result.repeats} × {result.folds} folds"
-
-
-def _intervals(group: Sequence[Result], metric: str) -> tuple[str, ...]:
-    """Return a note on what the intervals include."""
-    first = group[0]
-    if all(result.score(metric)["low"] is None for result in group):
-        return ()
-    if first.crossed:
-        folds = first.folds * first.repeats
-        few = f"; from {folds} folds only" if folds < FEW_FOLDS else ""
-        return (f"intervals, 95 %: corrected resampled t over folds{few}",)
-    plain = "intervals, 95 %: bootstrap over test patients"
-    if not any(result.draws for result in group):
-        return (f"{plain}, without the variance over training sets (add it with --draws 10)",)
-    return (f"{plain}; for {first.declared_head} and floors with the variance over training sets",)
-
-
-def _no_claims(shown: str, own: str) -> str:
-    """Return the note that a board by another metric has no tiers."""
-    return f"no tiers or ranks by {shown}: they are by {own} only, the task's own metric"
-
-
-def _alarms(group: Sequence[Result]) -> tuple[str, ...]:
-    """Return the guards' alarms, each once; those about one encoder with its name."""
-    found: dict[str, None] = {}
-    for result in group:
-        for finding in result.guards:
-            if finding["alarm"]:
-                of_encoder = finding["guard"] == "contamination"
-                name = f"{result.encoder}, " if of_encoder else ""
-                found[f"ALARM: {name}{finding['guard']}: {finding['says']}"] = None
-    return tuple(found)
 
 
 def _order(row: Row) -> tuple[bool, bool, float, str, str]:
@@ -241,24 +222,6 @@ def _distinct(rows: Sequence[Row]) -> list[Row]:
         replace(row, encoder=f"{row.encoder}@{row.fingerprint}") if sets[row.encoder] > 1 else row
         for row in rows
     ]
-
-
-def _claims(standings: Standings | None) -> tuple[str, ...]:
-    """Return what the comparison shows, in sentences."""
-    if standings is None:
-        return ()
-    lines = [f"compared by: {standings.method}"] if standings.pairs else []
-    if not standings.encoders:
-        lines.append("none is ranked: the task's declared head has no result to compare")
-    elif standings.signal is None:
-        lines.append("no floor was evaluated, so none is ranked: evaluate without --no-floors")
-    elif not standings.signal:
-        lines.append(f"no signal: no encoder beats the floor {standings.floor}, so none is ranked")
-    if standings.detectable is not None:
-        lines.append(
-            f"smallest difference that these patients would show: {standings.detectable:.3f}"
-        )
-    return (*lines, *standings.notes)
 
 
 def _row(result: Result, published: str, metric: str, places: dict[str, Standing]) -> Row:
@@ -286,6 +249,7 @@ def _row(result: Result, published: str, metric: str, places: dict[str, Standing
         seconds=result.seconds,
         licence=result.licence,
         floor=result.floor,
+        gates=result.gates,
         source="published" if _is_below(result.path, published) else "yours",
     )
 

@@ -28,7 +28,7 @@ def show_leaderboard(
 ) -> None:
     """Print one table per task, then the average ranks over all tasks.
 
-    Tables have the head that the task declares, and each floor under its best head; with
+    Tables have the head that the task declares, and the floors that encoders must beat; with
     `all_heads` every head.
     """
     target = console or out
@@ -54,15 +54,14 @@ def show_seeds(results: Sequence[Result], seeds: int | None) -> None:
 
 
 def _main_rows(board: Board) -> list[Row]:
-    """Return the declared head's rows, and every floor once; all rows if no encoder is left."""
-    # Rows are sorted, best first: the best head of a floor is the one that encoders must beat.
-    best = {(row.encoder, row.preset): row for row in reversed(board.rows) if row.floor}
-    kept = [
-        row
-        for row in board.rows
-        if (row is best[row.encoder, row.preset] if row.floor else row.head == board.declared_head)
-    ]
+    """Return the declared head's rows, and the floors to beat; all rows if no encoder is left."""
+    kept = [row for row in board.rows if row.gates or (not row.floor and _is_declared(row, board))]
     return kept if any(not row.floor for row in kept) else list(board.rows)
+
+
+def _is_declared(row: Row, board: Board) -> bool:
+    """Tell whether a row is of the declared head."""
+    return row.head == board.declared_head
 
 
 def _show_board(board: Board, rows: Sequence[Row], console: Console) -> None:

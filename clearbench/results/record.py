@@ -8,17 +8,26 @@ from typing import Any
 
 from clearbench.errors import BadRequest
 
-SCHEMA = 3
+SCHEMA = 4
+WITHOUT_LABELS_CHECK = 3  # the schema of results that don't say which labels they were made with
+
+Question = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one encoder, head and preset on one task; scores are {value, low, high}."""
+    """The result of one encoder, head and preset on one task; scores are {value, low, high}.
+
+    content_sha256: the digest of the card without its title; labels_check: of the labels
+    floor: nothing was learned from images; gates: an encoder must beat it to be ranked
+    """
 
     task: str
     task_title: str
     task_version: int
     task_sha256: str
+    content_sha256: str
+    labels_check: str
     cohort: str
     target: str
     metric: str
@@ -49,6 +58,7 @@ class Result:
     guards: list[dict[str, Any]]
     curve: list[dict[str, Any]]
     floor: bool
+    gates: bool
     licence: str
     parameters_m: float | None
     slices_per_s: float | None
@@ -58,6 +68,17 @@ class Result:
     created: str
     schema: int = SCHEMA
     path: str = field(default="", compare=False)
+
+    @property
+    def question(self) -> Question:
+        """Return what only results of one question share: task, card, labels and split."""
+        return (
+            self.task,
+            str(self.task_version),
+            self.content_sha256,
+            self.labels_check,
+            self.split_sha256,
+        )
 
     @property
     def stem(self) -> str:
@@ -111,6 +132,9 @@ def read_result(path: Path) -> Result:
     """Read one result; raises BadRequest for a file that isn't a result."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
+        if facts.get("schema") == WITHOUT_LABELS_CHECK:
+            more = {"content_sha256": "", "labels_check": "", "gates": facts["floor"]}
+            facts |= more | {"schema": SCHEMA}
         if (found := facts.get("schema", SCHEMA)) != SCHEMA:
             raise ValueError(f"its schema is {found}, this version needs {SCHEMA}")
         lists = {

@@ -19,6 +19,7 @@ from clearbench.evaluation.task.card import TaskCard
 from clearbench.files import write_text, write_whole
 from clearbench.results.predictions import attention_table, predictions_table
 from clearbench.results.record import Result
+from clearbench.store.records import EncoderRecord
 from clearbench.versions import SCORE_LIBRARIES, library_versions
 
 
@@ -36,6 +37,8 @@ def make_result(
         task_title=task.card.title,
         task_version=task.card.version,
         task_sha256=task.sha256,
+        content_sha256=task.card.content_sha256,
+        labels_check=evaluation.prepared.labels_check,
         cohort=task.card.cohort,
         target=task.card.target,
         metric=task.card.primary,
@@ -69,6 +72,7 @@ def make_result(
         guards=[asdict(finding) for finding in guards],
         curve=[_point_row(point) for point in curve],
         floor=record.floor,
+        gates=gates(record, evaluation.head, task.card),
         licence=card.get("weights", {}).get("licence", ""),
         parameters_m=card.get("facts", {}).get("parameters_m"),
         slices_per_s=slices_per_s,
@@ -77,6 +81,15 @@ def make_result(
         cores=usable_cores(),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
+
+
+def gates(record: EncoderRecord, head: str, card: TaskCard) -> bool:
+    """Tell whether an encoder must beat these features and head to be ranked.
+
+    A floor that is an encoder, such as a random network, counts under the declared head only, as
+    encoders do: its best of many heads is no fair bar. Floors without heads of their own count.
+    """
+    return record.floor and (not record.embeds or head == card.head)
 
 
 def _named(metric: str, card: TaskCard) -> str:

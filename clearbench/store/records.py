@@ -21,7 +21,8 @@ from clearbench.files import write_text
 from clearbench.store.folder import StoreFolder
 
 ENCODER_FILE = "encoder.json"
-FLOORS = ("random", "floor")
+FLOOR = "floor"  # the source of a floor that is no network
+FLOORS = ("random", FLOOR)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class EncoderRecord:
     def floor(self) -> bool:
         """Return True if nothing was learned from images: the card's source begins with FLOORS."""
         return str(self.card.get("source", "")).startswith(FLOORS)
+
+    @property
+    def embeds(self) -> bool:
+        """Return True for a network, also a random one; False for a floor such as tags."""
+        return not str(self.card.get("source", "")).startswith(FLOOR)
 
     @property
     def reference(self) -> str:

@@ -93,7 +93,7 @@ def test_a_task_without_signal_does_not_count_and_is_named(
     assert len(found.ranks) == 2
     assert found.notes == (
         "bare doesn't count: no floor was evaluated",
-        "noise doesn't count: no encoder beats the floor floor",
+        "noise doesn't count: no encoder beats every floor",
     )
     alone = ranked(results_of(*first), results_of(*noise))
     assert alone.ranks == ()

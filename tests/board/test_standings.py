@@ -24,7 +24,7 @@ def test_encoders_that_differ_are_in_different_tiers(make_result: Make) -> None:
     weak, floor = make_result("weak", 1.0, seed=2), make_result("floor", 0.0, seed=3, floor=True)
     found = make_standings([weak, floor, twin, strong])
     assert found.method == FOLDS
-    assert (found.signal, found.floor) == (True, "floor")
+    assert (found.signal, found.floors) == (True, ("floor",))
     tiers = {place.encoder: place.tier for place in found.places}
     assert tiers == {name("strong"): 1, name("twin"): 1, name("weak"): 2}
     ranks = {place.encoder: (place.rank_low, place.rank_high) for place in found.places}
@@ -42,7 +42,7 @@ def test_where_no_encoder_beats_the_floor_none_is_ranked(make_result: Make) -> N
 
 def test_without_a_floor_there_is_no_signal_and_none_is_ranked(make_result: Make) -> None:
     found = make_standings([make_result("a", 2.0)])
-    assert (found.signal, found.floor, found.pairs, found.detectable) == (None, None, (), None)
+    assert (found.signal, found.floors, found.pairs, found.detectable) == (None, (), (), None)
     assert (found.places, found.encoders) == ((), 1)
     assert make_standings([make_result("f", 1.0, floor=True)]).encoders == 0
 
@@ -52,6 +52,41 @@ def test_only_the_declared_head_is_ranked(make_result: Make) -> None:
     floor = make_result("floor", 0.0, seed=3, floor=True)
     found = make_standings([make_result("a", 2.0), other, floor])
     assert [place.encoder for place in found.places] == [name("a")]
+
+
+def test_an_encoder_must_beat_every_floor(make_result: Make) -> None:
+    """It beats one clearly, and the other is as good: that is no signal."""
+    easy = make_result("easy", 0.0, seed=3, floor=True)
+    hard = make_result("hard", 2.0, seed=4, floor=True)
+    encoder = make_result("a", 2.0)
+    assert make_standings([encoder, easy]).signal is True
+    found = make_standings([encoder, easy, hard])
+    assert (found.signal, found.places) == (False, ())
+    [pair] = found.against_floors
+    assert (pair.one, pair.other) == (name("a"), name("hard"))
+
+
+def test_a_random_network_counts_under_the_declared_head_alone(make_result: Make) -> None:
+    """The best of its many heads would be no fair bar."""
+    own = make_result("random", 0.0, seed=3, floor=True)
+    lucky = make_result("lucky", 2.0, seed=4, floor=True, gates=False, head="knn")
+    found = make_standings([make_result("a", 2.0), own, lucky])
+    assert found.signal is True
+    assert found.floors == ("random",)
+
+
+def test_a_result_with_other_truths_is_not_compared(make_result: Make) -> None:
+    new = make_result("new", 2.0, created="2026-02-01T00:00:00Z")
+    old = make_result("old", 2.0)
+    path = Path(old.path).with_name("old.predictions.parquet")
+    table = pyarrow.parquet.read_table(path)
+    place = table.column_names.index("truth")
+    turned = pa.array([1 - value for value in table["truth"].to_pylist()])
+    pyarrow.parquet.write_table(table.set_column(place, "truth", turned), path)
+    found = make_standings([old, new])
+    assert found.pairs == ()
+    assert "old, abmil: not compared; unit p" in found.notes[-1]
+    assert "has another label there than in the result of new" in found.notes[-1]
 
 
 def test_pairs_are_compared_on_the_units_of_both(make_result: Make) -> None:

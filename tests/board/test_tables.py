@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,47 @@ def test_other_splits_are_never_on_one_board(with_value: Make) -> None:
     assert len(make_leaderboard(results).boards) == 2
 
 
+LATER = {"created": "2026-02-02T00:00:00Z"}
+
+
+def test_two_labels_and_two_cards_are_three_boards_and_never_compared(make_result: Make) -> None:
+    """The newest comes first; the others say what changed and what to run."""
+    first = make_result("a", 3.0)
+    labels = make_result("b", 1.0, labels_check="m", created="2026-01-02T00:00:00Z")
+    card = make_result("c", 2.0, labels_check="m", content_sha256="k2", **LATER)
+    found = make_leaderboard([first, labels, card])
+    assert [[row.encoder for row in board.rows] for board in found.boards] == [["c"], ["a"], ["b"]]
+    assert [board.older for board in found.boards] == [False, True, True]
+    assert all(board.comparisons == () for board in found.boards)
+    older = {board.rows[0].encoder: board.notes[0] for board in found.boards[1:]}
+    assert older["b"].startswith("not compared with the board above: the card changed after")
+    assert older["a"].startswith("not compared with the board above: the card and the labels chan")
+    assert "(2026-01-01); run: clearbench evaluate --task t --stale" in older["a"]
+
+
+def test_a_new_title_is_the_same_question(with_value: Make) -> None:
+    """Only the content counts, not the bytes of the card."""
+    results = [with_value("a", 0.6), with_value("b", 0.7, task_sha256="1", task_title="T2")]
+    [board] = make_leaderboard(results).boards
+    assert len(board.rows) == 2
+
+
+def test_older_labels_count_for_no_average_rank(make_result: Make) -> None:
+    floors = [make_result("f", 0.0, seed=9, floor=True, task=task) for task in ("t", "u")]
+    now = [
+        make_result(name, strength, task=task, **LATER)
+        for task in ("t", "u")
+        for name, strength in (("a", 3.0), ("b", 1.0))
+    ]
+    current = make_leaderboard([*floors, *now]).overall
+    assert current is not None
+    assert current.tasks == ("t", "u")
+    newer = make_result("c", 2.0, task="u", labels_check="new", created="2026-03-03T00:00:00Z")
+    after = make_leaderboard([*floors, *now, newer]).overall
+    assert after is not None
+    assert after.tasks == ("t",)
+
+
 def test_tiers_and_ranks_are_claimed_where_there_is_a_signal(make_result: Make) -> None:
     strong, weak = make_result("strong", 3.0), make_result("weak", 1.0, seed=2)
     floor = make_result("floor", 0.0, seed=3, floor=True)
@@ -45,7 +87,9 @@ def test_tiers_and_ranks_are_claimed_where_there_is_a_signal(make_result: Make) 
     assert "compared by: corrected resampled t-test over folds" in board.notes
     assert any("smallest difference that these patients would show: 0." in n for n in board.notes)
     [none] = make_leaderboard([make_result("a", 0.02), floor]).boards
-    assert "no signal: no encoder beats the floor floor, so none is ranked" in none.notes
+    [note] = [note for note in none.notes if note.startswith("no signal")]
+    assert "no encoder beats every floor, so none is ranked; a@ffffffff against floor@ffff" in note
+    assert re.search(r"[+-]0\.\d{3} \([+-]0\.\d{3} to \+0\.\d{3}\), p = [01]\.\d{3}$", note)
     assert all(row.tier is None for row in none.rows)
 
 

@@ -24,12 +24,12 @@ def test_a_result_comes_back_as_it_was_written(with_value: Make, tmp_path: Path)
 
 def test_a_result_of_another_version_says_so(with_value: Make, tmp_path: Path) -> None:
     """Not which argument of which function is missing."""
-    path = saved(with_value("a", 0.8), tmp_path / "a.json", schema=SCHEMA - 1)
+    path = saved(with_value("a", 0.8), tmp_path / "a.json", schema=SCHEMA - 2)
     facts = json.loads(path.read_text())
     del facts["draws"]
     path.write_text(json.dumps(facts))
     with pytest.raises(
-        BadRequest, match=rf"its schema is {SCHEMA - 1}, this version needs {SCHEMA}"
+        BadRequest, match=rf"its schema is {SCHEMA - 2}, this version needs {SCHEMA}"
     ):
         read_result(path)
 
@@ -40,3 +40,17 @@ def test_what_is_no_result_is_refused_by_name(tmp_path: Path, text: str) -> None
     path.write_text(text)
     with pytest.raises(BadRequest, match=r"broken\.json: not a result of this clearbench"):
         read_result(path)
+
+
+def test_a_result_without_labels_is_read_and_compared_with_no_other(
+    with_value: Make, tmp_path: Path
+) -> None:
+    """Schema 3 doesn't say which labels a result was made with."""
+    path = saved(with_value("f", 0.8, floor=True), tmp_path / "a.json", schema=3)
+    facts = json.loads(path.read_text())
+    for name in ("content_sha256", "labels_check", "gates"):
+        del facts[name]
+    path.write_text(json.dumps(facts))
+    read = read_result(path)
+    assert (read.labels_check, read.gates) == ("", True)
+    assert read.question != with_value("f", 0.8).question

@@ -21,10 +21,9 @@ from clearbench.evaluation.task.units import Units
 from clearbench.scans.thumbnail import Sketch
 from clearbench.store.features import read_sketch
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import EncoderRecord
+from clearbench.store.records import FLOOR, EncoderRecord
 
 VERSION = 1  # raised when a floor's numbers change
-SOURCE = "floor"
 TITLES = {
     "floor-tags": "technical tags alone (thickness, kernel, contrast, scanner, site, slices)",
     "floor-person": "age and sex alone",
@@ -172,5 +171,5 @@ def _with_instances(
 def _record(name: str, dim: int, *more: str) -> EncoderRecord:
     """Return a record of a floor as if it were an encoder, so that it makes an ordinary row."""
     fingerprint = hashlib.sha256("\n".join([name, str(VERSION), *more]).encode()).hexdigest()
-    card = {"title": TITLES[name], "source": SOURCE}
+    card = {"title": TITLES[name], "source": FLOOR}
     return EncoderRecord(name, fingerprint, dim, (), "float32", "float32", "", card)

@@ -1,5 +1,7 @@
 """Task cards: which labels of which cohort, what a bag is, how patients are split and scored."""
 
+import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Self
@@ -128,6 +130,14 @@ class TaskCard(Card):
         both = set(self.classes) & set(self.unknown)
         if both:
             raise ValueError(f"{name_some(sorted(both))} is in classes and in unknown")
+
+    @property
+    def content_sha256(self) -> str:
+        """Return the digest of what is asked: of every field but the title."""
+        # without defaults, so that a new field of the card changes no earlier digest
+        facts = self.model_dump(mode="json", exclude={"title"}, exclude_defaults=True)
+        text = json.dumps(facts | {"metric": self.primary}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def primary(self) -> str:

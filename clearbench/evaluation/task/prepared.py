@@ -8,7 +8,7 @@ import numpy as np
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask
 from clearbench.evaluation.task.card import Task
-from clearbench.evaluation.task.split_file import folds_of_file, read_split
+from clearbench.evaluation.task.split_file import folds_of_file, labels_check, read_split
 from clearbench.evaluation.task.splits import (
     Fold,
     known_labels,
@@ -28,7 +28,8 @@ LEAST_PER_FOLD = 2  # of them in every test fold
 class PreparedTask:
     """A task on one cohort: its units, and the folds that every encoder shares.
 
-    skipped: labels that are too rare to score, and why. Where an encoder lacks patients, `folds`
+    skipped: labels that are too rare to score, and why. labels_check: a short digest of the labels
+    of all units, of training and test. Where an encoder lacks patients, `folds`
     are without them, and `whole` are the folds of all patients.
     """
 
@@ -36,6 +37,7 @@ class PreparedTask:
     units: Units
     folds: tuple[Fold, ...]
     skipped: tuple[str, ...]
+    labels_check: str = ""
     whole: tuple[Fold, ...] = ()
 
     @property
@@ -71,7 +73,7 @@ def prepare_task(task: Task, cohort: Cohort, external: Cohort | None = None) -> 
     else:
         folds = make_folds(units, task.card)
     skipped = too_rare(units, folds, task)
-    return PreparedTask(task, units, folds, skipped)
+    return PreparedTask(task, units, folds, skipped, labels_check(units))
 
 
 def prepare_from_store(task: Task, store: StoreFolder) -> list[PreparedTask]:

@@ -81,3 +81,13 @@ def test_classes_fit_the_target(make_task: Any) -> None:
         make_task(positive="yes")
     with pytest.raises(BadCard, match="b is in classes and in unknown"):
         make_task(classes=["a", "b"], positive="b", unknown=["b"])
+
+
+def test_the_content_of_a_card_is_all_but_its_title(make_task: Any) -> None:
+    """Other labels are another question; another title, or the metric by its name, is not."""
+    card = make_task().card
+    assert make_task(title="Another").card.content_sha256 == card.content_sha256
+    assert make_task(metric="auroc").card.content_sha256 == card.content_sha256
+    for change in ({"labels": ["y"]}, {"unit": "scan"}, {"head": "knn"}, {"version": 2},
+                   {"unknown": ["9"]}, {"split": {"folds": 4}}):  # fmt: skip
+        assert make_task(**change).card.content_sha256 != card.content_sha256, change
