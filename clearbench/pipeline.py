@@ -5,7 +5,6 @@ evaluate:  features + labels → bags per patient → heads, such as attention-M
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,38 +16,23 @@ from clearbench.engines.local import EmbedJob, default_batch_size, run
 from clearbench.engines.plan import read_tasks
 from clearbench.engines.views import windows_of_images
 from clearbench.errors import BadArgument
-from clearbench.evaluation.bundles.bundle import write_bundle
-from clearbench.evaluation.guards.report import (
-    GuardFinding,
-    Sketches,
-    guard_contamination,
-    guard_copies,
-    guard_labels,
-    guard_patients,
-    guard_shortcuts,
-    guard_split,
-)
-from clearbench.evaluation.head_registry import find_head, plain_heads
 from clearbench.evaluation.heads.presets import RETRAINED_HEADS, check_retrained
-from clearbench.evaluation.protocol.encoder_data import EncoderData, load_encoder_data
-from clearbench.evaluation.protocol.evaluate import evaluate_head
-from clearbench.evaluation.protocol.floors import make_floors, read_sketches
-from clearbench.evaluation.protocol.learning_curve import (
-    check_training_sizes,
-    learning_curve,
-    read_training_sizes,
-)
-from clearbench.evaluation.protocol.one_head import HeadConfig
-from clearbench.evaluation.protocol.retrained import with_retrained
-from clearbench.evaluation.task.card import Task, find_task
+from clearbench.evaluation.protocol.encoder_data import load_encoder_data
+from clearbench.evaluation.protocol.learning_curve import read_training_sizes
+from clearbench.evaluation.task.card import find_task
 from clearbench.evaluation.task.prepared import prepare_from_store
+from clearbench.evaluator import (
+    EvaluationStep,
+    Evaluator,
+    check_heads,
+    chosen_heads,
+    only_stale,
+)
 from clearbench.intake import gather, keep
 from clearbench.results.record import Result
-from clearbench.results.write import make_result, write_result
+from clearbench.results.stale import StaleResult, find_stale
 from clearbench.store.catalogue.fold import refresh
-from clearbench.store.cohorts import load_cohort
-from clearbench.store.folder import StoreFolder, default_store, open_store
-from clearbench.store.records import find_records, measured_rate
+from clearbench.store.folder import default_store, open_store
 
 
 def _ignore(_: object) -> None:
@@ -156,17 +140,6 @@ def _check(
         raise BadArgument("workers", workers, "must be at least 0 (0: read in this process)")
 
 
-@dataclass(frozen=True)
-class EvaluationStep:
-    """The progress of an evaluation: `done` of `total` heads are trained."""
-
-    task: str
-    encoder: str
-    head: str
-    done: int
-    total: int
-
-
 def as_names(given: Sequence[str]) -> tuple[str, ...]:
     """Return names as a tuple; a text is one name, not many letters."""
     return (given,) if isinstance(given, str) else tuple(given)
@@ -188,6 +161,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     fractions: str = "",
     task_folders: Iterable[Path] = (),
     save_heads: Path | str | None = None,
+    stale: bool = False,
     on_step: Callable[[EvaluationStep], None] = _ignore,
 ) -> list[Result]:
     """Train heads on every task × encoder × head, and write one result each, and the floors.
@@ -199,7 +173,8 @@ def evaluate(  # noqa: PLR0913  options of a command
     more heads are retrained on bootstrapped training patients, so that comparisons include training
     variance; 0 turns it off. `fractions` ("16,32,all") adds scores of the declared head with fewer
     training patients. `save_heads` is a folder for trained heads: <task>/<name of the result>/, for
-    `apply`. Raises UnknownName, BadArgument, BadTask, BadStore.
+    `apply`. With `stale`, only stored results are repeated whose card, labels or split changed
+    since; of `models`, if any are named. Raises UnknownName, BadArgument, BadTask, BadStore.
     """
     tasks, models, heads = as_names(tasks), as_names(models), as_names(heads)
     if not tasks:
@@ -207,16 +182,19 @@ def evaluate(  # noqa: PLR0913  options of a command
     check_retrained(draws)
     folder = open_store(store or default_store())
     sizes = read_training_sizes(fractions) if fractions else ()
+    if stale and (heads or sizes):
+        raise BadArgument("stale", True, "repeats the heads that were evaluated; leave heads out")
     chosen = [find_task(name, task_folders) for name in tasks]
     # all tasks are checked before the first head is trained
     for task in chosen:
-        _check_heads(task, heads, sizes, folder)
+        check_heads(task, heads, sizes, folder)
+    place = Path(results) if results is not None else folder.results
     evaluators = [
-        _Evaluator(
+        Evaluator(
             task=task,
             store=folder,
-            results=Path(results) if results is not None else folder.results,
-            heads=tuple(_heads(task, heads)),
+            results=place,
+            heads=tuple(chosen_heads(task, heads)),
             preset=preset,
             seeds=seeds,
             retrained=draws,
@@ -227,122 +205,25 @@ def evaluate(  # noqa: PLR0913  options of a command
         )
         for task in chosen
     ]
+    if stale:
+        evaluators = [part for one in evaluators for part in only_stale(one)]
     load = partial(load_encoder_data, store=folder, device=device, precision=precision)
     found = [result for one in evaluators for result in one.run(models, load)]
     refresh(folder)
     return found
 
 
-@dataclass(frozen=True)
-class _Evaluator:
-    """One task: how its heads are trained, and the folder of their results."""
-
-    task: Task
-    store: StoreFolder
-    results: Path
-    heads: tuple[str, ...]
-    preset: str
-    seeds: int | None
-    retrained: int
-    sizes: tuple[int, ...]
-    floors: bool
-    on_step: Callable[[EvaluationStep], None]
-    saved_heads: Path | None
-
-    def run(self, models: Sequence[str], load: Callable[..., EncoderData]) -> list[Result]:
-        """Evaluate every encoder on every test cohort of the task; floors come first."""
-        found: list[Result] = []
-        for prepared in prepare_from_store(self.task, self.store):
-            records = find_records(self.store, models, self.task.card.cohort)
-            sketches = read_sketches(prepared.units, records[0], self.store)
-            shared = [guard_split(prepared.folds), guard_copies(prepared.units, sketches)]
-            shared += [guard_patients(prepared.units, prepared.folds), *guard_labels(prepared)]
-            for record in records:
-                data = load(prepared, record)
-                # floors need no encoder, so one set of features is enough
-                if self.floors and record is records[0]:
-                    results, shortcuts = self._run_floors(data, sketches)
-                    found += results
-                    shared += shortcuts
-                guards = [*shared, guard_contamination(record, self.store, data.prepared)]
-                found += [self._run_head(data, head, guards) for head in self.heads]
-        return found
-
-    def _run_floors(
-        self, data: EncoderData, sketches: Sketches
-    ) -> tuple[list[Result], list[GuardFinding]]:
-        """Evaluate the floors; returns their results, and the guards' findings on shortcuts.
-
-        The floor of shuffled labels trains the declared head, and is left out if that isn't
-        evaluated.
-        """
-        cohorts = {name: load_cohort(self.store, name) for name in set(data.units.cohorts)}
-        results = [
-            self._run_head(floor.data, floor.head)
-            for floor in make_floors(data, cohorts, sketches)
-            if not floor.data.shuffled or floor.head in self.heads
-        ]
-        lows = {result.encoder: result.score()["low"] for result in results}
-        return results, guard_shortcuts(lows, self.task.card)
-
-    def _run_head(
-        self, data: EncoderData, head: str, guards: Sequence[GuardFinding] = ()
-    ) -> Result:
-        """Train one head and write its result; the declared head gets a learning curve.
-
-        Trained heads are saved if there is a folder for them, except those of floors.
-        """
-        folder = self.saved_heads if data.bags else None
-        config = HeadConfig(head, self.preset, self.seeds, folder is not None, self.retrained)
-        step = partial(_report, self.on_step, self.task.name, data.record.name)
-        evaluation = evaluate_head(data, config, partial(step, head))
-        evaluation = with_retrained(
-            evaluation, data, config, partial(step, f"{head}, retrained on bootstrapped patients")
-        )
-        declared = head == self.task.card.head and not data.shuffled
-        curve = (
-            learning_curve(data, config, self.sizes, partial(step, f"{head}, fewer patients"))
-            if declared and self.sizes
-            else ()
-        )
-        rate = measured_rate(data.record, self.store)
-        result = make_result(evaluation, rate, guards, curve)
-        path = write_result(result, evaluation, self.results)
-        if folder is not None:
-            write_bundle(evaluation, data, folder / result.task / result.stem)
-        return replace(result, path=str(path))
-
-
-def _check_heads(
-    task: Task, heads: Sequence[str], sizes: Sequence[int], store: StoreFolder
-) -> None:
-    """Refuse heads that don't exist, and sizes of learning curves that aren't possible."""
-    chosen = _heads(task, heads)
-    for head in chosen:
-        find_head(head)
-    if not sizes:
-        return
-    if task.card.head not in chosen:
-        reason = f"{task.name} declares the head {task.card.head}; evaluate it too"
-        raise BadArgument("heads", ", ".join(heads), reason)
-    for prepared in prepare_from_store(task, store):
-        check_training_sizes(sizes, prepared.folds, task.name)
-
-
-def _heads(task: Task, heads: Sequence[str]) -> list[str]:
-    """Return the heads to train for a task; by default the declared one and mean-logreg."""
-    plain = plain_heads() if "all" in heads else ()
-    named = [head for head in heads if head != "all"]
-    return list(dict.fromkeys([*plain, *named] or (task.card.head, "mean-logreg")))
-
-
-def _report(
-    on_step: Callable[[EvaluationStep], None],
-    task: str,
-    encoder: str,
-    head: str,
-    done: int,
-    total: int,
-) -> None:
-    """Report how many heads are trained."""
-    on_step(EvaluationStep(task, encoder, head, done, total))
+def stale_results(
+    tasks: Sequence[str],
+    *,
+    store: Path | str | None = None,
+    results: Path | str | None = None,
+    task_folders: Iterable[Path] = (),
+) -> tuple[StaleResult, ...]:
+    """Return the stored results of some tasks whose card, labels or split changed since."""
+    folder = open_store(store or default_store())
+    place = Path(results) if results is not None else folder.results
+    chosen = [find_task(name, task_folders) for name in as_names(tasks)]
+    return tuple(
+        each for task in chosen for each in find_stale(prepare_from_store(task, folder), place)
+    )

@@ -14,6 +14,7 @@ from clearbench import pipeline
 from clearbench.errors import BadRequest, BadStore, UnknownName
 from clearbench.evaluation.head_registry import plain_heads
 from clearbench.evaluation.task.card import find_task
+from clearbench.evaluator import chosen_heads
 from clearbench.scans.write import write_nifti
 from clearbench.store.feature_store import FeatureStore
 
@@ -217,6 +218,7 @@ def test_nothing_to_embed(tmp_path: Path) -> None:
 SLOW_RUN = """
 import sys, time
 from clearbench import pipeline
+from clearbench.evaluator import chosen_heads
 
 def wait(event):
     if getattr(event, "status", "") == "written":
@@ -421,9 +423,9 @@ def test_floors_and_guards_are_part_of_an_evaluation(tmp_path: Path) -> None:
 
 def test_all_heads_are_each_kind_once_and_best_is_typed() -> None:
     task = find_task("synthetic-stage")
-    assert pipeline._heads(task, []) == ["abmil", "mean-logreg"]
-    assert pipeline._heads(task, ["all"]) == list(plain_heads())
-    assert pipeline._heads(task, ["all", "knn", "best"]) == [*plain_heads(), "best"]
+    assert chosen_heads(task, []) == ["abmil", "mean-logreg"]
+    assert chosen_heads(task, ["all"]) == list(plain_heads())
+    assert chosen_heads(task, ["all", "knn", "best"]) == [*plain_heads(), "best"]
 
 
 def test_a_curve_without_the_declared_head_is_refused(tmp_path: Path) -> None:

@@ -104,6 +104,15 @@ Precision = Annotated[
 ]
 
 
+Stale = Annotated[
+    bool,
+    typer.Option(
+        "--stale",
+        help="Repeat the stored results whose card, labels or split changed since, and no others.",
+    ),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(demo)
@@ -143,6 +152,7 @@ def evaluate(
     precision: Precision = "auto",
     fractions: Fractions = "",
     no_floors: NoFloors = False,
+    stale: Stale = False,
     tasks: TaskFolders = None,
 ) -> None:
     """Train heads on stored features, and score them on test patients, with intervals."""
@@ -151,7 +161,13 @@ def evaluate(
     prepare_threads()  # before the imports that load torch
     from clearbench import pipeline
     from clearbench.board.tables import make_leaderboard
-    from clearbench.display.boards import EvaluationProgress, show_leaderboard, show_seeds
+    from clearbench.display.boards import (
+        EvaluationProgress,
+        show_leaderboard,
+        show_seeds,
+        show_stale,
+    )
+    from clearbench.display.console import say
     from clearbench.errors import BadRequest
 
     if all_models and model:
@@ -174,12 +190,20 @@ def evaluate(
             fractions=fractions,
             task_folders=tasks or (),
             save_heads=save_heads,
+            stale=stale,
             on_step=lambda step: progress(
                 f"{step.task} · {step.encoder} · {step.head}", step.done, step.total
             ),
         )
+    if stale and not found:
+        say("nothing to repeat: no stored result is stale")
+        return
     show_leaderboard(make_leaderboard(found), all_heads=True)
     show_seeds(found, seeds)
+    left = pipeline.stale_results(
+        words(task), store=store_path(store), results=results, task_folders=tasks or ()
+    )
+    show_stale(left)
     if fractions:
         from clearbench.display.curves import show_curves
 

@@ -263,17 +263,20 @@ def check(
     tasks: TaskFolders = None,
 ) -> None:
     """Check a task against its cohort: units, labels, folds and features."""
+    from clearbench.display.boards import show_stale
     from clearbench.display.console import say, show_list
     from clearbench.evaluation.bags.load import lacking_features
     from clearbench.evaluation.guards.report import guard_labels, guard_patients
     from clearbench.evaluation.task.card import find_task
     from clearbench.evaluation.task.labels import notes_on_labels
     from clearbench.evaluation.task.prepared import prepare_from_store
+    from clearbench.results.stale import find_stale
     from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
 
     task, folder = find_task(name, tasks or ()), open_store(store_path(store))
-    for prepared in prepare_from_store(task, folder):
+    every = prepare_from_store(task, folder)
+    for prepared in every:
         units, folds = prepared.units, len(prepared.folds)
         tested = f", tested on {prepared.test_cohort}" if prepared.test_cohort else ""
         say(
@@ -286,3 +289,4 @@ def check(
         read = notes_on_labels(load_cohort(folder, task.card.cohort), task.card)
         show_list([*read, *units.excluded, *prepared.skipped, *lacking], "note")
         show_list(alarms, "ALARM")
+    show_stale(find_stale(every, folder.results))

@@ -1,5 +1,6 @@
 """Leaderboards and evaluations, as a person sees them."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -21,6 +22,7 @@ from clearbench.display.console import err, out, say, warn
 from clearbench.display.progress import Bar
 from clearbench.errors import name_some
 from clearbench.results.record import Result
+from clearbench.results.stale import StaleResult
 
 
 def show_leaderboard(
@@ -51,6 +53,21 @@ def show_seeds(results: Sequence[Result], seeds: int | None) -> None:
     once = dict.fromkeys(r.head for r in results if r.seeds < (seeds or 1))
     if once:
         warn(f"note: {', '.join(once)}: one head per fold, since all seeds give the same")
+
+
+def show_stale(stale: Sequence[StaleResult]) -> None:
+    """Say which stored results answer another question than their task asks now."""
+    tasks: dict[str, list[StaleResult]] = defaultdict(list)
+    for each in stale:
+        tasks[each.result.task].append(each)
+    for task, some in tasks.items():
+        changed = ", ".join(dict.fromkeys(what for each in some for what in each.changed))
+        names = name_some([f"{each.result.encoder} {each.result.head}" for each in some])
+        count = f"{len(some)} stored {'result' if len(some) == 1 else 'results'}"
+        warn(
+            f"{count} of {task} were made before a change of the {changed}, and are compared with "
+            f"none of these: {names}; run: clearbench evaluate --task {task} --stale"
+        )
 
 
 def _main_rows(board: Board) -> list[Row]:

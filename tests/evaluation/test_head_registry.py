@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearbench import pipeline
 from clearbench.errors import BadCard, UnknownName
 from clearbench.evaluation import head_registry
 from clearbench.evaluation.bags.load import Bag
@@ -18,6 +17,7 @@ from clearbench.evaluation.protocol.encoder_data import make_encoder_data
 from clearbench.evaluation.protocol.evaluate import evaluate_head
 from clearbench.evaluation.protocol.one_head import HeadConfig
 from clearbench.evaluation.task.prepared import prepare_task
+from clearbench.evaluator import chosen_heads
 from clearbench.store.records import EncoderRecord
 
 Make = Callable[..., Any]
@@ -50,8 +50,8 @@ def test_a_row_is_all_that_a_new_head_needs(
     found = evaluate_head(data, HeadConfig(new_head, seeds=3))
     assert (found.head, found.seeds) == (new_head, 1), "deterministic, so one head per fold"
     assert found.scores["auroc"].value > 0.9
-    assert new_head in pipeline._heads(task, ["all"])
-    assert pipeline._heads(task, []) == [new_head, "mean-logreg"]
+    assert new_head in chosen_heads(task, ["all"])
+    assert chosen_heads(task, []) == [new_head, "mean-logreg"]
 
 
 def test_a_head_that_is_not_in_the_registry_is_refused(make_task: Make) -> None:
