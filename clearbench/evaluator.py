@@ -60,7 +60,7 @@ class Evaluator:
     floors: bool
     on_step: Callable[[EvaluationStep], None]
     saved_heads: Path | None
-    only: frozenset[str] | None = None  # fingerprints of features
+    only: frozenset[str] | None = None  # names of features, name@fp8
 
     def run(self, models: Sequence[str], load: Callable[..., EncoderData]) -> list[Result]:
         """Evaluate every encoder on every test cohort of the task; floors come first."""
@@ -69,7 +69,7 @@ class Evaluator:
             records = [
                 record
                 for record in find_records(self.store, models, self.task.card.cohort)
-                if self.only is None or record.fingerprint in self.only
+                if self.only is None or record.reference in self.only
             ]
             if not records:
                 continue
@@ -140,16 +140,16 @@ def only_stale(evaluator: Evaluator) -> list[Evaluator]:
     found = find_stale(prepare_from_store(evaluator.task, evaluator.store), evaluator.results)
     declared = evaluator.task.card.head
     embedded = find_records(evaluator.store, (), evaluator.task.card.cohort)
-    known = {record.fingerprint for record in embedded}
+    known = {record.reference for record in embedded}
     again: dict[tuple[str, str], set[str]] = {}
     floors = False
     for each in found:
-        if each.result.fingerprint in known:
+        if each.result.reference in known:
             key = (each.result.preset, each.result.head)
-            again.setdefault(key, set()).add(each.result.fingerprint)
+            again.setdefault(key, set()).add(each.result.reference)
         floors |= each.result.floor
     if floors and not again:
-        again["default", declared] = {embedded[0].fingerprint}
+        again["default", declared] = {embedded[0].reference}
     # the declared head first, because floors go with it
     order = sorted(again, key=lambda key: (key[0] != "default", key[1] != declared, key))
     return [

@@ -6,17 +6,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from clearbench import pipeline
+from clearbench.cohort.table import read_cohort
 from clearbench.errors import BadRequest, BadStore, UnknownName
 from clearbench.evaluation.head_registry import plain_heads
 from clearbench.evaluation.task.card import find_task
 from clearbench.evaluator import chosen_heads
+from clearbench.results.record import Result
 from clearbench.scans.write import write_nifti
+from clearbench.store.cohorts import save_cohort
 from clearbench.store.feature_store import FeatureStore
+from clearbench.store.folder import open_store
 
 CARD_FILE = str(Path(__file__).parent / "cards" / "tiny.toml")
 MODEL = "tiny"
@@ -332,10 +337,7 @@ def test_a_disk_that_fills_up(cohort: Path, tmp_path: Path) -> None:
 
 def planted(tmp_path: Path, patients: int = 40) -> Path:
     """Features of 40 patients written without an encoder: the ill have one bright slice of six."""
-    from clearbench.cohort.table import read_cohort
-    from clearbench.store.cohorts import save_cohort
     from clearbench.store.features import ScanFeatures, ScanKey, write_features
-    from clearbench.store.folder import open_store
     from clearbench.store.records import EncoderRecord, write_record
 
     store = open_store(tmp_path / "store", create=True)
@@ -400,6 +402,37 @@ def test_a_planted_signal_is_found_and_kept(tmp_path: Path) -> None:
     assert sums[0] == pytest.approx((1.0, 1.0), abs=1e-5)
     again = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store)
     assert [result.scores for result in again] == [result.scores for result in results]
+
+
+def test_stale_results_are_named_and_repeated_alone(tmp_path: Path) -> None:
+    """After labels are corrected; a head that is not stale is left as it is."""
+    store, card = planted(tmp_path), tmp_path / "planted-task.toml"
+    card.write_text(CARD)
+
+    def run(*heads: str, **more: Any) -> list[Result]:
+        return pipeline.evaluate([str(card)], store=store, heads=heads, floors=False, **more)
+
+    run("mean-logreg", "knn")
+    assert pipeline.stale_results([str(card)], store=store) == ()
+    assert run(stale=True) == []
+    table = tmp_path / "planted.csv"
+    table.write_text(table.read_text().replace("s3,p3,.,1", "s3,p3,.,0"))
+    save_cohort(read_cohort(table), open_store(store))
+    [knn, mean] = sorted(
+        pipeline.stale_results([str(card)], store=store), key=lambda s: s.result.head
+    )
+    assert (knn.result.head, mean.changed) == ("knn", ("labels", "split"))
+    run("mean-logreg")
+    [left] = pipeline.stale_results([str(card)], store=store)
+    assert left.result.head == "knn"
+    assert [result.head for result in run(stale=True)] == ["knn"]
+    assert pipeline.stale_results([str(card)], store=store) == ()
+    card.write_text(CARD.replace('title = "Planted"', 'title = "New title"'))
+    assert pipeline.stale_results([str(card)], store=store) == ()
+    card.write_text(CARD.replace("version = 1", "version = 2"))
+    assert {each.changed for each in pipeline.stale_results([str(card)], store=store)} == {
+        ("version", "card")
+    }
 
 
 def test_floors_and_guards_are_part_of_an_evaluation(tmp_path: Path) -> None:

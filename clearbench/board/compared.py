@@ -32,7 +32,7 @@ class ComparedResult:
     @property
     def name(self) -> str:
         """Return the name that a board shows."""
-        return f"{self.result.encoder}@{self.result.fingerprint[:8]}"
+        return self.result.reference
 
     @cached_property
     def predictions(self) -> dict[HeadKey, StoredPredictions]:

@@ -12,7 +12,7 @@ from clearbench.board.tables import FACTS, Board, Leaderboard, Row
 TIER_NOTE = (
     "Encoders of one tier don't differ significantly on these patients (Holm over all pairs, "
     "α = 0.05); a rank is the interval that follows from these tests. Only the head that the task "
-    "declares is ranked, and only where an encoder beats the best floor."
+    "declares is ranked, and only where an encoder beats every floor."
 )
 OVERALL_NOTE = (
     "Ranks among these encoders, by each task's declared head and metric, averaged over tasks; "

@@ -227,9 +227,8 @@ def _distinct(rows: Sequence[Row]) -> list[Row]:
 def _row(result: Result, published: str, metric: str, places: dict[str, Standing]) -> Row:
     """Make one line of a board."""
     score = result.score(metric)
-    name = f"{result.encoder}@{result.fingerprint[:8]}"
     ranked = result.head == result.declared_head and not result.floor
-    place = places.get(name) if ranked else None
+    place = places.get(result.reference) if ranked else None
     return Row(
         task=result.task,
         metric=metric,

@@ -81,6 +81,11 @@ class Result:
         )
 
     @property
+    def reference(self) -> str:
+        """Return `name@fp8`, the unique name of the features."""
+        return f"{self.encoder}@{self.fingerprint[:8]}"
+
+    @property
     def stem(self) -> str:
         """Return the file's name without its suffix."""
         plain = f"{self.encoder}-{self.fingerprint[:8]}--{self.head}--{self.preset}"
