@@ -7,9 +7,9 @@ from pathlib import Path
 
 from clearbench.errors import BadArgument
 from clearbench.evaluation.bundles.bundle import write_bundle
+from clearbench.evaluation.guards.copies import Sketches, find_copies
 from clearbench.evaluation.guards.report import (
     GuardFinding,
-    Sketches,
     guard_contamination,
     guard_copies,
     guard_labels,
@@ -20,12 +20,14 @@ from clearbench.evaluation.guards.report import (
 from clearbench.evaluation.head_registry import find_head, plain_heads
 from clearbench.evaluation.protocol.encoder_data import EncoderData
 from clearbench.evaluation.protocol.evaluate import evaluate_head
-from clearbench.evaluation.protocol.floors import make_floors, read_sketches
+from clearbench.evaluation.protocol.floors import make_floors
 from clearbench.evaluation.protocol.learning_curve import check_training_sizes, learning_curve
 from clearbench.evaluation.protocol.one_head import HeadConfig
 from clearbench.evaluation.protocol.retrained import with_retrained
+from clearbench.evaluation.protocol.sketches import read_sketches
 from clearbench.evaluation.task.card import Task
 from clearbench.evaluation.task.prepared import prepare_from_store
+from clearbench.results.copies import write_copies
 from clearbench.results.record import Result
 from clearbench.results.stale import find_stale
 from clearbench.results.write import make_result, write_result
@@ -74,7 +76,9 @@ class Evaluator:
             if not records:
                 continue
             sketches = read_sketches(prepared.units, records[0], self.store)
-            shared = [guard_split(prepared.folds), guard_copies(prepared.units, sketches)]
+            copies = find_copies(prepared.units, sketches, prepared.folds)
+            write_copies(copies.copies, self.task.name, prepared.test_cohort, self.results)
+            shared = [guard_split(prepared.folds), guard_copies(copies)]
             shared += [guard_patients(prepared.units, prepared.folds), *guard_labels(prepared)]
             for record in records:
                 data = load(prepared, record)

@@ -259,34 +259,25 @@ def freeze(
 @tasks_app.command()
 def check(
     name: TaskName,
+    group_copies: Annotated[
+        Path | None,
+        typer.Option(
+            "--group-copies",
+            metavar="FILE",
+            help="Write a table of scan_id and patient_id in which copies of a scan belong to one "
+            "patient; `clearbench cohort add FILE` takes it.",
+            show_default=False,
+        ),
+    ] = None,
     store: Store = None,
     tasks: TaskFolders = None,
 ) -> None:
-    """Check a task against its cohort: units, labels, folds and features."""
-    from clearbench.display.boards import show_stale
-    from clearbench.display.console import say, show_list
-    from clearbench.evaluation.bags.load import lacking_features
-    from clearbench.evaluation.guards.report import guard_labels, guard_patients
+    """Check a task against its cohort: units, labels, patients, copies, folds and features."""
+    from clearbench.checked_task import check_task
+    from clearbench.display.tasks import show_checked
     from clearbench.evaluation.task.card import find_task
-    from clearbench.evaluation.task.labels import notes_on_labels
-    from clearbench.evaluation.task.prepared import prepare_from_store
-    from clearbench.results.stale import find_stale
-    from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
 
-    task, folder = find_task(name, tasks or ()), open_store(store_path(store))
-    every = prepare_from_store(task, folder)
-    for prepared in every:
-        units, folds = prepared.units, len(prepared.folds)
-        tested = f", tested on {prepared.test_cohort}" if prepared.test_cohort else ""
-        say(
-            f"{task.name}: {len(units.ids)} {task.card.unit} units of {len(set(units.patients))} "
-            f"patients, {folds} {'fold' if folds == 1 else 'folds'}{tested}"
-        )
-        lacking = lacking_features(units, task.card.cohort, folder)
-        guards = [guard_patients(units, prepared.folds), *guard_labels(prepared)]
-        alarms = [f"{found.guard}: {found.says}" for found in guards if found.alarm]
-        read = notes_on_labels(load_cohort(folder, task.card.cohort), task.card)
-        show_list([*read, *units.excluded, *prepared.skipped, *lacking], "note")
-        show_list(alarms, "ALARM")
-    show_stale(find_stale(every, folder.results))
+    task = find_task(name, tasks or ())
+    checked = check_task(task, open_store(store_path(store)), group_copies)
+    show_checked(checked, group_copies)

@@ -1,5 +1,6 @@
 """New or changed labels: joined to a cohort by scan or by patient."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,16 +21,19 @@ LabelRow = dict[str, str | None]
 def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int = 0) -> Cohort:
     """Return the cohort with the columns of `labels`, matched by scan_id, else patient_id.
 
-    Columns of the same name get new values where `labels` has a row; other rows keep theirs. Ids
-    and paths stay the same. `pad_ids` fills up ids of `labels` that are whole numbers with zeros to
-    so many digits. Raises BadCohort if a row matches no scan, or two rows contradict each other.
+    Columns of the same name get new values where `labels` has a row; other rows keep theirs. By
+    scan_id, a table may give scans to other patients of the cohort; other ids and paths stay the
+    same. `pad_ids` fills up ids of `labels` that are whole numbers with zeros to so many digits.
+    Raises BadCohort if a row matches no scan, or two rows contradict each other.
     """
     labels = with_usual_ids(labels)
     key = label_key(labels, source)
     if pad_ids:
         ids = [name and pad_id(name, pad_ids) for name in labels.column(key).to_pylist()]
         labels = _with_column(labels, key, ids)
-    columns = [name for name in labels.column_names if name not in FIXED]
+    regrouped, note = _regrouped(cohort, labels, key)
+    fixed = [name for name in FIXED if not (regrouped and name == "patient_id")]
+    columns = [name for name in labels.column_names if name not in fixed]
     rows = _rows_by_key(labels.select([key, *columns]), key, source)
     known = [str(name) for name in dict.fromkeys(cohort.column(key))]
     unknown = sorted(set(rows) - set(known))
@@ -43,7 +47,30 @@ def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int =
     table = cohort.table
     for name in columns:
         table = _with_column(table, name, _updated(cohort, key, name, rows))
-    return check_cohort(table, cohort.name, source)
+    found = check_cohort(table, cohort.name, source)
+    return replace(found, problems=(*note, *found.problems))
+
+
+def _regrouped(cohort: Cohort, labels: pa.Table, key: str) -> tuple[bool, tuple[str, ...]]:
+    """Tell whether a table by scan says whose scan each is, by patients of the cohort; and a note.
+
+    Other ids of patients are perhaps those that pseudonyms hide, so they are not taken.
+    """
+    if key != "scan_id" or "patient_id" not in labels.column_names:
+        return False, ()
+    now = dict(zip(cohort.column("scan_id"), cohort.column("patient_id"), strict=True))
+    pairs = zip(
+        labels.column(key).to_pylist(), labels.column("patient_id").to_pylist(), strict=True
+    )
+    changed = {scan: name for scan, name in pairs if scan in now and now[scan] != name}
+    if not changed:
+        return False, ()
+    unknown = sorted({str(name) for name in changed.values()} - set(map(str, now.values())))
+    if unknown:
+        return False, (
+            f"column patient_id is not taken: {name_some(unknown)} is no patient of {cohort.name}",
+        )
+    return True, (f"patient_id of {len(changed)} scans changed",)
 
 
 def with_usual_ids(labels: pa.Table) -> pa.Table:

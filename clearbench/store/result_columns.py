@@ -1,4 +1,4 @@
-"""The columns of a result's tables, predictions and attention: on disk and in SQL.
+"""The columns of the tables next to results: predictions, attention, copies; on disk and in SQL.
 
 Each row has its head: repeat, fold, seed and draw (0: trained on all training patients, n:
 retrained on the n-th bootstrap sample of them).
@@ -32,6 +32,16 @@ ATTENTION = pa.schema(
         ("slice_index", pa.int32()),
         ("view", pa.string()),
         ("weight", pa.float32()),
+    ]
+)
+COPIES = pa.schema(
+    [
+        *((name, pa.string()) for name in ("task", "test_cohort", "cohort", "scan_id")),
+        *((name, pa.string()) for name in ("patient_id", "other_cohort", "other_scan_id")),
+        ("other_patient_id", pa.string()),
+        ("similarity", pa.float64()),
+        ("times_nearer", pa.float64()),
+        ("sides", pa.string()),
     ]
 )
 

@@ -59,6 +59,14 @@ def test_scan_id_goes_before_patient_id_and_ids_stay(cohort: Cohort) -> None:
     assert found.column("old") == ["5", "1", None]
     assert found.column("patient_id") == ["1", "1", "2"]
     assert found.column("path") == cohort.column("path")
+    assert "column patient_id is not taken: 77 is no patient of it" in found.problems
+
+
+def test_a_table_by_scan_may_give_scans_to_other_patients(cohort: Cohort) -> None:
+    """As a proposal of one patient per copy does."""
+    found = update_labels(cohort, news(scan_id=["c"], patient_id=["1"]), NEWS)
+    assert found.column("patient_id") == ["1", "1", "1"]
+    assert "patient_id of 1 scans changed" in found.problems
 
 
 def test_sites_and_technical_columns_come_later_too(cohort: Cohort) -> None:

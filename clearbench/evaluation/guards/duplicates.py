@@ -7,7 +7,6 @@ the distance is compared with that of the scan's other neighbours, as Lowe does 
 nearer, a patient with similar anatomy is not. Detection rates are in benchmarks/reports/guards.md.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -15,7 +14,6 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.errors import name_some
 from clearbench.evaluation.guards.alignment import Floats32, Indices, aligned_similarity, centred
 from clearbench.evaluation.guards.frame import same_frame
 
@@ -82,42 +80,6 @@ def find_duplicates(signatures: NDArray[np.uint8], patients: Sequence[str]) -> D
         certain=CERTAIN,
         calibration=_calibration(len(set(patients)), float(np.exp(threshold))),
     )
-
-
-def duplicates_alarm(found: Duplicates, scan_ids: Sequence[str], cohorts: Sequence[str]) -> str:
-    """Return the alarm that names the copies and says what to do; "" without copies.
-
-    `scan_ids` and `cohorts` are those of the searched rows. With several cohorts, the cohort is put
-    before a scan's name.
-    """
-    if not found.pairs:
-        return ""
-    several = len(set(cohorts)) > 1
-    names = [f"{c}/{s}" if several else s for c, s in zip(cohorts, scan_ids, strict=True)]
-    listed = [
-        f"{names[pair.first]} and {names[pair.second]} ({pair.similarity:.3f})"
-        for pair in found.pairs
-    ]
-    return (
-        f"{len(listed)} × the same scan under two patients' ids, perhaps in train and test"
-        f"{_across(found.pairs, cohorts)}: {name_some(listed)}; "
-        f"{_way_out(found, cohorts)}"
-    )
-
-
-def _across(pairs: Sequence[CopyPair], cohorts: Sequence[str]) -> str:
-    """Return how many pairs are of two cohorts, and of which."""
-    both = [{cohorts[pair.first], cohorts[pair.second]} for pair in pairs]
-    counts = Counter(" and ".join(sorted(two)) for two in both if len(two) > 1)
-    text = ", ".join(f"{count} of cohorts {names}" for names, count in counts.items())
-    return f" ({text})" if text else ""
-
-
-def _way_out(found: Duplicates, cohorts: Sequence[str]) -> str:
-    """Return what to do. One patient_id can't join two cohorts: it counts within a cohort."""
-    if all(cohorts[pair.first] != cohorts[pair.second] for pair in found.pairs):
-        return "leave one of them out"
-    return "give them one patient_id, or leave one of them out"
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from clearbench.evaluation.guards.contamination import contamination, read_seen
-from clearbench.evaluation.guards.duplicates import duplicates_alarm, find_duplicates
+from clearbench.evaluation.guards.copies import FoundCopies, copies_alarm
 from clearbench.evaluation.guards.same_patient import same_patients_alarm
 from clearbench.evaluation.guards.split_check import check_split
 from clearbench.evaluation.guards.tags import person_alarm, tags_alarm
@@ -16,13 +14,10 @@ from clearbench.evaluation.task.prepared import PreparedTask
 from clearbench.evaluation.task.split_file import labels_check, read_split
 from clearbench.evaluation.task.splits import Fold
 from clearbench.evaluation.task.units import Units
-from clearbench.scans.thumbnail import Sketch
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord, seen_path
 
 CHANCE_AUROC = 0.5
-
-Sketches = Mapping[tuple[str, str], Sketch]  # by cohort and scan id
 
 
 @dataclass(frozen=True)
@@ -34,23 +29,14 @@ class GuardFinding:
     says: str
 
 
-def guard_copies(units: Units, sketches: Sketches) -> GuardFinding:
-    """Look for scans that are stored under two patients' ids."""
-    rows = [
-        (scan, cohort, patient, sketches[cohort, scan])
-        for cohort, patient, scans in zip(units.cohorts, units.patients, units.scans, strict=True)
-        for scan in scans
-        if (cohort, scan) in sketches
-    ]
-    total = sum(map(len, units.scans))
-    if len(rows) < 2:
-        return GuardFinding(
-            "copies", False, f"not searched: {len(rows)} of {total} scans have a thumbnail"
-        )
-    scans, cohorts, patients, known = zip(*rows, strict=True)
-    found = find_duplicates(np.stack([sketch.thumbnail for sketch in known]), patients)
-    alarm = duplicates_alarm(found, scans, cohorts)
-    return GuardFinding("copies", bool(alarm), alarm or f"none among {len(rows)} of {total} scans")
+def guard_copies(found: FoundCopies) -> GuardFinding:
+    """Report the scans that are stored under two patients' ids."""
+    if found.searched < 2:
+        says = f"not searched: {found.searched} of {found.total} scans have a thumbnail"
+        return GuardFinding("copies", False, says)
+    alarm = copies_alarm(found.copies)
+    none = f"none among {found.searched} of {found.total} scans"
+    return GuardFinding("copies", bool(alarm), alarm or none)
 
 
 def guard_patients(units: Units, folds: Sequence[Fold]) -> GuardFinding:

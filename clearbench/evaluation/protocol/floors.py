@@ -7,20 +7,16 @@ and sex, a histogram of grey values, and the declared head trained on shuffled l
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from clearbench.arrays import Floats, Rows
 from clearbench.cohort.table import Cohort
 from clearbench.evaluation.bags.bagset import BagSet
-from clearbench.evaluation.guards.report import Sketches
+from clearbench.evaluation.guards.copies import Sketches
 from clearbench.evaluation.guards.tags import TagTable, fit_tags, person_features, tag_features
 from clearbench.evaluation.protocol.encoder_data import EncoderData
 from clearbench.evaluation.task.units import Units
-from clearbench.scans.thumbnail import Sketch
-from clearbench.store.features import read_sketch
-from clearbench.store.folder import StoreFolder
 from clearbench.store.records import FLOOR, EncoderRecord
 
 VERSION = 1  # raised when a floor's numbers change
@@ -41,23 +37,6 @@ class Floor:
 
     data: EncoderData
     head: str
-
-
-def read_sketches(units: Units, record: EncoderRecord, store: StoreFolder) -> Sketches:
-    """Read the sketch of each unit's scans, stored when they were embedded; some may be missing."""
-    root = store.encoder(record.name, record.fingerprint)
-    found = {}
-    for cohort, scans in zip(units.cohorts, units.scans, strict=True):
-        for scan in scans:
-            sketch = _sketch(root / cohort / f"{scan}.h5")
-            if sketch is not None:
-                found[cohort, scan] = sketch
-    return found
-
-
-def _sketch(path: Path) -> Sketch | None:
-    """Read one scan's sketch; None if the scan is not embedded."""
-    return read_sketch(path) if path.is_file() else None
 
 
 def make_floors(

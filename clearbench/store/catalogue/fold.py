@@ -26,6 +26,8 @@ from clearbench.store.folder import StoreFolder
 from clearbench.store.records import list_records, measured_rate
 from clearbench.technical import FROM_HEADER
 
+COPIES_FILES = "*/copies*.parquet"
+
 
 @dataclass(frozen=True)
 class IndexedFile:
@@ -80,6 +82,7 @@ def _indexed_files(store: StoreFolder) -> Iterator[IndexedFile]:
         "result": (store.results, "*/*.json"),
         "predictions": (store.results, "*/*.predictions.parquet"),
         "attention": (store.results, "*/*.attention.parquet"),
+        "copies": (store.results, COPIES_FILES),
     }
     for kind, (folder, pattern) in patterns.items():
         for path in _files(folder, pattern):
@@ -134,6 +137,7 @@ def _write(
         _replace(connection, "encoders", _encoder_rows(store))
         _replace_cohorts(connection, store)
         _replace_results(connection, store)
+        _replace_copies(connection, store)
         _replace(connection, "sources", [vars(file) for file in now.values()])
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT")  # closing does it too, but hides a failure
@@ -273,6 +277,14 @@ def _replace_results(connection: Any, store: StoreFolder) -> None:
             connection.register("more", pa.concat_tables(parts))
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM more")
             connection.unregister("more")
+
+
+def _replace_copies(connection: Any, store: StoreFolder) -> None:
+    """Replace the rows of scans that are stored under two patients' ids."""
+    rows = []
+    for path in _files(store.results, COPIES_FILES):
+        rows += _read_parquet(path).select(SCHEMAS["duplicates"].names).to_pylist()
+    _replace(connection, "duplicates", rows)
 
 
 def _read_result(path: Path, schema: pa.Schema) -> pa.Table:

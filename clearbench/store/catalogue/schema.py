@@ -4,7 +4,13 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from clearbench.store.result_columns import ATTENTION, PREDICTIONS, RESULT_KEY, without_draw
+from clearbench.store.result_columns import (
+    ATTENTION,
+    COPIES,
+    PREDICTIONS,
+    RESULT_KEY,
+    without_draw,
+)
 from clearbench.technical import FROM_HEADER
 
 _T, _I, _D, _B = pa.string(), pa.int64(), pa.float64(), pa.bool_()
@@ -74,6 +80,7 @@ SCHEMAS = MappingProxyType(
         "results": pa.schema(_RESULT),
         "predictions": without_draw(PREDICTIONS),
         "attention": without_draw(ATTENTION),
+        "duplicates": COPIES,
     }
 )
 
@@ -111,7 +118,9 @@ LEFT JOIN (
 ) f USING (cohort, scan_id)
 """
 
-PLAIN_VIEWS = ("encoders", "labels", "splits", "results", "predictions", "attention")
+PLAIN_VIEWS = (
+    "encoders", "labels", "splits", "results", "predictions", "attention", "duplicates",
+)  # fmt: skip
 
 SLICES_VIEW = """
 CREATE VIEW slices AS

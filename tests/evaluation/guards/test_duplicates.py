@@ -15,7 +15,6 @@ from clearbench.evaluation.guards.duplicates import (
     CERTAIN,
     FLOOR,
     Duplicates,
-    duplicates_alarm,
     find_duplicates,
 )
 
@@ -151,18 +150,3 @@ def test_a_thousand_scans_take_seconds(heads: Any) -> None:
 def test_another_field_of_view_is_seen_through(heads: Any, copied: Copied, how: str) -> None:
     planted = {row: copied(heads, row, how) for row in (3, 17, 40)}
     assert sorted(rows(with_copies(heads, planted, "-again"))) == [(3, 82), (17, 83), (40, 84)]
-
-
-def test_an_alarm_names_scans_and_says_what_to_do(heads: Any) -> None:
-    thumbnails = np.concatenate([heads.thumbnails, heads.thumbnails[:7]])
-    found = find_duplicates(thumbnails, [*heads.patients, *"abcdefg"])
-    names = [f"s{row}" for row in range(len(thumbnails))]
-    text = duplicates_alarm(found, names, ["c"] * len(names))
-    assert text.startswith("7 × the same scan under two patients' ids")
-    assert "s0 and s82 (1.000)" in text
-    assert "and 2 more; give them one patient_id" in text
-    assert duplicates_alarm(find_duplicates(heads.thumbnails, heads.patients), [], []) == ""
-    both = duplicates_alarm(found, names, ["home"] * 82 + ["away"] * 7)
-    assert "perhaps in train and test (7 of cohorts away and home): " in both
-    assert "home/s0 and away/s82 (1.000)" in both
-    assert both.endswith("and 2 more; leave one of them out"), "one id would not make them one"
