@@ -22,7 +22,7 @@ MakeTask = Callable[..., Task]
 def make_cohort() -> MakeCohort:
     """Make a cohort of columns of text; scans are s0, s1, … and patients p0, p1, … unless given."""
 
-    def make(**columns: Sequence[Any]) -> Cohort:
+    def make(*, name: str = "c", **columns: Sequence[Any]) -> Cohort:
         count = len(next(iter(columns.values())))
         plain: dict[str, Sequence[Any]] = {
             "scan_id": [f"s{i}" for i in range(count)],
@@ -30,10 +30,10 @@ def make_cohort() -> MakeCohort:
             "path": ["a"] * count,
         }
         texts = {
-            name: pa.array([None if v is None else str(v) for v in values], pa.string())
-            for name, values in (plain | columns).items()
+            column: pa.array([None if v is None else str(v) for v in values], pa.string())
+            for column, values in (plain | columns).items()
         }
-        return check_cohort(pa.table(texts), "c", Path("/data/c.csv"))
+        return check_cohort(pa.table(texts), name, Path(f"/data/{name}.csv"))
 
     return make
 

@@ -14,7 +14,8 @@ from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.bags.load import Bag, load_bags
 from clearbench.evaluation.heads.estimator import strata_of
 from clearbench.evaluation.heads.targets import Targets, make_targets
-from clearbench.evaluation.task.prepared import PreparedTask, too_rare
+from clearbench.evaluation.task.prepared import PreparedTask
+from clearbench.evaluation.task.rare import too_rare
 from clearbench.evaluation.task.splits import Fold
 from clearbench.evaluation.task.units import Units
 from clearbench.store.folder import StoreFolder

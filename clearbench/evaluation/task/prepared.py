@@ -1,36 +1,24 @@
 """A task and its cohort: units and folds from labels alone, the same for every encoder."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from clearbench.cohort.table import Cohort
-from clearbench.errors import BadTask
 from clearbench.evaluation.task.card import Task
+from clearbench.evaluation.task.rare import too_rare
 from clearbench.evaluation.task.split_file import folds_of_file, labels_check, read_split
-from clearbench.evaluation.task.splits import (
-    Fold,
-    known_labels,
-    make_folds,
-    patient_labels,
-    split_sha256,
-)
+from clearbench.evaluation.task.splits import Fold, make_folds, split_sha256
 from clearbench.evaluation.task.units import Units, make_units
 from clearbench.store.cohorts import load_cohort
 from clearbench.store.folder import StoreFolder
-
-LEAST_PATIENTS = 10  # positive (and negative) patients that a label needs
-LEAST_PER_FOLD = 2  # of them in every test fold
 
 
 @dataclass(frozen=True)
 class PreparedTask:
     """A task on one cohort: its units, and the folds that every encoder shares.
 
-    skipped: labels that are too rare to score, and why. labels_check: a short digest of the labels
-    of all units, of training and test. Where an encoder lacks patients, `folds`
-    are without them, and `whole` are the folds of all patients.
+    skipped: labels, or groups left out, that are too rare to score, and why. labels_check: a short
+    digest of the labels of all units, of training and test. Where an encoder lacks patients,
+    `folds` are without them, and `whole` are the folds of all patients.
     """
 
     task: Task
@@ -84,31 +72,3 @@ def prepare_from_store(task: Task, store: StoreFolder) -> list[PreparedTask]:
     own = load_cohort(store, task.card.cohort)
     others = [load_cohort(store, name) for name in task.card.split.test]
     return [prepare_task(task, own, other) for other in others] or [prepare_task(task, own)]
-
-
-def too_rare(units: Units, folds: Sequence[Fold], task: Task) -> tuple[str, ...]:
-    """Name the labels (or classes) with too few patients to be scored.
-
-    A label needs both classes in every test fold, or its metrics have no value there. Raises
-    BadTask if none is left.
-    """
-    card = task.card
-    patients, positives = patient_labels(units, card)
-    known = known_labels(units, card)
-    place = {patient: row for row, patient in enumerate(patients)}
-    tests = [[place[patient] for patient in fold.test] for fold in folds]
-    notes = []
-    for column, name in enumerate(card.outputs):
-        groups = np.stack([positives[:, column], known[:, column] & ~positives[:, column]])
-        groups = groups[:1] if card.target == "survival" else groups  # only events are needed
-        total = int(groups.sum(axis=1).min())
-        fewest = min(int(groups[:, rows].sum(axis=1).min()) for rows in tests)
-        if total < LEAST_PATIENTS or fewest < LEAST_PER_FOLD:
-            notes.append(
-                f"{name}: {int(groups[0].sum())} of {int(known[:, column].sum())} patients are "
-                f"positive, and a test fold has {fewest} of the rarer class; {LEAST_PATIENTS} "
-                f"patients of each class and {LEAST_PER_FOLD} per fold are needed"
-            )
-    if len(notes) == len(card.outputs):
-        raise BadTask(f"{task.name}: nothing can be scored: {'; '.join(notes)}")
-    return tuple(notes)
