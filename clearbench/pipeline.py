@@ -159,6 +159,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     precision: str = "auto",
     floors: bool = True,
     fractions: str = "",
+    views: Sequence[str] = (),
     task_folders: Iterable[Path] = (),
     save_heads: Path | str | None = None,
     stale: bool = False,
@@ -168,13 +169,14 @@ def evaluate(  # noqa: PLR0913  options of a command
 
     `heads` are the task's declared head and mean-logreg by default; "all" means every head but
     "best", which trains all others to choose one per fold. `models` are names, or name@fp8 where a
-    store has several sets of features; by default every set of the task's cohort. Heads train in
-    bfloat16 where the processor has it, unless `precision` is float32. On a fixed split, `draws`
-    more heads are retrained on bootstrapped training patients, so that comparisons include training
-    variance; 0 turns it off. `fractions` ("16,32,all") adds scores of the declared head with fewer
-    training patients. `save_heads` is a folder for trained heads: <task>/<name of the result>/, for
-    `apply`. With `stale`, only stored results are repeated whose card, labels or split changed
-    since; of `models`, if any are named. Raises UnknownName, BadArgument, BadTask, BadStore.
+    store has several sets of features; by default every set of the task's cohort. `views` are the
+    only stored views to use, such as brain of brain and bone. Heads train in bfloat16 where the
+    processor has it, unless `precision` is float32. On a fixed split, `draws` more heads are
+    retrained on bootstrapped training patients, so that comparisons include training variance; 0
+    turns it off. `fractions` ("16,32,all") adds scores of the declared head with fewer training
+    patients. `save_heads` is a folder for trained heads: <task>/<name of the result>/, for `apply`.
+    With `stale`, only stored results are repeated whose card, labels or split changed since; of
+    `models`, if any are named. Raises UnknownName, BadArgument, BadTask, BadStore.
     """
     tasks, models, heads = as_names(tasks), as_names(models), as_names(heads)
     if not tasks:
@@ -207,7 +209,9 @@ def evaluate(  # noqa: PLR0913  options of a command
     ]
     if stale:
         evaluators = [part for one in evaluators for part in only_stale(one)]
-    load = partial(load_encoder_data, store=folder, device=device, precision=precision)
+    load = partial(
+        load_encoder_data, store=folder, device=device, precision=precision, views=as_names(views)
+    )
     found = [result for one in evaluators for result in one.run(models, load)]
     refresh(folder)
     return found

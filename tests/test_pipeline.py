@@ -13,7 +13,7 @@ import pytest
 
 from clearbench import pipeline
 from clearbench.cohort.table import read_cohort
-from clearbench.errors import BadRequest, BadStore, UnknownName
+from clearbench.errors import BadArgument, BadRequest, BadStore, UnknownName
 from clearbench.evaluation.head_registry import plain_heads
 from clearbench.evaluation.task.card import find_task
 from clearbench.evaluator import chosen_heads
@@ -223,6 +223,7 @@ def test_nothing_to_embed(tmp_path: Path) -> None:
 SLOW_RUN = """
 import sys, time
 from clearbench import pipeline
+from clearbench.errors import BadArgument
 from clearbench.evaluator import chosen_heads
 
 def wait(event):
@@ -402,6 +403,13 @@ def test_a_planted_signal_is_found_and_kept(tmp_path: Path) -> None:
     assert sums[0] == pytest.approx((1.0, 1.0), abs=1e-5)
     again = pipeline.evaluate([str(tmp_path / "planted-task.toml")], store=store)
     assert [result.scores for result in again] == [result.scores for result in results]
+
+
+def test_a_view_that_is_not_stored_is_refused(tmp_path: Path) -> None:
+    store, card = planted(tmp_path), tmp_path / "planted-task.toml"
+    card.write_text(CARD)
+    with pytest.raises(BadArgument, match="planted@abababab has soft; did you mean soft"):
+        pipeline.evaluate([str(card)], store=store, views=["sof"])
 
 
 def test_stale_results_are_named_and_repeated_alone(tmp_path: Path) -> None:

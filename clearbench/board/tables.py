@@ -232,7 +232,7 @@ def _row(result: Result, published: str, metric: str, places: dict[str, Standing
     return Row(
         task=result.task,
         metric=metric,
-        encoder=result.encoder,
+        encoder=result.encoder + (f" [{', '.join(result.views)}]" if result.stored_views else ""),
         fingerprint=result.fingerprint[:8],
         head=result.head,
         preset=result.preset,

@@ -104,6 +104,15 @@ Precision = Annotated[
 ]
 
 
+StoredViews = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--views",
+        metavar="NAMES",
+        help="Only these of the stored views, such as brain of brain and bone.",
+        show_default=False,
+    ),
+]
 Stale = Annotated[
     bool,
     typer.Option(
@@ -151,6 +160,7 @@ def evaluate(
     device: Device = "cpu",
     precision: Precision = "auto",
     fractions: Fractions = "",
+    views: StoredViews = None,
     no_floors: NoFloors = False,
     stale: Stale = False,
     tasks: TaskFolders = None,
@@ -188,6 +198,7 @@ def evaluate(
             precision=precision,
             floors=not no_floors,
             fractions=fractions,
+            views=words(views),
             task_folders=tasks or (),
             save_heads=save_heads,
             stale=stale,

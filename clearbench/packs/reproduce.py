@@ -99,7 +99,7 @@ def _features(pack: Pack, result: Result) -> tuple[PackedFeatures, EncoderRecord
     packed = {features.fingerprint: features for features in pack.facts.features}
     for record in list_records(pack.store):
         if record.fingerprint == result.fingerprint and record.fingerprint in packed:
-            return packed[record.fingerprint], record
+            return packed[record.fingerprint], record.with_views(result.views)
     has = ", ".join(f"{one.encoder}@{one.fingerprint[:8]}" for one in pack.facts.features)
     wanted = f"{result.encoder}@{result.fingerprint[:8]}"
     raise BadRequest(f"the result is of features {wanted}; the pack has {has}")

@@ -19,6 +19,7 @@ class Result:
     """The result of one encoder, head and preset on one task; scores are {value, low, high}.
 
     content_sha256: the digest of the card without its title; labels_check: of the labels
+    stored_views: all views of the features, where only some of them were used; else ()
     floor: nothing was learned from images; gates: an encoder must beat it to be ranked
     """
 
@@ -36,6 +37,7 @@ class Result:
     encoder_title: str
     fingerprint: str
     views: tuple[str, ...]
+    stored_views: tuple[str, ...]
     precision: str
     head: str
     declared_head: str
@@ -82,13 +84,15 @@ class Result:
 
     @property
     def reference(self) -> str:
-        """Return `name@fp8`, the unique name of the features."""
-        return f"{self.encoder}@{self.fingerprint[:8]}"
+        """Return `name@fp8`, the unique name of the features; with views, if only some count."""
+        name = f"{self.encoder}@{self.fingerprint[:8]}"
+        return f"{name}[{','.join(self.views)}]" if self.stored_views else name
 
     @property
     def stem(self) -> str:
         """Return the file's name without its suffix."""
         plain = f"{self.encoder}-{self.fingerprint[:8]}--{self.head}--{self.preset}"
+        plain += f"--views-{'+'.join(self.views)}" if self.stored_views else ""
         return f"{plain}--{self.test_cohort}" if self.test_cohort else plain
 
     def score(self, metric: str = "") -> dict[str, float | None]:
@@ -139,11 +143,13 @@ def read_result(path: Path) -> Result:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if facts.get("schema") == WITHOUT_LABELS_CHECK:
             more = {"content_sha256": "", "labels_check": "", "gates": facts["floor"]}
+            more |= {"stored_views": []}
             facts |= more | {"schema": SCHEMA}
         if (found := facts.get("schema", SCHEMA)) != SCHEMA:
             raise ValueError(f"its schema is {found}, this version needs {SCHEMA}")
         lists = {
-            name: tuple(facts[name]) for name in ("outputs", "views", "excluded", "not_scored")
+            name: tuple(facts[name])
+            for name in ("outputs", "views", "stored_views", "excluded", "not_scored")
         }
         return Result(**{**facts, **lists, "path": str(path)})
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -47,6 +47,7 @@ def make_result(
         encoder_title=card.get("title", record.name),
         fingerprint=record.fingerprint,
         views=record.views,
+        stored_views=record.stored_views,
         precision=record.precision,
         head=evaluation.head,
         declared_head=task.card.head,

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,7 +27,10 @@ FLOORS = ("random", FLOOR)
 
 @dataclass(frozen=True)
 class EncoderRecord:
-    """The encoder of a folder of features; `card` is its card as JSON."""
+    """The encoder of a folder of features; `card` is its card as JSON.
+
+    `stored_views` are all views of the features where `views` are only some of them, else ().
+    """
 
     name: str
     fingerprint: str
@@ -37,6 +40,13 @@ class EncoderRecord:
     store_dtype: str
     weights_sha256: str
     card: Mapping[str, Any] = field(default_factory=dict)
+    stored_views: tuple[str, ...] = ()
+
+    def with_views(self, views: Sequence[str]) -> "EncoderRecord":
+        """Return the record with only some of its views, in its own order."""
+        stored = self.stored_views or self.views
+        kept = tuple(name for name in stored if name in views)
+        return replace(self, views=kept, stored_views=() if kept == stored else stored)
 
     @property
     def floor(self) -> bool:
@@ -86,7 +96,8 @@ def list_records(store: StoreFolder) -> list[EncoderRecord]:
     for path in sorted(store.features.glob(f"*/{ENCODER_FILE}")):
         facts = _read_json(path)
         try:
-            records.append(EncoderRecord(**{**facts, "views": tuple(facts["views"])}))
+            lists = {"views": tuple(facts["views"]), "stored_views": ()}
+            records.append(EncoderRecord(**{**facts, **lists}))
         except (TypeError, KeyError) as error:
             raise _damaged(path, error) from error
     return records
@@ -144,6 +155,27 @@ def find_records(store: StoreFolder, references: Sequence[str], cohort: str) -> 
             f"make them with `clearbench embed {cohort} --model NAME`"
         )
     return records
+
+
+def record_of_cohort(record: EncoderRecord, cohort: str, store: StoreFolder) -> EncoderRecord:
+    """Return an encoder's record with features of a cohort: `record`, or one with other views.
+
+    The other one has the same card, weights, precision and type. If there is none, `record` is
+    returned.
+    """
+    if has_cohort(store, record, cohort):
+        return record
+    same = ("name", "dim", "precision", "store_dtype", "weights_sha256", "card")
+    return next(
+        (
+            other
+            for other in list_records(store)
+            if all(getattr(other, name) == getattr(record, name) for name in same)
+            and set(other.views) & set(record.views)
+            and has_cohort(store, other, cohort)
+        ),
+        record,
+    )
 
 
 def has_cohort(store: StoreFolder, record: EncoderRecord, cohort: str) -> bool:

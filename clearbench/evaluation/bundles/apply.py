@@ -68,7 +68,7 @@ def find_features(facts: BundleFacts, store: StoreFolder) -> EncoderRecord:
     stored, wanted = list_records(store), facts.encoder
     for record in stored:
         if record.fingerprint == wanted.fingerprint:
-            return record
+            return record.with_views(wanted.views)
     has = ", ".join(
         f"{r.fingerprint[:8]} of {r.name} ({', '.join(r.views)}; {r.precision})" for r in stored
     )

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from clearbench.arrays import Rows
 from clearbench.encoders.device import choose_device, choose_precision
-from clearbench.errors import BadArgument, BadTask
+from clearbench.errors import BadArgument, BadTask, suggestion
 from clearbench.evaluation.bags.bagset import BagSet
-from clearbench.evaluation.bags.load import Bag, load_bags
+from clearbench.evaluation.bags.load import Bag, common_views, load_bags
 from clearbench.evaluation.heads.estimator import strata_of
 from clearbench.evaluation.heads.targets import Targets, make_targets
 from clearbench.evaluation.task.prepared import PreparedTask
@@ -74,14 +74,31 @@ def load_encoder_data(
     *,
     device: str = "cpu",
     precision: str = "auto",
+    views: Sequence[str] = (),
 ) -> EncoderData:
-    """Load an encoder's features of a task's units onto the device.
+    """Load an encoder's features of a task's units onto the device, of `views` only or of all.
 
     With precision "auto" they are bfloat16 where the processor multiplies it, else float32. Raises
-    BadRequest for a device or precision that isn't available, BadTask if features are missing.
+    BadRequest for a device or precision that isn't available, BadArgument for a view that is not
+    stored, BadTask if features are missing.
     """
+    record = with_wanted_views(record, views)
     units, bags = load_bags(prepared.units, record, store)
+    several = len(set(units.cohorts)) > 1
+    record = record.with_views(common_views(bags, units.cohorts, record)) if several else record
     return make_encoder_data(prepared, record, units, bags, device=device, precision=precision)
+
+
+def with_wanted_views(record: EncoderRecord, views: Sequence[str]) -> EncoderRecord:
+    """Return a record with only the wanted views, () for all; raises BadArgument for others."""
+    if not views:
+        return record
+    unknown = [name for name in views if name not in record.views]
+    if unknown:
+        has = ", ".join(record.views)
+        reason = f"{record.reference} has {has}{suggestion(unknown[0], record.views)}"
+        raise BadArgument("views", unknown[0], reason)
+    return record.with_views(views)
 
 
 def make_encoder_data(

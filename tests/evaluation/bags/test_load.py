@@ -11,7 +11,7 @@ from clearbench.evaluation.bags.load import load_bags
 from clearbench.evaluation.task.units import make_units
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord
+from clearbench.store.records import EncoderRecord, write_record
 
 Make = Callable[..., Any]
 CARD = {"input": {"views": "free", "default_views": ["lung", "bone"]}}
@@ -23,17 +23,27 @@ def store(tmp_path: Path) -> StoreFolder:
     return open_store(tmp_path / "store", create=True)
 
 
-def write(store: StoreFolder, scan: str, n: int, *, absent: bool = False) -> Any:
-    features = np.random.default_rng(n).normal(size=(n, 2, 4)).astype(np.float32)
-    present = np.ones((n, 2), bool)
+def write(
+    store: StoreFolder,
+    scan: str,
+    n: int,
+    *,
+    absent: bool = False,
+    of: EncoderRecord = RECORD,
+    cohort: str = "c",
+    window: float = 0.0,
+) -> Any:
+    views = len(of.views)
+    features = np.random.default_rng(n).normal(size=(n, views, 4)).astype(np.float32)
+    present = np.ones((n, views), bool)
     if absent:
         present[0, 1] = False
         features[0, 1] = np.nan
     write_features(
         ScanFeatures(
-            ScanKey("e", "f" * 64, "c", scan), "p", features, present, np.zeros(n, np.float32),
-            np.arange(n, dtype=np.int32) + 10, "a", "b",
-            {"views": [{"name": "lung"}, {"name": "bone"}]},
+            ScanKey("e", of.fingerprint, cohort, scan), "p", features, present,
+            np.zeros(n, np.float32), np.arange(n, dtype=np.int32) + 10, "a", "b",
+            {"views": [{"name": name, "windows_hu": [[window, 1.0]]} for name in of.views]},
         ),
         store,
     )  # fmt: skip
@@ -111,3 +121,43 @@ def test_a_volume_encoder_has_no_marked_slices(
         match=r"e embeds whole scans, but the task takes key slices only .*slices = \"key\"",
     ):
         load_bags(units, whole, store)
+
+
+def test_only_some_of_the_stored_views(
+    store: StoreFolder, make_cohort: Make, make_task: Make
+) -> None:
+    features = write(store, "s0", 2)
+    write(store, "s1", 1, absent=True)
+    units = make_units(make_cohort(x=["1", "0"]), make_task().card)
+    bone = RECORD.with_views(["bone"])
+    kept, [bag] = load_bags(units, bone, store)
+    np.testing.assert_array_equal(bag.features, features[:, 1])
+    assert bag.views == ("bone", "bone")
+    assert kept.excluded == ("1 without the views bone: p1",)
+    assert bone.stored_views == ("lung", "bone")
+    assert bone.with_views(["lung", "bone"]) == RECORD
+
+
+BONE = EncoderRecord("e", "a" * 64, 4, ("bone",), "float32", "float32", "w", CARD)
+
+
+@pytest.mark.parametrize("window", [0.0, 5.0])
+def test_a_test_cohort_with_other_views_is_met_on_those_of_both(
+    store: StoreFolder, make_cohort: Make, make_task: Make, window: float
+) -> None:
+    """Its features were made with other views; but one name must mean one window."""
+    train = write(store, "s0", 2)
+    write_record(RECORD, store)
+    write_record(BONE, store)
+    test = write(store, "s0", 3, of=BONE, cohort="d", window=window)
+    card = make_task().card
+    units = make_units(make_cohort(x=["1"]), card)
+    both = units.joined(make_units(make_cohort(x=["0"], name="d"), card))
+    if window:
+        with pytest.raises(BadTask, match="view bone is another window in d; embed both cohorts"):
+            load_bags(both, RECORD, store)
+        return
+    kept, [first, second] = load_bags(both, RECORD, store)
+    np.testing.assert_array_equal(first.features, train[:, 1])
+    np.testing.assert_array_equal(second.features, test[:, 0])
+    assert kept.excluded == ("only the views bone are used; not all cohorts have lung",)
