@@ -49,17 +49,24 @@ def apply(
     keep_ids: KeepIds = False,
     output: Output = None,
 ) -> None:
-    """Score scans of the store with saved heads; no labels are needed."""
+    """Score scans of the store with saved heads; no labels are needed.
+
+    With -o, the attention on every slice is written next to the scores.
+    """
     from clearbench.cores import prepare_threads
 
     prepare_threads()  # before the imports that load torch
     from clearbench import sharing
     from clearbench.display.answers import show_answer
     from clearbench.display.sharing import show_applied
-    from clearbench.results.applied import applied_table
+    from clearbench.results.applied import applied_attention, applied_table
 
     found = sharing.apply(bundle, scans, store=store_path(store), name=name, keep_ids=keep_ids)
     show_answer(applied_table(found), format_of("table", output), output)
+    attention = applied_attention(found)
+    if output is not None and attention is not None:
+        place = output.with_name(f"{output.stem}.attention{output.suffix}")
+        show_answer(attention, format_of("table", place), place)
     show_applied(found)
     raise typer.Exit(ExitCode.FAILED if found.without_features else ExitCode.DONE)
 

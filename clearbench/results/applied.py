@@ -1,4 +1,4 @@
-"""The predictions of a bundle's heads as a table: one row per unit and output."""
+"""What a bundle's heads say of scans, as tables: their predictions, and their attention."""
 
 from typing import Any
 
@@ -20,14 +20,7 @@ def applied_table(applied: Applied) -> pa.Table:
 def _output_rows(applied: Applied, column: int, name: str) -> pa.Table:
     """Return the rows of one output."""
     facts, units = applied.facts, applied.units
-    same: dict[str, Any] = {
-        "task": facts.task,
-        "encoder": facts.encoder.name,
-        "fingerprint": facts.encoder.fingerprint,
-        "head": facts.head,
-        "preset": facts.preset,
-        "label": name,
-    }
+    same = _source(applied) | {"label": name}
     # from_pandas turns NaN into null; an integer column has no NaN.
     decisions = pa.array(applied.decisions[:, column], from_pandas=True)
     return pa.table(
@@ -42,3 +35,44 @@ def _output_rows(applied: Applied, column: int, name: str) -> pa.Table:
             "decision": decisions.cast(pa.int8()),
         }
     )
+
+
+def _source(applied: Applied) -> dict[str, Any]:
+    """Return task, encoder and head, the same in every row."""
+    facts = applied.facts
+    return {
+        "task": facts.task,
+        "encoder": facts.encoder.name,
+        "fingerprint": facts.encoder.fingerprint,
+        "head": facts.head,
+        "preset": facts.preset,
+    }
+
+
+def applied_attention(applied: Applied) -> pa.Table | None:
+    """Return the attention on every instance: unit, scan_id, slice_index, view, weight.
+
+    The weight is the mean over heads, and sums to 1 over a unit. None for heads without attention.
+    """
+    if not applied.attention:
+        return None
+    units, parts = applied.units, []
+    for row, (bag, weights) in enumerate(zip(applied.bags, applied.attention, strict=True)):
+        same = {
+            "cohort": units.cohorts[row],
+            "unit": units.ids[row],
+            "patient_id": units.patients[row],
+            **_source(applied),
+        }
+        parts.append(
+            pa.table(
+                {
+                    **{name: [value] * len(weights) for name, value in same.items()},
+                    "scan_id": list(bag.scan_ids),
+                    "slice_index": pa.array(bag.slice_index, pa.int32()),
+                    "view": list(bag.views),
+                    "weight": pa.array(weights, pa.float32()),
+                }
+            )
+        )
+    return pa.concat_tables(parts)

@@ -1,5 +1,6 @@
 """Apply a bundle's heads to units without labels: one score per output, and a decision."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from clearbench.arrays import Floats
 from clearbench.errors import BadRequest
 from clearbench.evaluation.bags.bagset import BagSet
-from clearbench.evaluation.bags.load import load_bags, views_option
+from clearbench.evaluation.bags.load import Bag, load_bags, views_option
 from clearbench.evaluation.bundles.bundle import Bundle, BundleFacts
 from clearbench.evaluation.heads.targets import output_type
 from clearbench.evaluation.task.units import Units
@@ -24,6 +25,8 @@ class Applied:
     scores   mean over the heads
     spread   standard deviation over the heads
     decisions  1 or 0; NaN without a threshold
+    bags     the features of each unit, with the origin of each instance
+    attention  the importance of each unit's instances [n], mean over the heads; () without any
     without_features  number of units left out; `units.excluded` names them
     """
 
@@ -33,6 +36,8 @@ class Applied:
     spread: Floats
     decisions: Floats
     without_features: int
+    bags: tuple[Bag, ...] = ()
+    attention: tuple[Floats, ...] = ()
 
 
 def apply_bundle(bundle: Bundle, units: Units, store: StoreFolder) -> Applied:
@@ -48,7 +53,8 @@ def apply_bundle(bundle: Bundle, units: Units, store: StoreFolder) -> Applied:
         dtype=getattr(torch, bundle.facts.head_precision),
         common=bundle.common,
     )
-    each = np.stack([head.predict(instances).scores for head in bundle.heads])
+    predicted = [head.predict(instances) for head in bundle.heads]
+    each = np.stack([one.scores for one in predicted])
     scores = each.mean(axis=0)
     return Applied(
         facts=bundle.facts,
@@ -57,7 +63,16 @@ def apply_bundle(bundle: Bundle, units: Units, store: StoreFolder) -> Applied:
         spread=each.std(axis=0),
         decisions=decide(bundle.facts, scores),
         without_features=len(units.ids) - len(kept.ids),
+        bags=bags,
+        attention=_mean_attention([one.attention for one in predicted]),
     )
+
+
+def _mean_attention(heads: Sequence[tuple[NDArray[np.float32], ...]]) -> tuple[Floats, ...]:
+    """Return the mean attention of several heads on each unit; () if a head has none."""
+    if not all(heads):
+        return ()
+    return tuple(np.mean(unit, axis=0, dtype=np.float64) for unit in zip(*heads, strict=True))
 
 
 def find_features(facts: BundleFacts, store: StoreFolder) -> EncoderRecord:
