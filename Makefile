@@ -45,6 +45,7 @@ nightly: $(READY)
 	$(BIN)/python benchmarks/precision.py -o benchmarks/reports/precision.md
 	$(BIN)/python benchmarks/comparisons.py -o benchmarks/reports/comparisons.md
 	$(BIN)/python benchmarks/protocol.py -o benchmarks/reports/protocol.md
+	$(BIN)/python benchmarks/perfect.py -o benchmarks/reports/perfect.md
 	$(BIN)/python benchmarks/attention.py -o benchmarks/reports/attention.md
 	$(BIN)/python benchmarks/lecl.py -o benchmarks/reports/lecl.md
 

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from clearbench.board.standings import Standings
+from clearbench.metrics.registry import plain_name
 from clearbench.results.record import Result
+from clearbench.statistics.perfect import AUROC, METHOD
 
 FEW_FOLDS = 10
 SMALLEST_P = 0.001
@@ -52,10 +54,24 @@ def alarms(group: Sequence[Result]) -> tuple[str, ...]:
 
 
 def intervals(group: Sequence[Result], metric: str) -> tuple[str, ...]:
-    """Return a note on what the intervals include."""
-    first = group[0]
+    """Return notes on what the intervals include."""
     if all(result.score(metric)["low"] is None for result in group):
         return ()
+    return (*_usual_intervals(group), *_perfect(group, metric))
+
+
+def _perfect(group: Sequence[Result], metric: str) -> tuple[str, ...]:
+    """Return a note where an AUROC is 1 or 0: its interval has another source."""
+    scores = [result.score(metric) for result in group]
+    ends = any(score["value"] in (0.0, 1.0) and score["low"] != score["high"] for score in scores)
+    if plain_name(metric) != AUROC or not ends:
+        return ()
+    return (f"the interval of an AUROC of 1 or 0 is {METHOD}: resampling shows no spread there",)
+
+
+def _usual_intervals(group: Sequence[Result]) -> tuple[str, ...]:
+    """Return a note on what the intervals include."""
+    first = group[0]
     if first.crossed:
         folds = first.folds * first.repeats
         few = f"; from {folds} folds only" if folds < FEW_FOLDS else ""

@@ -62,6 +62,19 @@ def score_outputs(  # noqa: PLR0913  all are facts of one scoring
     return found
 
 
+def truth_of_output(targets: Floats, column: int, target: str) -> Floats:
+    """Return the truth of one output [n], 0 or 1: its label, class, cut of classes, or the event.
+
+    targets [n, labels] as `score_outputs` takes truth; NaN where unknown.
+    """
+    if target == "multiclass":
+        return np.equal(targets[:, 0], column).astype(float)
+    if target == "ordinal":
+        return np.where(np.isnan(targets[:, 0]), np.nan, targets[:, 0] > column)
+    found: Floats = targets[:, 1] if target == "survival" else targets[:, column]
+    return found
+
+
 def _take(
     metric: Metric, target: str, scored: _Scored, censoring: Floats | None
 ) -> dict[str, Floats]:
@@ -115,7 +128,7 @@ def _cuts(truth: Floats, scores: Floats, weights: Floats, unscored: Collection[i
     """Prepare each cut, "class k or above", and the predicted class: the number of cuts passed."""
     known = ~np.isnan(truth[:, 0])
     classes, scores, weights = truth[known, 0], scores[known], weights[:, known]
-    passed = scores > THRESHOLD
+    passed = scores >= THRESHOLD
     outputs = tuple(
         _Output(
             (classes > cut).astype(float),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clearbench.arrays import Floats
 from clearbench.errors import BadRequest
+from clearbench.metrics.outputs import truth_of_output
 from clearbench.results.record import Result
 from clearbench.store.result_columns import ATTENTION, HEAD_KEY, PREDICTIONS, RESULT_KEY
 
@@ -96,7 +97,7 @@ def _head_rows(
                 "unit": [units.ids[row] for row in rows],
                 "patient_id": [units.patients[row] for row in rows],
                 "label": [output] * len(rows),
-                "truth": pa.array(_truth_of(truth, column, result.target), from_pandas=True),
+                "truth": pa.array(truth_of_output(truth, column, result.target), from_pandas=True),
                 "time": pa.array(_times(truth, result.target), from_pandas=True),
                 "score": scores[:, column],
             },
@@ -106,18 +107,8 @@ def _head_rows(
     )
 
 
-def _truth_of(targets: Floats, column: int, target: str) -> Floats:
-    """Return the truth of one output (0 or 1): its label, class, cut of classes, or the event."""
-    if target == "multiclass":
-        return np.equal(targets[:, 0], column).astype(float)
-    if target == "ordinal":
-        return np.where(np.isnan(targets[:, 0]), np.nan, targets[:, 0] > column)
-    found: Floats = targets[:, 1] if target == "survival" else targets[:, column]
-    return found
-
-
 def _as_scored(values: Floats, target: str) -> Floats:
-    """Turn truth per output into truth as metrics take it; the inverse of `_truth_of`."""
+    """Turn truth per output into truth as metrics take it; the inverse of `truth_of_output`."""
     if target == "multiclass":
         classes: Floats = values.argmax(axis=1)[:, None].astype(np.float64)
         return classes

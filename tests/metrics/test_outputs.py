@@ -124,7 +124,7 @@ def test_ordinal_metrics_are_scikit_learns(seed: int, classes: int) -> None:
     scores = -np.sort(-rng.random((len(truth), classes - 1)).round(1), axis=1)
     weights = rng.integers(1, 4, (2, len(truth))).astype(float)
     found = score_outputs("ordinal", truth[:, None], scores, weights)
-    guess = (scores > 0.5).sum(axis=1)
+    guess = (scores >= 0.5).sum(axis=1)
     for row, weight in enumerate(weights):
         cuts = [(truth > k, scores[:, k]) for k in range(classes - 1)]
         areas = [sklearn.roc_auc_score(*cut, sample_weight=weight) for cut in cuts]

@@ -26,6 +26,7 @@ from clearbench.evaluation.task.units import Units
 from clearbench.statistics import FoldScores, Score, score_with_bootstrap
 from clearbench.statistics.calibration import calibration_scores
 from clearbench.statistics.cross_validation import score_cross_validation
+from clearbench.statistics.perfect import with_perfect_scores
 from clearbench.store.records import EncoderRecord
 
 SEEDS_FIXED_SPLIT = 3  # heads per fixed split; repeated folds train one per fold and repeat
@@ -136,11 +137,12 @@ def _scores(heads: Sequence[FoldScores], prepared: PreparedTask) -> dict[str, Sc
     if not card.split.crossed:
         seed = card.split.seed
         found = score_with_bootstrap(card.target, heads, unscored=prepared.unscored, seed=seed)
-        return found | lines
+        return with_perfect_scores(found, card.target, heads) | lines
     # Tuning patients count as training patients, because heads learn from them too.
     shares = [len(fold.test) / (len(fold.train) + len(fold.tune)) for fold in folds]
     share = float(np.mean(shares))
-    return score_cross_validation(card.target, heads, share, unscored=prepared.unscored) | lines
+    found = score_cross_validation(card.target, heads, share, unscored=prepared.unscored)
+    return with_perfect_scores(found, card.target, heads) | lines
 
 
 def _attention_data(data: EncoderData, results: Sequence[FoldResult]) -> AttentionData:
