@@ -92,7 +92,7 @@ FACTS = {
     "task": "t", "task_title": "T", "task_version": 1, "task_sha256": "0",
     "content_sha256": "k", "labels_check": "l", "cohort": "c",
     "target": "binary", "metric": "auroc", "outputs": ("ill",), "encoder_title": "A",
-    "fingerprint": "f" * 64, "views": ("lung",),
+    "fingerprint": "f" * 64, "dim": 8, "views": ("lung",),
     "stored_views": (), "precision": "float32", "head": "abmil",
     "declared_head": "abmil", "head_precision": "float32", "test_cohort": "", "preset": "default",
     "seeds": 1, "draws": 0, "folds": 5, "repeats": 5, "crossed": True, "split_sha256": "s",

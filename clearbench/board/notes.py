@@ -9,6 +9,7 @@ from clearbench.statistics.perfect import AUROC, METHOD
 
 FEW_FOLDS = 10
 SMALLEST_P = 0.001
+MUCH_WIDER = 2  # times
 CHANGES = {
     "the card": "content_sha256",
     "the labels": "labels_check",
@@ -85,6 +86,27 @@ def _usual_intervals(group: Sequence[Result]) -> tuple[str, ...]:
 def no_claims(shown: str, own: str) -> str:
     """Return the note that a board by another metric has no tiers."""
     return f"no tiers or ranks by {shown}: they are by {own} only, the task's own metric"
+
+
+def narrow_floors(group: Sequence[Result]) -> tuple[str, ...]:
+    """Return a note where an encoder is much wider than every random network on the board.
+
+    More features alone may score higher, so a narrow random network is a low bar.
+    """
+    floors = [r.dim for r in group if r.gates and r.encoder.startswith("random")]
+    wide = sorted(
+        {
+            r.encoder
+            for r in group
+            if not r.floor and r.dim > MUCH_WIDER * max(floors, default=r.dim)
+        }
+    )
+    if not wide:
+        return ()
+    return (
+        f"{', '.join(wide)}: much wider than every random network here ({max(floors)} features); "
+        "embed and evaluate a random-… encoder of like width too (clearbench models list)",
+    )
 
 
 def only_floors(group: Sequence[Result]) -> tuple[str, ...]:

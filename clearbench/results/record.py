@@ -36,6 +36,7 @@ class Result:
     encoder: str
     encoder_title: str
     fingerprint: str
+    dim: int
     views: tuple[str, ...]
     stored_views: tuple[str, ...]
     precision: str
@@ -143,7 +144,7 @@ def read_result(path: Path) -> Result:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if facts.get("schema") == WITHOUT_LABELS_CHECK:
             more = {"content_sha256": "", "labels_check": "", "gates": facts["floor"]}
-            more |= {"stored_views": []}
+            more |= {"stored_views": [], "dim": 0}
             facts |= more | {"schema": SCHEMA}
         if (found := facts.get("schema", SCHEMA)) != SCHEMA:
             raise ValueError(f"its schema is {found}, this version needs {SCHEMA}")

@@ -46,6 +46,7 @@ def make_result(
         encoder=record.name,
         encoder_title=card.get("title", record.name),
         fingerprint=record.fingerprint,
+        dim=record.dim,
         views=record.views,
         stored_views=record.stored_views,
         precision=record.precision,

@@ -38,6 +38,16 @@ def test_other_splits_are_never_on_one_board(with_value: Make) -> None:
     assert len(make_leaderboard(results).boards) == 2
 
 
+def test_a_random_network_much_narrower_than_an_encoder_is_noted(with_value: Make) -> None:
+    encoder = with_value("wide", 0.8, dim=1280)
+    narrow = with_value("random-vit-tiny", 0.7, dim=192, floor=True)
+    [board] = make_leaderboard([encoder, narrow]).boards
+    [note] = [note for note in board.notes if "wider" in note]
+    assert note.startswith("wide: much wider than every random network here (192 features)")
+    fair = with_value("random-vit-base", 0.7, dim=768, floor=True)
+    assert not [n for n in make_leaderboard([encoder, fair]).boards[0].notes if "wider" in n]
+
+
 LATER = {"created": "2026-02-02T00:00:00Z"}
 
 

@@ -48,7 +48,7 @@ def test_a_result_without_labels_is_read_and_compared_with_no_other(
     """Schema 3 doesn't say which labels a result was made with."""
     path = saved(with_value("f", 0.8, floor=True), tmp_path / "a.json", schema=3)
     facts = json.loads(path.read_text())
-    for name in ("content_sha256", "labels_check", "gates", "stored_views"):
+    for name in ("content_sha256", "labels_check", "gates", "stored_views", "dim"):
         del facts[name]
     path.write_text(json.dumps(facts))
     read = read_result(path)
