@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import Json, KeepIds, Output, Store, store_path
+from clearbench.cli.options import Json, KeepIds, Output, ReplaceRows, Store, store_path
 from clearbench.cli.sections import Group
 from clearbench.datasets.public.registry import PUBLIC_DATA_SETS
 
@@ -243,6 +243,7 @@ def add(
         ),
     ] = "",
     pad_ids: PadIds = 0,
+    replace_rows: ReplaceRows = False,
     store: Store = None,
 ) -> None:
     """Add a cohort to the store, or new or changed labels, without embedding again."""
@@ -252,7 +253,8 @@ def add(
     from clearbench.store.folder import open_store
 
     folder = open_store(store_path(store), create=True)
-    cohort = with_table(read_table(file), name, file, folder, pad_ids=pad_ids)
+    table = read_table(file)
+    cohort = with_table(table, name, file, folder, pad_ids=pad_ids, replace_rows=replace_rows)
     save_cohort(cohort, folder)
     show_cohort(cohort)
 
