@@ -9,7 +9,7 @@ from clearbench.board.overall import Overall, TaskResults, one_preset, rank_over
 from clearbench.board.standings import Comparison, Standings, make_standings
 from clearbench.errors import UnknownName
 from clearbench.metrics.registry import less_is_better
-from clearbench.results.record import Result, find_results, published_results
+from clearbench.results.record import Result, find_results, forgotten_note, published_results
 from clearbench.statistics.tiers import Standing
 
 FACTS = ("seconds", "slices_per_s", "parameters_m")  # columns of a result, without an interval
@@ -167,6 +167,7 @@ def _board(task: TaskResults, published: str, metric: str) -> Board:
             *_alarms(group),
             *other,
             *_intervals(group, shown),
+            *forgotten_note(group),
             *(_only_floors(group) or _claims(standings)),
             *not_scored,
             *excluded,

@@ -13,7 +13,10 @@ SCHEMA = 3
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one encoder, head and preset on one task; scores are {value, low, high}."""
+    """The result of one encoder, head and preset on one task; scores are {value, low, high}.
+
+    forgotten: how many patients have left since (`clearbench store forget`): scores have them still
+    """
 
     task: str
     task_title: str
@@ -56,6 +59,7 @@ class Result:
     versions: dict[str, str]
     cores: int
     created: str
+    forgotten: int = 0
     schema: int = SCHEMA
     path: str = field(default="", compare=False)
 
@@ -122,6 +126,17 @@ def read_result(path: Path) -> Result:
             f"{path}: not a result of this clearbench version ({error}); evaluate again, or "
             "remove it"
         ) from error
+
+
+def forgotten_note(results: Iterable[Result]) -> tuple[str, ...]:
+    """Return the note that some scores were made with patients who have left; () if none was."""
+    marked = [result for result in results if result.forgotten]
+    if not marked:
+        return ()
+    most = max(result.forgotten for result in marked)
+    who = "1 patient who was" if most == 1 else f"{most} patients who were"
+    again = f"clearbench evaluate --task {marked[0].task}"
+    return (f"these scores were made with {who} removed since; run {again} again",)
 
 
 def published_results() -> Path:

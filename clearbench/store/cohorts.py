@@ -31,6 +31,11 @@ def save_cohort(cohort: Cohort, store: StoreFolder) -> Path:
     return path
 
 
+def remove_cohort(store: StoreFolder, name: str) -> None:
+    """Remove a cohort's table from the store; its features and results stay."""
+    (store.cohorts / f"{name}.parquet").unlink()
+
+
 def load_cohort(store: StoreFolder, name: str) -> Cohort:
     """Return a cohort by name; raises UnknownName with the nearest names, BadStore if damaged."""
     if name not in cohort_names(store):
@@ -38,11 +43,12 @@ def load_cohort(store: StoreFolder, name: str) -> Cohort:
         more = f"; {store.root} has {has}. `clearbench cohort add FILE` adds one, and so does embed"
         raise UnknownName.among("cohort", name, cohort_names(store), more)
     path = store.cohorts / f"{name}.parquet"
-    return check_cohort(_read(path), name, path)
+    return check_cohort(stored_table(store, name), name, path)
 
 
-def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a stored cohort, or some columns of it; raises BadStore if it is damaged."""
+def stored_table(store: StoreFolder, name: str, columns: list[str] | None = None) -> pa.Table:
+    """Read a stored cohort unchecked, or some columns of it; raises BadStore if it is damaged."""
+    path = store.cohorts / f"{name}.parquet"
     try:
         return pyarrow.parquet.read_table(path, columns=columns)
     except (OSError, pa.ArrowInvalid) as error:
@@ -52,9 +58,7 @@ def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
 def cohort_scans(store: StoreFolder) -> dict[str, frozenset[str]]:
     """Return the ids of every cohort's scans, by the cohort's name; raises BadStore if damaged."""
     return {
-        name: frozenset(
-            _read(store.cohorts / f"{name}.parquet", ["scan_id"]).column("scan_id").to_pylist()
-        )
+        name: frozenset(stored_table(store, name, ["scan_id"]).column("scan_id").to_pylist())
         for name in cohort_names(store)
     }
 

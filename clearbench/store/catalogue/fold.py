@@ -326,6 +326,7 @@ def _metric_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
             "low": score["low"],
             "high": score["high"],
             "patients": result.get("patients"),
+            "forgotten": result.get("forgotten", 0),
         }
         for name, score in result.get("scores", {}).items()
     ]
