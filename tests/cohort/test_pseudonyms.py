@@ -17,6 +17,7 @@ from clearbench.cohort.pseudonyms import (
     patient_hash,
     read_keys,
     remember_keys,
+    remove_keys,
 )
 from clearbench.cohort.table import ID_PATTERN
 from clearbench.errors import BadStore
@@ -94,3 +95,10 @@ def test_the_key_table_grows_and_stays_private(tmp_path: Path) -> None:
 def test_a_hash_of_a_patient_is_the_same_only_for_the_same_patient(one: str, other: str) -> None:
     assert (patient_hash(one) == patient_hash(other)) == (one == other)
     assert len(patient_hash(one)) == 16
+
+
+def test_keys_that_are_removed_leave_the_others(tmp_path: Path) -> None:
+    remember_keys(tmp_path, {"patient-1": "a", "patient-2": "b"})
+    path = remove_keys(tmp_path, ["patient-1", "patient-9"])
+    assert read_keys(tmp_path) == {"patient-2": "b"}
+    assert path.stat().st_mode & 0o077 == 0

@@ -32,7 +32,6 @@ from clearbench.store.forgetting.traces import (
     Trace,
     cells_of,
     find_traces,
-    their_keys,
 )
 
 
@@ -158,7 +157,7 @@ def _mark_result(trace: Trace, plan: Plan) -> None:
 def _drop_keys(trace: Trace, plan: Plan) -> None:
     """Take identifiers out of the key table."""
     del trace
-    remove_keys(plan.store.root, their_keys(plan.leaving, plan.store))
+    remove_keys(plan.store.root, plan.leaving.names)
 
 
 def _drop_seen(trace: Trace, plan: Plan) -> None:

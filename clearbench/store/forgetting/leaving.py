@@ -1,7 +1,7 @@
 """Who leaves, and under which ids the store knows them."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,7 +112,9 @@ def _collected(everybody: _Everybody, saved: Leaving) -> Leaving:
     scans = saved.scans | {(row.cohort, row.scan_id) for row in everybody.scanned if row in gone}
     ids = patients | saved.names | {name for row in gone for name in row.ids}
     others = everybody.fixed | {name for row in stay for name in row.ids}
-    names, keys = ids - others, everybody.keys
+    keys = everybody.keys
+    names = ids - others
+    names |= _in_their_folders(names, keys) - others
     clear = saved.identifiers | {keys[name] for name in names if name in keys}
     clear |= {row.path for row in gone if row.path}
     kept = {value for name, value in keys.items() if name not in names}
@@ -137,6 +139,12 @@ def _collected(everybody: _Everybody, saved: Leaving) -> Leaving:
             if (row.cohort, row.scan_id) in scans and row.patient_id not in patients
         ),
     )
+
+
+def _in_their_folders(names: Collection[str], keys: Mapping[str, str]) -> set[str]:
+    """Return the pseudonyms of files in folders that are called as one of some patients."""
+    folders = {keys[name] for name in names if name in keys}
+    return {name for name, identifier in keys.items() if folders & set(identifier.split("/"))}
 
 
 def _everybody(store: StoreFolder, results: Sequence[Path]) -> _Everybody:

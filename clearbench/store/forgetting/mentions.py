@@ -97,7 +97,7 @@ class Mentions:
                 start = max(0, at - AROUND)
                 text = content[start : at + len(wanted) + AROUND].decode("latin-1")
                 part_of_number = name.isdigit() and not _alone(text, at - start, name)
-                if not part_of_number and not self._covered(text, at - start, name):
+                if not part_of_number and not self._covered(text, at - start, name, apart=False):
                     return name
                 at = content.find(wanted, at + 1)
         return ""
@@ -119,13 +119,14 @@ class Mentions:
                     yield name, at
                 at = text.find(name, at + 1)
 
-    def _covered(self, text: str, at: int, name: str) -> bool:
-        """Tell whether a name at a place is only a part of an id that stays."""
+    def _covered(self, text: str, at: int, name: str, *, apart: bool = True) -> bool:
+        """Tell whether a name at a place is only a part of an id that stays, a word if `apart`."""
         for longer in self._longer[name]:
             inside = longer.find(name)
             while inside >= 0:
                 start = at - inside
-                if start >= 0 and text.startswith(longer, start) and _alone(text, start, longer):
+                there = start >= 0 and text.startswith(longer, start)
+                if there and (not apart or _alone(text, start, longer)):
                     return True
                 inside = longer.find(name, inside + 1)
         return False

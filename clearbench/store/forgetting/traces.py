@@ -148,19 +148,9 @@ def _tested(leaving: Leaving, result: Path) -> set[str]:
 
 def _keys(leaving: Leaving, store: StoreFolder) -> Iterator[Trace]:
     """Yield the key table, if it has identifiers of theirs."""
-    rows = len(their_keys(leaving, store))
+    rows = len(leaving.names & set(read_keys(store.root)))
     if rows:
         yield Trace("key table", store.root / KEY_TABLE, rows)
-
-
-def their_keys(leaving: Leaving, store: StoreFolder) -> frozenset[str]:
-    """Return the pseudonyms in the key table that lead to them, or to a path that names them."""
-    mentions = leaving.mentions
-    return frozenset(
-        name
-        for name, identifier in read_keys(store.root).items()
-        if name in leaving.names or mentions.in_cell("identifier", identifier)
-    )
 
 
 def _seen(leaving: Leaving, store: StoreFolder) -> Iterator[Trace]:
