@@ -14,6 +14,7 @@ from clearbench import pipeline
 from clearbench.errors import BadRequest, BadStore, UnknownName
 from clearbench.evaluation.head_registry import plain_heads
 from clearbench.evaluation.task.card import find_task
+from clearbench.files import find_drafts
 from clearbench.scans.write import write_nifti
 from clearbench.store.feature_store import FeatureStore
 
@@ -89,6 +90,14 @@ def test_features_do_not_depend_on_batches_or_readers(
         np.testing.assert_allclose(
             other.features(MODEL, f"s{number}"), expected, rtol=1e-4, atol=1e-5
         )
+
+
+def test_a_set_of_features_is_marked_while_a_run_writes_it(cohort: Path, tmp_path: Path) -> None:
+    seen = []
+    store = tmp_path / "store"
+    run(cohort, store, on_event=lambda _: seen.append({d.writer for d in find_drafts(store)}))
+    assert {"running"} in seen
+    assert find_drafts(store) == []
 
 
 def test_a_rerun_reads_nothing_again(cohort: Path, tmp_path: Path) -> None:

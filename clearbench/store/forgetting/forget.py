@@ -20,8 +20,13 @@ from clearbench.files import remove, write_text, write_whole
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import stored_table
 from clearbench.store.folder import StoreFolder
-from clearbench.store.forgetting.journal import journal_path, read_journal, write_journal
-from clearbench.store.forgetting.leaving import Leaving, find_leaving, resume_leaving
+from clearbench.store.forgetting.journal import (
+    Journal,
+    journal_path,
+    read_journal,
+    write_journal,
+)
+from clearbench.store.forgetting.leaving import Leaving, find_leaving, known_id, resume_leaving
 from clearbench.store.forgetting.notes import read_json, without_names
 from clearbench.store.forgetting.outside import find_outside
 from clearbench.store.forgetting.result_tables import facts_beside, keep_rows
@@ -66,32 +71,41 @@ def plan_removal(
     Raises UnknownName and BadArgument as `find_leaving` does, BadRequest for a folder that doesn't
     exist, BadStore for damaged tables, or while the removal of other patients is unfinished.
     """
-    folders = folders or Folders()
-    _check_folders(folders)
+    folders = _outside_of(store, folders or Folders())
     begun = read_journal(store)
     marks: dict[str, int] = {}
     if begun is None:
         leaving = find_leaving(store, patients, cohorts, folders.results)
     else:
-        saved, marks = begun
-        _check_begun(saved, patients, store)
-        leaving = resume_leaving(store, saved, folders.results)
+        _check_begun(begun.leaving, patients, store)
+        folders = _outside_of(store, folders.joined(begun.folders))
+        marks |= begun.marks
+        leaving = resume_leaving(store, begun.leaving, folders.results)
     traces = find_traces(leaving, store, folders, marks)
     marks |= {str(t.path.resolve()): t.mark for t in traces if t.mark is not None}
     outside = find_outside(leaving, store, [*folders.results, *folders.pretraining], split_files)
     return Plan(store, folders, leaving, traces, outside, marks, begun is not None)
 
 
-def _check_folders(folders: Folders) -> None:
-    """Refuse folders that don't exist: an empty search would prove nothing."""
+def _outside_of(store: StoreFolder, folders: Folders) -> Folders:
+    """Return the folders that aren't in the store, which is searched anyway.
+
+    Raises BadRequest for one that doesn't exist: an empty search would prove nothing.
+    """
     missing = [str(path) for path in (*folders.results, *folders.pretraining) if not path.is_dir()]
     if missing:
         raise BadRequest(f"{name_some(missing)}: no such folder")
+    root = store.root.resolve()
+    results, pretraining = (
+        tuple({path.resolve(): path for path in some if not path.resolve().is_relative_to(root)})
+        for some in (folders.results, folders.pretraining)
+    )
+    return Folders(results, pretraining)
 
 
 def _check_begun(saved: Leaving, patients: Sequence[str], store: StoreFolder) -> None:
     """Refuse other patients than those of an unfinished removal."""
-    if not set(patients) <= saved.patients:
+    if not {known_id(patient, saved.patients, store) for patient in patients} <= saved.patients:
         again = " ".join(f"--patient {name}" for name in sorted(saved.patients))
         raise BadStore(
             f"{journal_path(store)}: the removal of {name_some(sorted(saved.patients))} is not "
@@ -106,7 +120,7 @@ def forget(plan: Plan, on_file: OnFile | None = None) -> Searched:
     Raises StorageFull if the disk refuses.
     """
     store, leaving = plan.store, plan.leaving
-    write_journal(store, leaving, plan.marks)
+    write_journal(store, Journal(leaving, plan.folders, plan.marks))
     for trace in plan.traces:
         REMOVERS[trace.kind](trace, plan)
     for folder in sorted(store.features.glob("*/*/")):

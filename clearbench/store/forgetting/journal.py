@@ -1,14 +1,25 @@
-"""A removal that was begun: who leaves, so that a second run can finish it."""
+"""A removal that was begun: who leaves and where, so that a second run can finish it."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from clearbench.errors import BadStore
 from clearbench.files import write_whole
 from clearbench.store.folder import StoreFolder
 from clearbench.store.forgetting.leaving import Leaving
+from clearbench.store.forgetting.traces import Folders
 
 JOURNAL = "forgetting.json"
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Who leaves, the folders to clean, and by each result's path how many have left since."""
+
+    leaving: Leaving
+    folders: Folders
+    marks: dict[str, int]
 
 
 def journal_path(store: StoreFolder) -> Path:
@@ -16,8 +27,9 @@ def journal_path(store: StoreFolder) -> Path:
     return store.root / JOURNAL
 
 
-def write_journal(store: StoreFolder, leaving: Leaving, marks: dict[str, int]) -> None:
-    """Write who leaves, and the marks of results; only the owner can read it."""
+def write_journal(store: StoreFolder, journal: Journal) -> None:
+    """Write a journal; only the owner can read it, as it has identifiers in clear."""
+    leaving, folders = journal.leaving, journal.folders
     facts = {
         "patients": sorted(leaving.patients),
         "cohorts": sorted(leaving.cohorts),
@@ -25,15 +37,17 @@ def write_journal(store: StoreFolder, leaving: Leaving, marks: dict[str, int]) -
         "names": sorted(leaving.names),
         "identifiers": sorted(leaving.identifiers),
         "shared": sorted(leaving.shared),
-        "marks": marks,
+        "results": [str(path.resolve()) for path in folders.results],
+        "pretraining": [str(path.resolve()) for path in folders.pretraining],
+        "marks": journal.marks,
     }
     text = json.dumps(facts, indent=1) + "\n"
     path = journal_path(store)
     write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"), private=True)
 
 
-def read_journal(store: StoreFolder) -> tuple[Leaving, dict[str, int]] | None:
-    """Return who was leaving and the marks of results; None if no removal was begun."""
+def read_journal(store: StoreFolder) -> Journal | None:
+    """Return the journal of a removal that was begun; None if none was. Raises BadStore."""
     path = journal_path(store)
     if not path.is_file():
         return None
@@ -47,8 +61,11 @@ def read_journal(store: StoreFolder) -> tuple[Leaving, dict[str, int]] | None:
             identifiers=frozenset(facts["identifiers"]),
             shared=frozenset(facts["shared"]),
         )
-        return leaving, dict(facts["marks"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadStore(f"{path}: damaged ({error}); remove it, and forget the patient again") from (
-            error
+        folders = Folders(
+            tuple(map(Path, facts["results"])), tuple(map(Path, facts["pretraining"]))
         )
+        return Journal(leaving, folders, dict(facts["marks"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadStore(
+            f"{path}: damaged ({error}); remove it, and forget the patient again"
+        ) from error

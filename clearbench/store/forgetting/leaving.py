@@ -94,7 +94,10 @@ def find_leaving(
     known = {row.patient_id for row in everybody.rows}
     known |= {name for name in everybody.keys if PSEUDONYM.fullmatch(name)}
     known |= {name for name in patients if _is_noted(name, [store.results, *results])}
-    chosen = [_as_known(patient, known, store) for patient in patients]
+    chosen = [known_id(patient, known, store) for patient in patients]
+    unknown = next((name for name in chosen if name not in known), None)
+    if unknown is not None:
+        raise UnknownName.among("patient of this store", unknown, known)
     where = [name for one in chosen for name in _cohorts_of(one, everybody.rows, cohorts)]
     return _collected(everybody, Leaving(frozenset(chosen), frozenset(where)))
 
@@ -208,15 +211,12 @@ def _scanned(store: StoreFolder, owners: dict[Path, str]) -> list[_Row]:
     return rows
 
 
-def _as_known(patient: str, known: Collection[str], store: StoreFolder) -> str:
-    """Return the id under which the store has a patient."""
-    if patient in known:
+def known_id(patient: str, known: Collection[str], store: StoreFolder) -> str:
+    """Return a known id, or the known pseudonym of a PatientID; else what was given."""
+    if patient in known or not (store.root / SECRET_FILE).is_file():
         return patient
-    if (store.root / SECRET_FILE).is_file():
-        pseudonym = open_pseudonyms(store.root).name("patient", patient)
-        if pseudonym in known:
-            return pseudonym
-    raise UnknownName.among("patient of this store", patient, known)
+    pseudonym = open_pseudonyms(store.root).name("patient", patient)
+    return pseudonym if pseudonym in known else patient
 
 
 def _is_noted(patient: str, folders: Sequence[Path]) -> bool:

@@ -5,6 +5,16 @@ from pathlib import Path
 
 from clearbench.store.forgetting.mentions import Mentions
 
+# of a result: names and numbers, which a short id may equal, and never an id
+NO_NOTES = frozenset(
+    {
+        "task", "task_title", "task_sha256", "cohort", "test_cohort", "target", "metric", "outputs",
+        "encoder", "encoder_title", "fingerprint", "views", "precision", "head", "declared_head",
+        "head_precision", "preset", "split_sha256", "scores", "fold_scores", "guard", "licence",
+        "versions", "created",
+    }
+)  # fmt: skip
+
 
 def read_json(path: Path) -> object:
     """Return the content of a JSON file; its text if it isn't JSON, "" if it isn't text."""
@@ -28,7 +38,9 @@ def count_notes(value: object, mentions: Mentions) -> int:
     if isinstance(value, str):
         return int(bool(mentions.in_note(value)))
     if isinstance(value, dict):
-        inner = [*value, *value.values()]
+        inner = [
+            part for name, each in value.items() if name not in NO_NOTES for part in (name, each)
+        ]
     else:
         inner = value if isinstance(value, list) else []
     return sum(count_notes(each, mentions) for each in inner)
@@ -39,5 +51,10 @@ def without_names(value: object, mentions: Mentions) -> object:
     if isinstance(value, str):
         return mentions.without(value)
     if isinstance(value, dict):
-        return {mentions.without(key): without_names(each, mentions) for key, each in value.items()}
+        return {
+            name if name in NO_NOTES else mentions.without(name): (
+                each if name in NO_NOTES else without_names(each, mentions)
+            )
+            for name, each in value.items()
+        }
     return [without_names(each, mentions) for each in value] if isinstance(value, list) else value

@@ -49,6 +49,10 @@ class Folders:
     results: tuple[Path, ...] = ()
     pretraining: tuple[Path, ...] = ()
 
+    def joined(self, other: "Folders") -> "Folders":
+        """Return the folders of both."""
+        return Folders(self.results + other.results, self.pretraining + other.pretraining)
+
 
 def find_traces(
     leaving: Leaving, store: StoreFolder, folders: Folders, marks: dict[str, int]
@@ -73,12 +77,13 @@ def find_traces(
 
 def _drafts(leaving: Leaving, store: StoreFolder, results: Sequence[Path]) -> Iterator[Trace]:
     """Yield drafts of their features; of killed processes of this host every draft."""
-    names = {f".{scan}.h5." for _, scan in leaving.scans}
-    for folder in dict.fromkeys([store.root, *results]):
-        for draft in find_drafts(folder):
-            theirs = any(draft.path.name.startswith(name) for name in names)
-            if draft.writer == "killed" or (theirs and draft.writer == "elsewhere"):
-                yield Trace("draft", draft.path)
+    names = tuple(f".{scan}.h5." for _, scan in leaving.scans)
+    folders = [store.root, *results]
+    drafts = {draft.path: draft for folder in folders for draft in find_drafts(folder)}
+    for path, draft in drafts.items():
+        theirs = path.name.startswith(names)
+        if draft.writer == "killed" or (theirs and draft.writer == "elsewhere"):
+            yield Trace("draft", path)
 
 
 def _stacks(leaving: Leaving, folders: Sequence[Path]) -> Iterator[Trace]:
