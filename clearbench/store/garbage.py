@@ -106,7 +106,8 @@ def delete_garbage(found: FoundGarbage, store: StoreFolder, *, other_sets: bool 
     for folder in store.features.glob("*/*/"):
         if not any(folder.iterdir()):
             folder.rmdir()
-    refresh(store)
+    # from nothing, so that it is small too, and has nothing of what went
+    refresh(store, rebuild=True)
     return freed
 
 
