@@ -6,8 +6,11 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from clearbench.errors import StorageFull
 
@@ -20,6 +23,7 @@ DISK_REFUSES = (
     errno.EPERM,
 )
 OWNER_ONLY = 0o600
+IN_USE = "in-use"
 _numbers = itertools.count()
 
 
@@ -116,15 +120,15 @@ def _fill_and_settle(
         raise
     # after a hard link, the draft's name is still there
     finally:
-        _remove(draft)
+        remove(draft)
 
 
-def _remove(draft: Path) -> None:
-    """Remove a draft, if it is there."""
-    if draft.is_dir():
-        shutil.rmtree(draft, ignore_errors=True)
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        draft.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def disk_refuses(path: Path, reason: str) -> StorageFull:
@@ -135,19 +139,53 @@ def disk_refuses(path: Path, reason: str) -> StorageFull:
     )
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A draft on the disk, and what is known of the process that writes it.
+
+    writer: "running" or "killed", a process of this host; "elsewhere", one of another host
+    """
+
+    path: Path
+    writer: Literal["running", "killed", "elsewhere"]
+
+
+def find_drafts(folder: Path, *, deep: bool = True) -> list[Draft]:
+    """List the drafts in a folder, in the order of their paths."""
+    ours = re.compile(rf"\..+\.{re.escape(socket.gethostname())}-(\d+)(-\d+)?\.tmp.*")
+    theirs = re.compile(r"\..+-\d+-\d+\.tmp.*")
+    found = []
+    for path in sorted((folder.rglob if deep else folder.glob)(".*.tmp*")):
+        owner = ours.fullmatch(path.name)
+        if owner:
+            found.append(Draft(path, "running" if _alive(int(owner[1])) else "killed"))
+        # on a shared disk, the process numbers of other hosts say nothing here
+        elif theirs.fullmatch(path.name):
+            found.append(Draft(path, "elsewhere"))
+    return found
+
+
 def sweep_drafts(folder: Path, *, deep: bool = True) -> int:
     """Remove the drafts of killed processes of this host in a folder; returns their number."""
-    # on a shared disk, the process numbers of other hosts say nothing here
-    ours = re.compile(rf"\..+\.{re.escape(socket.gethostname())}-(\d+)(-\d+)?\.tmp.*")
-    swept = 0
-    drafts = (folder.rglob if deep else folder.glob)(".*.tmp*") if folder.is_dir() else ()
-    # listed first, because files are removed in the loop
-    for draft in list(drafts):
-        owner = ours.fullmatch(draft.name)
-        if owner and not _alive(int(owner[1])):
-            _remove(draft)
-            swept += 1
-    return swept
+    killed = [draft for draft in find_drafts(folder, deep=deep) if draft.writer == "killed"]
+    for draft in killed:
+        remove(draft.path)
+    return len(killed)
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Mark a folder as in use by this process: with a draft that never becomes a file."""
+    mark = draft_of(folder / IN_USE)
+    # a disk that refuses says so at the first real file
+    with suppress(OSError):
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            mark.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:

@@ -102,8 +102,14 @@ def _plain_name(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._") or "scans"
 
 
-def keep(cohort: Cohort, store: StoreFolder) -> Cohort:
-    """Save the cohort in the store, completed with the labels that are there; returns it."""
-    merged = merge_cohort(cohort, store)
-    save_cohort(merged, store)
+def keep(
+    cohort: Cohort, store: StoreFolder, *, replace_rows: bool = False, dry_run: bool = False
+) -> Cohort:
+    """Save the cohort in the store, completed with the labels that are there; returns it.
+
+    With `replace_rows`, scans that only the stored cohort has leave it. A dry run saves nothing.
+    """
+    merged = merge_cohort(cohort, store, replace_rows=replace_rows)
+    if not dry_run:
+        save_cohort(merged, store)
     return merged

@@ -57,6 +57,7 @@ def embed(  # noqa: PLR0913  options of a command
     window: str = "",
     resample: bool = False,
     replace: bool = False,
+    replace_rows: bool = False,
     dry_run: bool = False,
     registry: Iterable[Path] = (),
     trust_remote_code: Collection[str] = (),
@@ -65,7 +66,9 @@ def embed(  # noqa: PLR0913  options of a command
     """Embed every scan that the store does not have yet, with each of `models`.
 
     `scans` is a cohort table, a cohort of the store, a folder, or one file. A scan that can't be
-    read is reported and the others go on; a new run continues a stopped one.
+    read is reported and the others go on; a new run continues a stopped one. What a table changes
+    in the stored cohort of its name is in the report's notes; with `replace_rows`, scans that it
+    lacks leave that cohort.
     `views` are the card's by default; images that were windowed before have their own windows:
     those of their folders, of the table's column window, or `window`.
     `trust_remote_code` names those of `models` whose repository's code may run.
@@ -79,7 +82,7 @@ def embed(  # noqa: PLR0913  options of a command
     folder = open_store(store or default_store(), create=True)
     readers = default_workers() if workers is None else workers
     found = gather(scans, folder, name=name, keep_ids=keep_ids, window=window, workers=readers)
-    cohort = found.cohort if dry_run else keep(found.cohort, folder)
+    cohort = keep(found.cohort, folder, replace_rows=replace_rows, dry_run=dry_run)
     runs = []
     for model, card in zip(models, cards, strict=True):
         own = () if views else windows_of_images(card.card, found.cohort)

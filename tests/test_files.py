@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clearbench.errors import StorageFull
-from clearbench.files import draft_of, sweep_drafts, write_whole
+from clearbench.files import draft_of, find_drafts, in_use, sweep_drafts, write_whole
 
 
 def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -121,3 +121,23 @@ def test_sweeping_can_stay_in_the_folder(tmp_path: Path) -> None:
     assert sweep_drafts(tmp_path, deep=False) == 0
     assert sweep_drafts(tmp_path / "none") == 0
     assert sweep_drafts(tmp_path) == 1
+
+
+def test_drafts_are_listed_with_their_writer(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = socket.gethostname()
+    names = {
+        f".a.h5.{host}-{dead.pid}-3.tmp": "killed",
+        draft_of(tmp_path / "b.h5").name: "running",
+        ".a.h5.node-1.cluster.org-12-0.tmp": "elsewhere",
+    }
+    for name in (*names, ".hidden", "a.tmp"):
+        (tmp_path / name).write_text("")
+    assert {each.path.name: each.writer for each in find_drafts(tmp_path)} == names
+
+
+def test_a_folder_in_use_is_marked_while_its_process_works(tmp_path: Path) -> None:
+    with in_use(tmp_path / "set"):
+        assert [each.writer for each in find_drafts(tmp_path)] == ["running"]
+    assert list((tmp_path / "set").iterdir()) == []

@@ -73,3 +73,16 @@ def test_a_table_under_another_stores_secret_is_refused_before_a_scan_is_read(
     table.write_text(f"scan_id,patient_id,path,secret_mark\ns1,p1,none.nii.gz,{mark}\n")
     with pytest.raises(BadCohort, match="pseudonyms of another store"):
         gather(table, store)
+
+
+def test_rows_leave_the_stored_cohort_only_if_asked(tmp_path: Path, store: StoreFolder) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("scan_id,patient_id,path\ns1,p1,a\ns2,p2,b\n")
+    keep(gather(table, store).cohort, store)
+    table.write_text("scan_id,patient_id,path\ns2,p2,b\n")
+    found = gather(table, store).cohort
+    assert "s1" in keep(found, store).problems[0]
+    assert keep(found, store, replace_rows=True, dry_run=True).column("scan_id") == ["s2"]
+    assert load_cohort(store, "mine").column("scan_id") == ["s1", "s2"], "a dry run saves nothing"
+    keep(found, store, replace_rows=True)
+    assert load_cohort(store, "mine").column("scan_id") == ["s2"]

@@ -17,6 +17,7 @@ from clearbench.errors import BadArgument, BadRequest, BadStore, UnknownName
 from clearbench.evaluation.head_registry import plain_heads
 from clearbench.evaluation.task.card import find_task
 from clearbench.evaluator import chosen_heads
+from clearbench.files import find_drafts
 from clearbench.results.record import Result
 from clearbench.scans.write import write_nifti
 from clearbench.store.cohorts import save_cohort
@@ -97,6 +98,14 @@ def test_features_do_not_depend_on_batches_or_readers(
         )
 
 
+def test_a_set_of_features_is_marked_while_a_run_writes_it(cohort: Path, tmp_path: Path) -> None:
+    seen = []
+    store = tmp_path / "store"
+    run(cohort, store, on_event=lambda _: seen.append({d.writer for d in find_drafts(store)}))
+    assert {"running"} in seen
+    assert find_drafts(store) == []
+
+
 def test_a_rerun_reads_nothing_again(cohort: Path, tmp_path: Path) -> None:
     run(cohort, tmp_path / "store")
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.h5")}
@@ -109,6 +118,38 @@ def test_a_copied_source_is_still_done(cohort: Path, tmp_path: Path) -> None:
     run(cohort, tmp_path / "store")
     os.utime(tmp_path / "0.nii.gz", (1, 1))
     assert len(run(cohort, tmp_path / "store").runs[0].of("skipped")) == 5
+
+
+def test_scans_that_the_table_lost_are_named_and_leave_if_asked(
+    cohort: Path, tmp_path: Path
+) -> None:
+    run(cohort, tmp_path / "store")
+    cohort.write_text("\n".join(cohort.read_text().splitlines()[:-1]) + "\n")
+    store = FeatureStore(tmp_path / "store")
+    for options in ({"dry_run": True}, {}):
+        [note] = run(cohort, tmp_path / "store", **options).notes
+        assert note.startswith("1 scan of the stored cohort small is not in this table any more")
+        assert store.sql("SELECT count(*) FROM scans").fetchall() == [(5,)]
+    [note] = run(cohort, tmp_path / "store", replace_rows=True).notes
+    assert "left the cohort small: s4" in note
+    for view in ("scans", "labels", "slices"):
+        found = store.sql(f"SELECT DISTINCT scan_id FROM {view}").fetchall()
+        assert sorted(found) == [("s0",), ("s1",), ("s2",), ("s3",)], view
+
+
+def test_an_embed_whose_paths_lead_nowhere_keeps_those_that_do(
+    cohort: Path, tmp_path: Path
+) -> None:
+    run(cohort, tmp_path / "store")
+    moved = tmp_path / "moved" / cohort.name
+    moved.parent.mkdir()
+    moved.write_text(cohort.read_text())
+    report = run(moved, tmp_path / "store")
+    assert len(report.failed) == 5
+    assert "so the stored one, which does, is kept" in report.notes[0]
+    again = run("small", tmp_path / "store")  # type: ignore[arg-type]
+    assert not again.failed
+    assert len(again.runs[0].of("skipped")) == 5
 
 
 def test_other_pixels_under_a_known_id_fail_until_replaced(cohort: Path, tmp_path: Path) -> None:

@@ -19,7 +19,13 @@ from clearbench.board.overall import Overall, TaskResults, one_preset, rank_over
 from clearbench.board.standings import Comparison, make_standings
 from clearbench.errors import UnknownName
 from clearbench.metrics.registry import less_is_better
-from clearbench.results.record import Question, Result, find_results, published_results
+from clearbench.results.record import (
+    Question,
+    Result,
+    find_results,
+    forgotten_note,
+    published_results,
+)
 from clearbench.statistics.tiers import Standing
 
 FACTS = ("seconds", "slices_per_s", "parameters_m")  # columns of a result, without an interval
@@ -198,6 +204,7 @@ def _board(task: TaskResults, published: str, metric: str, older: str) -> Board:
             *alarms(group),
             *other,
             *intervals(group, shown),
+            *forgotten_note(group),
             *(only_floors(group) or claims(standings)),
             *narrow_floors(group),
             *not_scored,

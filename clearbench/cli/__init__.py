@@ -18,6 +18,7 @@ from clearbench.cli import (
     encoders,
     pretraining,
     queries,
+    removal,
     sharing,
     tasks,
 )
@@ -58,7 +59,8 @@ def clearbench(
 
 
 PARTS = (
-    boards, checks, cohorts, doctor, embedding, encoders, pretraining, queries, sharing, tasks,
+    boards, checks, cohorts, doctor, embedding, encoders, pretraining, queries, removal, sharing,
+    tasks,
 )  # fmt: skip
 for part in PARTS:
     part.add_to(app)

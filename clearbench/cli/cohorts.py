@@ -9,6 +9,7 @@ from clearbench.cli.options import (
     Json,
     KeepIds,
     Output,
+    ReplaceRows,
     Store,
     Window,
     checked_window,
@@ -271,6 +272,7 @@ def add(
         ),
     ] = "",
     pad_ids: PadIds = 0,
+    replace_rows: ReplaceRows = False,
     store: Store = None,
 ) -> None:
     """Add a cohort to the store, or new or changed labels, without embedding again."""
@@ -280,7 +282,8 @@ def add(
     from clearbench.store.folder import open_store
 
     folder = open_store(store_path(store), create=True)
-    cohort = with_table(read_table(file, keep_words=True), name, file, folder, pad_ids=pad_ids)
+    table = read_table(file, keep_words=True)
+    cohort = with_table(table, name, file, folder, pad_ids=pad_ids, replace_rows=replace_rows)
     save_cohort(cohort, folder)
     show_cohort(cohort)
 

@@ -89,6 +89,13 @@ KeepIds = Annotated[
         "--keep-ids", help="Keep identifiers of DICOM headers in clear, without pseudonyms."
     ),
 ]
+ReplaceRows = Annotated[
+    bool,
+    typer.Option(
+        "--replace-rows",
+        help="Make the table the truth: scans of the stored cohort that it lacks leave the cohort.",
+    ),
+]
 
 Window = Annotated[
     str,

@@ -10,6 +10,7 @@ from clearbench.errors import BadArgument
 # Parameters of the Python functions whose option has another name.
 OPTIONS = MappingProxyType(
     {
+        "cohorts": "cohort",
         "encoder": "model",
         "floors": "no_floors",
         "heads": "head",

@@ -9,7 +9,7 @@ import csv
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,14 +102,24 @@ def refuse_other_secret(table: pa.Table, source: Path, store: Path) -> None:
 
 def remember_keys(store: Path, keys: Mapping[str, str]) -> Path:
     """Add pseudonym → identifier pairs to the store's key table: all of them or none."""
+    return _write_keys(store, read_keys(store) | dict(keys))
+
+
+def remove_keys(store: Path, pseudonyms: Collection[str]) -> Path:
+    """Remove pseudonyms and their identifiers from the store's key table: all of them or none."""
+    known = read_keys(store)
+    return _write_keys(store, {k: v for k, v in known.items() if k not in pseudonyms})
+
+
+def _write_keys(store: Path, keys: Mapping[str, str]) -> Path:
+    """Write the key table."""
     path = store / KEY_TABLE
-    known = read_keys(store) | dict(keys)
 
     def write(draft: Path) -> None:
         with draft.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["pseudonym", "identifier"])
-            writer.writerows(sorted(known.items()))
+            writer.writerows(sorted(keys.items()))
 
     write_whole(path, write, private=True)
     return path

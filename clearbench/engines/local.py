@@ -17,7 +17,7 @@ from clearbench.encoders.encoder import Encoder
 from clearbench.engines.events import EmbedStarted, EncoderRun, OnEvent, ScanOutcome
 from clearbench.engines.packer import Clock, Encoded, encode
 from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
-from clearbench.files import sweep_drafts
+from clearbench.files import in_use, sweep_drafts
 from clearbench.scans.volume import facts_as_json
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder
@@ -64,14 +64,16 @@ def run(job: EmbedJob, on_event: OnEvent, *, dry: bool = False) -> EncoderRun:
         outcomes = tuple(_expected(task) for task in job.tasks)
         return EncoderRun(started, outcomes, time.perf_counter() - start)
     record = encoder_record(job.encoder)
-    sweep_drafts(job.store.encoder(record.name, record.fingerprint))
-    # before the first file, because features without a record are not found
-    write_record(record, job.store)
+    folder = job.store.encoder(record.name, record.fingerprint)
+    sweep_drafts(folder)
     finished = []
-    reads = read_ahead(job.tasks, job.workers)
-    for outcome in _written(encode(job.encoder, reads, job.batch_size, clock), job, clock):
-        finished.append(outcome)
-        on_event(outcome)
+    with in_use(folder):
+        # before the first file, because features without a record are not found
+        write_record(record, job.store)
+        reads = read_ahead(job.tasks, job.workers)
+        for outcome in _written(encode(job.encoder, reads, job.batch_size, clock), job, clock):
+            finished.append(outcome)
+            on_event(outcome)
     seconds = time.perf_counter() - start
     total = sum(clock.seconds.values()) or 1.0
     shares = tuple((step, spent / total) for step, spent in clock.seconds.items())

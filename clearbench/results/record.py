@@ -21,6 +21,7 @@ class Result:
     content_sha256: the digest of the card without its title; labels_check: of the labels
     stored_views: all views of the features, where only some of them were used; else ()
     floor: nothing was learned from images; gates: an encoder must beat it to be ranked
+    forgotten: how many patients have left since (`clearbench store forget`): scores have them still
     """
 
     task: str
@@ -69,6 +70,7 @@ class Result:
     versions: dict[str, str]
     cores: int
     created: str
+    forgotten: int = 0
     schema: int = SCHEMA
     path: str = field(default="", compare=False)
 
@@ -158,6 +160,17 @@ def read_result(path: Path) -> Result:
             f"{path}: not a result of this clearbench version ({error}); evaluate again, or "
             "remove it"
         ) from error
+
+
+def forgotten_note(results: Iterable[Result]) -> tuple[str, ...]:
+    """Return the note that some scores were made with patients who have left; () if none was."""
+    marked = [result for result in results if result.forgotten]
+    if not marked:
+        return ()
+    most = max(result.forgotten for result in marked)
+    who = "1 patient who was" if most == 1 else f"{most} patients who were"
+    again = f"clearbench evaluate --task {marked[0].task}"
+    return (f"these scores were made with {who} removed since; run {again} again",)
 
 
 def published_results() -> Path:

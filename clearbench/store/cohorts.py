@@ -1,6 +1,8 @@
 """A store's cohorts: checked copies of cohort tables."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -8,8 +10,9 @@ import pyarrow.parquet
 from clearbench.cohort.labels import label_key, update_labels, with_usual_ids
 from clearbench.cohort.pseudonyms import refuse_other_secret
 from clearbench.cohort.table import Cohort, check_cohort, stated_name
-from clearbench.errors import BadCohort, BadStore, UnknownName, suggestion
+from clearbench.errors import BadArgument, BadCohort, BadStore, UnknownName, suggestion
 from clearbench.files import write_whole
+from clearbench.store.changes import find_changes, rows_by_scan
 from clearbench.store.folder import StoreFolder
 
 
@@ -29,6 +32,11 @@ def save_cohort(cohort: Cohort, store: StoreFolder) -> Path:
     return path
 
 
+def remove_cohort(store: StoreFolder, name: str) -> None:
+    """Remove a cohort's table from the store; its features and results stay."""
+    (store.cohorts / f"{name}.parquet").unlink()
+
+
 def load_cohort(store: StoreFolder, name: str) -> Cohort:
     """Return a cohort by name; raises UnknownName with the nearest names, BadStore if damaged."""
     if name not in cohort_names(store):
@@ -36,29 +44,56 @@ def load_cohort(store: StoreFolder, name: str) -> Cohort:
         more = f"; {store.root} has {has}. `clearbench cohort add FILE` adds one, and so does embed"
         raise UnknownName.among("cohort", name, cohort_names(store), more)
     path = store.cohorts / f"{name}.parquet"
+    return check_cohort(stored_table(store, name), name, path)
+
+
+def stored_table(store: StoreFolder, name: str, columns: list[str] | None = None) -> pa.Table:
+    """Read a stored cohort unchecked, or some columns of it; raises BadStore if it is damaged."""
+    path = store.cohorts / f"{name}.parquet"
     try:
-        table = pyarrow.parquet.read_table(path)
+        return pyarrow.parquet.read_table(path, columns=columns)
     except (OSError, pa.ArrowInvalid) as error:
         raise BadStore(f"{path}: damaged ({error}); add the cohort again") from error
-    return check_cohort(table, name, path)
+
+
+def cohort_scans(store: StoreFolder) -> dict[str, frozenset[str]]:
+    """Return the ids of every cohort's scans, by the cohort's name; raises BadStore if damaged."""
+    return {
+        name: frozenset(stored_table(store, name, ["scan_id"]).column("scan_id").to_pylist())
+        for name in cohort_names(store)
+    }
 
 
 def with_table(
-    table: pa.Table, name: str, source: Path, store: StoreFolder, *, pad_ids: int = 0
+    table: pa.Table,
+    name: str,
+    source: Path,
+    store: StoreFolder,
+    *,
+    pad_ids: int = 0,
+    replace_rows: bool = False,
 ) -> Cohort:
     """Return the cohort of a table, or a stored cohort with the table's labels; nothing is saved.
 
     A table without paths has labels for a cohort of the store: the one called `name`, else that of
     the column cohort or the file's name, else the only one with these ids. `pad_ids` fills up ids
-    of labels with zeros. Raises BadCohort, also for pseudonyms of another store; UnknownName.
+    of labels with zeros; `replace_rows` is that of `merge_cohort`. What changes is in `problems`.
+    Raises BadCohort, also for pseudonyms of another store; UnknownName, BadArgument.
     """
     refuse_other_secret(table, source, store.root)
     known = cohort_names(store)
     if "path" in table.column_names or not known:
-        return merge_cohort(check_cohort(table, name, source), store)
+        return merge_cohort(check_cohort(table, name, source), store, replace_rows=replace_rows)
+    if replace_rows:
+        reason = (
+            f"{source} has no column path, so it has labels and can't say which scans there are"
+        )
+        raise BadArgument("replace_rows", True, reason)
     wanted = name or stated_name(table, source) or (source.stem if source.stem in known else "")
     cohort = load_cohort(store, wanted or _owner(table, source, store))
-    return update_labels(cohort, table, source, pad_ids)
+    updated = update_labels(cohort, table, source, pad_ids)
+    changes = find_changes(cohort, updated).sentences()
+    return replace(updated, problems=(*changes, *updated.problems))
 
 
 def _owner(labels: pa.Table, source: Path, store: StoreFolder) -> str:
@@ -84,11 +119,13 @@ def _owner(labels: pa.Table, source: Path, store: StoreFolder) -> str:
     )
 
 
-def merge_cohort(cohort: Cohort, store: StoreFolder) -> Cohort:
+def merge_cohort(cohort: Cohort, store: StoreFolder, *, replace_rows: bool = False) -> Cohort:
     """Return the cohort, completed with scans and columns that only the stored copy has.
 
     A column that is all blank in the new table keeps its stored values. In other columns of both,
-    the new table's cells are used, also blank ones.
+    the new table's cells are used, also blank ones; a path that doesn't exist never replaces one
+    that does. With `replace_rows`, scans that only the stored copy has leave. `problems` begins
+    with what changes.
     """
     if cohort.name not in cohort_names(store):
         return cohort
@@ -96,12 +133,25 @@ def merge_cohort(cohort: Cohort, store: StoreFolder) -> Cohort:
     new = cohort.table
     filled = [name for name in new.column_names if new.column(name).null_count < new.num_rows]
     fresh = {row["scan_id"]: row for row in new.select(filled).to_pylist()}
-    stored = {row["scan_id"]: row for row in old.table.to_pylist()}
+    stored = rows_by_scan(old)
     columns = list(dict.fromkeys([*cohort.table.column_names, *old.table.column_names]))
+    kept = [scan for scan in stored if scan in fresh or not replace_rows]
     rows = [
-        {**stored.get(scan, {}), **fresh.get(scan, {})} for scan in dict.fromkeys([*stored, *fresh])
+        _merged(stored.get(scan, {}), fresh.get(scan, {}))
+        for scan in dict.fromkeys([*kept, *fresh])
     ]
     table = pa.table(
         {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
     )
-    return check_cohort(table, cohort.name, store.cohorts / f"{cohort.name}.parquet")
+    merged = check_cohort(table, cohort.name, store.cohorts / f"{cohort.name}.parquet")
+    changes = find_changes(old, merged, cohort).sentences(replaced=replace_rows)
+    return replace(merged, problems=(*changes, *merged.problems))
+
+
+def _merged(stored: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
+    """Return a scan's row with the new cells; the stored path stays if only that one exists."""
+    row = {**stored, **fresh}
+    if stored and fresh and row["path"] != stored["path"]:
+        good = Path(stored["path"]).exists() and not Path(row["path"]).exists()
+        row["path"] = stored["path"] if good else row["path"]
+    return row

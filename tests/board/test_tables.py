@@ -109,6 +109,17 @@ def scored(make_result: Make, encoder: str, strength: float, **scores: float) ->
     return replace(made, scores=made.scores | more, seconds=10 * strength)
 
 
+def test_scores_made_with_somebody_who_left_say_so(with_value: Make) -> None:
+    [board] = make_leaderboard([with_value("a", 0.8), with_value("b", 0.7, forgotten=1)]).boards
+    says = (
+        "these scores were made with 1 patient who was removed since; "
+        "run clearbench evaluate --task t again"
+    )
+    assert says in board.notes
+    [plain] = make_leaderboard([with_value("a", 0.8)]).boards
+    assert not any("removed since" in note for note in plain.notes)
+
+
 def test_another_metric_is_shown_without_ranks(make_result: Make) -> None:
     strong = scored(make_result, "strong", 3.0, brier=0.3)
     weak = scored(make_result, "weak", 1.0, brier=0.2)

@@ -22,6 +22,7 @@ from clearbench.cohort.pseudonyms import (
     read_keys,
     refuse_other_secret,
     remember_keys,
+    remove_keys,
     with_secret_mark,
 )
 from clearbench.errors import BadCohort, BadStore
@@ -137,3 +138,10 @@ def test_a_mark_names_its_secret_and_replaces_an_older_one() -> None:
     assert one.mark == Pseudonyms(b"x" * 32).mark != other.mark
     twice = with_secret_mark(with_secret_mark(ROWS, one), other)
     assert twice[SECRET_MARK].to_pylist() == [other.mark] * 2
+
+
+def test_keys_that_are_removed_leave_the_others(tmp_path: Path) -> None:
+    remember_keys(tmp_path, {"patient-1": "a", "patient-2": "b"})
+    path = remove_keys(tmp_path, ["patient-1", "patient-9"])
+    assert read_keys(tmp_path) == {"patient-2": "b"}
+    assert path.stat().st_mode & 0o077 == 0

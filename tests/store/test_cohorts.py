@@ -6,7 +6,7 @@ import pytest
 
 from clearbench.cohort.pseudonyms import open_pseudonyms, with_secret_mark
 from clearbench.cohort.table import Cohort, check_cohort
-from clearbench.errors import BadCohort, BadStore, UnknownName
+from clearbench.errors import BadArgument, BadCohort, BadStore, UnknownName
 from clearbench.store.cohorts import (
     cohort_names,
     load_cohort,
@@ -116,3 +116,67 @@ def test_a_table_under_another_stores_secret_is_refused(
         with_table(theirs, "c", Path("c.csv"), store)
     own = with_secret_mark(rows, open_pseudonyms(store.root))
     assert with_table(own, "c", Path("c.csv"), store).column("x") == ["1"]
+
+
+def test_a_table_says_what_it_changes(store: StoreFolder) -> None:
+    save_cohort(table(scan_id=["s1", "s2"], patient_id=["p1", "p2"], x=["1", "0"]), store)
+    news = table(scan_id=["s2", "s3"], patient_id=["p9", "p3"], x=[None, "1"], y=["5", "6"])
+    problems = merge_cohort(news, store).problems
+    assert problems[:5] == (
+        "1 scan is new: s3",
+        "1 scan is of another patient now: s2 (p2 → p9)",
+        "new column: y",
+        "column x: 1 cell changes: s2 (0 → blank)",
+        "1 scan of the stored cohort c is not in this table any more and is kept: s1; "
+        "--replace-rows (replace_rows=True) makes the table the truth",
+    )
+
+
+def test_the_same_table_again_says_nothing(store: StoreFolder) -> None:
+    same = table(scan_id=["s1", "s2"], patient_id=["p1", "p2"], x=["1", "0"])
+    save_cohort(same, store)
+    assert merge_cohort(same, store).problems == same.problems
+
+
+def test_rows_that_the_table_lacks_leave_if_asked(store: StoreFolder) -> None:
+    save_cohort(table(scan_id=["s1", "s2"], patient_id=["p1", "p2"], x=["1", "0"]), store)
+    merged = merge_cohort(table(scan_id=["s2"], patient_id=["p2"]), store, replace_rows=True)
+    assert merged.column("scan_id") == ["s2"]
+    assert merged.column("x") == ["0"], "columns that the table lacks stay"
+    assert "1 scan left the cohort c: s1" in merged.problems[0]
+    assert "store forget" in merged.problems[0]
+
+
+def test_another_cohort_under_a_stored_name_is_noted(store: StoreFolder) -> None:
+    save_cohort(table(scan_id=["s1", "s2"], patient_id=["p1", "p2"]), store)
+    problems = merge_cohort(table(scan_id=["t1"], patient_id=["q1"]), store).problems
+    assert problems[0].startswith("no scan of this table is in the stored cohort c (2 scans)")
+    assert "--name" in problems[0]
+    shared = merge_cohort(table(scan_id=["s1", "t1"], patient_id=["p1", "q1"]), store).problems
+    assert not any("another cohort" in problem for problem in shared)
+
+
+def test_a_path_that_leads_nowhere_never_replaces_one_that_does(
+    store: StoreFolder, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text("")
+    both = {"scan_id": ["s1", "s2"], "patient_id": ["p1", "p2"]}
+    save_cohort(table(**both, path=[str(tmp_path / "a"), str(tmp_path / "b")]), store)
+    news = table(**both, path=[str(tmp_path / "moved" / "a"), str(tmp_path / "c")])
+    merged = merge_cohort(news, store)
+    assert merged.column("path") == [str(tmp_path / "a"), str(tmp_path / "c")]
+    assert merged.problems == (
+        "1 scan is at another path: s2",
+        "1 scan: the path in this table doesn't exist, so the stored one, which does, is kept: s1",
+    )
+    (tmp_path / "a").unlink()
+    assert merge_cohort(news, store).column("path")[0] == str(tmp_path / "moved" / "a")
+
+
+def test_new_labels_say_what_they_change(store: StoreFolder) -> None:
+    save_cohort(table(scan_id=["s1", "s2"], patient_id=["p1", "p2"], x=["1", "0"]), store)
+    found = with_table(labels(patient_id=["p2"], x=["1"], y=["3"]), "c", Path("l.csv"), store)
+    assert found.problems[:2] == ("new column: y", "column x: 1 cell changes: s2 (0 → 1)")
+    with pytest.raises(BadArgument, match="no column path"):
+        with_table(labels(patient_id=["p2"]), "c", Path("l.csv"), store, replace_rows=True)

@@ -60,7 +60,7 @@ def test_a_relation_gives_arrow_frames_and_rows(full: StoreFolder) -> None:
 
 def test_a_table_is_arrow(full: StoreFolder, add_set: Callable[..., EncoderRecord]) -> None:
     store = FeatureStore(full.root)
-    add_set("later", scans=("s9",))
+    add_set("later", scans=("s2",))
     table = store.table("SELECT count(*) AS n FROM slices WHERE encoder = 'later'", timeout_s=60)
     assert table.to_pydict() == {"n": [6]}
     with pytest.raises(BadQuery, match="not DROP"):

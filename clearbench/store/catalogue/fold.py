@@ -21,6 +21,7 @@ from clearbench.cohort.columns import is_label
 from clearbench.errors import BadStore
 from clearbench.files import disk_refuses, sweep_drafts, write_whole
 from clearbench.store.catalogue.schema import CREATE, SCHEMAS
+from clearbench.store.cohorts import cohort_scans
 from clearbench.store.features import FileFacts, read_facts, read_slice_rows
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import list_records, measured_rate
@@ -73,7 +74,11 @@ def damaged_files(store: StoreFolder) -> list[str]:
 
 
 def _indexed_files(store: StoreFolder) -> Iterator[IndexedFile]:
-    """Return every file of the store that the catalogue has."""
+    """Return every file of the store that the catalogue has.
+
+    Features of scans that left their cohort are not among them.
+    """
+    members = cohort_scans(store)
     patterns = {
         "features": (store.features, "*/*/*.h5"),
         "encoder": (store.features, "*/encoder.json"),
@@ -86,6 +91,9 @@ def _indexed_files(store: StoreFolder) -> Iterator[IndexedFile]:
     }
     for kind, (folder, pattern) in patterns.items():
         for path in _files(folder, pattern):
+            cohort = path.parent.name
+            if kind == "features" and path.stem not in members.get(cohort, (path.stem,)):
+                continue
             facts = path.stat()
             relative = path.relative_to(store.root).as_posix()
             yield IndexedFile(relative, kind, facts.st_size, facts.st_mtime_ns)
@@ -330,6 +338,7 @@ def _metric_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
             "low": score["low"],
             "high": score["high"],
             "patients": result.get("patients"),
+            "forgotten": result.get("forgotten", 0),
         }
         for name, score in result.get("scores", {}).items()
     ]

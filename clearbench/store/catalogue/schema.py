@@ -65,6 +65,7 @@ _RESULT = [
     ("high", _D),
     ("patients", _I),
     ("created", _T),
+    ("forgotten", _I),
 ]
 SCHEMAS = MappingProxyType(
     {

@@ -10,8 +10,10 @@ import pyarrow.parquet
 import pytest
 
 import clearbench.store.catalogue.fold as fold
+from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.errors import BadStore
 from clearbench.store.catalogue.fold import refresh
+from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, write_features
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord
@@ -25,6 +27,12 @@ def rows(store: StoreFolder, statement: str) -> list[Any]:
 
 
 FILES = "SELECT scan_id, n_slices FROM files ORDER BY ALL"
+
+
+def scans_of_c(*scans: str) -> Cohort:
+    """The cohort c of some scans."""
+    table = pa.table({"scan_id": scans, "patient_id": scans, "path": scans})
+    return check_cohort(table, "c", Path("/data/c.csv"))
 
 
 def read_files(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -43,6 +51,7 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def test_new_changed_and_removed_files_are_followed(
     full: StoreFolder, make_scan: MakeScan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    save_cohort(scans_of_c("s1", "s2", "s3"), full)
     assert rows(full, FILES) == [("s1", 3), ("s2", 3)]
     read = read_files(monkeypatch)
     new = write_features(make_scan("s3"), full)
@@ -53,6 +62,16 @@ def test_new_changed_and_removed_files_are_followed(
     counts = "SELECT scan_id, count(*) FROM slice_rows JOIN files USING (file_id) GROUP BY ALL"
     assert sorted(rows(full, counts)) == [("s1", 10), ("s3", 6)]
     assert rows(full, "SELECT count(*) FROM slice_rows") == [(16,)]
+
+
+def test_features_of_a_scan_that_left_its_cohort_are_not_seen(full: StoreFolder) -> None:
+    assert rows(full, FILES) == [("s1", 3), ("s2", 3)]
+    save_cohort(scans_of_c("s2"), full)
+    assert rows(full, FILES) == [("s2", 3)]
+    save_cohort(scans_of_c("s1", "s2"), full)
+    assert rows(full, FILES) == [("s1", 3), ("s2", 3)], "it came back"
+    (full.cohorts / "c.parquet").unlink()
+    assert rows(full, FILES) == [("s1", 3), ("s2", 3)], "without a cohort, nobody left it"
 
 
 def test_nothing_new_writes_nothing(full: StoreFolder) -> None:

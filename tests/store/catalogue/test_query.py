@@ -34,7 +34,7 @@ def rows(store: StoreFolder, statement: str) -> list[Any]:
         ),
         ("labels", [("c", "s1", "p1", "x", "1")]),
         ("splits", [("c", "s1", "p1", "train"), ("c", "s2", "p2", "test")]),
-        ("results", [(*RUN, "auroc", 0.75, 0.5, 1.0, 2, "now")]),
+        ("results", [(*RUN, "auroc", 0.75, 0.5, 1.0, 2, "now", 0)]),
         ("predictions", [(*PREDICTED, "x", 1.0, None, 0.9)]),
         ("attention", [(*PREDICTED, "s1", 2, "bone", 0.25)]),
     ],
@@ -216,6 +216,7 @@ def test_a_wrong_column_is_named_in_a_short_message(full: StoreFolder) -> None:
 def test_relations_live_on_their_own(full: StoreFolder, add_set: AddSet) -> None:
     """One is read after the store has changed and another query has run."""
     first = run_select(full, "SELECT count(*), sum(embedding[1]) FROM features_enc_a")
+    (full.cohorts / "c.parquet").unlink()  # it doesn't have s7
     add_set("enc-a", scans=("s7",))
     assert rows(full, "SELECT count(*) FROM features_enc_a") == [(16,)]
     gc.collect()
