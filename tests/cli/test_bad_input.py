@@ -74,7 +74,7 @@ def evaluate(*options: object) -> int:
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ([1] * 30, "ill: 30 of 30 tested patients are positive, and a test fold has 0"),
+        ([1] * 30, "ill: 30 of 30 patients are positive, and a test fold has 0"),
         ([0, 1, 0, 1], "4 patients can't make 5 folds; label more of cohort own, or lower folds"),
         ([""] * 30, "no patient of cohort own has a value of ill; bring labels: clearbench cohort"),
         ([12.5, 33] * 15, "label ill of cohort own has the values 12.5, 33; the task allows 0, 1"),

@@ -108,7 +108,7 @@ def test_a_broken_card_is_named_and_stops_no_other(
     ("patients", "words"),
     [
         (3, "3 patients can't make 5 folds"),
-        (12, "6 of 12 tested patients are positive, and a test fold has 1 of the"),
+        (12, "6 of 12 patients are positive, and a test fold has 1 of the"),
     ],
 )
 def test_a_new_task_that_can_not_be_scored_yet_says_so(
@@ -137,7 +137,7 @@ def test_a_new_task_names_the_labels_that_are_too_rare(
     save_cohort(read_cohort(table), store)
     assert run("tasks", "new", "both", "--cohort", "own", "--labels", "ill,rare") == 0
     said = capsys.readouterr()
-    assert "too rare to be scored yet:\n  rare: 4 of 30 tested patients are positive" in said.err
+    assert "too rare to be scored yet:\n  rare: 4 of 30 patients are positive" in said.err
     assert "next: clearbench evaluate --task both" in said.out
 
 

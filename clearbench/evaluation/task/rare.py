@@ -19,10 +19,10 @@ LEAST_GROUPS = 2  # with both classes
 def too_rare(units: Units, folds: Sequence[Fold], task: Task) -> tuple[str, ...]:
     """Name the labels (or classes) with too few patients to be scored, and groups without a class.
 
-    Only tested patients count: those of training don't make a test set larger. A label needs both
-    classes in every test fold, or its metrics have no value there, and both in training. Where each
-    group is left out once, a group without a class has no score of its own, and the others count.
-    Raises BadTask if no label is left.
+    Of an external test only its own patients count: those of training are of another cohort, and
+    don't make it larger. A label needs both classes in every test fold, or its metrics have no
+    value there, and both in training. Where each group is left out once, a group without a class
+    has no score of its own, and the others count. Raises BadTask if no label is left.
     """
     card = task.card
     counted = _Counted.of(units, folds, task)
@@ -74,7 +74,8 @@ class _Counted:
 
     def why_rare(self, column: int, name: str) -> str:
         """Return why an output can't be scored; "" if it can."""
-        tested = sorted({row for rows in self.tests for row in rows})
+        sides = self.tests if self.task.card.split.test else [*self.tests, *self.trains]
+        counted = sorted({row for rows in sides for row in rows})
         per_fold = [self.rarer(column, rows) for rows in self.tests]
         group = self.task.card.split.group
         if group:
@@ -83,11 +84,12 @@ class _Counted:
         else:
             enough = min(per_fold) >= LEAST_PER_FOLD
             needed = f"{LEAST_PER_FOLD} per fold"
-        if self.rarer(column, tested) < LEAST_PATIENTS or not enough:
-            known = int((self.positive | self.negative)[tested, column].sum())
+        if self.rarer(column, counted) < LEAST_PATIENTS or not enough:
+            known = int((self.positive | self.negative)[counted, column].sum())
+            who = "tested patients" if self.task.card.split.test else "patients"
             return (
-                f"{name}: {int(self.positive[tested, column].sum())} of {known} tested "
-                f"patients are positive, and a test fold has {min(per_fold)} of the rarer class; "
+                f"{name}: {int(self.positive[counted, column].sum())} of {known} {who} "
+                f"are positive, and a test fold has {min(per_fold)} of the rarer class; "
                 f"{LEAST_PATIENTS} patients of each class and {needed} are needed"
             )
         taught = min(self.rarer(column, rows) for rows in self.trains)

@@ -191,10 +191,10 @@ def test_rare_labels_are_reported_and_not_scored(
     task = make_task(target="multilabel", labels=["x", "y", "z", "w"], split=SPLIT)
     prepared = prepare_task(task, cohort)
     assert [note.partition(":")[0] for note in prepared.skipped] == ["y", "z", "w"]
-    assert prepared.skipped[0].startswith("y: 9 of 40 tested patients are positive, and ")
-    assert prepared.skipped[1].startswith("z: 15 of 20 tested patients are positive, and ")
+    assert prepared.skipped[0].startswith("y: 9 of 40 patients are positive, and ")
+    assert prepared.skipped[1].startswith("z: 15 of 20 patients are positive, and ")
     assert prepared.skipped[2].startswith(
-        "w: 0 of 0 tested patients are positive, and a test fold has 0 of"
+        "w: 0 of 0 patients are positive, and a test fold has 0 of"
     )
     assert prepared.unscored == (1, 2, 3)
     found = evaluate_one(prepared, store, "mean-logreg", "default")
@@ -217,9 +217,7 @@ def test_rare_classes_are_not_scored_either(
 
 def test_a_task_with_nothing_to_score_is_refused(make_cohort: Make, make_task: Make) -> None:
     x = [str(int(i < 3)) for i in range(N)]
-    with pytest.raises(
-        BadTask, match="t: nothing can be scored: x: 3 of 40 tested patients are positive"
-    ):
+    with pytest.raises(BadTask, match="t: nothing can be scored: x: 3 of 40 patients are positive"):
         prepare_task(make_task(), make_cohort(x=x))
 
 
