@@ -19,6 +19,7 @@ from clearbench.encoders.inputs.views import View, choose_views
 from clearbench.encoders.inputs.volumes import prepare_volume
 from clearbench.encoders.plugins import FAMILIES, family_builder
 from clearbench.encoders.registry import Build, Registered, find_encoder
+from clearbench.encoders.unseen.refusal import refuse_unseen
 from clearbench.encoders.weights.hub import fetch_code
 from clearbench.encoders.weights.load import code_sha256, file_sha256, find_weights, module_sha256
 from clearbench.errors import BadCard, BadRequest, ClearbenchError, UnreadableScan
@@ -211,7 +212,10 @@ def build_encoder(  # noqa: PLR0913  each is an option of its own
     store_dtype: str = "float32",
     trust_remote_code: bool = False,
 ) -> Encoder:
-    """Build a found encoder; see load_encoder."""
+    """Build a found encoder; see load_encoder.
+
+    Raises BadCard for a size of which the network leaves out rows, unless the card states it.
+    """
     card = found.card
     chosen = choose_views(card, views)
     place = choose_device(device)
@@ -222,6 +226,7 @@ def build_encoder(  # noqa: PLR0913  each is an option of its own
     file = find_weights(card, own, found.folder) if needs_file else None
     network = _built(found, build, file)
     network.eval().requires_grad_(False)
+    refuse_unseen(card, network)
     digest = file_sha256(file) if file is not None else module_sha256(network)
     code = code_sha256(fetch_code(card, file)) if card.weights.remote_code and file else ""
     network.to(place, DTYPES[exact])  # after hashing: the hash is of the published numbers

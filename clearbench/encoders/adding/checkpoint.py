@@ -6,7 +6,7 @@ VMamba and MambaOut (timm's names too), and checkpoints of `clearbench pretrain`
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from clearbench.cards import write_card
+from clearbench.encoders.adding.choice import Chosen, choose_network
 from clearbench.encoders.adding.names import check_new_name
 from clearbench.encoders.card import EncoderCard, WeightFacts
 from clearbench.encoders.inputs.views import choose_views
@@ -34,7 +35,8 @@ from clearbench.encoders.weights.load import (
     read_checkpoint,
     write_weights,
 )
-from clearbench.errors import BadArgument, UnknownName, WeightsUnavailable
+from clearbench.encoders.weights.networks import saved_networks
+from clearbench.errors import BadArgument, BadCard, UnknownName, WeightsUnavailable
 
 Branch = Literal["base", "momentum"]
 StateDict = dict[str, Any]
@@ -42,20 +44,23 @@ StateDict = dict[str, Any]
 USUAL = MappingProxyType(  # network → its card in full size
     {"vit": "lecl-vit-base", "vssm": "lecl-vssm-tiny", "gated-cnn": "lecl-gated-cnn-tiny"}
 )
-NESTED = ("state_dict", "model", "moco", "model_state_dict", "encoder", "backbone")
 BRANCHES: Mapping[Branch, tuple[str, ...]] = MappingProxyType(
-    {"base": ("base_encoder.", "base.0."), "momentum": ("momentum_encoder.", "momentum.0.")}
+    {
+        "base": ("base_encoder.", "encoder_q.", "base.0."),
+        "momentum": ("momentum_encoder.", "encoder_k.", "momentum.0."),
+    }
 )
 
 
 @dataclass(frozen=True)
 class ConvertedCheckpoint:
-    """A written card and weights, the network's sizes, and the unused keys."""
+    """A written card and weights, the network's sizes, the unused keys, and what was taken."""
 
     card: Path
     weights: Path
     sizes: Sizes
     dropped: tuple[str, ...]
+    taken: str = ""
 
 
 def convert_checkpoint(  # noqa: PLR0913  options of a command
@@ -68,6 +73,8 @@ def convert_checkpoint(  # noqa: PLR0913  options of a command
     num_heads: int | None = None,
     licence: str = "unknown",
     views: tuple[str, ...] = (),
+    ema: bool | None = None,
+    unused: Sequence[str] = (),
     replace: bool = False,
 ) -> ConvertedCheckpoint:
     """Write the encoder of a checkpoint as `folder`/`name`.safetensors and its card.
@@ -75,8 +82,9 @@ def convert_checkpoint(  # noqa: PLR0913  options of a command
     A checkpoint of `clearbench pretrain` has the sizes; from others they are inferred from the
     tensors. The heads of a ViT can't be inferred: without `num_heads` they are 64 channels wide.
     `branch` chooses the encoder of a MoCo checkpoint; projector, predictor and classifier are left
-    out. Raises BadRequest, UnknownName, or WeightsUnavailable if keys are left over or missing,
-    and then writes nothing.
+    out. `ema` chooses between raw and averaged weights of others, as choose_network does; `unused`
+    are beginnings of names to leave out. Raises BadRequest, UnknownName, or WeightsUnavailable if
+    keys are left over or missing, and then writes nothing.
     """
     check_new_name(name, folder, replace=replace)
     path, weights = folder / f"{name}.toml", folder / f"{name}.safetensors"
@@ -86,17 +94,19 @@ def convert_checkpoint(  # noqa: PLR0913  options of a command
         raise BadArgument("branch", branch, "must be base or momentum")
     usual = _with_views(find_encoder(USUAL[net]).card, views)
     saved = read_checkpoint(checkpoint)
-    everything = unwrapped(saved)
+    sized = _saved_sizes(saved, net, checkpoint)
+    chosen = _chosen(saved, net, branch, checkpoint, ema, unused)
+    everything = dict(chosen.network.state)
     kept = without_heads(chosen_branch(everything, branch, checkpoint), net)
-    sizes, size_px = _saved_sizes(saved, net, checkpoint) or infer_sizes(
-        kept, net, checkpoint, num_heads
-    )
+    sizes, size_px = sized or infer_sizes(kept, net, checkpoint, num_heads)
     network = build_net(sizes, size_px, seed=0)
     load_strictly(network, our_keys(kept, sizes), checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(network.state_dict(), weights)
-    write_card(_card(name, usual, sizes, size_px, weights, licence), path)
-    return ConvertedCheckpoint(path, weights, sizes, _left_out(everything, kept, branch))
+    facts = {"licence": licence, "ema": chosen.averaged, "part": chosen.network.name}
+    write_card(_card(name, usual, sizes, size_px, weights, facts), path)
+    left = _left_out(everything, kept, branch)
+    return ConvertedCheckpoint(path, weights, sizes, left, f"{chosen.taken}{chosen.instead}")
 
 
 def _saved_sizes(saved: StateDict, net: str, where: Path) -> tuple[Sizes, int] | None:
@@ -116,7 +126,12 @@ def _left_out(everything: StateDict, kept: StateDict, branch: Branch) -> tuple[s
 
 
 def _card(
-    name: str, usual: EncoderCard, sizes: Sizes, size_px: int, weights: Path, licence: str
+    name: str,
+    usual: EncoderCard,
+    sizes: Sizes,
+    size_px: int,
+    weights: Path,
+    facts: Mapping[str, Any],
 ) -> EncoderCard:
     """Return the new card: the usual card of its network, with the checkpoint's sizes."""
     return usual.model_copy(
@@ -127,7 +142,7 @@ def _card(
             "dim": features_dim(sizes),
             "pooling": pooling_of(sizes),
             "input": usual.seen.model_copy(update={"size_px": size_px}),
-            "weights": WeightFacts(licence=licence, sha256=file_sha256(weights)),
+            "weights": WeightFacts(**facts, sha256=file_sha256(weights)),
             "facts": usual.facts.model_copy(update={"parameters_m": None, "paper": ""}),
         }
     )
@@ -143,13 +158,33 @@ def _with_views(card: EncoderCard, views: tuple[str, ...]) -> EncoderCard:
     return changed
 
 
-def unwrapped(state: StateDict) -> StateDict:
-    """Return the innermost state dict, without the wrapper's `module.` in its keys."""
-    for key in NESTED:
-        inner = state.get(key)
-        if isinstance(inner, dict):
-            return unwrapped(inner)
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+def _chosen(
+    saved: StateDict,
+    net: str,
+    branch: Branch,
+    where: Path,
+    ema: bool | None,
+    unused: Sequence[str],
+) -> Chosen:
+    """Choose the part of a checkpoint that is a network `net`, or holds its MoCo branches.
+
+    Raises WeightsUnavailable if there is none, BadArgument for `ema` without such weights.
+    """
+    waiting, found, fault = saved_networks(saved), [], None
+    while waiting:
+        network = waiting.pop(0).without(unused)
+        try:
+            kept = without_heads(chosen_branch(dict(network.state), branch, where), net)
+            infer_sizes(kept, net, where)
+            found.append(network)
+        except (WeightsUnavailable, BadCard) as error:
+            fault = fault or error
+            waiting += [] if _has_branches(network.state) else network.parts()
+    if not found:
+        raise fault or _not_of(net, where)
+    if ema is not None and _has_branches(found[0].state):
+        raise BadArgument("ema", ema, f"{where} is a MoCo checkpoint; choose base or momentum by branch")
+    return choose_network(found, ema, where, f"are a network {net}")
 
 
 def chosen_branch(state: StateDict, branch: Branch, where: Path) -> StateDict:
@@ -157,8 +192,7 @@ def chosen_branch(state: StateDict, branch: Branch, where: Path) -> StateDict:
 
     Raises WeightsUnavailable if the branch is missing.
     """
-    moco = any(key.startswith(prefix) for key in state for p in BRANCHES.values() for prefix in p)
-    if not moco:
+    if not _has_branches(state):
         return state
     found = {
         key.removeprefix(prefix): value
@@ -169,6 +203,11 @@ def chosen_branch(state: StateDict, branch: Branch, where: Path) -> StateDict:
     if not found:
         raise WeightsUnavailable(f"{where}: this MoCo checkpoint has no {branch} encoder")
     return found
+
+
+def _has_branches(state: Mapping[str, Any]) -> bool:
+    """Return whether a state dict has the two encoders of MoCo."""
+    return any(key.startswith(prefix) for key in state for p in BRANCHES.values() for prefix in p)
 
 
 def without_heads(state: StateDict, net: str) -> StateDict:
@@ -197,12 +236,15 @@ def infer_sizes(
     try:
         facts, size_px = READERS[net](named)
     except (KeyError, IndexError, AttributeError, ValueError) as error:
-        raise WeightsUnavailable(
-            f"{where}: not weights of the network {net}; its keys are missing"
-        ) from error
+        raise _not_of(net, where) from error
     if num_heads is not None and net == "vit":
         facts["num_heads"] = num_heads
     return check_sizes(net, facts, str(where)), size_px
+
+
+def _not_of(net: str, where: Path) -> WeightsUnavailable:
+    """Return the error for another network's checkpoint."""
+    return WeightsUnavailable(f"{where}: not weights of the network {net}; its keys are missing")
 
 
 def _any_sizes(net: str) -> Sizes:

@@ -76,7 +76,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
             torch.manual_seed(card.seed)
             return _tower(sizes, card.title)
     tower = _tower(sizes, card.title)
-    state = without_unused(read_weights(weights), card)
+    state = without_unused(read_weights(weights, card.weights.ema), card)
     # a file of the tower alone has no prefix
     only_visual = not any(key.startswith(PREFIX) for key in state)
     load_strictly(tower, {PREFIX * only_visual + key: v for key, v in state.items()}, weights)
