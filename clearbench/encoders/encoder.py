@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.fingerprint import fingerprint
+from clearbench.encoders.finite import Embedded, uniform_images, way_out
 from clearbench.encoders.inputs.preprocess import neighbourhood, prepare
 from clearbench.encoders.inputs.views import View, choose_views
 from clearbench.encoders.inputs.volumes import prepare_volume
@@ -62,9 +63,18 @@ class Encoder:
         if bad:
             raise BadRequest(
                 f"{self.name}: features of {bad} of {len(features)} slices are NaN or infinite; "
-                f"check the slices' HU, and run: clearbench models check {self.name}"
+                f"{way_out(self._embedded(features, slices_hu))}"
             )
         return features
+
+    def _embedded(self, features: NDArray[np.float32], slices_hu: NDArray[Any]) -> Embedded:
+        """Return features with what is known of their images."""
+        rows = features.shape[:2]
+        uniform, numbers = np.full(rows, slices_hu.min() == slices_hu.max()), [-1]
+        if self.card.volume is None:
+            seen = self.prepare(slices_hu, ()).flatten(0, 1)
+            uniform, numbers = uniform_images(seen).reshape(rows), [*range(len(features))]
+        return Embedded(features, np.ones(rows, np.bool_), uniform, numbers, self.precision)
 
     def answer(
         self,

@@ -80,3 +80,15 @@ def test_the_version_of_features_is_in_it(
     assert len(before) == 64
     monkeypatch.setattr(module, "FEATURES_VERSION", 999)
     assert of(make_card()) != before
+
+
+def test_which_network_of_a_file_is_taken_is_in_it_only_if_the_card_says_so(
+    make_card: MakeCard,
+) -> None:
+    """A file with raw and averaged weights has one hash."""
+    said = {ema: of(make_card(weights={"ema": ema})) for ema in (True, False)}
+    assert len({*said.values(), of(make_card())}) == 3
+
+
+def test_stating_what_the_network_leaves_out_changes_nothing(make_card: MakeCard) -> None:
+    assert of(make_card(input={"unseen_px": [0, 8, 0, 8]})) == of(make_card())

@@ -128,9 +128,7 @@ def _with_own_weights(
         *own.notes,
         f"{len(state)} {own.chosen.taken}, loaded strictly: from {checkpoint}{own.chosen.instead}",
     )
-    return Added(
-        name, card, path, weights, sources, unknown_facts(card), own.dropped, own.reasons
-    )
+    return Added(name, card, path, weights, sources, unknown_facts(card), own.dropped, own.reasons)
 
 
 def _own_card(name: str, own: OwnWeights, weights: Path, changes: Changes) -> EncoderCard:

@@ -4,25 +4,21 @@ Reads MoCo checkpoints of CLEAR's released code (`module.base_encoder.*`, `.pth.
 VMamba and MambaOut (timm's names too), and checkpoints of `clearbench pretrain`.
 """
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from torch import Tensor
-
 from clearbench.cards import write_card
 from clearbench.encoders.adding.choice import Chosen, choose_network
+from clearbench.encoders.adding.inferred import USUAL, infer_sizes, not_of
 from clearbench.encoders.adding.names import check_new_name
 from clearbench.encoders.card import EncoderCard, WeightFacts
 from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.nets.build import build_net, our_keys
 from clearbench.encoders.nets.sizes import (
     NETS,
-    PATCH_PX,
     Sizes,
     check_sizes,
     features_dim,
@@ -35,15 +31,12 @@ from clearbench.encoders.weights.load import (
     read_checkpoint,
     write_weights,
 )
-from clearbench.encoders.weights.networks import saved_networks
+from clearbench.encoders.weights.networks import SavedNetwork, keys_outside, saved_networks
 from clearbench.errors import BadArgument, BadCard, UnknownName, WeightsUnavailable
 
 Branch = Literal["base", "momentum"]
 StateDict = dict[str, Any]
 
-USUAL = MappingProxyType(  # network → its card in full size
-    {"vit": "lecl-vit-base", "vssm": "lecl-vssm-tiny", "gated-cnn": "lecl-gated-cnn-tiny"}
-)
 BRANCHES: Mapping[Branch, tuple[str, ...]] = MappingProxyType(
     {
         "base": ("base_encoder.", "encoder_q.", "base.0."),
@@ -95,7 +88,8 @@ def convert_checkpoint(  # noqa: PLR0913  options of a command
     usual = _with_views(find_encoder(USUAL[net]).card, views)
     saved = read_checkpoint(checkpoint)
     sized = _saved_sizes(saved, net, checkpoint)
-    chosen = _chosen(saved, net, branch, checkpoint, ema, unused)
+    networks = saved_networks(saved)
+    chosen = _chosen(networks, net, branch, checkpoint, ema, unused)
     everything = dict(chosen.network.state)
     kept = without_heads(chosen_branch(everything, branch, checkpoint), net)
     sizes, size_px = sized or infer_sizes(kept, net, checkpoint, num_heads)
@@ -105,7 +99,7 @@ def convert_checkpoint(  # noqa: PLR0913  options of a command
     write_weights(network.state_dict(), weights)
     facts = {"licence": licence, "ema": chosen.averaged, "part": chosen.network.name}
     write_card(_card(name, usual, sizes, size_px, weights, facts), path)
-    left = _left_out(everything, kept, branch)
+    left = (*_left_out(everything, kept, branch), *keys_outside(chosen.network, networks))
     return ConvertedCheckpoint(path, weights, sizes, left, f"{chosen.taken}{chosen.instead}")
 
 
@@ -159,7 +153,7 @@ def _with_views(card: EncoderCard, views: tuple[str, ...]) -> EncoderCard:
 
 
 def _chosen(
-    saved: StateDict,
+    networks: Sequence[SavedNetwork],
     net: str,
     branch: Branch,
     where: Path,
@@ -170,7 +164,7 @@ def _chosen(
 
     Raises WeightsUnavailable if there is none, BadArgument for `ema` without such weights.
     """
-    waiting, found, fault = saved_networks(saved), [], None
+    waiting, found, fault = [*networks], [], None
     while waiting:
         network = waiting.pop(0).without(unused)
         try:
@@ -181,9 +175,11 @@ def _chosen(
             fault = fault or error
             waiting += [] if _has_branches(network.state) else network.parts()
     if not found:
-        raise fault or _not_of(net, where)
+        raise fault or not_of(net, where)
     if ema is not None and _has_branches(found[0].state):
-        raise BadArgument("ema", ema, f"{where} is a MoCo checkpoint; choose base or momentum by branch")
+        raise BadArgument(
+            "ema", ema, f"{where} is a MoCo checkpoint; choose base or momentum by branch"
+        )
     return choose_network(found, ema, where, f"are a network {net}")
 
 
@@ -223,82 +219,3 @@ def without_heads(state: StateDict, net: str) -> StateDict:
         for key, value in state.items()
         if not key.startswith(heads) or key.startswith(own)
     }
-
-
-def infer_sizes(
-    state: StateDict, net: str, where: Path, num_heads: int | None = None
-) -> tuple[Sizes, int]:
-    """Return a network's sizes and image size in px, inferred from its tensors' shapes.
-
-    Raises WeightsUnavailable for another network's tensors.
-    """
-    named = our_keys(state, _any_sizes(net))
-    try:
-        facts, size_px = READERS[net](named)
-    except (KeyError, IndexError, AttributeError, ValueError) as error:
-        raise _not_of(net, where) from error
-    if num_heads is not None and net == "vit":
-        facts["num_heads"] = num_heads
-    return check_sizes(net, facts, str(where)), size_px
-
-
-def _not_of(net: str, where: Path) -> WeightsUnavailable:
-    """Return the error for another network's checkpoint."""
-    return WeightsUnavailable(f"{where}: not weights of the network {net}; its keys are missing")
-
-
-def _any_sizes(net: str) -> Sizes:
-    """Return some valid sizes of a network; only their type is used."""
-    usual = find_encoder(USUAL[net]).card
-    return check_sizes(net, usual.sizes, USUAL[net])
-
-
-def _vit_sizes(state: Mapping[str, Tensor]) -> tuple[StateDict, int]:
-    """Infer a ViT's sizes, and its image size from the number of positions."""
-    dim = state["cls_token"].shape[-1]
-    # one position is the class token's
-    side = math.isqrt(state["pos_embed"].shape[1] - 1)
-    facts = {
-        "embed_dim": dim,
-        "depth": _count(state, r"blocks\.(\d+)\."),
-        "num_heads": max(1, dim // 64),
-        "conv_stem": "patch_embed.proj.weight" not in state,
-    }
-    return facts, side * PATCH_PX
-
-
-def _vssm_sizes(state: Mapping[str, Tensor]) -> tuple[StateDict, int]:
-    """Infer a VSSM's sizes; it takes images of any size, and is trained at 224 px."""
-    depths = _depths(state, r"stages\.(\d+)\.(\d+)\.")
-    dims = [state[f"stages.{stage}.0.norm.weight"].shape[0] for stage in range(len(depths))]
-    states = state["stages.0.0.op.A_logs"].shape[1]
-    return {"depths": depths, "dims": dims, "ssm_d_state": states}, 224
-
-
-def _gated_cnn_sizes(state: Mapping[str, Tensor]) -> tuple[StateDict, int]:
-    """Infer a gated CNN's sizes; it takes images of any size, and is trained at 224 px."""
-    depths = _depths(state, r"trunk\.stages\.(\d+)\.blocks\.(\d+)\.")
-    dims = [
-        state[f"trunk.stages.{stage}.blocks.0.norm.weight"].shape[0] for stage in range(len(depths))
-    ]
-    return {"depths": depths, "dims": dims}, 224
-
-
-READERS = MappingProxyType({"vit": _vit_sizes, "vssm": _vssm_sizes, "gated-cnn": _gated_cnn_sizes})
-
-
-def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    """Count the numbered blocks in the keys; raises KeyError if there are none."""
-    found = {int(match[1]) for key in state if (match := re.match(pattern, key))}
-    if not found:
-        raise KeyError(pattern)
-    return len(found)
-
-
-def _depths(state: Mapping[str, Tensor], pattern: str) -> list[int]:
-    """Count the numbered blocks of each stage; raises KeyError if there are none."""
-    found = {(int(m[1]), int(m[2])) for key in state if (m := re.match(pattern, key))}
-    if not found:
-        raise KeyError(pattern)
-    stages = {stage for stage, _ in found}
-    return [len({block for at, block in found if at == stage}) for stage in sorted(stages)]

@@ -56,8 +56,7 @@ def choose_network(
     if ema is not None and not (averaged if ema else raw):
         have = ", ".join(f"{network.name or 'the file'} ({kind(network)})" for network in networks)
         raise BadArgument("ema", ema, f"{where} has only {have}")
-    online = any("online" in word for network in raw for word in network.place)
-    evaluated = any(network.evaluated for network in averaged) and not online
+    evaluated = any(network.evaluated for network in averaged) and not _is_byol(raw, averaged)
     wanted = averaged if (ema if ema is not None else evaluated or not raw) else raw
     if len(wanted) > 1:
         names = [network.name or "the file" for network in wanted]
@@ -66,3 +65,9 @@ def choose_network(
             f"the others out with unused (--unused {wanted[-1].place[-1]}.)"
         )
     return Chosen(wanted[0], tuple(one for one in networks if one is not wanted[0]))
+
+
+def _is_byol(raw: Sequence[SavedNetwork], averaged: Sequence[SavedNetwork]) -> bool:
+    """Return whether these are BYOL's online and target network: BYOL evaluates the online one."""
+    online = any("online" in word for network in raw for word in network.place)
+    return online and all(any("target" in word for word in each.place) for each in averaged)

@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import nn
 
-from clearbench.cards import check_card
 from clearbench.encoders.adding.choice import Chosen, choose_network
 from clearbench.encoders.adding.fitting import (
     Fitted,
@@ -22,7 +21,7 @@ from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.families.timm_keys import CLASSIFIERS
 from clearbench.encoders.plugins import family_module
 from clearbench.encoders.weights.load import load_strictly, read_checkpoint
-from clearbench.encoders.weights.networks import SavedNetwork, saved_networks
+from clearbench.encoders.weights.networks import SavedNetwork, keys_outside, saved_networks
 from clearbench.errors import WeightsUnavailable
 
 
@@ -137,16 +136,15 @@ def _with_facts(card: EncoderCard, chosen: Chosen) -> EncoderCard:
 
 
 def _beside(taken: Fitted, networks: Sequence[SavedNetwork]) -> list[str]:
-    """Return the keys of the same state dict that are not in the encoder, by their names there."""
+    """Return the keys of the same state dict that are not in the encoder."""
     used = {value.data_ptr() for value in taken.state.values()}
-    place = taken.network.place
-    whole = next(each for each in networks if each.place == place[: len(each.place)])
-    inside = "".join(f"{word}." for word in place[len(whole.place) :])
-    names = ((key.removeprefix(inside), value) for key, value in whole.state.items())
     # positions that were resampled have another place in memory, and the same name
-    return [
-        key for key, value in names if value.data_ptr() not in used and key not in taken.state
+    unused = [
+        key
+        for key, value in taken.network.state.items()
+        if value.data_ptr() not in used and key not in taken.state
     ]
+    return [*unused, *keys_outside(taken.network, networks)]
 
 
 def _reasons(

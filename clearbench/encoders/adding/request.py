@@ -1,4 +1,4 @@
-"""What a new encoder is made of: one library's model or one's own weights, and facts of the user."""
+"""What a new encoder is made of: a library's model or own weights, and facts of the user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

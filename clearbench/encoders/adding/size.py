@@ -22,6 +22,6 @@ def check_size(card: EncoderCard, given: bool) -> None:
         return
     reason = why_unseen(card, build(random, None).eval())
     if reason and given:
-        raise BadArgument("size_px", card.seen.size_px, f"is {reason}")
+        raise BadArgument("size_px", card.seen.size_px, reason)
     if reason:
         raise BadRequest(f"{card.title}: its size, {card.seen.size_px} px, is {reason}")

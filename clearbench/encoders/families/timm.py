@@ -40,7 +40,9 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     Raises UnknownName for an unknown architecture, WeightsUnavailable for another's weights.
     """
     if weights is not None:
-        return Pooled(load_trunk(card, read_weights(weights, card.weights.ema), weights), card.pooling)
+        return Pooled(
+            load_trunk(card, read_weights(weights, card.weights.ema), weights), card.pooling
+        )
     _check(card)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(card.seed)

@@ -1,4 +1,4 @@
-"""Layers that leave out the last rows of their input, found by shapes alone: nothing is computed."""
+"""Layers that leave out the last rows of their input, found by shapes: nothing is computed."""
 
 import copy
 from collections import defaultdict
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clearbench.encoders.unseen.measure import CANT
-
 
 FARTHEST_PX = 65  # how far a better size is looked for; networks halve an image five or six times
 
@@ -117,18 +116,16 @@ def _without_numbers(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network, instead)
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch is half typed
     """Notes the windows of every convolution and pooling, by the tensor that they are taken of."""
 
     def __init__(self, image: tuple[int, ...]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.image = image
         self.met: dict[int, list[list[Steps]]] = defaultdict(list)
         self.kept: list[Tensor] = []  # so that no other tensor gets the id of one that was freed
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and note its windows."""
         read = READERS.get(str(func.overloadpacket))
         if read is not None and args[0].ndim == len(self.image) + 2:
@@ -191,10 +188,11 @@ def _steps(
 ) -> list[Steps]:
     """Return the windows along each axis; a single number is that of every axis."""
     sizes = tuple(image.shape[2:])
-    facts = [_each(fact, len(sizes)) for fact in (kernel, stride, padding, dilation)]
+    each = [_each(fact, len(sizes)) for fact in (kernel, stride, padding, dilation)]
+    along = zip(sizes, *each, strict=True)
     return [
-        Steps(axis, size, *(int(fact[axis]) for fact in facts), ceil=ceil)
-        for axis, size in enumerate(sizes)
+        Steps(axis, size, width, step, more, gap, ceil)
+        for axis, (size, width, step, more, gap) in enumerate(along)
     ]
 
 

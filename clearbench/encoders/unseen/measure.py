@@ -8,16 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-# what networks raise for inputs that they can't process
-CANT = (
-    RuntimeError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-)
+CANT = (Exception, SystemExit)  # foreign code may raise anything
 FAR = 10  # times the range of an image: where a border hardly counts, such values still show
 
 Borders = tuple[tuple[int, int], ...]
@@ -107,9 +98,7 @@ class _Trial:
         for axis in range(2, self.images.ndim):
             size = self.images.shape[axis]
             most = within[axis - 2] if within is not None else (size, size)
-            pairs.append(
-                (self._depth(axis, False, most[0]), self._depth(axis, True, most[1]))
-            )
+            pairs.append((self._depth(axis, False, most[0]), self._depth(axis, True, most[1])))
         return tuple(pairs)
 
     def _depth(self, axis: int, last: bool, most: int) -> int:

@@ -26,7 +26,9 @@ def in_words(card: EncoderCard, borders: Borders) -> str:
     parts = []
     for place, end in (("first", 0), ("last", 1)):
         counts = [pair[end] for pair in borders]
-        named = [(count, name) for count, name in zip(counts, axis_names(card), strict=True) if count]
+        named = [
+            (count, name) for count, name in zip(counts, axis_names(card), strict=True) if count
+        ]
         if len({count for count, _ in named}) == 1:
             parts.append(f"the {place} {named[0][0]} {' and '.join(name for _, name in named)}")
         else:

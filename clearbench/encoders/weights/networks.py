@@ -80,6 +80,13 @@ def saved_networks(checkpoint: Mapping[str, Any]) -> list[SavedNetwork]:
     return [_named(found, checkpoint) for found in _state_dicts(checkpoint, ())]
 
 
+def keys_outside(network: SavedNetwork, networks: Sequence[SavedNetwork]) -> list[str]:
+    """Return the names in the same state dict whose tensors are not in a part of it."""
+    whole = next(each for each in networks if each.place == network.place[: len(each.place)])
+    inside = {tensor.data_ptr() for tensor in network.state.values()}
+    return [key for key, tensor in whole.state.items() if tensor.data_ptr() not in inside]
+
+
 def is_average(word: str) -> bool:
     """Return whether a key says that a network is an average of another."""
     return AVERAGE.search(CAPITALS.sub("_", word).lower()) is not None
