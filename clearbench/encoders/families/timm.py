@@ -23,6 +23,7 @@ from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.families.timm_keys import fit_keys
 from clearbench.encoders.families.timm_pooled import Pooled, is_trained
+from clearbench.encoders.unseen.refusal import other_sizes
 from clearbench.encoders.weights.load import load_strictly, read_weights, without_unused
 from clearbench.errors import BadCard, BadRequest, UnknownName, WeightsUnavailable
 
@@ -154,7 +155,8 @@ def _dim(trunk: Any, pooling: str, size_px: int, channels: int) -> int:
     except BadCard as error:
         raise BadRequest(str(error)) from error
     except REFUSED as error:
-        raise BadRequest(f"{name} can't take images of {size_px} px ({error})") from error
+        more = other_sizes(trunk, images.shape)
+        raise BadRequest(f"{name} can't take images of {size_px} px ({error}){more}") from error
 
 
 def _classifiers_pooling(trunk: Any, size_px: int) -> str:

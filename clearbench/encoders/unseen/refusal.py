@@ -12,6 +12,8 @@ from clearbench.encoders.unseen.measure import CANT, Unseen, measure_structure
 from clearbench.encoders.unseen.wording import axis_names, card_axes, in_words, stated, statement
 from clearbench.errors import BadCard
 
+REFUSALS = (AssertionError, ValueError)  # of networks that check the size themselves
+
 
 def refuse_unseen(card: EncoderCard, network: nn.Module) -> None:
     """Refuse a card whose size makes its network leave out the last rows or columns.
@@ -31,7 +33,11 @@ def why_unseen(card: EncoderCard, network: nn.Module) -> str:
     layers = leaving_out(network, shape) if shape else ()
     if not layers:
         return ""
-    found = _measured(network, shape)
+    try:
+        found = _measured(network, shape)
+    except REFUSALS as error:
+        sizes = _two(nearest_sizes(network, shape, layers, layers[0].axis))
+        return f"{_windows(layers)}, and the network can't take it ({error}); use {sizes}"
     if found is None or found.nothing or found.everything or found.borders == stated(card):
         return ""
     axes = [axis for axis, (_, last) in enumerate(found.borders) if last]
@@ -39,6 +45,12 @@ def why_unseen(card: EncoderCard, network: nn.Module) -> str:
         return ""  # no layer explains it: another fault, for `models check` to tell
     nearest = {axis: nearest_sizes(network, shape, layers, axis) for axis in axes}
     return _sentence(card, found, _windows(layers), nearest)
+
+
+def other_sizes(network: nn.Module, shape: Sequence[int]) -> str:
+    """Return the two nearest sizes for an input [b, c, y, x] that a network refuses; "" if any."""
+    layers = leaving_out(network, shape)
+    return f"; use {_two(nearest_sizes(network, shape, layers, 0))}" if layers else ""
 
 
 def input_shape(card: EncoderCard) -> tuple[int, ...]:
@@ -50,12 +62,14 @@ def input_shape(card: EncoderCard) -> tuple[int, ...]:
 
 
 def _measured(network: nn.Module, shape: Sequence[int]) -> Unseen | None:
-    """Return which borders are unseen; None if the network can't say."""
+    """Return which borders are unseen; None if the network can't say, or fails elsewhere."""
     like = next(network.parameters(), torch.empty(0))
     images = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).to(like)
     try:
         # a copy, because a network may remember its first run, and then move to another device
         return measure_structure(copy.deepcopy(network), images)
+    except REFUSALS:
+        raise
     except CANT:  # what is wrong shows when it embeds
         return None
 
@@ -68,12 +82,17 @@ def _windows(layers: Iterable[Steps]) -> str:
     return "no fit for the windows of its layers"
 
 
+def _two(sizes: tuple[int, int]) -> str:
+    """Return two sizes to choose from."""
+    return " or ".join(map(str, sizes))
+
+
 def _sentence(
     card: EncoderCard, found: Unseen, windows: str, nearest: Mapping[int, tuple[int, int]]
 ) -> str:
     """Return what a size is not, what is therefore never seen, and the sizes to use instead."""
     reason = f"{windows}, so the network never sees {in_words(card, found.borders)}"
-    sizes = [f"{below} or {above}" for below, above in nearest.values()]
+    sizes = [_two(sizes) for sizes in nearest.values()]
     if card.volume is not None:
         names = axis_names(card)
         sizes = [f"{size} {names[axis]}" for axis, size in zip(nearest, sizes, strict=True)]

@@ -25,15 +25,21 @@ def in_words(card: EncoderCard, borders: Borders) -> str:
     """Return borders in words, such as "the last 8 rows and columns"; "" if there are none."""
     parts = []
     for place, end in (("first", 0), ("last", 1)):
-        counts = [pair[end] for pair in borders]
-        named = [
-            (count, name) for count, name in zip(counts, axis_names(card), strict=True) if count
-        ]
-        if len({count for count, _ in named}) == 1:
-            parts.append(f"the {place} {named[0][0]} {' and '.join(name for _, name in named)}")
+        ends = zip(borders, axis_names(card), strict=True)
+        counts = [(pair[end], name) for pair, name in ends if pair[end]]
+        if len({count for count, _ in counts}) == 1:
+            joined = " and ".join(name for _, name in counts)
+            parts.append(f"the {place} {_counted(counts[0][0], joined)}")
         else:
-            parts += [f"the {place} {count} {name}" for count, name in named]
+            parts += [f"the {place} {_counted(count, name)}" for count, name in counts]
     return " and ".join(parts)
+
+
+def _counted(count: int, names: str) -> str:
+    """Return "8 rows and columns", and "row and column" for one of each."""
+    if count > 1:
+        return f"{count} {names}"
+    return names.replace("rows", "row").replace("columns", "column").replace("planes", "plane")
 
 
 def axis_names(card: EncoderCard) -> tuple[str, ...]:

@@ -70,7 +70,11 @@ PAIRS: dict[str, tuple[State, str, str]] = {
         "model_ema",
     ),
     "ema and model": ({"ema": EMA_STATE, "model": RAW_STATE}, "model", "ema"),
-    "ema within": ({"ema": {"module": EMA_STATE, "updates": 7}, "model": RAW_STATE}, "model", "ema"),
+    "ema within": (
+        {"ema": {"module": EMA_STATE, "updates": 7}, "model": RAW_STATE},
+        "model",
+        "ema",
+    ),
     "dino": (
         {
             "student": under("module.backbone.", RAW_STATE),
@@ -153,7 +157,7 @@ def test_methods_that_evaluate_the_raw_network_keep_it(raw: str, averaged: str) 
     assert value_of(added({"state_dict": checkpoint}, ema=True)) == EMA
 
 
-def test_one_set_of_weights_has_no_average(tmp_path: Path) -> None:
+def test_one_set_of_weights_has_no_average() -> None:
     encoder = added({"state_dict": RAW_STATE})
     assert "not taken" not in encoder.filled[-1]
     assert find_encoder("mine").card.weights.ema is None

@@ -32,7 +32,10 @@ def renamed(prefix: str) -> dict[str, Any]:
     ("checkpoint", "networks"),
     [
         (STATE, {"": False}),
-        ({"state_dict": STATE, "state_dict_ema": STATE}, {"state_dict": False, "state_dict_ema": True}),
+        (
+            {"state_dict": STATE, "state_dict_ema": STATE},
+            {"state_dict": False, "state_dict_ema": True},
+        ),
         ({"model": STATE, "model_ema": STATE}, {"model": False, "model_ema": True}),
         ({"model": STATE, "ema": {"module": STATE, "updates": 3}}, {"model": False, "ema": True}),
         ({"student": STATE, "teacher": STATE}, {"student": False, "teacher": True}),
@@ -52,7 +55,10 @@ def renamed(prefix: str) -> dict[str, Any]:
             {"state_dict": STATE, "ema_state_dict": STATE, "meta": {"mmengine_version": "0.10"}},
             {"state_dict": True, "ema_state_dict": False},
         ),
-        ({"state_dict": STATE, "ema_state_dict": STATE}, {"state_dict": False, "ema_state_dict": True}),
+        (
+            {"state_dict": STATE, "ema_state_dict": STATE},
+            {"state_dict": False, "ema_state_dict": True},
+        ),
         ({"model": STATE, "optimizer": {"state": {0: {"m": torch.ones(2)}}}}, {"model": False}),
         ({"epoch": 3, "model": [1, 2]}, {}),
     ],
