@@ -31,9 +31,10 @@ PLAIN: tuple[Any, ...] = (
     pathlib.PosixPath,
     np.dtype,
     *(type(np.dtype(kind)) for kind in NUMBERS),
-    # numpy 2 moved it
-    *((SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    SCALAR,
 )
+if torch.__version__ >= "2.7":  # compared as versions; from then on with names that numpy 2 moved
+    PLAIN += tuple((SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))
 # what torch and safetensors raise for a damaged file
 DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError)
 

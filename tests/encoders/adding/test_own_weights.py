@@ -83,6 +83,15 @@ PAIRS: dict[str, tuple[State, str, str]] = {
         "student.backbone",
         "teacher.backbone",
     ),
+    "i-jepa": (
+        {
+            "encoder": under("module.", RAW_STATE),
+            "predictor": {"w": torch.ones(3)},
+            "target_encoder": under("module.", EMA_STATE),
+        },
+        "encoder",
+        "target_encoder",
+    ),
     "student and teacher in one": (
         {"state_dict": under("student.", RAW_STATE) | under("teacher.", EMA_STATE)},
         "state_dict.student",
