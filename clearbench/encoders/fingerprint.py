@@ -44,9 +44,9 @@ def fingerprint(
         facts["code_sha256"] = code_sha256
     if card.sizes:
         facts["sizes"] = card.sizes
-    # a file may hold both, so its hash doesn't tell
-    if card.weights.ema is not None:
-        facts["ema"] = card.weights.ema
+    # a file may hold both, so its hash doesn't tell; without this fact it is the raw weights
+    if card.weights.ema:
+        facts["ema"] = True
     # sorted, so that the order of keys doesn't change the hash
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

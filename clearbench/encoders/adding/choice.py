@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from clearbench.encoders.weights.networks import SavedNetwork
 from clearbench.errors import BadArgument, WeightsUnavailable
 
@@ -57,7 +59,7 @@ def choose_network(
         have = ", ".join(f"{network.name or 'the file'} ({kind(network)})" for network in networks)
         raise BadArgument("ema", ema, f"{where} has only {have}")
     evaluated = any(network.evaluated for network in averaged) and not _is_byol(raw, averaged)
-    wanted = averaged if (ema if ema is not None else evaluated or not raw) else raw
+    wanted = _distinct(averaged if (ema if ema is not None else evaluated or not raw) else raw)
     if len(wanted) > 1:
         names = [network.name or "the file" for network in wanted]
         raise WeightsUnavailable(
@@ -65,6 +67,22 @@ def choose_network(
             f"the others out with unused (--unused {wanted[-1].place[-1]}.)"
         )
     return Chosen(wanted[0], tuple(one for one in networks if one is not wanted[0]))
+
+
+def _distinct(networks: Sequence[SavedNetwork]) -> list[SavedNetwork]:
+    """Leave out networks that are an earlier one under another name."""
+    kept: list[SavedNetwork] = []
+    for network in networks:
+        if not any(_same(network, other) for other in kept):
+            kept.append(network)
+    return kept
+
+
+def _same(one: SavedNetwork, other: SavedNetwork) -> bool:
+    """Return whether two networks have the same tensors."""
+    return one.state.keys() == other.state.keys() and all(
+        torch.equal(tensor, other.state[key]) for key, tensor in one.state.items()
+    )
 
 
 def _is_byol(raw: Sequence[SavedNetwork], averaged: Sequence[SavedNetwork]) -> bool:

@@ -19,6 +19,7 @@ AVERAGE = re.compile(
     r"(^|_)(ema|swa|teacher|averaged?|avg|shadow|momentum|target)(_|$)|^encoder_k$"
 )
 CAPITALS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # EMACallback → EMA_Callback
+RAW = re.compile(r"(^|_)(online|student|raw)(_|$)|^encoder_q$")  # also inside an EMA's own module
 # averages that their own method doesn't evaluate: MoCo's, BYOL's
 FOR_TRAINING = re.compile(r"(^|_)momentum(_|$)|^encoder_k$|^target_net")
 # Lightning's WeightAveraging keeps the raw weights under these, and the average as state_dict
@@ -66,12 +67,15 @@ class SavedNetwork:
             for key, value in self.state.items()
             if key.startswith(f"{word}.")
         }
-        averaged = self.averaged or is_average(word)
-        return SavedNetwork((*self.place, word), averaged, without_wrappers(inner))
+        place = (*self.place, word)
+        averaged = is_average(word) or (self.averaged and not RAW.search(word))
+        return SavedNetwork(place, averaged, without_wrappers(inner))
 
     def without(self, unused: Sequence[str]) -> "SavedNetwork":
-        """Leave out the tensors whose names begin so."""
-        kept = {key: v for key, v in self.state.items() if not key.startswith(tuple(unused))}
+        """Leave out the tensors whose names, or the keys that lead to them, begin so."""
+        wanted = tuple(unused)
+        gone = any(f"{word}.".startswith(wanted) for word in self.place)
+        kept = {} if gone else {k: v for k, v in self.state.items() if not k.startswith(wanted)}
         return SavedNetwork(self.place, self.averaged, kept)
 
 
@@ -112,7 +116,8 @@ def _state_dicts(level: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[S
     """Yield the tensors of each level of a checkpoint."""
     tensors = {str(key): value for key, value in level.items() if isinstance(value, Tensor)}
     if tensors:
-        averaged = any(map(is_average, place))
+        # torch's AveragedModel counts what it has averaged
+        averaged = any(map(is_average, place)) or "n_averaged" in tensors
         yield SavedNetwork(place, averaged, without_wrappers(tensors))
     for key, inner in level.items():
         wanted = isinstance(inner, Mapping) and not NO_NETWORKS.search(str(key).lower())

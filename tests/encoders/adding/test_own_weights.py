@@ -114,6 +114,21 @@ PAIRS: dict[str, tuple[State, str, str]] = {
         "state_dict.model",
         "callbacks.EMACallback.ema_state_dict.model",
     ),
+    "an EMA's module beside its network": (
+        {
+            "state_dict": under("model.", RAW_STATE)
+            | under("ema.online_model.", RAW_STATE)
+            | under("ema.ema_model.", EMA_STATE)
+            | {"ema.step": torch.tensor(3)}
+        },
+        "state_dict.model",
+        "state_dict.ema.ema_model",
+    ),
+    "a counted average": (
+        {"net": RAW_STATE, "other": under("module.", EMA_STATE) | {"n_averaged": torch.tensor(3)}},
+        "net",
+        "other",
+    ),
     "a wrapper with both": (
         {"state_dict": under("online_model.", RAW_STATE) | under("ema_model.module.", EMA_STATE)},
         "state_dict.online_model",
@@ -135,7 +150,7 @@ def test_of_raw_and_averaged_weights_either_can_be_taken_and_both_are_named(
         encoder = added(checkpoint, ema=asked)
         assert value_of(encoder) == value
         assert f" tensors of {place} (" in encoder.filled[-1]
-        assert f"not taken: {other} (" in encoder.filled[-1]
+        assert f"{other} (" in encoder.filled[-1].partition("; not taken: ")[2]
         assert f"which {option} takes" in encoder.filled[-1]
         weights = find_encoder("mine").card.weights
         assert (weights.ema, weights.part) == (value == EMA, place)
@@ -245,6 +260,7 @@ def test_several_networks_that_fit_are_refused_with_what_to_type() -> None:
     assert not Path("registry").exists()
     assert value_of(added(both, unused=["b."])) == RAW
     assert value_of(added(both, unused=["a."])) == EMA
+    assert value_of(added({"a": RAW_STATE, "b": EMA_STATE}, unused=["a."])) == EMA
 
 
 def test_a_first_layer_of_one_channel_makes_a_card_of_one_channel() -> None:
