@@ -102,6 +102,24 @@ def add(
         ),
     ] = "",
     net: Net = "",
+    ema: Annotated[
+        bool | None,
+        typer.Option(
+            "--ema/--no-ema",
+            help="With --checkpoint, if it has both: averaged weights (EMA, teacher), or the raw "
+            "ones. [default: as its library's own loader]",
+            show_default=False,
+        ),
+    ] = None,
+    unused: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unused",
+            metavar="NAMES",
+            help="With --checkpoint: beginnings of names in it that are no part of the encoder.",
+            show_default=False,
+        ),
+    ] = None,
     branch: Annotated[
         str, typer.Option("--branch", help="Which encoder of a MoCo checkpoint: base or momentum.")
     ] = "base",
@@ -144,8 +162,9 @@ def add(
     """Add an encoder: a model of timm, open_clip or transformers, or your own checkpoint."""
     from clearbench.cli.options import words
     from clearbench.display.encoders import show_added, show_converted
-    from clearbench.encoders.adding.add import Changes, add_encoder, make_request
+    from clearbench.encoders.adding.add import add_encoder
     from clearbench.encoders.adding.checkpoint import convert_checkpoint
+    from clearbench.encoders.adding.request import Changes, make_request
     from clearbench.errors import BadRequest
 
     request = make_request(
@@ -155,6 +174,8 @@ def add(
         checkpoint=checkpoint,
         net=net,
         torchvision=torchvision,
+        ema=ema,
+        unused=words(unused),
     )
     shown = tuple(words(views))
     if request.family != "lecl" or request.checkpoint is None:
@@ -174,6 +195,8 @@ def add(
         num_heads=num_heads,
         licence=licence or "unknown",
         views=shown,
+        ema=ema,
+        unused=words(unused),
         replace=replace,
     )
     show_converted(name, converted)

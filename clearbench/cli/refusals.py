@@ -26,11 +26,15 @@ OPTIONS = MappingProxyType(
 def argument_sentence(error: BadArgument, params: Sequence[Any]) -> str:
     """Return a BadArgument as typed, `--device gpu: reason`; `params` are those of the command."""
     value = _value(error.value)
-    return f"{_option(error.name, params)}{f' {value}' if value else ''}: {error.reason}"
+    option = _option(error.name, params, off=error.value is False)
+    return f"{option}{f' {value}' if value else ''}: {error.reason}"
 
 
-def _option(name: str, params: Sequence[Any]) -> str:
-    """Return the option of a Python parameter, or the metavar of a positional argument."""
+def _option(name: str, params: Sequence[Any], *, off: bool) -> str:
+    """Return the option of a Python parameter, or the metavar of a positional argument.
+
+    A switch that is `off` has its other name: --no-ema.
+    """
     by_name = {param.name: param for param in params}
     # The other name goes first: `evaluate` has both --task (tasks) and --tasks (task_folders).
     param = by_name.get(OPTIONS.get(name, name)) or by_name.get(name)
@@ -38,7 +42,8 @@ def _option(name: str, params: Sequence[Any]) -> str:
         return f"--{OPTIONS.get(name, name).replace('_', '-')}"
     if param.param_type_name == "argument":
         return str(param.metavar or param.name.upper())
-    return str(max(param.opts, key=len))
+    names = (getattr(param, "secondary_opts", ()) if off else ()) or param.opts
+    return str(max(names, key=len))
 
 
 def _value(value: object) -> str:

@@ -33,6 +33,7 @@ def show_converted(name: str, converted: Any) -> None:
     """Say what was written of a checkpoint, and what was left out: a ConvertedCheckpoint."""
     sizes = ", ".join(f"{key} {value}" for key, value in converted.sizes.model_dump().items())
     say(f"written: {converted.card} and {converted.weights.name} ({sizes})")
+    say(f"  loaded strictly: {converted.taken}")
     _warn_of_dropped(converted.dropped)
     _say_next(name, converted.card.parent)
 
@@ -43,7 +44,8 @@ def show_added(added: Any) -> None:
     say(f"written: {files}")
     for line in added.filled:
         say(f"  {line}")
-    _warn_of_dropped(added.dropped)
+    if added.left_out:
+        warn(f"left out: {', '.join(added.left_out)}")
     if added.unknown:
         warn(f"still unknown: {'; '.join(added.unknown)}")
     _say_next(added.name, added.path.parent)

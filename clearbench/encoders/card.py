@@ -1,7 +1,7 @@
 """Encoder cards: every fact that decides an encoder's features, checked."""
 
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,7 @@ AXES = {"R": 2, "L": 2, "A": 1, "P": 1, "S": 0, "I": 0}  # letter → axis of a 
 
 Hu = tuple[float, float]
 Triple = tuple[float, float, float]
+Count = Annotated[int, Field(ge=0)]
 
 
 class WeightFacts(Card):
@@ -21,6 +22,8 @@ class WeightFacts(Card):
 
     `unused` lists prefixes of keys that are not part of the encoder (a text tower, a decoder).
     With `remote_code` the network is code of its repository; it runs only if the user trusts it.
+    `ema` says of a training that kept both whether these are its averaged weights (an EMA, a
+    teacher) or the raw ones, and `part` where they were in its checkpoint.
     """
 
     licence: str
@@ -30,13 +33,16 @@ class WeightFacts(Card):
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     unused: tuple[str, ...] = ()
     remote_code: bool = False
+    ema: bool | None = None
+    part: str = ""
 
 
 class InputFacts(Card):
     """What a slice network sees: views in HU, size in px, channels, mean and std.
 
     `channels = "hu"` feeds HU within `clip_hu`; mean and std are then in HU too. With `z_score`
-    each resized slice is standardised by its own mean and standard deviation.
+    each resized slice is standardised by its own mean and standard deviation. `unseen_px` states
+    that the network leaves out rows and columns: the first and last rows, first and last columns.
     """
 
     size_px: int = Field(gt=0, le=4096)
@@ -48,6 +54,7 @@ class InputFacts(Card):
     resample: Literal["bicubic", "bilinear"] = "bicubic"
     mean: tuple[float, ...] = Field(min_length=1)
     std: tuple[float, ...] = Field(min_length=1)
+    unseen_px: tuple[Count, Count, Count, Count] = (0, 0, 0, 0)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -86,6 +93,7 @@ class VolumeFacts(Card):
     size_zyx    cut or padded with air around the centre; absent: the size of the scan
     clip_hu     HU are clipped to this range, then scaled to `scale_to`
     foreground  whether the scan is first cut to the box of voxels above the lower bound
+    unseen_zyx  planes that the network leaves out: the first and last along z, then y, then x
     """
 
     spacing_mm: Triple | None = None
@@ -94,6 +102,7 @@ class VolumeFacts(Card):
     clip_hu: Hu
     scale_to: Hu = (0.0, 1.0)
     foreground: bool = False
+    unseen_zyx: tuple[Count, Count, Count, Count, Count, Count] = (0, 0, 0, 0, 0, 0)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import Precision, choose_device, choose_precision
 from clearbench.encoders.fingerprint import fingerprint
+from clearbench.encoders.finite import Embedded, uniform_images, way_out
 from clearbench.encoders.inputs.preprocess import neighbourhood, prepare
 from clearbench.encoders.inputs.views import View, choose_views
 from clearbench.encoders.inputs.volumes import prepare_volume
 from clearbench.encoders.plugins import FAMILIES, family_builder
 from clearbench.encoders.registry import Build, Registered, find_encoder
+from clearbench.encoders.unseen.refusal import refuse_unseen
 from clearbench.encoders.weights.hub import fetch_code
 from clearbench.encoders.weights.load import code_sha256, file_sha256, find_weights, module_sha256
 from clearbench.errors import BadCard, BadRequest, ClearbenchError, UnreadableScan
@@ -61,9 +63,18 @@ class Encoder:
         if bad:
             raise BadRequest(
                 f"{self.name}: features of {bad} of {len(features)} slices are NaN or infinite; "
-                f"check the slices' HU, and run: clearbench models check {self.name}"
+                f"{way_out(self._embedded(features, slices_hu))}"
             )
         return features
+
+    def _embedded(self, features: NDArray[np.float32], slices_hu: NDArray[Any]) -> Embedded:
+        """Return features with what is known of their images."""
+        rows = features.shape[:2]
+        uniform, numbers = np.full(rows, slices_hu.min() == slices_hu.max()), [-1]
+        if self.card.volume is None:
+            seen = self.prepare(slices_hu, ()).flatten(0, 1)
+            uniform, numbers = uniform_images(seen).reshape(rows), [*range(len(features))]
+        return Embedded(features, np.ones(rows, np.bool_), uniform, numbers, self.precision)
 
     def answer(
         self,
@@ -211,7 +222,10 @@ def build_encoder(  # noqa: PLR0913  each is an option of its own
     store_dtype: str = "float32",
     trust_remote_code: bool = False,
 ) -> Encoder:
-    """Build a found encoder; see load_encoder."""
+    """Build a found encoder; see load_encoder.
+
+    Raises BadCard for a size of which the network leaves out rows, unless the card states it.
+    """
     card = found.card
     chosen = choose_views(card, views)
     place = choose_device(device)
@@ -222,6 +236,7 @@ def build_encoder(  # noqa: PLR0913  each is an option of its own
     file = find_weights(card, own, found.folder) if needs_file else None
     network = _built(found, build, file)
     network.eval().requires_grad_(False)
+    refuse_unseen(card, network)
     digest = file_sha256(file) if file is not None else module_sha256(network)
     code = code_sha256(fetch_code(card, file)) if card.weights.remote_code and file else ""
     network.to(place, DTYPES[exact])  # after hashing: the hash is of the published numbers

@@ -38,12 +38,15 @@ def fingerprint(
     if card.input is not None:
         facts["input"] = _input(card.input)
     if card.volume is not None:
-        facts["volume"] = card.volume.model_dump(mode="json")
+        facts["volume"] = card.volume.model_dump(mode="json", exclude={"unseen_zyx"})
     # left out if blank, so that cards without code keep their fingerprints
     if code_sha256:
         facts["code_sha256"] = code_sha256
     if card.sizes:
         facts["sizes"] = card.sizes
+    # a file may hold both, so its hash doesn't tell; without this fact it is the raw weights
+    if card.weights.ema:
+        facts["ema"] = True
     # sorted, so that the order of keys doesn't change the hash
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -56,6 +59,7 @@ def _slicing(card: EncoderCard) -> dict[str, object]:
 
 
 def _input(seen: InputFacts) -> dict[str, object]:
-    """Return what the network sees, without views and unused facts."""
-    facts = seen.model_dump(mode="json", exclude={"views", "default_views"}, exclude_none=True)
+    """Return what the network sees, without views, unused facts, and what it leaves out itself."""
+    words = {"views", "default_views", "unseen_px"}
+    facts = seen.model_dump(mode="json", exclude=words, exclude_none=True)
     return facts if seen.z_score else {k: v for k, v in facts.items() if k != "z_score"}

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from clearbench.cores import usable_cores
@@ -152,7 +151,7 @@ def scan_features(result: Encoded, job: EmbedJob) -> ScanFeatures:
     return ScanFeatures(
         key=key,
         patient_id=result.read.task.patient_id,
-        features=result.features.astype(np.dtype(encoder.store_dtype)),
+        features=result.features,
         present=result.present,
         z_mm=result.z_mm,
         slice_index=result.slice_index,

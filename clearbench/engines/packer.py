@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearbench.encoders.encoder import Encoder
+from clearbench.encoders.finite import (
+    Embedded,
+    as_stored,
+    uniform_images,
+    why_not_finite,
+    why_not_stored,
+)
 from clearbench.encoders.inputs.preprocess import neighbourhood
 from clearbench.engines.reader import ReadScan
 from clearbench.errors import UnreadableScan
@@ -35,14 +42,15 @@ class Clock:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One scan's features [n, views, dim] float32, NaN where a view is missing.
+    """One scan's features [n, views, dim] as they are stored, NaN where a view is missing.
 
-    A volume encoder has one row for the whole scan, without slice index or z.
+    `reason` says why they can't be used. A volume encoder has one row for the whole scan, without
+    slice index or z.
     """
 
     read: ReadScan
     scan: Scan
-    features: NDArray[np.float32]
+    features: NDArray[np.floating]
     present: NDArray[np.bool_]
     reason: str = ""
     whole: bool = False
@@ -60,12 +68,16 @@ class Encoded:
 
 @dataclass
 class _Open:
-    """A scan with `left` embeddings still missing."""
+    """A scan with `left` embeddings still missing.
+
+    `uniform` [n, views] marks images without structure among those with features that fail.
+    """
 
     read: ReadScan
     scan: Scan
     present: NDArray[np.bool_]
     features: NDArray[np.float32]
+    uniform: NDArray[np.bool_]
     left: int
 
 
@@ -115,8 +127,9 @@ def _whole(encoder: Encoder, read: ReadScan, scan: Scan, clock: Clock) -> ReadSc
         clock.add("net", moment)
     except UnreadableScan as error:
         return ReadScan(read.task, "failed", reason=str(error))
-    present = np.ones((1, 1), np.bool_)
-    return Encoded(read, scan, features, present, _not_finite(features, present), whole=True)
+    uniform = uniform_images(volume)[None]
+    owner = _Open(read, scan, np.ones((1, 1), np.bool_), features, uniform, 0)
+    return _complete(owner, encoder, whole=True)
 
 
 def _feed(
@@ -137,6 +150,7 @@ def _feed(
             scan,
             present,
             np.full((len(scan), present.shape[1], encoder.card.dim), np.nan, np.float32),
+            np.zeros_like(present),
             int(present.sum()),
         )
         step = max(1, batch_size // present.shape[1])
@@ -179,9 +193,11 @@ def _run_batch(
     for segment, (start, end) in zip(batch, pairwise(ends), strict=True):
         owner = segment.owner
         owner.features.reshape(-1, owner.features.shape[-1])[segment.rows] = features[start:end]
+        if not np.isfinite(features[start:end]).all():
+            owner.uniform.reshape(-1)[segment.rows] = uniform_images(segment.images)
         owner.left -= len(segment.rows)
         if owner.left == 0:
-            yield _complete(owner, encoder.store_dtype)
+            yield _complete(owner, encoder)
 
 
 def _take(waiting: deque[_Segment], batch_size: int) -> list[_Segment]:
@@ -198,28 +214,11 @@ def _take(waiting: deque[_Segment], batch_size: int) -> list[_Segment]:
     return batch
 
 
-def _complete(owner: _Open, store_dtype: str) -> Encoded:
-    """Return a scan's features."""
-    reason = _not_finite(owner.features, owner.present) or _too_large(
-        owner.features, owner.present, store_dtype
-    )
-    return Encoded(owner.read, owner.scan, owner.features, owner.present, reason)
-
-
-def _not_finite(features: NDArray[np.float32], present: NDArray[np.bool_]) -> str:
-    """Return why a scan fails if features are NaN or infinite; "" if they are finite."""
-    # absent views are NaN on purpose
-    finite = np.isfinite(features).all(axis=2) | ~present
-    bad = int((~finite).sum())
-    if not bad:
-        return ""
-    return f"{bad} of {finite.size} features are NaN or infinite; try precision float32"
-
-
-def _too_large(features: NDArray[np.float32], present: NDArray[np.bool_], store_dtype: str) -> str:
-    """Return why a scan fails if the store's type would make features infinite; "" if not."""
-    most = float(np.finfo(np.dtype(store_dtype)).max)
-    bad = int(((np.abs(features) > most).any(axis=2) & present).sum())
-    if not bad:
-        return ""
-    return f"{bad} of {present.size} features are too large for {store_dtype}; store float32"
+def _complete(owner: _Open, encoder: Encoder, *, whole: bool = False) -> Encoded:
+    """Return a scan's features as they are stored, and why they can't be used."""
+    features, present = owner.features, owner.present
+    stored = as_stored(features, encoder.store_dtype)
+    slices = [-1] if whole else owner.scan.slice_index.tolist()
+    embedded = Embedded(features, present, owner.uniform, slices, encoder.precision)
+    reason = why_not_finite(embedded) or why_not_stored(features, stored, present)
+    return Encoded(owner.read, owner.scan, stored, present, reason, whole)

@@ -9,7 +9,7 @@ import torch
 
 from clearbench.cards import NAME, list_cards
 from clearbench.datasets.lesions.slice_sets import SliceSet, because, thinned
-from clearbench.encoders.adding.checkpoint import USUAL
+from clearbench.encoders.adding.inferred import USUAL
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.device import choose_device, choose_precision
 from clearbench.encoders.inputs.views import choose_views

@@ -13,6 +13,7 @@ from clearbench.encoders.conformance.findings import Conformance
 from clearbench.encoders.conformance.suite import check_encoder
 from clearbench.encoders.encoder import load_encoder
 from clearbench.encoders.families import timm as timm_family
+from clearbench.encoders.fingerprint import fingerprint
 from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.plugins import FAMILIES
 from clearbench.encoders.registry import find_encoder
@@ -173,6 +174,16 @@ def test_published_results_can_be_made_again(
     """A card, or how it is hashed, changes with the results that stand on it."""
     again = load_encoder(name, device="cpu", precision=precision, views=views)
     assert again.fingerprint == fingerprint
+
+
+@each_encoder
+def test_a_fingerprint_never_changes_silently(name: str) -> None:
+    """Of each card with weights of one hash; a change of a card is written into the file too."""
+    kept = json.loads((Path(__file__).parent / "fingerprints.json").read_text())
+    if name not in kept:
+        pytest.skip("a card that is newer than the file")
+    card = find_encoder(name).card
+    assert fingerprint(card, choose_views(card), "a" * 64, "float32") == kept[name]
 
 
 @pytest.mark.weights

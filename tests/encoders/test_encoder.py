@@ -185,6 +185,22 @@ def test_features_that_are_no_numbers_are_never_silent(make_card: MakeCard, slic
         encoder.embed(spoilt)
 
 
+def test_a_slice_without_structure_is_named(make_card: MakeCard, slices: Any) -> None:
+    """As a z-score of each image answers it: 0 / 0."""
+
+    def score(features: torch.Tensor) -> torch.Tensor:
+        return (features - features.mean(1, keepdim=True)) / features.std(1, keepdim=True)
+
+    encoder = strange(make_card, lambda *_: Answers(score))
+    assert encoder.embed(slices).shape
+    empty = slices.copy()
+    empty[2] = -2000
+    with pytest.raises(
+        BadRequest, match=r"1 of \d+ slices are NaN .*; slice 2 is uniform: one val"
+    ):
+        encoder.embed(empty)
+
+
 def test_windowed_images_must_hold_the_views(build: Callable[..., Encoder]) -> None:
     pixels = np.zeros((2, 2, 8, 8), np.uint8)
     encoder = build(views=["lung", "bone"])

@@ -80,3 +80,13 @@ def test_the_version_of_features_is_in_it(
     assert len(before) == 64
     monkeypatch.setattr(module, "FEATURES_VERSION", 999)
     assert of(make_card()) != before
+
+
+def test_an_average_has_another_than_the_raw_weights_of_its_file(make_card: MakeCard) -> None:
+    """Both have the hash of the file; cards without the fact are of raw weights."""
+    assert of(make_card(weights={"ema": True})) != of(make_card())
+    assert of(make_card(weights={"ema": False, "part": "state_dict"})) == of(make_card())
+
+
+def test_stating_what_the_network_leaves_out_changes_nothing(make_card: MakeCard) -> None:
+    assert of(make_card(input={"unseen_px": [0, 8, 0, 8]})) == of(make_card())

@@ -90,6 +90,32 @@ def test_features_that_are_not_finite_fail_the_scan(encoder: Encoder) -> None:
     assert "NaN or infinite" in done.reason
 
 
+def test_one_uniform_slice_is_named_and_the_other_scans_go_on(encoder: Encoder) -> None:
+    class Spread(torch.nn.Module):
+        """Divide by the spread of the image, which is 0 in a uniform one."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            flat = images.flatten(1)
+            return (flat[:, :64] - flat.mean(1, keepdim=True)) / flat.std(1, keepdim=True)
+
+    empty = read(1, 5)
+    assert empty.scan is not None
+    empty.scan.pixels[3] = -1000
+    numbers = np.arange(20, 25, dtype=np.int32)
+    spoilt = replace(empty, scan=replace(empty.scan, slice_index=numbers))
+    for batch_size in (1, 3, 100):
+        reads = [read(0, 2), spoilt, read(2, 2)]
+        first, second, third = encode(
+            replace(encoder, network=Spread()), reads, batch_size, Clock()
+        )
+        assert isinstance(second, Encoded)
+        assert "slice 23 is uniform: one value in every pixel" in second.reason
+        assert "computed in" not in second.reason
+        assert isinstance(first, Encoded)
+        assert isinstance(third, Encoded)
+        assert not first.reason + third.reason
+
+
 def test_neighbours_in_a_packed_batch_are_those_of_the_scan(encoder: Encoder) -> None:
     card = encoder.card.model_copy(update={"slicing": Slicing(context=1)})
     wide = replace(encoder, card=card)
@@ -164,6 +190,24 @@ def test_features_that_the_stores_type_can_t_hold_fail_the_scan(encoder: Encoder
     [done] = encode(replace(large, store_dtype="float16"), [read(0, 2)], 4, Clock())
     assert isinstance(done, Encoded)
     assert "too large for float16; store float32" in done.reason
+    assert "--store-dtype float32" in done.reason
     [fine] = encode(large, [read(0, 2)], 4, Clock())
     assert isinstance(fine, Encoded)
     assert not fine.reason
+
+
+def test_a_volume_that_the_stores_type_cant_hold_fails_too(volumes: Encoder) -> None:
+    class Large(torch.nn.Module):
+        def forward(self, volumes: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(volumes), 2), 70_000.0)
+
+    large = replace(volumes, network=Large(), store_dtype="float16")
+    [done] = encode(large, [read(0, 2)], 4, Clock())
+    assert isinstance(done, Encoded)
+    assert "all features are too large for float16; store float32" in done.reason
+
+
+def test_features_have_the_type_of_the_store(encoder: Encoder) -> None:
+    [done] = encode(replace(encoder, store_dtype="float16"), [read(0, 2)], 4, Clock())
+    assert isinstance(done, Encoded)
+    assert (done.features.dtype, done.reason) == (np.float16, "")

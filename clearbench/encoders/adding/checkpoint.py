@@ -4,24 +4,21 @@ Reads MoCo checkpoints of CLEAR's released code (`module.base_encoder.*`, `.pth.
 VMamba and MambaOut (timm's names too), and checkpoints of `clearbench pretrain`.
 """
 
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from torch import Tensor
-
 from clearbench.cards import write_card
+from clearbench.encoders.adding.choice import Chosen, choose_network
+from clearbench.encoders.adding.inferred import USUAL, infer_sizes, not_of
 from clearbench.encoders.adding.names import check_new_name
 from clearbench.encoders.card import EncoderCard, WeightFacts
 from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.nets.build import build_net, our_keys
 from clearbench.encoders.nets.sizes import (
     NETS,
-    PATCH_PX,
     Sizes,
     check_sizes,
     features_dim,
@@ -34,28 +31,29 @@ from clearbench.encoders.weights.load import (
     read_checkpoint,
     write_weights,
 )
-from clearbench.errors import BadArgument, UnknownName, WeightsUnavailable
+from clearbench.encoders.weights.networks import SavedNetwork, keys_outside, saved_networks
+from clearbench.errors import BadArgument, BadCard, UnknownName, WeightsUnavailable
 
 Branch = Literal["base", "momentum"]
 StateDict = dict[str, Any]
 
-USUAL = MappingProxyType(  # network → its card in full size
-    {"vit": "lecl-vit-base", "vssm": "lecl-vssm-tiny", "gated-cnn": "lecl-gated-cnn-tiny"}
-)
-NESTED = ("state_dict", "model", "moco", "model_state_dict", "encoder", "backbone")
 BRANCHES: Mapping[Branch, tuple[str, ...]] = MappingProxyType(
-    {"base": ("base_encoder.", "base.0."), "momentum": ("momentum_encoder.", "momentum.0.")}
+    {
+        "base": ("base_encoder.", "encoder_q.", "base.0."),
+        "momentum": ("momentum_encoder.", "encoder_k.", "momentum.0."),
+    }
 )
 
 
 @dataclass(frozen=True)
 class ConvertedCheckpoint:
-    """A written card and weights, the network's sizes, and the unused keys."""
+    """A written card and weights, the network's sizes, the unused keys, and what was taken."""
 
     card: Path
     weights: Path
     sizes: Sizes
     dropped: tuple[str, ...]
+    taken: str = ""
 
 
 def convert_checkpoint(  # noqa: PLR0913  options of a command
@@ -68,6 +66,8 @@ def convert_checkpoint(  # noqa: PLR0913  options of a command
     num_heads: int | None = None,
     licence: str = "unknown",
     views: tuple[str, ...] = (),
+    ema: bool | None = None,
+    unused: Sequence[str] = (),
     replace: bool = False,
 ) -> ConvertedCheckpoint:
     """Write the encoder of a checkpoint as `folder`/`name`.safetensors and its card.
@@ -75,8 +75,9 @@ def convert_checkpoint(  # noqa: PLR0913  options of a command
     A checkpoint of `clearbench pretrain` has the sizes; from others they are inferred from the
     tensors. The heads of a ViT can't be inferred: without `num_heads` they are 64 channels wide.
     `branch` chooses the encoder of a MoCo checkpoint; projector, predictor and classifier are left
-    out. Raises BadRequest, UnknownName, or WeightsUnavailable if keys are left over or missing,
-    and then writes nothing.
+    out. `ema` chooses between raw and averaged weights of others, as choose_network does; `unused`
+    are beginnings of names to leave out. Raises BadRequest, UnknownName, or WeightsUnavailable if
+    keys are left over or missing, and then writes nothing.
     """
     check_new_name(name, folder, replace=replace)
     path, weights = folder / f"{name}.toml", folder / f"{name}.safetensors"
@@ -86,17 +87,20 @@ def convert_checkpoint(  # noqa: PLR0913  options of a command
         raise BadArgument("branch", branch, "must be base or momentum")
     usual = _with_views(find_encoder(USUAL[net]).card, views)
     saved = read_checkpoint(checkpoint)
-    everything = unwrapped(saved)
+    sized = _saved_sizes(saved, net, checkpoint)
+    networks = saved_networks(saved)
+    chosen = _chosen(networks, net, branch, checkpoint, ema, unused)
+    everything = dict(chosen.network.state)
     kept = without_heads(chosen_branch(everything, branch, checkpoint), net)
-    sizes, size_px = _saved_sizes(saved, net, checkpoint) or infer_sizes(
-        kept, net, checkpoint, num_heads
-    )
+    sizes, size_px = sized or infer_sizes(kept, net, checkpoint, num_heads)
     network = build_net(sizes, size_px, seed=0)
     load_strictly(network, our_keys(kept, sizes), checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(network.state_dict(), weights)
-    write_card(_card(name, usual, sizes, size_px, weights, licence), path)
-    return ConvertedCheckpoint(path, weights, sizes, _left_out(everything, kept, branch))
+    facts = {"licence": licence, "ema": chosen.averaged, "part": chosen.network.name}
+    write_card(_card(name, usual, sizes, size_px, weights, facts), path)
+    left = (*_left_out(everything, kept, branch), *keys_outside(chosen.network, networks))
+    return ConvertedCheckpoint(path, weights, sizes, left, f"{chosen.taken}{chosen.instead}")
 
 
 def _saved_sizes(saved: StateDict, net: str, where: Path) -> tuple[Sizes, int] | None:
@@ -116,7 +120,12 @@ def _left_out(everything: StateDict, kept: StateDict, branch: Branch) -> tuple[s
 
 
 def _card(
-    name: str, usual: EncoderCard, sizes: Sizes, size_px: int, weights: Path, licence: str
+    name: str,
+    usual: EncoderCard,
+    sizes: Sizes,
+    size_px: int,
+    weights: Path,
+    facts: Mapping[str, Any],
 ) -> EncoderCard:
     """Return the new card: the usual card of its network, with the checkpoint's sizes."""
     return usual.model_copy(
@@ -127,7 +136,7 @@ def _card(
             "dim": features_dim(sizes),
             "pooling": pooling_of(sizes),
             "input": usual.seen.model_copy(update={"size_px": size_px}),
-            "weights": WeightFacts(licence=licence, sha256=file_sha256(weights)),
+            "weights": WeightFacts(**facts, sha256=file_sha256(weights)),
             "facts": usual.facts.model_copy(update={"parameters_m": None, "paper": ""}),
         }
     )
@@ -143,13 +152,35 @@ def _with_views(card: EncoderCard, views: tuple[str, ...]) -> EncoderCard:
     return changed
 
 
-def unwrapped(state: StateDict) -> StateDict:
-    """Return the innermost state dict, without the wrapper's `module.` in its keys."""
-    for key in NESTED:
-        inner = state.get(key)
-        if isinstance(inner, dict):
-            return unwrapped(inner)
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+def _chosen(
+    networks: Sequence[SavedNetwork],
+    net: str,
+    branch: Branch,
+    where: Path,
+    ema: bool | None,
+    unused: Sequence[str],
+) -> Chosen:
+    """Choose the part of a checkpoint that is a network `net`, or holds its MoCo branches.
+
+    Raises WeightsUnavailable if there is none, BadArgument for `ema` without such weights.
+    """
+    waiting, found, fault = [*networks], [], None
+    while waiting:
+        network = waiting.pop(0).without(unused)
+        try:
+            kept = without_heads(chosen_branch(dict(network.state), branch, where), net)
+            infer_sizes(kept, net, where)
+            found.append(network)
+        except (WeightsUnavailable, BadCard) as error:
+            fault = fault or error
+            waiting += [] if _has_branches(network.state) else network.parts()
+    if not found:
+        raise fault or not_of(net, where)
+    if ema is not None and _has_branches(found[0].state):
+        raise BadArgument(
+            "ema", ema, f"{where} is a MoCo checkpoint; choose base or momentum by branch"
+        )
+    return choose_network(found, ema, where, f"are a network {net}")
 
 
 def chosen_branch(state: StateDict, branch: Branch, where: Path) -> StateDict:
@@ -157,8 +188,7 @@ def chosen_branch(state: StateDict, branch: Branch, where: Path) -> StateDict:
 
     Raises WeightsUnavailable if the branch is missing.
     """
-    moco = any(key.startswith(prefix) for key in state for p in BRANCHES.values() for prefix in p)
-    if not moco:
+    if not _has_branches(state):
         return state
     found = {
         key.removeprefix(prefix): value
@@ -169,6 +199,11 @@ def chosen_branch(state: StateDict, branch: Branch, where: Path) -> StateDict:
     if not found:
         raise WeightsUnavailable(f"{where}: this MoCo checkpoint has no {branch} encoder")
     return found
+
+
+def _has_branches(state: Mapping[str, Any]) -> bool:
+    """Return whether a state dict has the two encoders of MoCo."""
+    return any(key.startswith(prefix) for key in state for p in BRANCHES.values() for prefix in p)
 
 
 def without_heads(state: StateDict, net: str) -> StateDict:
@@ -184,79 +219,3 @@ def without_heads(state: StateDict, net: str) -> StateDict:
         for key, value in state.items()
         if not key.startswith(heads) or key.startswith(own)
     }
-
-
-def infer_sizes(
-    state: StateDict, net: str, where: Path, num_heads: int | None = None
-) -> tuple[Sizes, int]:
-    """Return a network's sizes and image size in px, inferred from its tensors' shapes.
-
-    Raises WeightsUnavailable for another network's tensors.
-    """
-    named = our_keys(state, _any_sizes(net))
-    try:
-        facts, size_px = READERS[net](named)
-    except (KeyError, IndexError, AttributeError, ValueError) as error:
-        raise WeightsUnavailable(
-            f"{where}: not weights of the network {net}; its keys are missing"
-        ) from error
-    if num_heads is not None and net == "vit":
-        facts["num_heads"] = num_heads
-    return check_sizes(net, facts, str(where)), size_px
-
-
-def _any_sizes(net: str) -> Sizes:
-    """Return some valid sizes of a network; only their type is used."""
-    usual = find_encoder(USUAL[net]).card
-    return check_sizes(net, usual.sizes, USUAL[net])
-
-
-def _vit_sizes(state: Mapping[str, Tensor]) -> tuple[StateDict, int]:
-    """Infer a ViT's sizes, and its image size from the number of positions."""
-    dim = state["cls_token"].shape[-1]
-    # one position is the class token's
-    side = math.isqrt(state["pos_embed"].shape[1] - 1)
-    facts = {
-        "embed_dim": dim,
-        "depth": _count(state, r"blocks\.(\d+)\."),
-        "num_heads": max(1, dim // 64),
-        "conv_stem": "patch_embed.proj.weight" not in state,
-    }
-    return facts, side * PATCH_PX
-
-
-def _vssm_sizes(state: Mapping[str, Tensor]) -> tuple[StateDict, int]:
-    """Infer a VSSM's sizes; it takes images of any size, and is trained at 224 px."""
-    depths = _depths(state, r"stages\.(\d+)\.(\d+)\.")
-    dims = [state[f"stages.{stage}.0.norm.weight"].shape[0] for stage in range(len(depths))]
-    states = state["stages.0.0.op.A_logs"].shape[1]
-    return {"depths": depths, "dims": dims, "ssm_d_state": states}, 224
-
-
-def _gated_cnn_sizes(state: Mapping[str, Tensor]) -> tuple[StateDict, int]:
-    """Infer a gated CNN's sizes; it takes images of any size, and is trained at 224 px."""
-    depths = _depths(state, r"trunk\.stages\.(\d+)\.blocks\.(\d+)\.")
-    dims = [
-        state[f"trunk.stages.{stage}.blocks.0.norm.weight"].shape[0] for stage in range(len(depths))
-    ]
-    return {"depths": depths, "dims": dims}, 224
-
-
-READERS = MappingProxyType({"vit": _vit_sizes, "vssm": _vssm_sizes, "gated-cnn": _gated_cnn_sizes})
-
-
-def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    """Count the numbered blocks in the keys; raises KeyError if there are none."""
-    found = {int(match[1]) for key in state if (match := re.match(pattern, key))}
-    if not found:
-        raise KeyError(pattern)
-    return len(found)
-
-
-def _depths(state: Mapping[str, Tensor], pattern: str) -> list[int]:
-    """Count the numbered blocks of each stage; raises KeyError if there are none."""
-    found = {(int(m[1]), int(m[2])) for key in state if (m := re.match(pattern, key))}
-    if not found:
-        raise KeyError(pattern)
-    stages = {stage for stage, _ in found}
-    return [len({block for at, block in found if at == stage}) for stage in sorted(stages)]

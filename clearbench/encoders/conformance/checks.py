@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from clearbench.encoders.conformance.checked_encoder import CheckedEncoder, Features, embed_scan
 from clearbench.encoders.conformance.findings import CheckResult, Status
+from clearbench.encoders.finite import WAYS_OUT, as_stored, why_not_stored
 
 LEAST_COSINE = 0.999  # between bfloat16 and float32
 APART = 1e-3  # relative distance below which embeddings are hardly different
@@ -55,12 +56,19 @@ def check_shape(checked: CheckedEncoder) -> CheckResult:
 
 
 def check_finite(checked: CheckedEncoder) -> CheckResult:
-    """No feature is NaN or infinite."""
-    bad = int((~np.isfinite(checked.features)).sum())
-    sentence = f"{bad} of {checked.features.size} features are NaN or infinite" if bad else ""
-    return CheckResult(
-        "finite", "fail" if bad else "pass", sentence or "no NaN, nothing infinite", bad, "0"
+    """No feature is NaN or infinite; one that float16 can't hold is noted."""
+    features, precision = checked.features, checked.encoder.precision
+    bad = int((~np.isfinite(features)).sum())
+    if bad:
+        sentence = f"{bad} of {features.size} features are NaN or infinite"
+        if precision != "float32":
+            sentence += f"; computed in {precision}, {WAYS_OUT[precision]}"
+        return CheckResult("finite", "fail", sentence, bad, "0")
+    lost = why_not_stored(
+        features, as_stored(features, "float16"), np.ones(features.shape[:2], np.bool_)
     )
+    sentence = "no NaN, nothing infinite" + (f"; note: {lost}" if lost else "")
+    return CheckResult("finite", "pass", sentence, bad, "0")
 
 
 def check_frozen(checked: CheckedEncoder) -> CheckResult:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clearbench.cores import usable_cores
-from clearbench.encoders.conformance import checks, facts
+from clearbench.encoders.conformance import borders, checks, facts
 from clearbench.encoders.conformance.checked_encoder import (
     FAULTS,
     LEAST_DEPTH,
@@ -57,6 +57,7 @@ CHECKS = (
     Check("order", checks.check_order, alone=True),
     Check("padding", facts.check_padding, features=False, alone=True),
     Check("input size", facts.check_size, features=False, alone=True),
+    Check("borders", borders.check_borders),
     Check("apart", checks.check_apart),
     Check("window shift", checks.check_shift),
     Check("bfloat16", checks.check_half),

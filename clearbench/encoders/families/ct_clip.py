@@ -58,7 +58,11 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
         except (TypeError, KeyError) as error:
             raise BadCard(f"{card.title}: [sizes] must be CTViT's arguments ({error})") from error
     if weights is not None:
-        state = {k: value for k, value in read_weights(weights).items() if k.startswith(PARTS)}
+        state = {
+            k: value
+            for k, value in read_weights(weights, card.weights.ema).items()
+            if k.startswith(PARTS)
+        }
         if not state:
             raise WeightsUnavailable(f"{weights}: no keys under {' or '.join(PARTS)}")
         load_strictly(tower, state, weights)

@@ -19,5 +19,5 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     if weights is None:
         return build_net(sizes, card.seen.size_px, seed=card.seed)
     network = build_net(sizes, card.seen.size_px, seed=0)
-    load_strictly(network, our_keys(read_weights(weights), sizes), weights)
+    load_strictly(network, our_keys(read_weights(weights, card.weights.ema), sizes), weights)
     return network

@@ -61,7 +61,9 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
         torch.manual_seed(card.seed if weights is None else 0)
         tower = Tower(card.net, card.dim)
     if weights is not None:
-        load_strictly(tower, published_names(read_weights(weights), weights), weights)
+        load_strictly(
+            tower, published_names(read_weights(weights, card.weights.ema), weights), weights
+        )
     return tower
 
 

@@ -48,7 +48,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
         torch.manual_seed(card.seed if weights is None else 0)
         tower = Tower()
     if weights is not None:
-        state = read_weights(weights)
+        state = read_weights(weights, card.weights.ema)
         own = {key[len(PREFIX) :]: value for key, value in state.items() if key.startswith(PREFIX)}
         if not own:
             raise WeightsUnavailable(f"{weights}: no keys under {PREFIX}, so not a file of Merlin")

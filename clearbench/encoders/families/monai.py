@@ -46,7 +46,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
         torch.manual_seed(card.seed if weights is None else 0)
         trunk = _create(card)
     if weights is not None:
-        load_strictly(trunk, without_unused(read_weights(weights), card), weights)
+        load_strictly(trunk, without_unused(read_weights(weights, card.weights.ema), card), weights)
     return LastMap(trunk, card.pooling)
 
 

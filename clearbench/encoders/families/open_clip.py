@@ -28,6 +28,7 @@ from clearbench.encoders.weights.load import (
     read_weights,
     without_unused,
 )
+from clearbench.encoders.weights.networks import without_wrappers
 from clearbench.errors import BadCard, BadRequest, UnknownName, suggestion
 
 CONFIG_FILE = "open_clip_config.json"
@@ -76,7 +77,9 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
             torch.manual_seed(card.seed)
             return _tower(sizes, card.title)
     tower = _tower(sizes, card.title)
-    state = without_unused(read_weights(weights), card)
+    # checkpoints of open_clip's own training are wrapped in module.
+    state = without_wrappers(read_weights(weights, card.weights.ema))
+    state = without_unused(state, card)
     # a file of the tower alone has no prefix
     only_visual = not any(key.startswith(PREFIX) for key in state)
     load_strictly(tower, {PREFIX * only_visual + key: v for key, v in state.items()}, weights)

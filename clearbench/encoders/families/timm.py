@@ -23,6 +23,7 @@ from clearbench.cards import check_card
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.families.timm_keys import fit_keys
 from clearbench.encoders.families.timm_pooled import Pooled, is_trained
+from clearbench.encoders.unseen.refusal import other_sizes
 from clearbench.encoders.weights.load import load_strictly, read_weights, without_unused
 from clearbench.errors import BadCard, BadRequest, UnknownName, WeightsUnavailable
 
@@ -40,7 +41,9 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     Raises UnknownName for an unknown architecture, WeightsUnavailable for another's weights.
     """
     if weights is not None:
-        return Pooled(load_trunk(card, read_weights(weights), weights), card.pooling)
+        return Pooled(
+            load_trunk(card, read_weights(weights, card.weights.ema), weights), card.pooling
+        )
     _check(card)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(card.seed)
@@ -52,15 +55,29 @@ def load_trunk(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Modu
 
     Raises UnknownName for an unknown architecture, WeightsUnavailable for another's weights.
     """
-    _check(card)
-    trunk: nn.Module = _create(card)
+    trunk = make_trunk(card)
+    used = without_unused(state, card)
     try:
-        used = without_unused(state, card)
         fitted = fit_keys(trunk, used, card.source.startswith("pypi:"))
     except REFUSED as error:
         raise WeightsUnavailable(f"{where}: weights of another network than {card.net}") from error
     load_strictly(trunk, fitted, where)
     return trunk
+
+
+def make_trunk(card: EncoderCard) -> nn.Module:
+    """Make a card's network without its classifier; raises UnknownName, or BadCard for sizes."""
+    _check(card)
+    trunk: nn.Module = _create(card)
+    return trunk
+
+
+def fit_state(trunk: nn.Module, state: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
+    """Rename a state dict for a trunk, without a classifier; what can't be renamed stays."""
+    try:
+        return fit_keys(trunk, without_unused(state, card), other_names=False)
+    except REFUSED:
+        return state
 
 
 def describe(net: str, *, pooling: str = "", size_px: int = 0) -> EncoderCard:
@@ -138,7 +155,8 @@ def _dim(trunk: Any, pooling: str, size_px: int, channels: int) -> int:
     except BadCard as error:
         raise BadRequest(str(error)) from error
     except REFUSED as error:
-        raise BadRequest(f"{name} can't take images of {size_px} px ({error})") from error
+        more = other_sizes(trunk, images.shape)
+        raise BadRequest(f"{name} can't take images of {size_px} px ({error}){more}") from error
 
 
 def _classifiers_pooling(trunk: Any, size_px: int) -> str:

@@ -1,10 +1,12 @@
 """Published weights of timm's architectures, renamed to the keys of timm's networks today."""
 
+import re
 import sys
 from typing import Any
 
 from torch import Tensor
 
+CHUNKED = re.compile(r"^blocks\.\d+\.(\d+)\.")
 CLASSIFIERS = ("classifier.", "fc.", "head.fc.", "head.", "head_dist.")
 
 
@@ -15,6 +17,7 @@ def fit_keys(trunk: Any, state: dict[str, Any], other_names: bool) -> dict[str, 
     allows matching by position.
     """
     have = trunk.state_dict()
+    state = _without_chunks(have, state)
     if other_names and not set(have) <= set(state):
         filtered = _by_position(have, state)
         if filtered is not None:
@@ -24,6 +27,13 @@ def fit_keys(trunk: Any, state: dict[str, Any], other_names: bool) -> dict[str, 
         return kept
     rename = getattr(sys.modules[type(trunk).__module__], "checkpoint_filter_fn", None)
     return _without_classifier(trunk, have, dict(rename(state, trunk))) if rename else kept
+
+
+def _without_chunks(have: dict[str, Tensor], state: dict[str, Any]) -> dict[str, Any]:
+    """Remove the chunk of a block from its name: DINOv2's training keeps blocks.<chunk>.<block>."""
+    if any(map(CHUNKED.match, have)) or not any(map(CHUNKED.match, state)):
+        return state
+    return {CHUNKED.sub(r"blocks.\1.", key): value for key, value in state.items()}
 
 
 def _without_classifier(

@@ -28,7 +28,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
     that it doesn't have, WeightsUnavailable for another's weights.
     """
     if weights is not None:
-        return load_trunk(card, read_weights(weights), weights).eval()
+        return load_trunk(card, read_weights(weights, card.weights.ema), weights).eval()
     _check(card)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(card.seed)
@@ -40,11 +40,21 @@ def load_trunk(card: EncoderCard, state: dict[str, Any], where: Path) -> nn.Modu
 
     Raises the errors of build.
     """
+    network = make_trunk(card)
+    load_strictly(network, fit_state(network, state, card), where)
+    return network
+
+
+def make_trunk(card: EncoderCard) -> nn.Module:
+    """Make a card's network without its last layer; raises UnknownName or BadCard."""
     _check(card)
     with torch.random.fork_rng(devices=[]):
-        network = _create(card.net)
-    load_strictly(network, _named(network, without_unused(state, card), _prefix(card)), where)
-    return network
+        return _create(card.net)
+
+
+def fit_state(trunk: nn.Module, state: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
+    """Rename a state dict for a network, without the keys that the card lists as unused."""
+    return _named(trunk, without_unused(state, card), _prefix(card))
 
 
 def describe(net: str, *, pooling: str = "", size_px: int = 0, source: str = "none") -> EncoderCard:

@@ -61,7 +61,7 @@ def _loaded(card: EncoderCard, config: Any, weights: Path) -> Any:
             f"{weights}: one part of several; join them first "
             "(save_pretrained with a large max_shard_size)"
         )
-    state = without_unused(read_weights(weights), card)
+    state = without_unused(read_weights(weights, card.weights.ema), card)
     other = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if other or not state:
         raise WeightsUnavailable(f"{weights}: no state dict in it ({', '.join(other[:1])})")

@@ -76,7 +76,7 @@ def build(card: EncoderCard, weights: Path | None) -> nn.Module:
         raise BadCard(
             f"{card.title}: the code in {folder} fails ({type(error).__name__}: {last_line(error)})"
         ) from error
-    load_strictly(network, without_unused(read_weights(weights), card), weights)
+    load_strictly(network, without_unused(read_weights(weights, card.weights.ema), card), weights)
     size_px = (
         card.input.size_px if card.input is not None else 0
     )  # patches of volumes are not counted

@@ -174,16 +174,11 @@ def channels_of(config: Any) -> int:
 
 
 def _patches(config: Any, size_px: int) -> int:
-    """Count the patches of an image; 0 if patches overlap or have several sizes.
-
-    Raises BadCard for a size that isn't a multiple of the patch: the edge would be cut off.
-    """
+    """Count the whole patches of an image; 0 if patches overlap or have several sizes."""
     sizes = getattr(config, "patch_size", None)
     patch = sizes[0] if isinstance(sizes, list | tuple) and len(set(sizes)) == 1 else sizes
     if not isinstance(patch, int) or hasattr(config, "patch_stride"):
         return 0
-    if size_px % patch:
-        raise BadCard(f"size_px = {size_px} is not a multiple of the patch, {patch} px")
     return int(size_px // patch) ** 2
 
 

@@ -53,8 +53,12 @@ def pooling_of(sizes: Sizes) -> str:
 def why_no_size(sizes: Sizes, height: int, width: int) -> str:
     """Return why a network can't take images of this size in px; "" if it can."""
     if isinstance(sizes, VitSizes):
-        fits = height % PATCH_PX == 0 and width % PATCH_PX == 0
-        return "" if fits else f"a ViT of {PATCH_PX} px patches needs a multiple of {PATCH_PX} px"
+        odd = next((side for side in (height, width) if side % PATCH_PX), 0)
+        below = max(odd // PATCH_PX, 1) * PATCH_PX
+        above = (odd // PATCH_PX + 1) * PATCH_PX
+        nearest = " or ".join(map(str, dict.fromkeys((below, above))))
+        reason = f"a ViT of {PATCH_PX} px patches needs a multiple of {PATCH_PX} px"
+        return f"{reason}; use {nearest}" if odd else ""
     least = 4 * 2 ** (len(sizes.dims) - 1)
     return "" if min(height, width) >= least else f"these stages need images of at least {least} px"
 

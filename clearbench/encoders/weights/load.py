@@ -1,12 +1,16 @@
 """A card's source → a checked file of weights on this machine, read without running code."""
 
+import argparse
 import hashlib
+import pathlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -14,9 +18,23 @@ from safetensors.torch import load_file, save
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weights.files import HUBS, in_card_folder, in_folder, in_package
 from clearbench.encoders.weights.hub import fetch_weights
+from clearbench.encoders.weights.networks import SavedNetwork, saved_networks
 from clearbench.errors import WeightsUnavailable
 from clearbench.files import write_whole
 
+# values beside the tensors of common trainings (timm's, torchvision's and DINO's arguments, a best
+# score): they only hold values, so opening them runs no code
+SCALAR = np.float64(0).__reduce__()[0]
+NUMBERS = ("float64", "float32", "int64", "int32", "bool")
+PLAIN: tuple[Any, ...] = (
+    argparse.Namespace,
+    pathlib.PosixPath,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in NUMBERS),
+    SCALAR,
+)
+if torch.__version__ >= "2.7":  # compared as versions; from then on with names that numpy 2 moved
+    PLAIN += tuple((SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))
 # what torch and safetensors raise for a damaged file
 DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError)
 
@@ -99,14 +117,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors" or _is_safetensors(path):
             return dict(load_file(path))
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals([*PLAIN]):
             warnings.simplefilter("ignore")  # torch warns about pickles in old formats
             state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsUnavailable(
             f"{path}: this pickle has more than tensors, so it is not opened. Ask for safetensors; "
-            "if the file is your own, save only its tensors: torch.save(torch.load(FILE, "
-            'weights_only=False)["state_dict"], "plain.pth")'
+            "if the file is your own, keep its tensors only, with the averaged ones if it has "
+            "some: c = torch.load(FILE, weights_only=False); torch.save({k: c[k] for k in "
+            '("state_dict", "state_dict_ema") if k in c}, "plain.pth")'
         ) from error
     except DAMAGED as error:
         line = str(error).partition("\n")[0]
@@ -125,13 +144,37 @@ def _is_safetensors(path: Path) -> bool:
     return start[8:] == b'{"' and length + 8 <= path.stat().st_size
 
 
-def read_weights(path: Path) -> dict[str, Any]:
-    """Read a state dict, also one under the key "state_dict"; see read_checkpoint."""
-    state = read_checkpoint(path)
-    inner = state.get("state_dict", state)
-    if not isinstance(inner, dict):
+def read_weights(path: Path, averaged: bool | None = None) -> dict[str, Any]:
+    """Read a state dict, also one under the key "state_dict"; see read_checkpoint.
+
+    `averaged` chooses between a training's raw weights and their average (EMA), as weights.ema of
+    a card does. Raises WeightsUnavailable if the file has both, and nothing was chosen.
+    """
+    checkpoint = read_checkpoint(path)
+    both = [found for found in saved_networks(checkpoint) if len(found.place) == 1]
+    if {found.averaged for found in both if found.numbers >= _half_of(both)} == {True, False}:
+        return _chosen(both, averaged, path)
+    state = checkpoint.get("state_dict", checkpoint)
+    if not isinstance(state, dict):
         raise WeightsUnavailable(f"{path}: no state dict in it")
-    return inner
+    return state
+
+
+def _half_of(networks: Sequence[SavedNetwork]) -> float:
+    """Return half the numbers of the largest network: less is no average of it."""
+    return max((network.numbers for network in networks), default=0) / 2
+
+
+def _chosen(networks: Sequence[SavedNetwork], averaged: bool | None, path: Path) -> dict[str, Any]:
+    """Return the raw or the averaged network of a file that has both."""
+    if averaged is None:
+        names = ", ".join(network.name for network in networks)
+        raise WeightsUnavailable(
+            f"{path} has raw and averaged weights ({names}); say which in the card: ema = true or "
+            "ema = false in [weights]; or let `clearbench models add NAME --checkpoint` choose"
+        )
+    found = next(network for network in networks if network.averaged == averaged)
+    return dict(found.state)
 
 
 def without_unused(state: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
@@ -152,22 +195,45 @@ def write_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
     write_whole(path, lambda draft: draft.write_bytes(save(plain)))
 
 
+@dataclass(frozen=True)
+class KeyFaults:
+    """The keys of a state dict that don't fit a network; none if it can be loaded."""
+
+    extra: tuple[str, ...]
+    missing: tuple[str, ...]
+    other: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        """Whether there is a fault."""
+        return bool(self.count)
+
+    @property
+    def count(self) -> int:
+        """How many keys don't fit."""
+        return len(self.extra) + len(self.missing) + len(self.other)
+
+    def __str__(self) -> str:
+        """Count the keys of each kind, and name one."""
+        kinds = {"left over": self.extra, "missing": self.missing, "of another shape": self.other}
+        return ", ".join(
+            f"{len(keys)} {word} (e.g. {keys[0]})" for word, keys in kinds.items() if keys
+        )
+
+
+def key_faults(module: torch.nn.Module, state: Mapping[str, Any]) -> KeyFaults:
+    """Compare the keys and shapes of a state dict with those of a network."""
+    have = module.state_dict()
+    other = [key for key in state if key in have and _shape(state[key]) != have[key].shape]
+    return KeyFaults(
+        tuple(sorted(set(state) - set(have))), tuple(sorted(set(have) - set(state))), tuple(other)
+    )
+
+
 def load_strictly(module: torch.nn.Module, state: dict[str, Any], where: Path | str) -> None:
     """Load a state dict; raises WeightsUnavailable for other keys, other shapes or NaN."""
-    have = module.state_dict()
-    extra, missing = sorted(set(state) - set(have)), sorted(set(have) - set(state))
-    other = [k for k in state if k in have and _shape(state[k]) != have[k].shape]
-    if extra or missing or other:
-        parts = [
-            f"{len(keys)} {word} (e.g. {keys[0]})"
-            for word, keys in (
-                ("left over", extra),
-                ("missing", missing),
-                ("of another shape", other),
-            )
-            if keys
-        ]
-        raise WeightsUnavailable(f"{where}: weights of another network: keys {', '.join(parts)}")
+    faults = key_faults(module, state)
+    if faults:
+        raise WeightsUnavailable(f"{where}: weights of another network: keys {faults}")
     damaged = [key for key, value in state.items() if bool(torch.isnan(value).any())]
     if damaged:
         raise WeightsUnavailable(

@@ -498,3 +498,52 @@ def test_the_command_writes_into_the_folder_registry(
     assert run("models", "add", "mine", "--checkpoint", path, "--net", "vssm") == 0
     assert agrees(tmp_path / "registry" / "mine.toml", made, "vssm")
     assert find_encoder("mine").card.net == "vssm"
+
+
+def test_a_lecl_network_may_be_inside_another_training(tmp_path: Path, folder: Path) -> None:
+    """A Lightning file of a student and its teacher, with a loss beside them."""
+    raw, teacher = network("vssm", 1), network("vssm", 2)
+    state = {f"student.{key}": value for key, value in published(raw, "vssm").items()}
+    state |= {f"teacher.{key}": value for key, value in published(teacher, "vssm").items()}
+    path = saved({"state_dict": state | {"loss.center": torch.ones(4)}}, tmp_path)
+    converted = convert_checkpoint("mine", path, "vssm", folder)
+    assert agrees(converted, teacher, "vssm")
+    assert "state_dict.teacher (EMA); not taken: state_dict.student (raw)" in converted.taken
+    assert {key.partition(".")[0] for key in converted.dropped} == {"student", "loss"}
+    weights = find_encoder(str(converted.card)).card.weights
+    assert (weights.ema, weights.part) == (True, "state_dict.teacher")
+    other = convert_checkpoint("other", path, "vssm", folder, ema=False)
+    assert agrees(other, raw, "vssm")
+
+
+def test_a_file_of_vmamba_with_both_takes_the_average(tmp_path: Path, folder: Path) -> None:
+    raw, average = network("vssm", 1), network("vssm", 2)
+    both = {"model": published(raw, "vssm"), "model_ema": published(average, "vssm")}
+    path = saved(both, tmp_path)
+    assert agrees(convert_checkpoint("a", path, "vssm", folder), average, "vssm")
+    assert agrees(convert_checkpoint("b", path, "vssm", folder, ema=False), raw, "vssm")
+
+
+def test_moco_is_chosen_by_its_branch(tmp_path: Path, folder: Path) -> None:
+    path = saved(moco(network("vssm", 1), network("vssm", 2), "vssm"), tmp_path)
+    with pytest.raises(BadRequest, match="a MoCo checkpoint; choose base or momentum by branch"):
+        convert_checkpoint("mine", path, "vssm", folder, ema=True)
+    query = {
+        f"module.encoder_{q}.{key}": value
+        for q, seed in (("q", 1), ("k", 2))
+        for key, value in published(network("vssm", seed), "vssm").items()
+    }
+    path = saved({"state_dict": query}, tmp_path, "moco2.pth.tar")
+    for branch, seed in (("base", 1), ("momentum", 2)):
+        found = convert_checkpoint(branch, path, "vssm", folder, branch=branch)  # type: ignore[arg-type]
+        assert agrees(found, network("vssm", seed), "vssm")
+
+
+def test_names_can_be_left_out(tmp_path: Path, folder: Path) -> None:
+    made = network("vssm")
+    path = saved(published(made, "vssm") | {"decoder.weight": torch.ones(2)}, tmp_path)
+    with pytest.raises(WeightsUnavailable, match="left over"):
+        convert_checkpoint("mine", path, "vssm", folder)
+    assert agrees(
+        convert_checkpoint("mine", path, "vssm", folder, unused=["decoder."]), made, "vssm"
+    )

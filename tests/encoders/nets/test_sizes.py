@@ -99,7 +99,8 @@ def test_impossible_stages_are_refused(facts: dict[str, Any]) -> None:
 
 def test_what_a_network_can_not_see_is_said() -> None:
     vit = check_sizes("vit", {"embed_dim": 48, "depth": 1, "num_heads": 3}, "card")
-    assert "multiple of 16" in why_no_size(vit, 100, 96)
+    assert "multiple of 16 px; use 96 or 112" in why_no_size(vit, 100, 96)
+    assert why_no_size(vit, 10, 10).endswith("use 16")
     assert not why_no_size(vit, 96, 112)
     cnn = check_sizes("gated-cnn", {"depths": [1, 1], "dims": [8, 8]}, "card")
     assert "at least 8 px" in why_no_size(cnn, 4, 64)

@@ -1,3 +1,4 @@
+import argparse
 import hashlib
 import os
 import pickle
@@ -5,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -186,3 +188,32 @@ def test_safetensors_are_known_by_their_content(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "named-otherwise.pt")["a"].tolist() == [1, 1]
     torch.save({"a": torch.zeros(2)}, tmp_path / "pickle.pt")
     assert read_checkpoint(tmp_path / "pickle.pt")["a"].tolist() == [0, 0]
+
+
+def test_arguments_and_scores_beside_tensors_are_read(
+    tmp_path: Path, state: dict[str, torch.Tensor]
+) -> None:
+    """As timm's, torchvision's and DINO's trainings keep them."""
+    arguments = argparse.Namespace(lr=0.1, output=Path("runs/3"), device=torch.device("cpu"))
+    scores = {"best": np.float64(81.5), "epoch": np.int64(3)}
+    torch.save({"state_dict": state, "args": arguments} | scores, tmp_path / "w.pth")
+    read = read_checkpoint(tmp_path / "w.pth")
+    assert (read["args"].lr, read["best"], read["epoch"]) == (0.1, 81.5, 3)
+    torch.save({"state_dict": state, "args": argparse.Namespace(run=Code())}, tmp_path / "c.pth")
+    with pytest.raises(WeightsUnavailable, match="more than tensors"):
+        read_checkpoint(tmp_path / "c.pth")
+
+
+def test_of_raw_and_averaged_weights_one_is_read_if_it_is_named(
+    tmp_path: Path, state: dict[str, torch.Tensor]
+) -> None:
+    average = {f"module.{key}": value + 1 for key, value in state.items()}
+    torch.save({"model": state, "model_ema": average}, tmp_path / "w.pth")
+    with pytest.raises(WeightsUnavailable, match=r"\(model, model_ema\); say which in the card"):
+        read_weights(tmp_path / "w.pth")
+    assert read_weights(tmp_path / "w.pth", True)["bias"].tolist() == [1, 1]
+    assert read_weights(tmp_path / "w.pth", False)["bias"].tolist() == [0, 0]
+    torch.save(
+        {"state_dict": state, "dino_loss_ema": {"center": torch.ones(1)}}, tmp_path / "o.pth"
+    )
+    assert read_weights(tmp_path / "o.pth").keys() == state.keys()

@@ -1,0 +1,1 @@
+"""Rows and columns of its input that a network never sees: found, measured, and refused."""
