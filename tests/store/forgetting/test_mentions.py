@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearbench.store.forgetting.mentions import BY_CHANCE, REMOVED, Mentions, is_telling
@@ -38,6 +38,7 @@ def test_an_id_is_found_as_a_word_and_not_inside_one_that_stays(
     assert mentions(name, staying=staying).in_text(text) == (name if found else "")
 
 
+@settings(deadline=None)
 @given(st.lists(IDS, min_size=2, max_size=6, unique=True))
 def test_texts_of_those_who_stay_never_mention_who_leaves(ids: list[str]) -> None:
     one, *others = ids
@@ -50,6 +51,7 @@ def test_texts_of_those_who_stay_never_mention_who_leaves(ids: list[str]) -> Non
     assert all(who.in_bytes(other.encode()) == "" for other in others)
 
 
+@settings(deadline=None)
 @given(st.lists(IDS, min_size=1, max_size=6, unique=True))
 def test_who_leaves_is_found_in_notes_cells_and_names_of_files(ids: list[str]) -> None:
     one, *others = ids
