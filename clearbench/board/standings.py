@@ -93,10 +93,13 @@ def make_standings(results: Sequence[Result]) -> Standings:
     encoders = [each for each in everyone if not each.result.floor]
     floors = [each for each in everyone if each.result.floor]
     names = [each.name for each in encoders]
-    pairs = compare_all(names, lambda i, j: compare(encoders[i], encoders[j]))
-    against = compare_with_floors(
-        names, [each.name for each in floors], lambda i, j: compare(encoders[i], floors[j])
-    )
+    try:
+        pairs = compare_all(names, lambda i, j: compare(encoders[i], encoders[j]))
+        against = compare_with_floors(
+            names, [each.name for each in floors], lambda i, j: compare(encoders[i], floors[j])
+        )
+    except BadTask as error:  # two of them have too few folds or patients in common
+        pairs, against, lost = (), (), (*lost, f"not compared: {error}")
     signal = any(pair.winner == pair.one for pair in against) if against else None
     values = {each.name: _value(each) for each in encoders}
     return Standings(

@@ -36,12 +36,14 @@ class ScanRow:
 class Cohort:
     """A checked table of scans: every column text, blank = null, paths absolute.
 
-    `problems` are shown to the user; the cohort can be used all the same.
+    `problems` are shown to the user; the cohort can be used all the same. `reading` are those of
+    them that say how its file was read: a stored cohort doesn't have them again.
     """
 
     name: str
     table: pa.Table
     problems: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -109,7 +111,7 @@ def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
     paths = [_absolute(Path(text), source.parent) for text in table.column("path").to_pylist()]
     index = table.column_names.index("path")
     table = table.set_column(index, "path", pa.array([str(path) for path in paths]))
-    return Cohort(name, table, (*notes, *find_doubts(table, paths)))
+    return Cohort(name, table, (*notes, *find_doubts(table, paths)), tuple(notes))
 
 
 def _check_columns(table: pa.Table, source: Path) -> None:

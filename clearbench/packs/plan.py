@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from clearbench.cohort.renaming import Names, make_names
@@ -51,14 +52,18 @@ class CohortToPack:
     names: Names
     scans: frozenset[str]
 
+    @cached_property
+    def patient_of(self) -> dict[str, str]:
+        """Return each scan's patient, as the cohort has it now."""
+        return {row.scan_id: row.patient_id for row in self.cohort.rows()}
+
     def facts(self) -> PackedCohort:
         """Return its entry in pack.json."""
-        patient_of = {row.scan_id: row.patient_id for row in self.cohort.rows()}
         return PackedCohort(
             name=self.cohort.name,
             public=self.cohort.public,
             renamed=not self.cohort.public,
-            patients=len({patient_of[scan] for scan in self.scans}),
+            patients=len({self.patient_of[scan] for scan in self.scans}),
             scans=len(self.scans),
         )
 

@@ -182,12 +182,13 @@ def _features(
 
 def _image(key: ScanKey, request: PackRequest, cohorts: CohortsToPack) -> bytes:
     """Return a scan's feature file with its new names, without signatures and other facts."""
-    path, names = key.path(request.store), cohorts[key.cohort].names
+    path, packed = key.path(request.store), cohorts[key.cohort]
+    names = packed.names
     facts, rows = read_facts(path), read_slice_rows(path)
     return file_image(
         ScanFeatures(
             key=replace(key, scan_id=names.scans[key.scan_id]),
-            patient_id=names.patients[facts.patient_id],
+            patient_id=names.patients[packed.patient_of[key.scan_id]],
             features=map_features(facts),
             present=rows.present,
             z_mm=rows.z_mm,

@@ -145,7 +145,8 @@ def merge_cohort(cohort: Cohort, store: StoreFolder, *, replace_rows: bool = Fal
     )
     merged = check_cohort(table, cohort.name, store.cohorts / f"{cohort.name}.parquet")
     changes = find_changes(old, merged, cohort).sentences(replaced=replace_rows)
-    return replace(merged, problems=(*changes, *merged.problems))
+    problems = dict.fromkeys((*changes, *cohort.reading, *merged.problems))
+    return replace(merged, problems=tuple(problems))
 
 
 def _merged(stored: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:

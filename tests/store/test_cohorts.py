@@ -4,6 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from clearbench.cohort.files import read_table
 from clearbench.cohort.pseudonyms import open_pseudonyms, with_secret_mark
 from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.errors import BadArgument, BadCohort, BadStore, UnknownName
@@ -180,3 +181,14 @@ def test_new_labels_say_what_they_change(store: StoreFolder) -> None:
     assert found.problems[:2] == ("new column: y", "column x: 1 cell changes: s2 (0 → 1)")
     with pytest.raises(BadArgument, match="no column path"):
         with_table(labels(patient_id=["p2"]), "c", Path("l.csv"), store, replace_rows=True)
+
+
+def test_how_a_table_was_read_is_said_also_where_its_cohort_is_stored(
+    store: StoreFolder, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("scan_id;patient_id;path;v\na;1;.;1,5\n")
+    for _ in range(2):
+        cohort = with_table(read_table(path), "", path, store)
+        save_cohort(cohort, store)
+        assert "column v: decimal commas are read as points" in cohort.problems
