@@ -35,7 +35,7 @@ from clearbench.statistics.bootstrap import (
 from clearbench.statistics.comparison import Difference, Pair
 from clearbench.statistics.delong import area_interval, compare_areas, delong_areas
 from clearbench.statistics.detectable_difference import detectable_difference
-from clearbench.statistics.multiple_testing import ALPHA, compare_all
+from clearbench.statistics.multiple_testing import ALPHA, compare_all, compare_with_floors
 from clearbench.statistics.resampled import Design, compare_folds, cv_interval
 
 PATIENTS, POSITIVES = 120, 40
@@ -44,6 +44,8 @@ DESIGN = Design(1 / (FOLDS - 1), tuple(np.repeat(range(REPEATS), FOLDS)), PATIEN
 ENCODERS = 6
 QUALITY = 1.2  # an AUROC of 0.80
 LESS = 0.9  # an AUROC of 0.74
+FAR = 1.8  # an AUROC of 0.90
+FLOORS = 4
 SHARED = 0.6  # share of a score's variance that all encoders have in common
 AGAIN = 0.8  # share of the rest that heads of different repeats have in common
 WOBBLES = (0.0, 0.15, 0.3)  # 0.15 moves an AUROC by 0.03
@@ -55,17 +57,18 @@ TRUTH = (np.arange(PATIENTS) < POSITIVES) * 1.0
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the report: a share of trials, and what it should be."""
+    """One line of the report: a share of trials, and what it should be; None for a power."""
 
     what: str
-    wanted: float
+    wanted: float | None
     hits: Sequence[bool]
 
     def line(self) -> str:
         """Write the share with its Monte Carlo error, in per cent."""
         share = float(np.mean(self.hits))
         error = sqrt(share * (1 - share) / len(self.hits))
-        return f"| {self.what} | {self.wanted:.0%} | {share:.1%} ± {error:.1%} |"
+        wanted = "high" if self.wanted is None else f"{self.wanted:.0%}"
+        return f"| {self.what} | {wanted} | {share:.1%} ± {error:.1%} |"
 
 
 @dataclass(frozen=True)
@@ -200,6 +203,38 @@ def crossed_rows(trials: int, rng: np.random.Generator) -> list[Row]:
     return rows
 
 
+def signal_rows(trials: int, rng: np.random.Generator) -> list[Row]:
+    """Claims that an encoder beats the floors, where none does; and where one does.
+
+    The hardest case: all floors but one are far below, and the encoders are as good as that one.
+    """
+    floors = (QUALITY, *[0.0] * (FLOORS - 1))
+    rows = []
+    for wobble in WOBBLES[:2]:
+        cases = {
+            "as good as every floor": ((QUALITY,) * ENCODERS, (QUALITY,) * FLOORS, ALPHA),
+            "as good as the best floor, the others at chance": (
+                (QUALITY,) * ENCODERS, floors, ALPHA,
+            ),
+            f"one of AUROC {area_of(FAR):.2f} against floors of {area_of(LESS):.2f}: found": (
+                (FAR, *[LESS] * (ENCODERS - 1)), (LESS,) * FLOORS, None,
+            ),
+        }  # fmt: skip
+        for what, (encoders, bars, wanted) in cases.items():
+            hits = [_signal(rng, (*encoders, *bars), wobble) for _ in range(trials)]
+            rows.append(Row(f"{ENCODERS} encoders {what}, wobble {wobble}", wanted, hits))
+    return rows
+
+
+def _signal(rng: np.random.Generator, quality: Sequence[float], wobble: float) -> bool:
+    """Tell whether a simulated board claims that an encoder beats every floor."""
+    compare = by_folds(simulate_folds(rng, quality, wobble))
+    names = [f"e{number}" for number in range(ENCODERS)]
+    bars = [f"f{number}" for number in range(FLOORS)]
+    pairs = compare_with_floors(names, bars, lambda i, j: compare(i, ENCODERS + j))
+    return any(pair.winner == pair.one for pair in pairs)
+
+
 def coverage_rows(trials: int, rng: np.random.Generator) -> list[Row]:
     """Count the intervals that cover the truth, for encoders that differ."""
     hits: dict[str, list[bool]] = {}
@@ -290,6 +325,9 @@ def measure(trials: int) -> str:
             coverage_rows(trials, rng)
         ),
         "The smallest detectable difference, found": power_rows(trials, rng),
+        f"A signal, a win over each of {FLOORS} floors (largest p, Holm over encoders)": (
+            signal_rows(trials, np.random.default_rng(2))
+        ),
     }
     lines = [
         "# Tests and intervals against the truth",
