@@ -48,7 +48,7 @@ def apply_bundle(bundle: Bundle, units: Units, store: StoreFolder) -> Applied:
         dtype=getattr(torch, bundle.facts.head_precision),
         common=bundle.common,
     )
-    each = np.stack([head.predict(instances).scores for head in bundle.heads])
+    each = np.stack([head.predictions(instances).scores for head in bundle.heads])
     scores = each.mean(axis=0)
     return Applied(
         facts=bundle.facts,
