@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clearbench.encoders.encoder import Encoder, load_encoder
     from clearbench.encoders.registry import register_encoder
     from clearbench.engines.events import EmbedReport
+    from clearbench.evaluation.protocol.loaded_task import LoadedTask, load_task
     from clearbench.pipeline import embed, evaluate
     from clearbench.results.record import Result
     from clearbench.sharing import apply, pack, reproduce
@@ -23,12 +24,14 @@ _PUBLIC = MappingProxyType(
         "EmbedReport": "clearbench.engines.events",
         "Encoder": "clearbench.encoders.encoder",
         "FeatureStore": "clearbench.store.feature_store",
+        "LoadedTask": "clearbench.evaluation.protocol.loaded_task",
         "Result": "clearbench.results.record",
         "apply": "clearbench.sharing",
         "embed": "clearbench.pipeline",
         "evaluate": "clearbench.pipeline",
         "leaderboard": "clearbench.board.tables",
         "load_encoder": "clearbench.encoders.encoder",
+        "load_task": "clearbench.evaluation.protocol.loaded_task",
         "pack": "clearbench.sharing",
         "register_encoder": "clearbench.encoders.registry",
         "reproduce": "clearbench.sharing",
@@ -39,12 +42,14 @@ __all__ = [
     "EmbedReport",
     "Encoder",
     "FeatureStore",
+    "LoadedTask",
     "Result",
     "apply",
     "embed",
     "evaluate",
     "leaderboard",
     "load_encoder",
+    "load_task",
     "pack",
     "register_encoder",
     "reproduce",

@@ -17,6 +17,8 @@ report = cb.embed("scans.csv", models=["dinov2-base"], store="features", device=
 results: list[cb.Result] = cb.evaluate(tasks=["nodule"], models=["dinov2-base"], store="features")
 encoder: cb.Encoder = cb.load_encoder("dinov2-base", device="auto")
 store: cb.FeatureStore = cb.FeatureStore("features")
+loaded: cb.LoadedTask = cb.load_task("nodule", "dinov2-base", store="features")
+rows: list[int] = loaded.folds[0].test.tolist()
 net: AttentionMIL = AttentionMIL(512, 1)
 loss = lecl_loss
 failed: int = len(report.failed)
@@ -27,6 +29,7 @@ WRONG = {
     "cb.load_encoder(3)": "arg-type",
     'cb.FeatureStore("features").feature("a", "b")': "attr-defined",
     "cb.evaluation_of": "attr-defined",
+    "loaded.fold": "attr-defined",
     "lecl_loss(temperature=0.1)": "call-arg",
     "AttentionMIL(512, 1, hiden=3)": "call-arg",
 }

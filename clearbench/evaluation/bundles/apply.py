@@ -53,7 +53,7 @@ def apply_bundle(bundle: Bundle, units: Units, store: StoreFolder) -> Applied:
         dtype=getattr(torch, bundle.facts.head_precision),
         common=bundle.common,
     )
-    predicted = [head.predict(instances) for head in bundle.heads]
+    predicted = [head.predictions(instances) for head in bundle.heads]
     each = np.stack([one.scores for one in predicted])
     scores = each.mean(axis=0)
     return Applied(

@@ -20,7 +20,7 @@ from clearbench.evaluation.heads.estimator import (
     Predictions,
 )
 from clearbench.evaluation.heads.make import make_head
-from clearbench.evaluation.heads.presets import PRESETS, Preset
+from clearbench.evaluation.heads.presets import Preset, find_preset
 from clearbench.evaluation.heads.targets import class_weights
 from clearbench.evaluation.heads.training import LabelledBags
 from clearbench.metrics import score_outputs
@@ -37,6 +37,7 @@ class BestClassifier(BagEstimator):
     few values, so ties are broken by a proper score, the class-weighted Brier score; it is bounded,
     so that no single bag decides. If both are equal, the first head is taken. Each head's settings
     were chosen on the same bags, so all scores there are a little too high; test bags are not used.
+    `preset` is a preset or its name.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class BestClassifier(BagEstimator):
         classes: int = 2,
         *,
         heads: Sequence[str] = plain_heads(),
-        preset: Preset = PRESETS["default"],
+        preset: Preset | str = "default",
         seed: int = 0,
     ) -> None:
         self.target = target
@@ -74,7 +75,8 @@ class BestClassifier(BagEstimator):
 
     def _new(self, name: str) -> BagEstimator:
         """Return a new, untrained head."""
-        return make_head(HeadRequest(name, self.target, self.classes, self.preset, self.seed))
+        preset = find_preset(self.preset)
+        return make_head(HeadRequest(name, self.target, self.classes, preset, self.seed))
 
     def state_dict(self) -> Arrays:
         """Return the arrays of the chosen head, and its name."""
@@ -89,9 +91,9 @@ class BestClassifier(BagEstimator):
         self.head_ = self._new(self.name_).load_state_dict(own)
         return self
 
-    def predict(self, bags: Bags) -> Predictions:
+    def predictions(self, bags: Bags) -> Predictions:
         """Return the chosen head's predictions; some heads have no importances."""
-        return self.head_.predict(bags)
+        return self.head_.predictions(bags)
 
     @property
     def settings(self) -> dict[str, float | int | str]:

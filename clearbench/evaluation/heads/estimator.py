@@ -6,19 +6,21 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from clearbench.arrays import Floats
 from clearbench.errors import BadTask
 from clearbench.evaluation.bags.bagset import BagSet
+from clearbench.evaluation.heads.class_names import ClassNames, class_names, class_numbers
 from clearbench.evaluation.heads.presets import Preset
 from clearbench.evaluation.heads.targets import Targets, make_targets
 from clearbench.evaluation.heads.training import LabelledBags
 from clearbench.evaluation.task.splits import stratify
 
-Bags = BagSet | Sequence[NDArray[np.floating]]
+Bags = BagSet | Sequence[NDArray[np.floating]] | NDArray[Any]
 Arrays = Mapping[str, NDArray[Any]]
 
+HALF = 0.5  # a label is more probable than not
 TUNE_PARTS = 5  # without tuning bags, one fifth of the given bags tunes
 
 
@@ -39,16 +41,19 @@ class Predictions(NamedTuple):
     attention: tuple[NDArray[np.float32], ...] = ()
 
 
-class BagEstimator(BaseEstimator):
-    """A head over bags [n, dim]: fit(bags, y), predict_proba(bags).
+class BagEstimator(ClassifierMixin, BaseEstimator):
+    """A head over bags [n, dim] in the manner of scikit-learn: fit(bags, y), predict_proba(bags).
 
-    y [bags] or [bags, labels]: 0 or 1 (NaN unknown), a class number, or time and event, by
-    `target`. `classes` is the number of classes of a multiclass or ordinal target. `tuning_` are
-    the scores of the tuning bags [bags, outputs] before the head is fitted to any of them.
+    Bags are a list, or an array of objects; scikit-learn indexes both. y [bags] or [bags, labels]:
+    0 or 1 (NaN unknown), a class number, or time and event, by `target`; for a binary or multiclass
+    target also words. `classes` is the number of classes of a multiclass or ordinal target.
+    `classes_` are the classes in the order of `predict_proba`. `tuning_` are the scores of the
+    tuning bags [bags, outputs] before the head is fitted to any of them.
     """
 
     target: str
     classes: int
+    classes_: ClassNames
     tuning_: Floats
 
     @classmethod
@@ -61,15 +66,18 @@ class BagEstimator(BaseEstimator):
 
         Raises BadTask for targets that don't fit, or fewer than two bags.
         """
-        found = as_set(bags)
-        targets = make_targets(self.target, np.asarray(y, float), self.classes)
+        found, given = as_set(bags), np.asarray(y)
+        names = class_names(given, self.target, self.classes)
+        targets = make_targets(self.target, class_numbers(given, names), self.classes)
         if len(found) != len(targets) or len(found) < 2:
             raise BadTask(
                 f"{len(found)} bags and {len(targets)} targets: give one target per bag, and at "
                 "least two bags"
             )
+        self.classes_ = names
         if tune is not None:
-            other = make_targets(self.target, np.asarray(tune[1], float), self.classes)
+            numbers = class_numbers(np.asarray(tune[1]), names)
+            other = make_targets(self.target, numbers, self.classes)
             return self.fit_labelled(
                 LabelledBags(found, targets), LabelledBags(as_set(tune[0]), other)
             )
@@ -92,12 +100,28 @@ class BagEstimator(BaseEstimator):
         """Load the arrays of another head of this class; raises KeyError or RuntimeError."""
 
     @abstractmethod
-    def predict(self, bags: Bags) -> Predictions:
+    def predictions(self, bags: Bags) -> Predictions:
         """Return probabilities or a risk [bags, outputs], and the importance of each instance."""
 
     def scores(self, bags: Bags) -> Floats:
         """Return probabilities, or a risk [bags, outputs]."""
-        return self.predict(bags).scores
+        return self.predictions(bags).scores
+
+    def predict(self, bags: Bags) -> NDArray[Any]:
+        """Return the most probable class of each bag [bags], as y had it.
+
+        Of a multilabel target it is 0 or 1 for each label [bags, labels], of a survival target the
+        risk [bags].
+        """
+        if self.target == "survival":
+            return self.scores(bags)[:, 0]
+        found = self.predict_proba(bags)
+        if self.target == "multilabel":
+            return (found >= HALF).astype(int)
+        # A head that was read from a bundle has class numbers.
+        names = getattr(self, "classes_", np.arange(found.shape[1]))
+        most: NDArray[Any] = np.asarray(names)[found.argmax(axis=1)]
+        return most
 
     def predict_proba(self, bags: Bags) -> Floats:
         """Return probabilities [bags, classes], or [bags, labels] of a multilabel target.
@@ -120,7 +144,7 @@ class BagEstimator(BaseEstimator):
 
     def attention(self, bags: Bags) -> tuple[NDArray[np.float32], ...]:
         """Return the importance of each bag's instances [n], which sums to 1; () without any."""
-        return self.predict(bags).attention
+        return self.predictions(bags).attention
 
     @property
     def settings(self) -> dict[str, float | int | str]:
@@ -129,8 +153,14 @@ class BagEstimator(BaseEstimator):
 
 
 def as_set(bags: Bags) -> BagSet:
-    """Return bags as a BagSet."""
-    return bags if isinstance(bags, BagSet) else BagSet.of(bags)
+    """Return bags as a BagSet; raises BadTask for what isn't a bag."""
+    return bags if isinstance(bags, BagSet) else BagSet.of([_as_bag(bag) for bag in bags])
+
+
+def _as_bag(bag: Any) -> NDArray[np.floating]:
+    """Return a bag as an array of floats; an array of bags of one length may hold objects."""
+    array = np.asarray(bag)
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
 
 
 def strata_of(targets: Targets) -> NDArray[np.bool_]:

@@ -69,7 +69,7 @@ class NearestClassifier(BagEstimator):
         self.neighbours_ = int(arrays["neighbours"][0])
         return self
 
-    def predict(self, bags: Bags) -> Predictions:
+    def predictions(self, bags: Bags) -> Predictions:
         """Return scores [bags, outputs]; there are no importances, since bags are averaged."""
         return Predictions(self._shares(as_set(bags).means, self.neighbours_))
 

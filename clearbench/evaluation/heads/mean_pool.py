@@ -128,7 +128,7 @@ class MeanPoolClassifier(BagEstimator):
         self.models_ = [_model(arrays, number) for number in range(len(self.strengths_))]
         return self
 
-    def predict(self, bags: Bags) -> Predictions:
+    def predictions(self, bags: Bags) -> Predictions:
         """Return scores [bags, outputs]; there are no importances, since bags are averaged."""
         return Predictions(self._scores(self.models_, as_set(bags).means))
 

@@ -17,7 +17,7 @@ from clearbench.evaluation.heads.estimator import (
     Predictions,
     as_set,
 )
-from clearbench.evaluation.heads.presets import PRESETS, Preset
+from clearbench.evaluation.heads.presets import Preset, find_preset
 from clearbench.evaluation.heads.targets import output_type, probabilities
 from clearbench.evaluation.heads.training import (
     Hyperparameters,
@@ -36,6 +36,8 @@ NET = "net."  # on disk: the prefix of the network's arrays
 class MILClassifier(BagEstimator):
     """A network over bags; `net` is the name of a head that has a network in the registry.
 
+    `preset` is a preset or its name: "default", or "clear", the settings of the CLEAR paper.
+
     The learning rate and weight decay with the least loss on the tuning bags are taken. With fewer
     bags than the preset's `early_stop_from`, a new network is then trained on all bags together.
     """
@@ -46,7 +48,7 @@ class MILClassifier(BagEstimator):
         target: str = "binary",
         classes: int = 2,
         *,
-        preset: Preset = PRESETS["default"],
+        preset: Preset | str = "default",
         seed: int = 0,
     ) -> None:
         self.net = net
@@ -63,13 +65,13 @@ class MILClassifier(BagEstimator):
 
     def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
         """Fit to `train`, choose settings on `tune`; see the class."""
-        make = find_net(self.net)
-        stopping = len(train.bags) + len(tune.bags) >= self.preset.early_stop_from
+        make, preset = find_net(self.net), find_preset(self.preset)
+        stopping = len(train.bags) + len(tune.bags) >= preset.early_stop_from
         weights = weights_of(train.targets, train.bags.device)
         best, self.outputs_ = float("inf"), train.targets.outputs
-        for pair in product(self.preset.learning_rates, self.preset.weight_decays):
+        for pair in product(preset.learning_rates, preset.weight_decays):
             tried = Hyperparameters(*pair)
-            net = train_net(make, train, tune if stopping else None, self.preset, tried, self.seed)
+            net = train_net(make, train, tune if stopping else None, preset, tried, self.seed)
             logits = (
                 run_net(net, tune.bags).logits
                 if len(tune.bags)
@@ -82,7 +84,7 @@ class MILClassifier(BagEstimator):
                 self.tuning_ = probabilities(logits, output_type(self.target))
         if not stopping:
             self.trained_ = train_net(
-                make, train.joined(tune), None, self.preset, self.settings_, self.seed
+                make, train.joined(tune), None, preset, self.settings_, self.seed
             )
         return self
 
@@ -106,7 +108,7 @@ class MILClassifier(BagEstimator):
         self.trained_ = TrainedNet(net.eval(), moments)
         return self
 
-    def predict(self, bags: Bags) -> Predictions:
+    def predictions(self, bags: Bags) -> Predictions:
         """Return scores [bags, outputs] of whole bags, and the importance of their instances."""
         found = run_net(self.trained_, as_set(bags))
         return Predictions(probabilities(found.logits, output_type(self.target)), found.attention)

@@ -90,7 +90,7 @@ def train_head(job: HeadJob, data: EncoderData, config: HeadConfig) -> TrainedHe
     )
     head.fit_labelled(train, tune)
     tested = bags.take(job.test)
-    return TrainedHead(head, tested, head.predict(tested))
+    return TrainedHead(head, tested, head.predictions(tested))
 
 
 def job_of_fold(fold: Fold, number: int, data: EncoderData) -> HeadJob:

@@ -33,7 +33,7 @@ class Brightest(BagEstimator):
         del train, tune
         return self
 
-    def predict(self, bags: Bags) -> Predictions:
+    def predictions(self, bags: Bags) -> Predictions:
         """Return the largest value, and each value (or its opposite) as importance."""
         found = [bag[:, 0] for bag in as_set(bags)._given()]
         sign = 1 if self.honest else -1
@@ -86,7 +86,7 @@ def test_honest_importances_gain_and_perverse_ones_lose() -> None:
     positive = np.repeat(HAS_FIRST[None], 6, axis=0)
     for honest, sign in ((True, 1), (False, -1)):
         head = Brightest(honest)
-        found = measure_faithfulness(head, bags, head.predict(bags), positive, seed=0)
+        found = measure_faithfulness(head, bags, head.predictions(bags), positive, seed=0)
         assert (sign * found.deletion > 0).all()
         assert (sign * found.insertion > 0).all()
 
@@ -95,7 +95,7 @@ def test_only_units_with_an_output_and_more_than_one_instance_are_asked() -> Non
     bags = bags_of([1.0, 0.0], [1.0], [2.0, 3.0, 1.0], [0.0, 1.0])
     positive = np.array([[True, False], [True, False], [False, False], [False, True]])
     head = Brightest()
-    found = measure_faithfulness(head, bags, head.predict(bags), positive, seed=0)
+    found = measure_faithfulness(head, bags, head.predictions(bags), positive, seed=0)
     assert found.places.tolist() == [0, 3]
     assert found.deletion[1] == found.insertion[1] == 0  # the other output is always 0
     silent = measure_faithfulness(head, bags, Predictions(np.zeros((4, 2))), positive, seed=0)
@@ -107,7 +107,7 @@ def test_of_many_units_the_same_random_ones_are_taken_each_time() -> None:
     positive = np.repeat(HAS_FIRST[None], len(bags), axis=0)
     head = Brightest()
     one, again = (
-        measure_faithfulness(head, bags, head.predict(bags), positive, seed=3) for _ in range(2)
+        measure_faithfulness(head, bags, head.predictions(bags), positive, seed=3) for _ in range(2)
     )
     assert len(set(one.places)) == MOST_UNITS
     np.testing.assert_array_equal(one.places, again.places)
@@ -125,7 +125,7 @@ def test_a_trained_head_drops_at_once_when_its_evidence_leaves() -> None:
     bags = BagSet.of(raw)
     head = MILClassifier("abmil").fit(bags.take(np.arange(40)), truth[:40])
     tested = bags.take(np.arange(40, 60))
-    predictions = head.predict(tested)
+    predictions = head.predictions(tested)
     row = int(np.flatnonzero(truth[40:])[0])
     found = trace_curves(
         head, tested.take([row]), np.argsort(-predictions.attention[row]), np.array([True])

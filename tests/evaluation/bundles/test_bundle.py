@@ -76,7 +76,7 @@ def test_heads_come_back_bit_for_bit(
     ]
     for result, again in zip(found.fold_results, bundle.heads, strict=True):
         assert again.settings == result.settings
-        predicted = again.predict(given.instances.take(list(result.units)))
+        predicted = again.predictions(given.instances.take(list(result.units)))
         np.testing.assert_array_equal(predicted.scores, result.predictions.scores)
         for one, other in zip(predicted.attention, result.predictions.attention, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -87,7 +87,7 @@ def test_bfloat16_heads_come_back_too(data: Callable[..., EncoderData], tmp_path
     found = evaluated(given, "abmil")
     bundle = read_bundle(write_bundle(found, given, tmp_path / "b"))
     assert bundle.facts.head_precision == "bfloat16"
-    predicted = bundle.heads[0].predict(given.instances.take(list(found.fold_results[0].units)))
+    predicted = bundle.heads[0].predictions(given.instances.take(list(found.fold_results[0].units)))
     np.testing.assert_array_equal(predicted.scores, found.fold_results[0].predictions.scores)
 
 
