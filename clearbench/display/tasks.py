@@ -14,8 +14,9 @@ def show_checked(checked: CheckedTask, group_copies: Path | None = None) -> None
     show_list(checked.notes, "note")
     alarms = [f"{found.guard}: {found.says}" for found in checked.findings if found.alarm]
     show_list(alarms, "ALARM")
-    quiet = [f"{found.guard}: {found.says}" for found in checked.findings if not found.alarm]
-    show_list(quiet, "checked")
+    for found in checked.findings:
+        if not found.alarm:
+            say(f"  {found.guard}: {found.says}")
     show_stale(checked.stale)
     if group_copies is not None:
         what = f"{checked.grouped} patients would become another one"
