@@ -119,7 +119,7 @@ def embed(  # noqa: PLR0913  options of a command
         str(folder.root),
         tuple(runs),
         tuple(found.left_out.most_common()),
-        tuple(dict.fromkeys((*found.cohort.problems, *cohort.problems))),
+        tuple(dict.fromkeys((*cohort.problems, *found.cohort.problems))),
     )
 
 
