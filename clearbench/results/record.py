@@ -13,7 +13,12 @@ SCHEMA = 3
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one encoder, head and preset on one task; scores are {value, low, high}."""
+    """The result of one encoder, head and preset on one task; scores are {value, low, high}.
+
+    seed_spread    standard deviation of the task's metric over networks of other seeds, each alone;
+                   None if every seed gives the same, or only one was trained
+    heads_version  how heads are trained and calibrated; results of two versions can't be compared
+    """
 
     task: str
     task_title: str
@@ -56,6 +61,8 @@ class Result:
     versions: dict[str, str]
     cores: int
     created: str
+    seed_spread: float | None = None
+    heads_version: int = 1
     schema: int = SCHEMA
     path: str = field(default="", compare=False)
 
