@@ -30,15 +30,15 @@ from clearbench.arrays import Floats
 from clearbench.encoders.device import has_bfloat16
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.heads.nets.attention import AttentionMIL
+from clearbench.evaluation.heads.parallel import choose_parallelism, run_parallel
 from clearbench.evaluation.heads.presets import PRESETS
-from clearbench.evaluation.heads.targets import make_targets, probabilities
-from clearbench.evaluation.heads.training import Hyperparameters, LabelledBags, run_net, train_net
-from clearbench.evaluation.protocol.parallel import choose_parallelism, run_parallel
+from clearbench.evaluation.heads.targets import make_targets
+from clearbench.evaluation.heads.training import LabelledBags, run_net, train_net
 from clearbench.metrics import auroc
 
 BAGS, INSTANCES, DIM, LABELS, FOLDS = 400, 128, 768, 8, 5
 EPOCHS, BATCH, HIDDEN = 32, 16, 256
-SETTINGS = Hyperparameters(3e-4, 1e-2)
+LEARNING_RATE, WEIGHT_DECAY = 3e-4, 1e-2
 
 Scores = dict[tuple[int, int], Floats]  # by fold and seed
 
@@ -98,9 +98,7 @@ def one_head(features: torch.Tensor, labels: torch.Tensor, test: torch.Tensor, s
     net, rows = PlainHead().to(features.device), torch.nonzero(~test).squeeze(1)
     positive = labels[rows].mean(dim=0)
     weights = (1 - positive) / positive
-    optimiser = torch.optim.AdamW(
-        net.parameters(), lr=SETTINGS.learning_rate, weight_decay=SETTINGS.weight_decay
-    )
+    optimiser = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     for _ in range(EPOCHS):
         for batch in rows[torch.randperm(len(rows), device=rows.device)].split(BATCH):
             loss = functional.binary_cross_entropy_with_logits(
@@ -126,14 +124,22 @@ def parallel(
         BagSet.of(bags, device=device, dtype=dtype),
         make_targets("multilabel", truth),
     )
-    preset = replace(PRESETS["default"], steps=0, epochs=EPOCHS, batch_size=BATCH)
+    preset = replace(
+        PRESETS["default"],
+        steps=1,
+        passes=EPOCHS,
+        batch_size=BATCH,
+        learning_rate=LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
+    )
 
     def job(fold: int, seed: int) -> Floats:
         test = np.arange(BAGS) % FOLDS == fold
         parts = [np.flatnonzero(side) for side in (~test, test)]
         train = LabelledBags(instances.take(parts[0]), targets.take(parts[0]))
-        trained = train_net(AttentionMIL, train, None, preset, SETTINGS, 1000 * fold + seed)
-        return probabilities(run_net(trained, instances.take(parts[1])).logits, "labels")
+        trained = train_net(AttentionMIL, train, None, preset, 1000 * fold + seed)
+        logits = run_net(trained, instances.take(parts[1])).logits
+        return logits.sigmoid().cpu().double().numpy()
 
     runs = list(product(range(FOLDS), range(seeds)))
     jobs = [partial(job, *run) for run in runs]

@@ -14,6 +14,7 @@ CHANGES = {
     "the card": "content_sha256",
     "the labels": "labels_check",
     "the version": "task_version",
+    "the training of heads": "heads_version",
 }
 
 

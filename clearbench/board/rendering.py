@@ -33,8 +33,8 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 HEADER = (
-    *("tier", "encoder", "head", "preset", "{metric}", "95 % interval", "rank", "slices/s"),
-    *("parameters, M", "head, s", "licence"),
+    *("tier", "encoder", "head", "preset", "{metric}", "95 % interval", "rank", "± seeds"),
+    *("slices/s", "parameters, M", "head, s", "licence"),
 )
 OVERALL_HEADER = ("encoder", "average rank", "95 % interval")
 
@@ -49,6 +49,7 @@ def cells(row: Row) -> tuple[str, ...]:
         number(row.value, 1 if row.metric in FACTS else 3),
         interval(row.low, row.high),
         row.rank or "–",
+        number(row.seed_spread),
         number(row.slices_per_s, 1),
         number(row.parameters_m, 1),
         number(row.seconds, 0),

@@ -36,6 +36,8 @@ LESS_IS_BETTER = ("seconds", "parameters_m")  # of FACTS; the metrics' registry 
 class Row:
     """One line of a board; `floor` is True for a floor, `gates` if encoders must beat it.
 
+    seed_spread: the standard deviation of the task's metric over networks of other seeds
+
     tier and ranks are those of the declared head; None for other heads and without a signal.
     """
 
@@ -59,6 +61,7 @@ class Row:
     floor: bool
     gates: bool
     source: str
+    seed_spread: float | None = None
 
     @property
     def rank(self) -> str:
@@ -258,6 +261,7 @@ def _row(result: Result, published: str, metric: str, places: dict[str, Standing
         licence=result.licence,
         floor=result.floor,
         gates=result.gates,
+        seed_spread=result.seed_spread if metric == result.metric else None,
         source="published" if _is_below(result.path, published) else "yours",
     )
 

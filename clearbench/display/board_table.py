@@ -13,7 +13,10 @@ from clearbench.board.tables import Row
 
 INTERVAL = "95 % interval"
 # The first goes first; tier, encoder, metric and rank stay.
-OPTIONAL = ("licence", "head, s", "parameters, M", "slices/s", "source", "head", INTERVAL)
+OPTIONAL = (
+    *("licence", "head, s", "parameters, M", "slices/s", "± seeds", "source", "head"),
+    INTERVAL,
+)
 WORDS = ("tier", "encoder", "head", "licence", "source")  # left-aligned; numbers are not
 GAP = 2  # columns of the terminal between two columns of the table
 WHISKERS_FROM = 110  # a narrower terminal needs its room for columns

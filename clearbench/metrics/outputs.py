@@ -3,14 +3,14 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
 from clearbench.arrays import Floats
+from clearbench.metrics.cuts import THRESHOLD, balanced
 from clearbench.metrics.registry import Metric, metrics_of
 from clearbench.metrics.weighted import mean_known
-
-THRESHOLD = 0.5  # heads train with class weights, so 0.5 is the balanced threshold
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,13 @@ class _Output:
     score: Floats
     decision: Floats
     weights: Floats
+
+
+class _Scores(NamedTuple):
+    """Scores [n, outputs] as heads give them, and balanced, so that decisions are taken at 0.5."""
+
+    given: Floats
+    balanced: Floats
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ def score_outputs(  # noqa: PLR0913  all are facts of one scoring
     weights: Floats,
     unscored: Collection[int] = (),
     *,
+    cuts: Floats | None = None,
     censoring: Floats | None = None,
     only: str = "",
 ) -> dict[str, Floats]:
@@ -50,12 +58,14 @@ def score_outputs(  # noqa: PLR0913  all are facts of one scoring
 
     truth [n, labels] (class number for multiclass and ordinal, time and event for survival, NaN
     unknown), scores [n, outputs]. Outputs that are `unscored` have NaN and don't count in the macro
-    metrics. `censoring` [m, 2] are the times and events from which survival estimates censoring, by
+    metrics. `cuts` [outputs] are where scores become decisions (see `metrics.cuts`), by default
+    0.5. `censoring` [m, 2] are the times and events from which survival estimates censoring, by
     default those of the units. With `only`, the name of one score, no other metric is taken, which
     is several times faster. Names: auroc, average_precision, … for binary; uno_c for survival;
     auroc_macro and auroc/<output number> otherwise.
     """
-    prepared = _PREPARE[target](truth, scores, weights, unscored)
+    decidable = balanced(target, scores, cuts)
+    prepared = _PREPARE[target](truth, _Scores(scores, decidable), weights, unscored)
     found: dict[str, Floats] = {}
     for metric in metrics_of(target, only):
         found |= _take(metric, target, prepared, censoring)
@@ -96,55 +106,55 @@ def _take(
     return {metric.shown_as(target): mean_known(np.stack(values))} | each
 
 
-def _labels(truth: Floats, scores: Floats, weights: Floats, unscored: Collection[int]) -> _Scored:
+def _labels(truth: Floats, scores: _Scores, weights: Floats, unscored: Collection[int]) -> _Scored:
     """Prepare labels: each on the units where it is known."""
     outputs = []
-    for column in range(scores.shape[1]):
+    for column in range(scores.given.shape[1]):
         known = ~np.isnan(truth[:, column]) & (column not in unscored)
-        score = scores[known, column]
-        decision = (score >= THRESHOLD).astype(float)
+        score = scores.given[known, column]
+        decision = (scores.balanced[known, column] >= THRESHOLD).astype(float)
         outputs.append(_Output(truth[known, column], score, decision, weights[:, known]))
-    return _Scored(tuple(outputs), truth, scores, weights)
+    return _Scored(tuple(outputs), truth, scores.given, weights)
 
 
-def _classes(truth: Floats, scores: Floats, weights: Floats, unscored: Collection[int]) -> _Scored:
-    """Prepare classes: one against the rest, and the most probable class."""
-    classes, predicted = truth[:, 0], scores.argmax(axis=1).astype(float)
+def _classes(truth: Floats, scores: _Scores, weights: Floats, unscored: Collection[int]) -> _Scored:
+    """Prepare classes: one against the rest, and the class that is the most likely if balanced."""
+    classes, predicted = truth[:, 0], scores.balanced.argmax(axis=1).astype(float)
     outputs = tuple(
         _Output(
             (classes == k).astype(float),
-            scores[:, k],
+            scores.given[:, k],
             (predicted == k).astype(float),
             # Weights of 0 make the output NaN, so the macro mean leaves it out.
             weights * (k not in unscored),
         )
-        for k in range(scores.shape[1])
+        for k in range(scores.given.shape[1])
     )
     scored = weights * ~np.isin(classes, list(unscored))
     return _Scored(outputs, classes, predicted, scored)
 
 
-def _cuts(truth: Floats, scores: Floats, weights: Floats, unscored: Collection[int]) -> _Scored:
-    """Prepare each cut, "class k or above", and the predicted class: the number of cuts passed."""
+def _steps(truth: Floats, scores: _Scores, weights: Floats, unscored: Collection[int]) -> _Scored:
+    """Prepare each step, "class k or above", and the predicted class: how many steps are passed."""
     known = ~np.isnan(truth[:, 0])
-    classes, scores, weights = truth[known, 0], scores[known], weights[:, known]
-    passed = scores >= THRESHOLD
+    classes, given, weights = truth[known, 0], scores.given[known], weights[:, known]
+    passed = scores.balanced[known] >= THRESHOLD
     outputs = tuple(
         _Output(
-            (classes > cut).astype(float),
-            scores[:, cut],
-            passed[:, cut].astype(float),
-            weights * (cut not in unscored),
+            (classes > step).astype(float),
+            given[:, step],
+            passed[:, step].astype(float),
+            weights * (step not in unscored),
         )
-        for cut in range(scores.shape[1])
+        for step in range(given.shape[1])
     )
     return _Scored(outputs, classes, passed.sum(axis=1).astype(float), weights)
 
 
-def _risk(truth: Floats, scores: Floats, weights: Floats, _: Collection[int]) -> _Scored:
+def _risk(truth: Floats, scores: _Scores, weights: Floats, _: Collection[int]) -> _Scored:
     """Prepare times, events and risks, where they are known."""
     known = ~np.isnan(truth).any(axis=1)
-    return _Scored((), truth[known], scores[known, 0], weights[:, known])
+    return _Scored((), truth[known], scores.given[known, 0], weights[:, known])
 
 
 _PREPARE: MappingProxyType[str, Callable[..., _Scored]] = MappingProxyType(
@@ -152,7 +162,7 @@ _PREPARE: MappingProxyType[str, Callable[..., _Scored]] = MappingProxyType(
         "binary": _labels,
         "multilabel": _labels,
         "multiclass": _classes,
-        "ordinal": _cuts,
+        "ordinal": _steps,
         "survival": _risk,
     }
 )

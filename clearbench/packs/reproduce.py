@@ -153,6 +153,8 @@ def _notes(before: Result, after: Result, features: PackedFeatures) -> tuple[str
         for name, version in before.versions.items()
         if after.versions.get(name) != version
     ]
+    if before.heads_version != after.heads_version:
+        notes.append(f"heads of version {before.heads_version} then, {after.heads_version} now")
     if before.task_sha256 != after.task_sha256:
         notes.append("the pack's task card differs from the result's")
     if before.split_sha256 not in (*features.split_sha256, after.split_sha256):

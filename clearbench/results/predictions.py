@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 
 from clearbench.arrays import Floats
 from clearbench.errors import BadRequest
+from clearbench.metrics.cuts import balanced
 from clearbench.metrics.outputs import truth_of_output
 from clearbench.results.record import Result
-from clearbench.store.result_columns import ATTENTION, HEAD_KEY, PREDICTIONS, RESULT_KEY
+from clearbench.store.result_columns import (
+    ATTENTION,
+    CUT,
+    HEAD_KEY,
+    PREDICTIONS,
+    RESULT_KEY,
+)
 
 if TYPE_CHECKING:  # boards read predictions without loading torch
     from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
@@ -37,7 +44,9 @@ class HeadKey(NamedTuple):
 class StoredPredictions:
     """The predictions of one head for its test units, in the order of the units' names.
 
-    truth [n, labels] as metrics take it (class number, or time and event), scores [n, outputs]
+    truth [n, labels] as metrics take it (class number, or time and event); scores [n, outputs]
+    balanced, so that metrics decide at 0.5 (see `metrics.cuts`): the order is that of the
+    probabilities on disk, the numbers are others
     """
 
     units: tuple[str, ...]
@@ -65,13 +74,24 @@ def predictions_path(result: Result) -> Path:
 
 def predictions_table(result: Result, evaluation: "Evaluation") -> pa.Table:
     """Return truth and score of every test unit, one row per head, unit and output."""
-    heads = [(_key(each), each.units, each.predictions.scores) for each in evaluation.fold_results]
-    heads += [
-        (HeadKey(0, 0, 0, each.draw), each.units, each.scores) for each in evaluation.retrained
+    heads = [
+        _HeadScores(_key(each), each.units, each.predictions.scores, each.predictions.cuts)
+        for each in evaluation.fold_results
     ]
-    return pa.concat_tables(
-        _head_rows(key, list(rows), scores, result, evaluation.units) for key, rows, scores in heads
-    )
+    heads += [
+        _HeadScores(HeadKey(0, 0, 0, each.draw), each.units, each.scores, each.cuts)
+        for each in evaluation.retrained
+    ]
+    return pa.concat_tables(_head_rows(head, result, evaluation.units) for head in heads)
+
+
+class _HeadScores(NamedTuple):
+    """The scores [n, outputs] and cuts [outputs] of one head for some rows of units."""
+
+    key: HeadKey
+    rows: tuple[int, ...]
+    scores: Floats
+    cuts: Floats
 
 
 def _key(one: "FoldResult") -> HeadKey:
@@ -85,21 +105,21 @@ def _key_columns(key: HeadKey, result: Result, count: int) -> dict[str, list[Any
     return {name: [value] * count for name, value in facts.items()}
 
 
-def _head_rows(
-    key: HeadKey, rows: list[int], scores: Floats, result: Result, units: "Units"
-) -> pa.Table:
+def _head_rows(head: _HeadScores, result: Result, units: "Units") -> pa.Table:
     """Return the rows of one head, output by output."""
+    rows, survival = list(head.rows), result.target == "survival"
     truth = units.targets[rows]
     return pa.concat_tables(
         pa.table(
-            _key_columns(key, result, len(rows))
+            _key_columns(head.key, result, len(rows))
             | {
                 "unit": [units.ids[row] for row in rows],
                 "patient_id": [units.patients[row] for row in rows],
                 "label": [output] * len(rows),
                 "truth": pa.array(truth_of_output(truth, column, result.target), from_pandas=True),
                 "time": pa.array(_times(truth, result.target), from_pandas=True),
-                "score": scores[:, column],
+                "score": head.scores[:, column],
+                "cut": [None if survival else float(head.cuts[column])] * len(rows),
             },
             schema=PREDICTIONS,
         )
@@ -152,9 +172,10 @@ def read_predictions(result: Result) -> dict[HeadKey, StoredPredictions]:
 
     Raises BadRequest if they are missing, damaged or of another clearbench version.
     """
-    wanted = [name for name in PREDICTIONS.names if name not in RESULT_KEY]
+    wanted = [name for name in PREDICTIONS.names if name not in (*RESULT_KEY, CUT)]
     table = _read_table(predictions_path(result), wanted)
-    columns = {name: table.column(name).to_numpy() for name in wanted}
+    present = [*wanted, *({CUT} & set(table.column_names))]
+    columns = {name: table.column(name).to_numpy() for name in present}
     try:
         return _by_head(columns, result)
     except (ValueError, TypeError) as error:
@@ -212,7 +233,7 @@ def _one_head(columns: Mapping[str, NDArray[np.generic]], result: Result) -> Sto
         tuple(map(str, units)),
         tuple(map(str, patients)),
         _as_scored(truth, result.target),
-        by_unit("score"),
+        balanced(result.target, by_unit("score"), by_unit(CUT) if CUT in columns else None),
     )
 
 

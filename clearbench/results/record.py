@@ -22,6 +22,9 @@ class Result:
     stored_views: all views of the features, where only some of them were used; else ()
     floor: nothing was learned from images; gates: an encoder must beat it to be ranked
     forgotten: how many patients have left since (`clearbench store forget`): scores have them still
+    seed_spread: standard deviation of the task's metric over networks of other seeds, each alone;
+        None if every seed gives the same, or only one was trained
+    heads_version: how heads are trained and calibrated; results of two versions can't be compared
     """
 
     task: str
@@ -71,18 +74,21 @@ class Result:
     cores: int
     created: str
     forgotten: int = 0
+    seed_spread: float | None = None
+    heads_version: int = 1
     schema: int = SCHEMA
     path: str = field(default="", compare=False)
 
     @property
     def question(self) -> Question:
-        """Return what only results of one question share: task, card, labels and split."""
+        """Return what only results of one question share: task, card, labels, split, training."""
         return (
             self.task,
             str(self.task_version),
             self.content_sha256,
             self.labels_check,
             self.split_sha256,
+            str(self.heads_version),
         )
 
     @property

@@ -1,13 +1,21 @@
-"""Results that answer another question than their task asks now: card, labels or split changed."""
+"""Results that answer another question than now: card, labels, split or training changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearbench.evaluation.heads.presets import HEADS_VERSION
 from clearbench.evaluation.task.prepared import PreparedTask
 from clearbench.results.record import Question, Result, find_results
 
-PARTS = ("task", "version", "card", "labels", "split")  # of a question, in its order
+PARTS = (
+    "task",
+    "version",
+    "card",
+    "labels",
+    "split",
+    "training of heads",
+)  # of a question, in its order
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,7 @@ def question_now(prepared: PreparedTask) -> Question:
         card.content_sha256,
         prepared.labels_check,
         prepared.split_sha256,
+        str(HEADS_VERSION),
     )
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet
 
 from clearbench.cores import usable_cores
 from clearbench.evaluation.guards.report import GuardFinding
+from clearbench.evaluation.heads.presets import HEADS_VERSION
 from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
 from clearbench.evaluation.protocol.learning_curve import CurvePoint
 from clearbench.evaluation.task.card import TaskCard
@@ -82,6 +83,8 @@ def make_result(
         versions=library_versions(SCORE_LIBRARIES),
         cores=usable_cores(),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        seed_spread=_number(evaluation.seed_spread),
+        heads_version=HEADS_VERSION,
     )
 
 
@@ -101,8 +104,13 @@ def _named(metric: str, card: TaskCard) -> str:
 
 
 def _numbers(score: dict[str, float]) -> dict[str, float | None]:
-    """Round a score for JSON, which has no NaN: a missing value is null."""
-    return {name: None if math.isnan(value) else round(value, 6) for name, value in score.items()}
+    """Round a score for JSON."""
+    return {name: _number(value) for name, value in score.items()}
+
+
+def _number(value: float) -> float | None:
+    """Round a number for JSON, which has no NaN: a missing value is null."""
+    return None if math.isnan(value) else round(value, 6)
 
 
 def _fold_row(one: FoldResult, card: TaskCard) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def score_cross_validation(
     values: dict[str, dict[tuple[int, int], list[float]]] = {}
     for fold in folds:
         once = np.ones((1, len(fold.patients)))
-        found = score_outputs(target, fold.truth, fold.scores, once, unscored)
+        found = score_outputs(target, fold.truth, fold.scores, once, unscored, cuts=fold.cuts)
         for name, [value] in found.items():
             of_fold = values.setdefault(name, {}).setdefault((fold.repeat, fold.fold), [])
             of_fold.append(float(value))

@@ -22,7 +22,9 @@ LEVEL = 0.95
 class FoldScores:
     """The predictions of one head on one fold's test units.
 
-    truth [n, labels], scores [n, outputs], patients [n]
+    truth [n, labels], scores [n, outputs], patients [n]; cuts [outputs] are where scores become
+    decisions (see `metrics.cuts`), 0.5 without them. `networks` are the scores of each network that
+    the head averages, () if it averages none.
     """
 
     repeat: int
@@ -31,6 +33,8 @@ class FoldScores:
     patients: tuple[str, ...]
     truth: Floats
     scores: Floats
+    cuts: Floats | None = None
+    networks: tuple[Floats, ...] = ()
 
 
 def by_repeat(heads: Sequence[FoldScores]) -> Iterator[list[tuple[Floats, Floats]]]:
@@ -71,7 +75,9 @@ def score_with_bootstrap(
     per_fold: dict[str, list[Floats]] = {}
     for fold in folds:
         columns = [place[patient] for patient in fold.patients]
-        found = score_outputs(target, fold.truth, fold.scores, weights[:, columns], unscored)
+        found = score_outputs(
+            target, fold.truth, fold.scores, weights[:, columns], unscored, cuts=fold.cuts
+        )
         for name, values in found.items():
             per_fold.setdefault(name, []).append(values)
     return {name: _score(np.stack(values)) for name, values in per_fold.items()}

@@ -1,7 +1,7 @@
 """The columns of the tables next to results: predictions, attention, copies; on disk and in SQL.
 
 Each row has its head: repeat, fold, seed and draw (0: trained on all training patients, n:
-retrained on the n-th bootstrap sample of them).
+retrained on the n-th bootstrap sample of them). `cut` is where a score becomes a decision.
 """
 
 import pyarrow as pa
@@ -9,6 +9,7 @@ import pyarrow as pa
 HEAD_KEY = ("repeat", "fold", "seed", "draw")
 RESULT_KEY = ("task", "encoder", "fingerprint", "head", "preset")
 UNIT = ("unit", "patient_id")
+CUT = "cut"  # predictions of older versions lack it: their scores are balanced already
 
 _KEYS = [
     *((name, pa.string()) for name in RESULT_KEY),
@@ -23,6 +24,7 @@ PREDICTIONS = pa.schema(
         ("truth", pa.float64()),
         ("time", pa.float64()),
         ("score", pa.float64()),
+        (CUT, pa.float64()),
     ]
 )
 ATTENTION = pa.schema(
@@ -49,3 +51,10 @@ COPIES = pa.schema(
 def without_draw(schema: pa.Schema) -> pa.Schema:
     """Return the columns of SQL, which shows only heads of all training patients (draw 0)."""
     return schema.remove(schema.get_field_index("draw"))
+
+
+def with_cut(predictions: pa.Table) -> pa.Table:
+    """Return predictions with a column of cuts, empty in those of older versions."""
+    if CUT in predictions.column_names or "score" not in predictions.column_names:
+        return predictions
+    return predictions.append_column(CUT, pa.nulls(predictions.num_rows, pa.float64()))

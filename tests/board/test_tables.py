@@ -21,6 +21,9 @@ def saved(result: Result, folder: Path) -> Path:
     return path
 
 
+LATER = {"created": "2026-02-02T00:00:00Z"}
+
+
 def test_rows_are_ordered_by_value_and_a_missing_score_is_last(with_value: Make) -> None:
     results = [with_value("low", 0.6), with_value("none", None), with_value("high", 0.9)]
     [board] = make_leaderboard(results).boards
@@ -38,6 +41,14 @@ def test_other_splits_are_never_on_one_board(with_value: Make) -> None:
     assert len(make_leaderboard(results).boards) == 2
 
 
+def test_other_training_of_heads_is_another_question(with_value: Make) -> None:
+    old = with_value("a", 0.9)
+    new = with_value("b", 0.8, heads_version=2, **LATER)
+    first, second = make_leaderboard([old, new]).boards
+    assert [row.encoder for row in first.rows] == ["b"]
+    assert "the training of heads changed after these results" in second.notes[0]
+
+
 def test_a_random_network_much_narrower_than_an_encoder_is_noted(with_value: Make) -> None:
     encoder = with_value("wide", 0.8, dim=1280)
     narrow = with_value("random-vit-tiny", 0.7, dim=192, floor=True)
@@ -46,9 +57,6 @@ def test_a_random_network_much_narrower_than_an_encoder_is_noted(with_value: Mak
     assert note.startswith("wide: much wider than every random network here (192 features)")
     fair = with_value("random-vit-base", 0.7, dim=768, floor=True)
     assert not [n for n in make_leaderboard([encoder, fair]).boards[0].notes if "wider" in n]
-
-
-LATER = {"created": "2026-02-02T00:00:00Z"}
 
 
 def test_two_labels_and_two_cards_are_three_boards_and_never_compared(make_result: Make) -> None:

@@ -135,7 +135,7 @@ def full(store: StoreFolder, add_set: Callable[..., EncoderRecord], cohort: Coho
         json.dumps({**run, "created": "now", "patients": 2, "scores": scores})
     )
     row = {**run, "repeat": 0, "fold": 1, "seed": 0, "draw": 0, "unit": "p1", "patient_id": "p1"}
-    predicted = {**row, "label": "x", "truth": 1.0, "time": None, "score": 0.9}
+    predicted = {**row, "label": "x", "truth": 1.0, "time": None, "score": 0.9, "cut": 0.5}
     weight = {**row, "scan_id": "s1", "slice_index": 2, "view": "bone", "weight": 0.25}
     for name, facts in (("predictions", predicted), ("attention", weight)):
         redrawn = {

@@ -188,15 +188,17 @@ class BagSet:
         start, stop = self.shared.first[row], self.shared.first[row + 1]
         kept = self.shared.kept
         whole = self._read(row).to(self.shared.dtype) if kept is None else kept[start:stop]
-        given = _array(whole.float() * self.shared.scale + self.shared.centre)
+        given = (whole.float() * self.shared.scale + self.shared.centre).cpu().double()
         index = torch.from_numpy(np.nonzero(chosen)[1]).to(self.device)
+        # By torch, because numpy takes every core, also where heads train on the others.
+        share = torch.from_numpy(chosen).double()
         shared = replace(
             self.shared,
             kept=whole.index_select(0, index),
             sources=(),
             first=np.cumsum([0, *chosen.sum(axis=1)], dtype=np.int64),
-            sums=chosen @ given,
-            squares=chosen @ given**2,
+            sums=(share @ given).numpy(),
+            squares=(share @ given.square()).numpy(),
         )
         return BagSet(shared, np.arange(len(chosen)))
 

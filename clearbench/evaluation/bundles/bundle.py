@@ -51,7 +51,7 @@ class HeadFacts(Card):
 class BundleFacts(Card):
     """The content of bundle.json; `thresholds` are in the order of `outputs`, null for none."""
 
-    bundle: Literal[1] = 1
+    bundle: Literal[2] = 2
     task: str
     task_sha256: str
     task_card: TaskCard

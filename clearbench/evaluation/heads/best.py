@@ -21,11 +21,9 @@ from clearbench.evaluation.heads.estimator import (
 )
 from clearbench.evaluation.heads.make import make_head
 from clearbench.evaluation.heads.presets import Preset, find_preset
-from clearbench.evaluation.heads.targets import class_weights
 from clearbench.evaluation.heads.training import LabelledBags
 from clearbench.metrics import score_outputs
 
-TINY = 1e-9
 HEAD_KEY, OWN = "kind", "own."  # on disk: the chosen head's name, and the prefix of its arrays
 
 
@@ -34,8 +32,8 @@ class BestClassifier(BagEstimator):
 
     The score is the target's first metric: AUROC, its mean over outputs, or Uno's C. A loss is not
     used, because heads differ more in confidence than in ranking. On a dozen bags a metric takes
-    few values, so ties are broken by a proper score, the class-weighted Brier score; it is bounded,
-    so that no single bag decides. If both are equal, the first head is taken. Each head's settings
+    few values, so ties are broken by a proper score, the Brier score; it is bounded, so that no
+    single bag decides. If both are equal, the first head is taken. Each head's settings
     were chosen on the same bags, so all scores there are a little too high; test bags are not used.
     `preset` is a preset or its name.
     """
@@ -66,7 +64,7 @@ class BestClassifier(BagEstimator):
         best: TuningScore | None = None
         for name in self.heads:
             head = self._new(name).fit_labelled(train, tune)
-            score = tuning_score(head.tuning_, train, tune)
+            score = tuning_score(head.tuning_, tune)
             # Tuples compare part by part: nearness decides only between equal metrics.
             if best is None or score > best:
                 best, self.name_, self.head_ = score, name, head
@@ -105,7 +103,7 @@ class TuningScore(NamedTuple):
     """A head's score on the tuning bags, higher is better: metric first, then nearness.
 
     metric: AUROC, its mean over outputs, or Uno's C; 0 where it can't be taken. nearness: minus the
-    class-weighted Brier score; 0 for a risk.
+    Brier score; 0 for a risk.
     """
 
     metric: float
@@ -121,21 +119,15 @@ METRIC = MappingProxyType(  # by output type: the target as which it is scored, 
 )
 
 
-def tuning_score(scores: Floats, train: LabelledBags, tune: LabelledBags) -> TuningScore:
-    """Return the score of the predictions [bags, outputs] for the tuning bags.
-
-    Classes are weighted by their frequency in `train`.
-    """
+def tuning_score(scores: Floats, tune: LabelledBags) -> TuningScore:
+    """Return the score of the predictions [bags, outputs] for the tuning bags."""
     targets, values = tune.targets, tune.targets.values
     target, metric = METRIC[targets.output_type]
     found = score_outputs(target, values, scores, np.ones((1, len(scores))), only=metric)[metric]
+    # 0 instead of NaN, because every comparison with NaN is False.
+    order = float(np.nan_to_num(found)[0])
     if targets.output_type == "risk":
-        # 0 instead of NaN, because every comparison with NaN is False.
-        return TuningScore(float(np.nan_to_num(found)[0]), 0.0)
-    truth, weights = targets.positive, class_weights(train.targets)
-    if targets.output_type == "classes":
-        each = weights[values[:, :1].astype(int)]
-    else:
-        each = np.where(np.isnan(values), 0.0, np.where(truth, weights, 1.0))
-    distance = (each * (scores - truth) ** 2).sum() / max(each.sum(), TINY)
-    return TuningScore(float(np.nan_to_num(found)[0]), -float(distance))
+        return TuningScore(order, 0.0)
+    known = np.broadcast_to(~np.isnan(values), scores.shape)
+    distance = np.square(scores - targets.positive)[known].sum() / max(known.sum(), 1)
+    return TuningScore(order, -float(distance))

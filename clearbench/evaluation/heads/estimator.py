@@ -35,10 +35,19 @@ class HeadRequest(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """A head's predictions for some bags: scores [bags, outputs], importance of each instance."""
+    """A head's predictions for some bags.
+
+    scores     [bags, outputs] probabilities, or a risk
+    cuts       [outputs] the frequency of each output in training: a score above it is positive for
+               metrics of decisions, as if every class were as frequent; 0 for a risk
+    attention  the importance of each instance; () for a head without
+    networks   the scores of each network that the head averages; () if it averages nothing
+    """
 
     scores: Floats
+    cuts: Floats
     attention: tuple[NDArray[np.float32], ...] = ()
+    networks: tuple[Floats, ...] = ()
 
 
 class BagEstimator(ClassifierMixin, BaseEstimator):
@@ -48,7 +57,7 @@ class BagEstimator(ClassifierMixin, BaseEstimator):
     0 or 1 (NaN unknown), a class number, or time and event, by `target`; for a binary or multiclass
     target also words. `classes` is the number of classes of a multiclass or ordinal target.
     `classes_` are the classes in the order of `predict_proba`. `tuning_` are the scores of the
-    tuning bags [bags, outputs] before the head is fitted to any of them.
+    tuning bags [bags, outputs] by what was learned before any of them was learned from.
     """
 
     target: str

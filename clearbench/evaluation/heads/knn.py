@@ -4,16 +4,12 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from clearbench.arrays import Floats
-from clearbench.evaluation.heads.estimator import (
-    Arrays,
-    BagEstimator,
-    Bags,
-    HeadRequest,
-    Predictions,
-    as_set,
-)
+from clearbench.evaluation.bags.bagset import BagSet
+from clearbench.evaluation.heads.calibrated import CalibratedHead, Margins
+from clearbench.evaluation.heads.estimator import Arrays, HeadRequest
 from clearbench.evaluation.heads.targets import Targets, class_weights
 from clearbench.evaluation.heads.training import LabelledBags
 
@@ -21,7 +17,7 @@ NEIGHBOURS = (3, 5, 10, 20, 40)
 CERTAIN = 1e-6  # smallest probability and norm, so that no log or division is infinite
 
 
-class NearestClassifier(BagEstimator):
+class NearestClassifier(CalibratedHead):
     """The class-balanced share of labels among the k bags with the most similar standardised means.
 
     Similarity is the cosine. k has the least loss on the tuning bags, which become neighbours
@@ -40,17 +36,25 @@ class NearestClassifier(BagEstimator):
         """Return a new head; presets don't apply to it."""
         return cls(request.target, request.classes, seed=request.seed)
 
-    def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
-        """Keep `train`, choose k on `tune`; see the class."""
+    def _learn(self, train: LabelledBags, tune: LabelledBags) -> Floats:
+        """Keep `train`, choose k on `tune`, then keep both; see the class."""
         self._remember(train)
         losses = {k: self._loss(tune, k) for k in NEIGHBOURS if k < len(train.bags)} or {1: 0.0}
         self.neighbours_ = min(losses, key=lambda k: losses[k])
         # Before tuning bags become neighbours: each would be its own nearest.
-        self.tuning_ = self._shares(tune.bags.means, self.neighbours_)
+        margins = self._margins(tune.bags).mean
         self._remember(train.joined(tune))
-        return self
+        return margins
 
-    def state_dict(self) -> Arrays:
+    def _margins(self, bags: BagSet) -> Margins:
+        """Return the margins of the shares; there are no importances, since bags are averaged."""
+        shares = self._shares(bags.means, self.neighbours_)
+        if self.target == "survival":
+            return Margins(shares)
+        sure = shares.clip(CERTAIN, 1 - CERTAIN)
+        return Margins(np.log(sure) if self.target == "multiclass" else logit(sure))
+
+    def _arrays(self) -> Arrays:
         """Return the kept arrays of the training bags, and k."""
         return {
             "mean": self.mean_,
@@ -61,22 +65,17 @@ class NearestClassifier(BagEstimator):
             "neighbours": np.array([self.neighbours_]),
         }
 
-    def load_state_dict(self, arrays: Arrays) -> Self:
+    def _load(self, arrays: Arrays) -> None:
         """Load the arrays of another head."""
         self.mean_, self.scale_ = arrays["mean"], arrays["scale"]
         self.directions_ = arrays["directions"]
         self.votes_, self.weights_ = arrays["votes"], arrays["weights"]
         self.neighbours_ = int(arrays["neighbours"][0])
-        return self
-
-    def predictions(self, bags: Bags) -> Predictions:
-        """Return scores [bags, outputs]; there are no importances, since bags are averaged."""
-        return Predictions(self._shares(as_set(bags).means, self.neighbours_))
 
     @property
     def settings(self) -> dict[str, float | int | str]:
-        """Return k."""
-        return {"neighbours": self.neighbours_}
+        """Return k, and the slope of the calibration."""
+        return {"neighbours": self.neighbours_} | super().settings
 
     def _remember(self, train: LabelledBags) -> None:
         """Keep each bag's standardised direction, its votes and their weights."""

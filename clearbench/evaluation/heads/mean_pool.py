@@ -19,14 +19,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from clearbench.arrays import Floats
-from clearbench.evaluation.heads.estimator import (
-    Arrays,
-    BagEstimator,
-    Bags,
-    HeadRequest,
-    Predictions,
-    as_set,
-)
+from clearbench.evaluation.bags.bagset import BagSet
+from clearbench.evaluation.heads.calibrated import CalibratedHead, Margins
+from clearbench.evaluation.heads.estimator import Arrays, HeadRequest
 from clearbench.evaluation.heads.targets import cox_loss
 from clearbench.evaluation.heads.training import LabelledBags
 
@@ -62,6 +57,10 @@ class LinearModel:
         found: Floats = (means - self.mean) / self.scale @ self.coef.T + self.intercept
         return found
 
+    def log_odds(self, means: Floats) -> Floats:
+        """Return the log odds of a label [n, 1]; 0 if training had one class only."""
+        return self.linear(means) if len(self.classes) > 1 else np.zeros((len(means), 1))
+
     def probabilities(self, means: Floats, outputs: int) -> Floats:
         """Return class probabilities [n, outputs]; a class without training bags gets 0."""
         if len(self.classes) < 2:
@@ -78,7 +77,7 @@ def _two(positive: Floats) -> Floats:
     return np.hstack([1 - positive, positive])
 
 
-class MeanPoolClassifier(BagEstimator):
+class MeanPoolClassifier(CalibratedHead):
     """A class-balanced linear model per label on standardised bag means.
 
     The penalty with the least loss on the tuning bags is taken; then the model is fitted to
@@ -95,8 +94,8 @@ class MeanPoolClassifier(BagEstimator):
         """Return a new head; presets don't apply to it."""
         return cls(request.target, request.classes, seed=request.seed)
 
-    def fit_labelled(self, train: LabelledBags, tune: LabelledBags) -> Self:
-        """Fit to `train`, choose penalties on `tune`; see the class."""
+    def _learn(self, train: LabelledBags, tune: LabelledBags) -> Floats:
+        """Fit to `train`, choose penalties on `tune`, fit to both; see the class."""
         self.models_: list[LinearModel] = []
         self.strengths_: list[float] = []
         labels = train.targets.values.shape[1] if train.targets.output_type == "labels" else 1
@@ -110,10 +109,9 @@ class MeanPoolClassifier(BagEstimator):
             tuned.append(tried[strength])
             self.models_.append(self._fitted(both, strength))
             self.strengths_.append(strength)
-        self.tuning_ = self._scores(tuned, tune.bags.means)
-        return self
+        return self._all_margins(tuned, tune.bags.means)
 
-    def state_dict(self) -> Arrays:
+    def _arrays(self) -> Arrays:
         """Return the arrays of each label's model, and the penalties."""
         models = {
             f"{number}.{name}": np.asarray(value)
@@ -122,28 +120,30 @@ class MeanPoolClassifier(BagEstimator):
         }
         return models | {"strengths": np.array(self.strengths_)}
 
-    def load_state_dict(self, arrays: Arrays) -> Self:
+    def _load(self, arrays: Arrays) -> None:
         """Load each label's model."""
         self.strengths_ = arrays["strengths"].tolist()
         self.models_ = [_model(arrays, number) for number in range(len(self.strengths_))]
-        return self
 
-    def predictions(self, bags: Bags) -> Predictions:
-        """Return scores [bags, outputs]; there are no importances, since bags are averaged."""
-        return Predictions(self._scores(self.models_, as_set(bags).means))
+    def _margins(self, bags: BagSet) -> Margins:
+        """Return margins; there are no importances, since bags are averaged."""
+        return Margins(self._all_margins(self.models_, bags.means))
 
-    def _scores(self, models: Sequence[LinearModel], means: Floats) -> Floats:
-        """Return the scores of one model per label, or of one model for classes or a risk."""
+    def _all_margins(self, models: Sequence[LinearModel], means: Floats) -> Floats:
+        """Return the margins of one model per label, or of one model for classes or a risk."""
         if self.target == "survival":
             return models[0].linear(means)
         if self.target == "multiclass":
-            return models[0].probabilities(means, self.classes)
-        return np.stack([model.probabilities(means, 2)[:, 1] for model in models], axis=1)
+            sure = models[0].probabilities(means, self.classes).clip(min=CERTAIN)
+            classes: Floats = np.log(sure)
+            return classes
+        return np.concatenate([model.log_odds(means) for model in models], axis=1)
 
     @property
     def settings(self) -> dict[str, float | int | str]:
-        """Return the penalties that were chosen."""
-        return {"strength": ", ".join(f"{c:g}" for c in dict.fromkeys(self.strengths_))}
+        """Return the penalties that were chosen, and the slopes of the calibration."""
+        strengths = ", ".join(f"{c:g}" for c in dict.fromkeys(self.strengths_))
+        return {"strength": strengths} | super().settings
 
     def _fitted(self, known: Known, strength: float) -> LinearModel:
         """Fit one label, or the risk."""

@@ -52,7 +52,8 @@ def make_targets(target: str, values: Floats, classes: int = 0) -> Targets:
     "A Simple Approach to Ordinal Classification", ECML 2001). Raises BadTask for values that the
     target doesn't allow.
     """
-    values = np.asarray(values, np.float64).reshape(len(values), -1)
+    values = np.asarray(values, np.float64)
+    values = values[:, None] if values.ndim == 1 else values
     known = values[~np.isnan(values)]
     if target == "survival":
         if values.shape[1] != 2 or (values[:, 0] < 0).any():
@@ -125,11 +126,3 @@ def cox_loss(risk: Tensor, time: Tensor, event: Tensor) -> Tensor:
     # The last unit of equal time, as Breslow's ties need. searchsorted needs rising values.
     last = torch.searchsorted(falling.contiguous(), falling.contiguous(), right=True) - 1
     return ((at_risk[last] - risk) * event).sum() / event.sum().clamp(min=1)
-
-
-def probabilities(logits: Tensor, outputs: OutputType) -> Floats:
-    """Return probabilities of classes or labels, or the risk itself [b, outputs]."""
-    scores = {"classes": logits.softmax(dim=1), "labels": logits.sigmoid(), "risk": logits}
-    # First to the CPU: Apple's GPUs have no float64.
-    found: Floats = scores[outputs].cpu().double().numpy()
-    return found

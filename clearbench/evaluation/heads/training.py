@@ -22,13 +22,6 @@ MakeNet = Callable[[int, int], nn.Module]  # (dim, outputs) → bags, mask → H
 _INITIALISING = threading.Lock()  # initial weights use torch's one global generator
 
 
-class Hyperparameters(NamedTuple):
-    """One pair of the preset's grid."""
-
-    learning_rate: float
-    weight_decay: float
-
-
 class LabelledBags(NamedTuple):
     """Bags and their targets."""
 
@@ -63,10 +56,11 @@ def train_net(
     train: LabelledBags,
     watch: LabelledBags | None,
     preset: Preset,
-    hyperparameters: Hyperparameters,
     seed: int,
 ) -> TrainedNet:
-    """Train a new network for the preset's steps, or with bags to `watch` to its best epoch.
+    """Train a new network for the preset's steps, or to its best epoch on the bags to `watch`.
+
+    Only a preset that stops early watches; without bags to watch it trains for all its epochs.
 
     If the preset standardises, the first layer uses the moments of `train` alone. The same seed
     gives the same network, whatever else trains at the same time.
@@ -76,14 +70,16 @@ def train_net(
     trained = TrainedNet(_new_net(make, bags, targets.outputs, seed), moments)
     optimiser = torch.optim.AdamW(
         trained.net.parameters(),
-        lr=hyperparameters.learning_rate,
-        weight_decay=hyperparameters.weight_decay,
+        lr=preset.learning_rate,
+        weight_decay=preset.weight_decay,
         fused=True,  # else the loop over arrays takes as long as a small head's matrix products
     )
     weights = weights_of(targets, bags.device)
     loop = _TrainingLoop(trained, optimiser, train, weights, preset, np.random.default_rng(seed))
-    if watch is None or not len(watch.bags):
-        loop.run(preset.steps or preset.epochs * loop.steps_per_epoch)
+    if not preset.stops_early:
+        loop.run(preset.steps_for(len(bags)))
+    elif watch is None or not len(watch.bags):
+        loop.run(preset.epochs * loop.steps_per_epoch)
     else:
         _train_watched(loop, watch)
     trained.net.eval()
@@ -193,15 +189,9 @@ def _train_watched(loop: _TrainingLoop, watch: LabelledBags) -> None:
 
 def loss_on(trained: TrainedNet, bags: LabelledBags, weights: Tensor) -> float:
     """Return the loss on some bags, the network in eval mode."""
-    return loss_of(run_net(trained, bags.bags).logits, bags, weights)
-
-
-def loss_of(logits: Tensor, bags: LabelledBags, weights: Tensor) -> float:
-    """Return the loss of some bags' logits [bags, outputs]; 0 without bags."""
     truth = truth_of(bags.targets, bags.bags.device)
-    return (
-        float(head_loss(logits, truth, bags.targets.output_type, weights)) if len(logits) else 0.0
-    )
+    logits = run_net(trained, bags.bags).logits
+    return float(head_loss(logits, truth, bags.targets.output_type, weights))
 
 
 def run_net(trained: TrainedNet, bags: BagSet) -> BagOutputs:

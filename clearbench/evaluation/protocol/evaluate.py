@@ -16,10 +16,10 @@ from clearbench.evaluation.attention.scores import AttentionData, HeadAttention,
 from clearbench.evaluation.bags.load import Bag
 from clearbench.evaluation.head_registry import find_head
 from clearbench.evaluation.heads.estimator import BagEstimator, Predictions
+from clearbench.evaluation.heads.parallel import run_all
 from clearbench.evaluation.heads.presets import find_preset
 from clearbench.evaluation.protocol.encoder_data import EncoderData
 from clearbench.evaluation.protocol.one_head import HeadConfig, job_of_fold, train_head
-from clearbench.evaluation.protocol.parallel import run_all
 from clearbench.evaluation.task.prepared import PreparedTask
 from clearbench.evaluation.task.splits import Fold
 from clearbench.evaluation.task.units import Units
@@ -27,9 +27,10 @@ from clearbench.statistics import FoldScores, Score, score_with_bootstrap
 from clearbench.statistics.calibration import calibration_scores
 from clearbench.statistics.cross_validation import score_cross_validation
 from clearbench.statistics.perfect import with_perfect_scores
+from clearbench.statistics.seed_spread import seed_spread
 from clearbench.store.records import EncoderRecord
 
-SEEDS_FIXED_SPLIT = 3  # heads per fixed split; repeated folds train one per fold and repeat
+SEEDS_FIXED_SPLIT = 3  # heads of one network per fixed split; repeats are seeds enough
 
 OnFold = Callable[[int, int], None]
 
@@ -49,19 +50,24 @@ class FoldResult:
 
 @dataclass(frozen=True)
 class RetrainedHead:
-    """The scores that a head trained on bootstrapped patients gives a fixed split's test units."""
+    """The scores that a head trained on bootstrapped patients gives a fixed split's test units.
+
+    `cuts` are where its scores become decisions, see `Predictions`.
+    """
 
     draw: int
     units: tuple[int, ...]
     scores: Floats
+    cuts: Floats
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """All results of one head on one encoder's features.
 
-    `bags` say which slice and view each attention weight belongs to. `retrained` are heads trained
-    on bootstrapped patients, where the split is fixed.
+    `bags` say which slice and view each attention weight belongs to. `seed_spread` is the standard
+    deviation of the task's metric over single networks of other seeds, NaN if every seed gives the
+    same. `retrained` are heads trained on bootstrapped patients, where the split is fixed.
     """
 
     prepared: PreparedTask
@@ -76,6 +82,7 @@ class Evaluation:
     seconds: float
     fold_scores: tuple[FoldScores, ...]
     attention_scores: dict[str, Score]
+    seed_spread: float
     attention_notes: tuple[str, ...] = ()
     retrained: tuple[RetrainedHead, ...] = ()
 
@@ -126,6 +133,9 @@ def evaluate_head(
         seconds=time.perf_counter() - start,
         fold_scores=fold_scores,
         attention_scores=attention.scores,
+        seed_spread=seed_spread(
+            card.target, card.primary, fold_scores, unscored=data.prepared.unscored
+        ),
         attention_notes=attention.notes,
     )
 
@@ -156,7 +166,7 @@ def _attention_data(data: EncoderData, results: Sequence[FoldResult]) -> Attenti
 
 
 def _seeds(data: EncoderData, config: HeadConfig) -> int:
-    """Return how many heads are trained per fold; one, if all would be the same."""
+    """Return how many heads are trained per fold; one, if all would be the same or are averages."""
     if config.seeds is not None and config.seeds < 1:
         raise BadArgument("seeds", config.seeds, "must be at least 1")
     # Labels are shuffled by the seed, so then even a deterministic head differs.
@@ -164,21 +174,23 @@ def _seeds(data: EncoderData, config: HeadConfig) -> int:
         return 1
     split = data.prepared.task.card.split
     repeated = split.crossed and not split.group
-    return config.seeds or (1 if repeated else SEEDS_FIXED_SPLIT)
+    # A preset may average networks of several seeds within each head.
+    averaged = find_preset(config.preset).networks > 1
+    return config.seeds or (1 if repeated or averaged else SEEDS_FIXED_SPLIT)
 
 
 def _run_fold(fold: Fold, seed: int, data: EncoderData, config: HeadConfig) -> FoldResult:
     """Train one head of a fold, predict its test units, and try whether scores follow attention."""
     job = job_of_fold(fold, seed, data)
     trained = train_head(job, data, config)
+    # Nobody looks at the attention of a floor, and following it takes as long as training.
+    followed = data.positive[job.test] & bool(data.bags)
     return FoldResult(
         fold,
         seed,
         tuple(job.test.tolist()),
         trained.predictions,
-        measure_faithfulness(
-            trained.head, trained.tested, trained.predictions, data.positive[job.test], job.seed
-        ),
+        measure_faithfulness(trained.head, trained.tested, trained.predictions, followed, job.seed),
         trained.head.settings,
         trained.head if config.keep_heads else None,
     )
@@ -194,4 +206,6 @@ def _fold_scores(result: FoldResult, units: Units) -> FoldScores:
         patients=tuple(units.patients[row] for row in rows),
         truth=units.targets[rows],
         scores=result.predictions.scores,
+        cuts=result.predictions.cuts,
+        networks=result.predictions.networks,
     )

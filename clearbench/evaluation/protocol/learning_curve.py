@@ -14,6 +14,7 @@ import numpy as np
 
 from clearbench.arrays import Rows
 from clearbench.errors import BadArgument
+from clearbench.evaluation.heads.parallel import run_all
 from clearbench.evaluation.protocol.encoder_data import EncoderData, rows_of
 from clearbench.evaluation.protocol.evaluate import OnFold, ignore_progress
 from clearbench.evaluation.protocol.one_head import (
@@ -22,7 +23,6 @@ from clearbench.evaluation.protocol.one_head import (
     seed_of_subset,
     train_head,
 )
-from clearbench.evaluation.protocol.parallel import run_all
 from clearbench.evaluation.task.splits import Fold, patient_labels, stratify
 from clearbench.statistics import FoldScores, Score, score_with_bootstrap
 
@@ -110,13 +110,15 @@ def _score_subset(subset: _Subset, data: EncoderData, config: HeadConfig) -> Fol
     rows = _training_rows(subset, data, seed)
     tuning = stratify(data.strata[rows], min(TUNE_PARTS, len(rows)), seed) == 0
     job = HeadJob(rows[~tuning], rows[tuning], rows_of(subset.fold.test, data.units), seed)
+    predictions = train_head(job, data, config).predictions
     return FoldScores(
         repeat=subset.fold.repeat,
         fold=subset.fold.number,
         seed=subset.number,
         patients=tuple(data.units.patients[row] for row in job.test),
         truth=data.units.targets[job.test],
-        scores=train_head(job, data, config).predictions.scores,
+        scores=predictions.scores,
+        cuts=predictions.cuts,
     )
 
 

@@ -1,6 +1,6 @@
 """One head: trained on some units, and what it predicts for others. The only rule for seeds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.head_registry import trains_network
 from clearbench.evaluation.heads.estimator import BagEstimator, HeadRequest, Predictions
 from clearbench.evaluation.heads.make import make_head
+from clearbench.evaluation.heads.parallel import Parallelism, choose_parallelism
 from clearbench.evaluation.heads.presets import RETRAINED_HEADS, find_preset
 from clearbench.evaluation.heads.training import LabelledBags
 from clearbench.evaluation.protocol.encoder_data import EncoderData, rows_of
-from clearbench.evaluation.protocol.parallel import Parallelism, choose_parallelism
 from clearbench.evaluation.task.splits import Fold
 
 
@@ -75,13 +75,14 @@ def seed_of_bootstrap(number: int) -> int:
 def train_head(job: HeadJob, data: EncoderData, config: HeadConfig) -> TrainedHead:
     """Train a new head, and predict its test units from whole bags.
 
-    What a floor computes from training units, it computes from those of this job alone.
+    What a floor computes from training units, it computes from those of this job alone. With
+    shuffled labels one network is trained, because a mean of guesses is not better than one.
     """
-    card = data.prepared.task.card
+    card, preset = data.prepared.task.card, find_preset(config.preset)
+    if data.shuffled:
+        preset = replace(preset, networks=1)
     head = make_head(
-        HeadRequest(
-            config.head, card.target, len(card.classes) or 2, find_preset(config.preset), job.seed
-        )
+        HeadRequest(config.head, card.target, len(card.classes) or 2, preset, job.seed)
     )
     bags = data.instances_for(np.concatenate([job.train, job.tune]))
     train, tune = (

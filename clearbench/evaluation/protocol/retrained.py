@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from clearbench.arrays import Floats, Rows
+from clearbench.evaluation.heads.parallel import run_all
 from clearbench.evaluation.heads.presets import check_retrained
 from clearbench.evaluation.protocol.encoder_data import EncoderData, rows_of
 from clearbench.evaluation.protocol.evaluate import (
@@ -26,7 +27,6 @@ from clearbench.evaluation.protocol.one_head import (
     seed_of_bootstrap,
     train_head,
 )
-from clearbench.evaluation.protocol.parallel import run_all
 from clearbench.evaluation.task.splits import Fold
 from clearbench.metrics import bounds_of, score_outputs
 from clearbench.statistics import Score
@@ -67,10 +67,14 @@ def _widened(evaluation: Evaluation, retrained: Sequence[RetrainedHead]) -> dict
     )
 
     def original(weights: Floats) -> dict[str, Floats]:
-        each = [measured(head.scores, weights) for head in evaluation.fold_scores]
+        heads = evaluation.fold_scores
+        each = [measured(head.scores, weights, cuts=head.cuts) for head in heads]
         return {name: np.mean([scores[name] for scores in each], axis=0) for name in each[0]}
 
-    measures: list[Measure] = [original, *(partial(measured, head.scores) for head in retrained)]
+    measures: list[Measure] = [
+        original,
+        *(partial(measured, head.scores, cuts=head.cuts) for head in retrained),
+    ]
     resampling = Resampling(first.patients, resamples=TEST_RESAMPLES, seed=card.split.seed)
     found = bootstrap(measures, resampling)
     scores, patients = evaluation.scores, len(set(first.patients))
@@ -99,8 +103,8 @@ def _retrain(fold: Fold, draw: int, data: EncoderData, config: HeadConfig) -> Re
     rng = np.random.default_rng(seed)
     train, tune = (_bootstrap_rows(side, data, rng) for side in (fold.train, fold.tune))
     job = HeadJob(train, tune, rows_of(fold.test, data.units), seed)
-    scores = train_head(job, data, config).predictions.scores
-    return RetrainedHead(draw, tuple(job.test.tolist()), scores)
+    found = train_head(job, data, config).predictions
+    return RetrainedHead(draw, tuple(job.test.tolist()), found.scores, found.cuts)
 
 
 def _bootstrap_rows(patients: Sequence[str], data: EncoderData, rng: np.random.Generator) -> Rows:

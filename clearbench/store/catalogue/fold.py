@@ -25,6 +25,7 @@ from clearbench.store.cohorts import cohort_scans
 from clearbench.store.features import FileFacts, read_facts, read_slice_rows
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import list_records, measured_rate
+from clearbench.store.result_columns import with_cut
 from clearbench.technical import FROM_HEADER
 
 COPIES_FILES = "*/copies*.parquet"
@@ -297,7 +298,7 @@ def _replace_copies(connection: Any, store: StoreFolder) -> None:
 
 def _read_result(path: Path, schema: pa.Schema) -> pa.Table:
     """Read a table of a result, in the columns of SQL."""
-    table = _read_parquet(path)
+    table = with_cut(_read_parquet(path))
     try:
         table = table.filter(pc.equal(table.column("draw"), 0))  # heads of all training patients
         return table.select(schema.names).cast(schema)

@@ -38,7 +38,7 @@ class Brightest(BagEstimator):
         found = [bag[:, 0] for bag in as_set(bags)._given()]
         sign = 1 if self.honest else -1
         scores = np.array([[bag.max(), 0.0] for bag in found], np.float64)
-        return Predictions(scores, tuple(sign * bag for bag in found))
+        return Predictions(scores, np.zeros(2), tuple(sign * bag for bag in found))
 
 
 def bags_of(*values: Sequence[float]) -> BagSet:
@@ -98,7 +98,9 @@ def test_only_units_with_an_output_and_more_than_one_instance_are_asked() -> Non
     found = measure_faithfulness(head, bags, head.predictions(bags), positive, seed=0)
     assert found.places.tolist() == [0, 3]
     assert found.deletion[1] == found.insertion[1] == 0  # the other output is always 0
-    silent = measure_faithfulness(head, bags, Predictions(np.zeros((4, 2))), positive, seed=0)
+    silent = measure_faithfulness(
+        head, bags, Predictions(np.zeros((4, 2)), np.zeros(2)), positive, seed=0
+    )
     assert len(silent.places) == len(silent.deletion) == len(silent.insertion) == 0
 
 

@@ -130,7 +130,7 @@ def test_importances_of_some_heads_are_scored_and_the_others_counted(
     assert (alone.scores, alone.notes) == (found.scores, ())
 
 
-def test_a_floor_whose_instances_have_no_origin_is_not_localised(
+def test_nobody_asks_where_a_floor_looks(
     store: StoreFolder, make_cohort: Make, make_task: Make
 ) -> None:
     cohort = make_cohort(x=[str(i % 2) for i in range(N)], key_slices=TRUE_MARKS)
@@ -139,8 +139,7 @@ def test_a_floor_whose_instances_have_no_origin_is_not_localised(
     floor = make_floors(data, {"c": cohort}, {})[0].data
     assert floor.shuffled
     found = evaluate_head(floor, HeadConfig("abmil", "clear"))
-    assert set(found.attention_scores) == FAITHFULNESS
-    assert found.attention_scores["faithfulness_deletion"].value < 0.1
+    assert found.attention_scores == {}
 
 
 def test_units_without_a_marked_slice_are_named(evaluate: Callable[..., Evaluation]) -> None:

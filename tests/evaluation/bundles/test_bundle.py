@@ -25,7 +25,9 @@ Make = Callable[..., Any]
 RECORD = EncoderRecord("e", "f" * 64, 8, ("lung",), "float32", "float32", "w", {"title": "E"})
 N = 48
 KIND = np.arange(N) % 3
-QUICK = replace(presets.PRESETS["default"], steps=6, learning_rates=(1e-3,), weight_decays=(0.01,))
+QUICK = replace(
+    presets.PRESETS["default"], steps=6, learning_rate=1e-3, weight_decay=0.01, networks=2, passes=0
+)
 TARGETS: dict[str, dict[str, Any]] = {
     "binary": {"columns": {"x": (KIND > 0).astype(int)}},
     "multilabel": {
@@ -198,7 +200,7 @@ def test_a_damaged_bundle_is_refused(written: Path) -> None:
 @pytest.mark.parametrize(
     "news",
     [
-        {"bundle": 2},
+        {"bundle": 1},
         {"head": "transformer"},
         {"head": "knn"},
         {"head": "none"},

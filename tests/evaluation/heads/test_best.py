@@ -14,7 +14,9 @@ from clearbench.evaluation.heads.targets import make_targets
 from clearbench.evaluation.heads.training import LabelledBags
 from clearbench.metrics import auroc
 
-QUICK = replace(PRESETS["default"], steps=60, learning_rates=(3e-3,), weight_decays=(1e-2,))
+QUICK = replace(
+    PRESETS["default"], steps=60, learning_rate=3e-3, weight_decay=1e-2, networks=2, passes=0
+)
 HASTY = replace(QUICK, steps=2)
 N, CUT = 160, 100
 TRUTH = np.arange(N) % 2
@@ -81,16 +83,15 @@ def test_only_the_tuning_bags_choose() -> None:
     assert chosen == ["max-pool", "knn"]
 
 
-def labelled(target: str, values: Any, classes: int = 0) -> tuple[LabelledBags, LabelledBags]:
+def labelled(target: str, values: Any, classes: int = 0) -> LabelledBags:
     targets = make_targets(target, np.array(values, float), classes)
-    bags = LabelledBags(BagSet.of([np.ones((1, 1), np.float32)] * len(targets)), targets)
-    return bags, bags
+    return LabelledBags(BagSet.of([np.ones((1, 1), np.float32)] * len(targets)), targets)
 
 
 def test_order_counts_first_and_then_how_near_scores_are() -> None:
-    both = labelled("binary", [0, 0, 1, 1])
+    tune = labelled("binary", [0, 0, 1, 1])
     unsure, sure, wrong = (
-        tuning_score(np.array(scores)[:, None], *both)
+        tuning_score(np.array(scores)[:, None], tune)
         for scores in ([0.4, 0.4, 0.6, 0.6], [0.1, 0.2, 0.8, 0.9], [0.0, 0.5, 0.4, 1.0])
     )
     assert sure > unsure > wrong
@@ -98,26 +99,25 @@ def test_order_counts_first_and_then_how_near_scores_are() -> None:
     assert unsure.nearness == pytest.approx(-0.16)
 
 
-def test_classes_count_the_same_however_rare() -> None:
+def test_the_nearest_constant_is_the_frequency() -> None:
     rare = labelled("binary", [1, 0, 0, 0])
-    merits = [tuning_score(np.full((4, 1), value), *rare) for value in (0.25, 0.5)]
-    assert merits[1].nearness > merits[0].nearness, "half is nearest to classes that weigh alike"
+    scores = [tuning_score(np.full((4, 1), value), rare) for value in (0.25, 0.5)]
+    assert scores[0].nearness > scores[1].nearness
 
 
 def test_without_both_classes_or_events_the_metric_is_zero() -> None:
-    assert tuning_score(np.full((3, 1), 0.2), *labelled("binary", [0, 0, 0])).metric == 0
-    assert tuning_score(np.full((3, 1), 0.2), *labelled("binary", [np.nan] * 3)) == TuningScore(
-        0.0, 0.0
-    )
-    censored = [[3, 0], [2, 0], [1, 0]]
-    assert tuning_score(np.ones((3, 1)), *labelled("survival", censored)) == TuningScore(0.0, 0.0)
+    assert tuning_score(np.full((3, 1), 0.2), labelled("binary", [0, 0, 0])).metric == 0
+    unknown = labelled("binary", [np.nan] * 3)
+    assert tuning_score(np.full((3, 1), 0.2), unknown) == TuningScore(0.0, 0.0)
+    censored = labelled("survival", [[3, 0], [2, 0], [1, 0]])
+    assert tuning_score(np.ones((3, 1)), censored) == TuningScore(0.0, 0.0)
 
 
 def test_a_risk_is_scored_by_order_alone() -> None:
-    both = labelled("survival", [[3, 1], [2, 1], [1, 1]])
-    assert tuning_score(np.array([[1.0], [2.0], [9.0]]), *both) == TuningScore(1.0, 0.0)
+    tune = labelled("survival", [[3, 1], [2, 1], [1, 1]])
+    assert tuning_score(np.array([[1.0], [2.0], [9.0]]), tune) == TuningScore(1.0, 0.0)
 
 
 def test_classes_are_scored_by_their_mean_area() -> None:
-    both = labelled("multiclass", [0, 1, 2, 2], 3)
-    assert tuning_score(np.eye(3)[[0, 1, 2, 2]], *both) == TuningScore(1.0, 0.0)
+    tune = labelled("multiclass", [0, 1, 2, 2], 3)
+    assert tuning_score(np.eye(3)[[0, 1, 2, 2]], tune) == TuningScore(1.0, 0.0)

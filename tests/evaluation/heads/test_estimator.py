@@ -15,7 +15,13 @@ from clearbench.evaluation.heads.presets import PRESETS
 from clearbench.metrics import auroc
 
 QUICK = replace(
-    PRESETS["default"], steps=25, batch_size=8, learning_rates=(3e-3,), weight_decays=(1e-2,)
+    PRESETS["default"],
+    steps=25,
+    batch_size=8,
+    learning_rate=3e-3,
+    weight_decay=1e-2,
+    networks=2,
+    passes=0,
 )
 N, CUT = 60, 40
 Y = np.arange(N) % 3

@@ -18,7 +18,7 @@ from clearbench.evaluation.heads.make import make_head
 from clearbench.evaluation.heads.mean_pool import MeanPoolClassifier
 from clearbench.evaluation.heads.presets import PRESETS
 
-QUICK = replace(PRESETS["default"], steps=25, batch_size=8)
+QUICK = replace(PRESETS["default"], steps=25, batch_size=8, networks=2, passes=0)
 N = 45
 Y = np.arange(N) % 3
 FOLDS = StratifiedKFold(3)

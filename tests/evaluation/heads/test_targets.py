@@ -11,7 +11,6 @@ from clearbench.evaluation.heads.targets import (
     cox_loss,
     head_loss,
     make_targets,
-    probabilities,
 )
 
 
@@ -81,13 +80,6 @@ def test_the_partial_likelihood_is_that_of_the_formula(times: list[int], seed: i
     ) / max(event.sum(), 1)
     found = cox_loss(*(torch.tensor(part).double() for part in (risk, times, event)))
     assert float(found) == pytest.approx(expected, abs=1e-9)
-
-
-def test_scores_are_probabilities_except_of_a_risk() -> None:
-    logits = torch.tensor([[0.0, 2.0]])
-    assert probabilities(logits, "classes").sum() == pytest.approx(1)
-    assert probabilities(logits, "labels")[0, 0] == pytest.approx(0.5)
-    assert probabilities(logits, "risk")[0].tolist() == [0.0, 2.0]
 
 
 def test_what_a_unit_truly_has() -> None:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.special import logit
+from scipy.stats import rankdata
 
 import clearbench.evaluation.heads.mil as mil
 import clearbench.evaluation.heads.training as module
@@ -13,16 +15,22 @@ from clearbench.evaluation.heads.mil import MILClassifier
 from clearbench.evaluation.heads.nets.attention import AttentionMIL
 from clearbench.evaluation.heads.presets import PRESETS, Preset
 from clearbench.evaluation.heads.targets import make_targets
-from clearbench.evaluation.heads.training import Hyperparameters, LabelledBags, train_net
+from clearbench.evaluation.heads.training import LabelledBags, train_net
 from clearbench.metrics import auroc
 
 Make = Callable[..., Any]
 TRUTH = np.arange(40) % 2 * 1.0
 TRAIN, TUNE, TEST = range(20), range(20, 28), range(28, 40)
 QUICK = replace(
-    PRESETS["default"], steps=12, batch_size=8, learning_rates=(3e-3,), weight_decays=(1e-2,)
+    PRESETS["default"],
+    steps=12,
+    batch_size=8,
+    learning_rate=3e-3,
+    weight_decay=1e-2,
+    networks=2,
+    passes=0,
 )
-STOPPING = replace(QUICK, early_stop_from=0, epochs=5, patience=2)
+STOPPING = replace(QUICK, steps=0, epochs=5, patience=2)
 
 
 @pytest.fixture
@@ -33,7 +41,7 @@ def raw(make_bags: Make) -> list[np.ndarray]:
 
 def labelled(bags: BagSet, rows: Any, values: Any = TRUTH) -> LabelledBags:
     targets = make_targets("binary", values)
-    return LabelledBags(bags.take(list(rows)), targets.take(np.array(list(rows))))
+    return LabelledBags(bags.take(list(rows)), targets.take(np.array(list(rows), int)))
 
 
 def fit(
@@ -87,9 +95,7 @@ def test_features_are_standardised_on_training_slices(raw: list[np.ndarray]) -> 
     plain = replace(QUICK, standardise=False)
     assert not np.allclose(predict(raw, plain), predict(moved, plain), atol=2e-3)
     bags = BagSet.of(raw)
-    found = train_net(
-        AttentionMIL, labelled(bags, TRAIN), None, QUICK, Hyperparameters(1e-3, 0.0), 0
-    )
+    found = train_net(AttentionMIL, labelled(bags, TRAIN), None, QUICK, 0)
     slices = np.concatenate([raw[row] for row in TRAIN])
     np.testing.assert_allclose(found.moments.mean, slices.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(found.moments.spread, slices.std(axis=0), rtol=1e-4)
@@ -109,10 +115,10 @@ def test_bfloat16_gives_nearly_the_same(raw: list[np.ndarray]) -> None:
     assert not np.array_equal(rounded, exact)
 
 
-def test_a_new_head_is_made_for_every_trial(
+def test_every_network_of_a_head_starts_from_a_seed_of_its_own(
     raw: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each network starts from its seed, not from the last one's weights."""
+    """The first one starts as the network does by which the head is calibrated."""
     begun: list[torch.Tensor] = []
 
     def spy(dim: int, outputs: int) -> AttentionMIL:
@@ -121,27 +127,27 @@ def test_a_new_head_is_made_for_every_trial(
         return net
 
     monkeypatch.setattr(mil, "find_net", lambda _name: spy)
-    grid = replace(QUICK, learning_rates=(1e-3, 1e-2), weight_decays=(0.0, 0.1), steps=2)
-    fit(raw, grid)
-    fit(raw, grid, seed=1)
-    assert len(begun) == 10
-    assert all(torch.equal(begun[0], weight) for weight in begun[:5])
-    assert all(torch.equal(begun[5], weight) for weight in begun[5:])
-    assert not torch.equal(begun[0], begun[5])
+    three = replace(QUICK, networks=3, steps=2)
+    fit(raw, three)
+    fit(raw, three, seed=1)
+    assert len(begun) == 8
+    assert torch.equal(begun[0], begun[1])
+    assert torch.equal(begun[4], begun[5])
+    different = [begun[place].numpy().tobytes() for place in (1, 2, 3, 5, 6, 7)]
+    assert len(set(different)) == 6
 
 
-def test_the_best_settings_are_taken(
-    raw: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    losses = iter([3.0, 1.0, 2.0, 4.0])
-
-    def scripted(_logits: Any, watched: LabelledBags, _weights: Any) -> float:
-        assert watched.bags.rows.tolist() == list(TUNE)
-        return next(losses)
-
-    monkeypatch.setattr(mil, "loss_of", scripted)
-    grid = replace(QUICK, learning_rates=(1e-3, 1e-2), weight_decays=(0.0, 0.1), steps=1)
-    assert fit(raw, grid).settings == {"learning_rate": 1e-3, "weight_decay": 0.1}
+def test_a_head_is_the_mean_of_its_networks(raw: list[np.ndarray]) -> None:
+    bags = BagSet.of(raw)
+    head = fit(raw, replace(QUICK, networks=3))
+    found = head.predictions(bags)
+    log_odds = [logit(scores) for scores in found.networks]
+    assert len(log_odds) == 3
+    assert not np.allclose(log_odds[0], log_odds[1])
+    np.testing.assert_allclose(np.mean(log_odds, axis=0), logit(found.scores), atol=1e-6)
+    assert all(part.sum() == pytest.approx(1) for part in found.attention)
+    [alone] = fit(raw, replace(QUICK, networks=1)).predictions(bags).networks
+    np.testing.assert_array_equal(rankdata(alone), rankdata(found.networks[0]))
 
 
 def test_early_stopping_restores_a_copy_of_the_best_epoch(
@@ -161,8 +167,7 @@ def test_early_stopping_restores_a_copy_of_the_best_epoch(
         AttentionMIL,
         labelled(bags, TRAIN),
         labelled(bags, TUNE),
-        STOPPING,
-        Hyperparameters(1e-2, 0.0),
+        replace(STOPPING, learning_rate=1e-2, weight_decay=0.0),
         0,
     )
     assert len(weights) == 4, "two epochs without progress end it"
@@ -171,9 +176,10 @@ def test_early_stopping_restores_a_copy_of_the_best_epoch(
     assert not found.net.training
 
 
-def test_small_folds_learn_from_tuning_units_at_last_and_large_ones_stop_early(
+def test_networks_learn_from_tuning_bags_at_last_unless_they_stop_early(
     raw: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One network more, trained without the tuning bags, calibrates."""
     trained: list[tuple[list[int], bool]] = []
     real = train_net
 
@@ -182,11 +188,20 @@ def test_small_folds_learn_from_tuning_units_at_last_and_large_ones_stop_early(
         return real(make, given, watch, *rest)
 
     monkeypatch.setattr(mil, "train_net", spy)
-    fit(raw, replace(QUICK, early_stop_from=29))
-    assert trained == [(list(TRAIN), False), ([*TRAIN, *TUNE], False)]
+    fit(raw, QUICK)
+    assert trained == [(list(TRAIN), False), *[([*TRAIN, *TUNE], False)] * 2]
     trained.clear()
-    fit(raw, replace(QUICK, early_stop_from=28, epochs=2))
-    assert trained == [(list(TRAIN), True)]
+    fit(raw, STOPPING)
+    assert trained == [(list(TRAIN), True)] * 2
+
+
+def test_without_tuning_bags_networks_train_and_no_slope_is_fitted(raw: list[np.ndarray]) -> None:
+    bags = BagSet.of(raw)
+    for preset in (QUICK, STOPPING):
+        head = MILClassifier(preset=preset)
+        head.fit_labelled(labelled(bags, TRAIN), labelled(bags, []))
+        assert head.calibration_.slope.tolist() == [1.0]
+        assert np.isfinite(head.scores(bags)).all()
 
 
 def test_the_papers_preset_trains_on_draws_and_scores_whole_bags(

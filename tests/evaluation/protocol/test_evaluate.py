@@ -11,12 +11,14 @@ import clearbench.evaluation.protocol.one_head as module
 from clearbench.errors import BadRequest, BadTask, UnknownName
 from clearbench.evaluation.head_registry import HEADS, plain_heads
 from clearbench.evaluation.heads.mean_pool import MeanPoolClassifier
+from clearbench.evaluation.heads.parallel import Parallelism
+from clearbench.evaluation.heads.presets import PRESETS
 from clearbench.evaluation.protocol.encoder_data import load_encoder_data, rows_of
 from clearbench.evaluation.protocol.evaluate import Evaluation, evaluate_head
 from clearbench.evaluation.protocol.one_head import HeadConfig
-from clearbench.evaluation.protocol.parallel import Parallelism
 from clearbench.evaluation.task.prepared import PreparedTask, prepare_task
 from clearbench.evaluation.task.splits import split_sha256
+from clearbench.metrics import auroc
 from clearbench.store.features import ScanFeatures, ScanKey, write_features
 from clearbench.store.folder import StoreFolder, open_store
 from clearbench.store.records import EncoderRecord
@@ -158,13 +160,62 @@ def test_every_head_is_run(prepared: PreparedTask, store: StoreFolder) -> None:
         assert found.scores["auroc"].value > 0.6
 
 
-def test_a_fixed_split_has_three_seeds(
-    make_cohort: Make, make_task: Make, store: StoreFolder
+@pytest.mark.parametrize(("preset", "seeds"), [("clear", 3), ("default", 1)])
+def test_a_fixed_split_has_three_heads_unless_each_averages_seeds(
+    preset: str, seeds: int, make_cohort: Make, make_task: Make, store: StoreFolder
 ) -> None:
     side = ["train" if i < 20 else "test" for i in range(N)]
     prepared = prepare_task(make_task(split={"column": "side"}), make_cohort(x=X, side=side))
-    found = evaluate_one(prepared, store, "max-pool", "default")
-    assert (found.seeds, len(found.fold_results)) == (3, 3)
+    found = evaluate_one(prepared, store, "max-pool", preset)
+    assert (found.seeds, len(found.fold_results)) == (seeds, seeds)
+    assert found.seed_spread >= 0
+
+
+def test_the_spread_over_seeds_is_that_of_single_networks(
+    prepared: PreparedTask, store: StoreFolder
+) -> None:
+    found = evaluate_one(prepared, store, "abmil")
+    networks = PRESETS["default"].networks
+    assert all(len(each.predictions.networks) == networks for each in found.fold_results)
+    areas = [
+        [
+            auroc(found.units.targets[list(each.units), 0], one[:, 0], np.ones((1, len(one))))[0]
+            for one in each.predictions.networks
+        ]
+        for each in found.fold_results
+    ]
+    assert found.seed_spread == pytest.approx(np.std(np.mean(areas, axis=0), ddof=1))
+    assert np.isnan(evaluate_one(prepared, store, "mean-logreg").seed_spread)
+
+
+def test_with_shuffled_labels_one_network_is_trained(
+    prepared: PreparedTask, store: StoreFolder
+) -> None:
+    one = PreparedTask(prepared.task, prepared.units, prepared.folds[:1], ())
+    data = load_encoder_data(one, RECORD, store, precision="float32")
+    found = evaluate_head(replace(data, shuffled=True), HeadConfig("abmil"))
+    assert [len(each.predictions.networks) for each in found.fold_results] == [1]
+
+
+def test_probabilities_are_those_of_the_true_frequencies_and_decisions_are_balanced(
+    make_cohort: Make, make_task: Make, store: StoreFolder
+) -> None:
+    """Of a label that a quarter of the patients has."""
+    rare = [str(int(i % 4 == 1)) for i in range(N)]
+    prepared = prepare_task(make_task(split=SPLIT), make_cohort(x=rare))
+    for head in ("mean-logreg", "knn", "abmil"):
+        found = evaluate_one(prepared, store, head)
+        scores = np.concatenate([each.predictions.scores for each in found.fold_results])
+        assert scores.mean() == pytest.approx(0.25, abs=0.1), head
+        cuts = [each.predictions.cuts[0] for each in found.fold_results]
+        assert cuts == pytest.approx([0.25] * len(cuts), abs=0.06)
+        decided = np.concatenate(
+            [
+                each.predictions.scores[:, 0] >= each.predictions.cuts[0]
+                for each in found.fold_results
+            ]
+        )
+        assert 0.2 < decided.mean() < 0.7, head
 
 
 @pytest.mark.parametrize("head", [name for name in HEADS if HEADS[name].deterministic])

@@ -13,6 +13,7 @@ import clearbench.store.catalogue.fold as fold
 from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.errors import BadStore
 from clearbench.store.catalogue.fold import refresh
+from clearbench.store.catalogue.query import run_select
 from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, write_features
 from clearbench.store.folder import StoreFolder
@@ -149,6 +150,13 @@ except StorageFull as error:
     assert "full:" in done.stdout, done.stderr
     assert full.catalogue.read_bytes() == before
     assert not [path.name for path in full.root.iterdir() if path.name.startswith(".catalogue")]
+
+
+def test_predictions_of_older_heads_have_no_cut(full: StoreFolder) -> None:
+    [path] = full.results.rglob("*.predictions.parquet")
+    table = pyarrow.parquet.read_table(path).drop_columns(["cut"])
+    pyarrow.parquet.write_table(table, path)
+    assert run_select(full, "SELECT score, cut FROM predictions").fetchall() == [(0.9, None)]
 
 
 def test_a_table_of_other_columns_is_named(full: StoreFolder) -> None:

@@ -35,7 +35,7 @@ def rows(store: StoreFolder, statement: str) -> list[Any]:
         ("labels", [("c", "s1", "p1", "x", "1")]),
         ("splits", [("c", "s1", "p1", "train"), ("c", "s2", "p2", "test")]),
         ("results", [(*RUN, "auroc", 0.75, 0.5, 1.0, 2, "now", 0)]),
-        ("predictions", [(*PREDICTED, "x", 1.0, None, 0.9)]),
+        ("predictions", [(*PREDICTED, "x", 1.0, None, 0.9, 0.5)]),
         ("attention", [(*PREDICTED, "s1", 2, "bone", 0.25)]),
     ],
 )

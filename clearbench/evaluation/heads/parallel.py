@@ -1,7 +1,7 @@
-"""Many heads at once: one head per thread, over the same instances in memory.
+"""Many heads at once, or many networks of one head: one per thread, over the same instances.
 
-One small head can't fill many cores, so several heads train at once. Each head has its own random
-numbers, so the heads that train at the same time don't change it.
+One small network can't fill many cores, and threads that share one wait for each other. Each has
+its own random numbers, so those that train at the same time don't change it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ class Parallelism(NamedTuple):
 
 
 def choose_parallelism(jobs: int, device: torch.device, cores: int | None = None) -> Parallelism:
-    """Divide the cores among jobs; on a GPU the heads train one after another."""
+    """Divide the cores that this thread may use among jobs; on a GPU one runs after another."""
     cores = cores or min(torch.get_num_threads(), usable_cores())
     workers = 1 if device.type != "cpu" else max(1, min(jobs, cores))
     return Parallelism(workers, max(1, cores // workers))
@@ -56,7 +56,7 @@ def run_parallel(
 def run_all(
     jobs: Sequence[Callable[[], Answer]],
     parallelism: Parallelism,
-    on_done: Callable[[int, int], None],
+    on_done: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[Answer, ...]:
     """Run jobs at once and return their answers in the order of the jobs.
 

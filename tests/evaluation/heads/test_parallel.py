@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from clearbench.evaluation.protocol.parallel import (
+from clearbench.evaluation.heads.parallel import (
     Parallelism,
     choose_parallelism,
     run_parallel,
