@@ -22,7 +22,7 @@ class Applied:
     """The predictions of a bundle's heads: scores, spread and decisions, all [units, outputs].
 
     scores   mean over the heads
-    spread   standard deviation over the heads
+    spread   standard deviation over the networks of all heads, or over the heads if they have none
     decisions  1 or 0; NaN without a threshold
     without_features  number of units left out; `units.excluded` names them
     """
@@ -48,13 +48,14 @@ def apply_bundle(bundle: Bundle, units: Units, store: StoreFolder) -> Applied:
         dtype=getattr(torch, bundle.facts.head_precision),
         common=bundle.common,
     )
-    each = np.stack([head.predictions(instances).scores for head in bundle.heads])
-    scores = each.mean(axis=0)
+    found = [head.predictions(instances) for head in bundle.heads]
+    scores: Floats = np.mean([each.scores for each in found], axis=0)
+    single = [one for each in found for one in (each.networks or (each.scores,))]
     return Applied(
         facts=bundle.facts,
         units=kept,
         scores=scores,
-        spread=each.std(axis=0),
+        spread=np.std(single, axis=0),
         decisions=decide(bundle.facts, scores),
         without_features=len(units.ids) - len(kept.ids),
     )
