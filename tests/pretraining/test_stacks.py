@@ -270,8 +270,8 @@ def test_a_wrong_column_of_lesions_is_named(root: Path, find: Find) -> None:
 
 
 def test_a_wrong_column_of_the_cohort_is_named(root: Path, find: Find) -> None:
-    write_rows(root / "cohort.csv", "scan_id,patientid,path", "s1,p1,one")
-    with pytest.raises(BadCohort, match=r"no column patient_id; did you mean patientid\?"):
+    write_rows(root / "cohort.csv", "scan_id,patientsid,path", "s1,p1,one")
+    with pytest.raises(BadCohort, match=r"no column patient_id; did you mean patientsid\?"):
         find()
 
 

@@ -23,7 +23,7 @@ class Applied:
     """The predictions of a bundle's heads: scores, spread and decisions, all [units, outputs].
 
     scores   mean over the heads
-    spread   standard deviation over the heads
+    spread   standard deviation over the networks of all heads, or over the heads if they have none
     decisions  1 or 0; NaN without a threshold
     bags     the features of each unit, with the origin of each instance
     attention  the importance of each unit's instances [n], mean over the heads; () without any
@@ -54,13 +54,13 @@ def apply_bundle(bundle: Bundle, units: Units, store: StoreFolder) -> Applied:
         common=bundle.common,
     )
     predicted = [head.predictions(instances) for head in bundle.heads]
-    each = np.stack([one.scores for one in predicted])
-    scores = each.mean(axis=0)
+    scores: Floats = np.mean([each.scores for each in predicted], axis=0)
+    single = [one for each in predicted for one in (each.networks or (each.scores,))]
     return Applied(
         facts=bundle.facts,
         units=kept,
         scores=scores,
-        spread=each.std(axis=0),
+        spread=np.std(single, axis=0),
         decisions=decide(bundle.facts, scores),
         without_features=len(units.ids) - len(kept.ids),
         bags=bags,
