@@ -24,6 +24,8 @@ def why_older(group: Sequence[Result], newest: Result) -> str:
     changed = [
         what for what, name in CHANGES.items() if getattr(first, name) != getattr(newest, name)
     ]
+    if changed and not first.labels_check:  # an older version of clearbench didn't say
+        changed = ["clearbench"]
     if not changed:
         return ""
     last = max(each.created for each in group)[:10]

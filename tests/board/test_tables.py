@@ -49,6 +49,13 @@ def test_other_training_of_heads_is_another_question(with_value: Make) -> None:
     assert "the training of heads changed after these results" in second.notes[0]
 
 
+def test_a_result_of_an_older_version_says_so(with_value: Make) -> None:
+    """It doesn't say which labels it was made with."""
+    old = with_value("a", 0.9, content_sha256="", labels_check="")
+    _, board = make_leaderboard([old, with_value("b", 0.8, **LATER)]).boards
+    assert "clearbench changed after these results" in board.notes[0]
+
+
 def test_a_random_network_much_narrower_than_an_encoder_is_noted(with_value: Make) -> None:
     encoder = with_value("wide", 0.8, dim=1280)
     narrow = with_value("random-vit-tiny", 0.7, dim=192, floor=True)
