@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -118,7 +119,7 @@ def test_bfloat16_gives_nearly_the_same(raw: list[np.ndarray]) -> None:
 def test_every_network_of_a_head_starts_from_a_seed_of_its_own(
     raw: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first one starts as the network does by which the head is calibrated."""
+    """One of them starts as the network does by which the head is calibrated."""
     begun: list[torch.Tensor] = []
 
     def spy(dim: int, outputs: int) -> AttentionMIL:
@@ -130,11 +131,10 @@ def test_every_network_of_a_head_starts_from_a_seed_of_its_own(
     three = replace(QUICK, networks=3, steps=2)
     fit(raw, three)
     fit(raw, three, seed=1)
-    assert len(begun) == 8
-    assert torch.equal(begun[0], begun[1])
-    assert torch.equal(begun[4], begun[5])
-    different = [begun[place].numpy().tobytes() for place in (1, 2, 3, 5, 6, 7)]
-    assert len(set(different)) == 6
+    # in any order, because networks may be trained at once
+    counts = [Counter(each.numpy().tobytes() for each in part) for part in (begun[:4], begun[4:])]
+    assert [sorted(count.values()) for count in counts] == [[1, 1, 2], [1, 1, 2]]
+    assert not set(counts[0]) & set(counts[1])
 
 
 def test_a_head_is_the_mean_of_its_networks(raw: list[np.ndarray]) -> None:
@@ -189,7 +189,8 @@ def test_networks_learn_from_tuning_bags_at_last_unless_they_stop_early(
 
     monkeypatch.setattr(mil, "train_net", spy)
     fit(raw, QUICK)
-    assert trained == [(list(TRAIN), False), *[([*TRAIN, *TUNE], False)] * 2]
+    # in any order, because networks may be trained at once
+    assert sorted(trained) == sorted([(list(TRAIN), False), *[([*TRAIN, *TUNE], False)] * 2])
     trained.clear()
     fit(raw, STOPPING)
     assert trained == [(list(TRAIN), True)] * 2
