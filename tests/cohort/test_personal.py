@@ -56,3 +56,13 @@ def test_classes_codes_and_numbers_are_labels(cells: list[str | None]) -> None:
 def test_a_patient_s_name_in_each_of_its_scans() -> None:
     names = ["Anna Roth", "Ben Maas", "Eva Lind"] * 4
     assert why_personal("x", names, ["p1", "p2", "p3"] * 4)
+
+
+def test_a_large_table_is_judged_by_a_part_of_its_cells() -> None:
+    patients = [f"p{number}" for number in range(20_000)]
+    # different letters for every patient
+    names = [
+        f"Anna {chr(65 + n % 26)}{''.join(chr(97 + int(d)) for d in str(n))}" for n in range(20_000)
+    ]
+    assert why_personal("x", names, patients) == "it seems to have names of people"
+    assert why_personal("x", ["benign", "malignant"] * 10_000, patients) == ""
