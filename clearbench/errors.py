@@ -117,6 +117,15 @@ def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f"; did you mean {' or '.join(names[match] for match in near)}?" if near else ""
 
 
+def plain_text(text: str) -> str:
+    """Return text on one line that a terminal only shows: control codes and lone surrogates, which
+    stand for bytes that are no text, are written as their codes."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def name_some(names: Sequence[str], shown: int = 5, separator: str = ", ") -> str:
     """Return "a, b, c, d, e and 3 more": the first `shown` names, and a count of the rest."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""

@@ -17,6 +17,7 @@ from loky import ProcessPoolExecutor
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.cohort.table import ScanRow
 from clearbench.errors import BadStore, UnreadableScan
+from clearbench.scans.damage import damage_as_unreadable
 from clearbench.scans.hu import HuRules
 from clearbench.scans.slices import (
     ScanSource,
@@ -71,13 +72,10 @@ class ReadScan:
 def read_one(task: ReadTask) -> ReadScan:
     """Read one scan, unless its features exist and its source has not changed."""
     try:
-        return _read(task)
+        with damage_as_unreadable():
+            return _read(task)
     except UnreadableScan as error:
         return ReadScan(task, "failed", reason=str(error))
-    except OSError as error:
-        return ReadScan(task, "failed", reason=f"can't be read ({error.strerror or error})")
-    except MemoryError:
-        return ReadScan(task, "failed", reason="too large for this machine's memory")
 
 
 def _read(task: ReadTask) -> ReadScan:

@@ -1,40 +1,47 @@
-"""Whatever a damaged file makes a library raise becomes the fault of that scan alone."""
+"""Whatever a file makes a library raise becomes the fault of that scan alone."""
 
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from clearbench.errors import UnreadableScan
+from clearbench.errors import ClearbenchError, UnreadableScan
 
-# What libraries raise for values that no file should have: almost anything.
-DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+LONGEST = 200  # letters of a library's sentence that are quoted
+TOO_LARGE = "too large for this machine's memory"
 
 
 @contextmanager
 def damage_as_unreadable() -> Iterator[None]:
-    """Raise UnreadableScan instead of what a library raises; errors of the disk stay as they are.
+    """Raise UnreadableScan instead of anything that a library raises, with its type and text.
 
     Without it, one file that nobody thought of would stop a run over thousands.
     """
     try:
         yield
-    except (UnreadableScan, OSError):
+    except ClearbenchError:
         raise
-    except DAMAGE as error:
-        why = str(error).splitlines()[0] if str(error) else "no reason given"
+    except MemoryError as error:  # a plain one has no text
+        raise UnreadableScan(TOO_LARGE) from error
+    except OSError as error:
+        raise UnreadableScan(f"it can't be read ({error.strerror or why(error)})") from error
+    except Exception as error:
         raise UnreadableScan(
-            f"it can't be read ({type(error).__name__}: {why}); it is damaged, or of a kind that "
-            "clearbench doesn't know"
+            f"it can't be read ({type(error).__name__}: {why(error)}); it is damaged, or of a kind "
+            "that clearbench doesn't know"
         ) from error
+
+
+@contextmanager
+def refused(what: str) -> Iterator[None]:
+    """Raise UnreadableScan that begins with `what` instead of anything that a library raises."""
+    try:
+        yield
+    except (ClearbenchError, MemoryError):
+        raise
+    except Exception as error:
+        raise UnreadableScan(f"{what} ({why(error)})") from error
+
+
+def why(error: BaseException) -> str:
+    """Return the first line of a library's sentence, shortened."""
+    first = next(iter(str(error).splitlines()), "") or "no reason given"
+    return first if len(first) <= LONGEST else f"{first[:LONGEST]}…"

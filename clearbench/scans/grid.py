@@ -1,5 +1,8 @@
 """A regular grid of voxels and its axes in space → a volume; segmentations are refused."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +12,8 @@ from clearbench.scans.notes import Note
 from clearbench.scans.volume import FLAT, ScanFacts, Volume, tilt_deg
 
 SHEAR_LIMIT_DEG = 1.0
+MOST_SIDE = 2**15
+MOST_VOXELS = 2**33  # 16 GB; a whole body in 0.5 mm has 2 ** 32
 LEAST_SPACING_MM = 0.05
 MOST_SPACING_MM = 20.0
 EVEN_REGIONS = 0.5  # of a segmentation's voxels, more than this share have an equal neighbour
@@ -62,6 +67,21 @@ def _facts(tilt: float) -> ScanFacts:
         return ScanFacts()
     note = Note("geometry", f"gantry tilt {tilt:.1f}°")
     return ScanFacts(gantry_tilt_deg=round(tilt, 1), notes=(note,))
+
+
+def refuse_shape(shape: Sequence[int]) -> None:
+    """Refuse a size that no CT has, before memory is asked for; raises UnreadableScan."""
+    if min(shape) < 1:
+        raise UnreadableScan(f"its header says a size of {_times(shape)}: the image is empty")
+    if max(shape) > MOST_SIDE or math.prod(shape) > MOST_VOXELS:
+        raise UnreadableScan(
+            f"its header says a size of {_times(shape)} voxels, which no CT has; it is damaged"
+        )
+
+
+def _times(shape: Sequence[int]) -> str:
+    """Write a size."""
+    return " × ".join(f"{side:,}" if abs(side) < 10**12 else f"{side:.3g}" for side in shape)
 
 
 def refuse_spacing(lengths_mm: NDArray[np.float64]) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 from PIL import Image
 
 from clearbench.errors import UnreadableScan
+from clearbench.scans.damage import refused
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu, clean_hu
 from clearbench.scans.notes import Note
 from clearbench.scans.volume import Scan
+from clearbench.scans.walk import is_file
 from clearbench.windows import WINDOWS_HU, parse_window
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
@@ -23,8 +25,7 @@ UNNAMED_WINDOW = (
 )
 NO_WINDOW = "16-bit images have HU, not a window; leave the window out"
 EACH_ITS_ROW = "if each is a scan of its own, give each its row in a table, with its path"
-# Pillow raises SyntaxError for a broken PNG
-UNDECODED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+MOST_PIXELS = 2**26
 UNKNOWN_SPACING = (float("nan"), float("nan"), float("nan"))
 
 
@@ -39,7 +40,8 @@ def window_folders(folder: Path) -> dict[str, Path]:
 
 def image_files(folder: Path) -> list[Path]:
     """Return the images of a folder (not of its sub-folders), ordered by the number in the name."""
-    files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = (path for path in found if is_file(path) and not path.name.startswith("."))
     return sorted(files, key=lambda path: (_number(path), path.stem))
 
 
@@ -171,11 +173,8 @@ def why_not_images(files: Sequence[Path], window: str = "") -> str:
     """
     first = None
     for path in files:
-        try:
-            with Image.open(path) as image:
-                found = (image.size[::-1], image.mode.startswith("I"))
-        except UNDECODED as error:
-            return f"{path.name} is not a readable image ({error})"
+        with refused(f"{path.name} is not a readable image"), Image.open(path) as image:
+            found = (_size(image), image.mode.startswith("I"))
         first = first or found
         if found != first:
             sizes = (f"{'16' if deep else '8'} bits of {shape}" for shape, deep in (found, first))
@@ -187,17 +186,25 @@ def why_not_images(files: Sequence[Path], window: str = "") -> str:
     return "" if window else UNNAMED_WINDOW
 
 
+def _size(image: Image.Image) -> tuple[int, int]:
+    """Return rows and columns; raises UnreadableScan for far more pixels than a slice has."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise UnreadableScan(
+            f"an image of {height:,} × {width:,} pixels, which no slice of a CT has"
+        )
+    return height, width
+
+
 def _open(path: Path) -> Pixels:
     """Decode one grey image, [y, x] uint8 or 16-bit."""
-    try:
-        with Image.open(path) as image:
-            # Pillow opens 16-bit PNGs as I or as I;16, depending on its version
-            if image.mode.startswith("I"):
-                # 32 bits, as unsigned 16 bits would wrap round when 32,768 is subtracted
-                return np.asarray(image).astype(np.int32)
-            return np.asarray(image.convert("L"))
-    except UNDECODED as error:
-        raise UnreadableScan(f"{path.name} is not a readable image ({error})") from error
+    with refused(f"{path.name} is not a readable image"), Image.open(path) as image:
+        _size(image)
+        # Pillow opens 16-bit PNGs as I or as I;16, depending on its version
+        if image.mode.startswith("I"):
+            # 32 bits, as unsigned 16 bits would wrap round when 32,768 is subtracted
+            return np.asarray(image).astype(np.int32)
+        return np.asarray(image.convert("L"))
 
 
 def _eight_bit(path: Path, shape: tuple[int, ...]) -> Pixels:

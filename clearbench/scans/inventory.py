@@ -29,16 +29,15 @@ from clearbench.scans.notes import Note, merge_notes
 from clearbench.scans.npz import ASSUMED, AXES_LPS, SPACING_MM, is_npz, open_npz
 from clearbench.scans.slices import (
     ScanSource,
-    broken_links,
     data_files,
-    files_under,
     is_nifti,
-    missing_file,
+    not_opened,
     read_scan,
     why_damaged,
     with_left_out,
 )
 from clearbench.scans.volume import slice_distance_mm, why_not_axial
+from clearbench.scans.walk import walk
 
 MANY_FILES = 2000  # from this number on, several processes read the headers
 CHUNK = 500
@@ -53,11 +52,8 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
     """
     if not root.exists():
         raise BadRequest(f"{root} does not exist")
-    shut: list[LeftOut] = []
-    files = files_under(
-        root,
-        lambda folder, why: shut.append(LeftOut(folder, f"a folder that can't be opened ({why})")),
-    )
+    under = walk(root)
+    files = under.files
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     volumes = [file for file in files if _volume_format(file)]
     voxels = {data for file in volumes for data in data_files(file)}
@@ -68,14 +64,27 @@ def find_scans(root: Path, *, workers: int = 1, on_read: OnRead | None = None) -
     single = root.is_file()
     folders = () if single else image_folders(root, [file for file in images if file not in stray])
     none = [item for item in read if isinstance(item, LeftOut)]
-    links = list(map(missing_file, broken_links(root)))
+    shut = not_opened(under)
     scans = [
-        *(map(one_image, images) if single else map(image_scan, folders)),
-        *map(_volume_scan, volumes),
-        *_dicom_scans(slices, [*none, *links]),
+        *(
+            [_described(one_image, file, "image") for file in images]
+            if single
+            else [_described(image_scan, folder, "images") for folder in folders]
+        ),
+        *(_described(_volume_scan, file, _volume_format(file)) for file in volumes),
+        *_dicom_scans(slices, [*none, *shut]),
     ]
-    left_out = (*shut, *stray.values(), *none, *links)
+    left_out = (*shut, *stray.values(), *none)
     return Inventory(root, tuple(sorted(scans, key=by_path)), left_out)
+
+
+def _described(describe: Callable[[Path], FoundScan], path: Path, kind: str) -> FoundScan:
+    """Describe one scan; whatever is wrong with it is that scan's error, and no other's."""
+    try:
+        with damage_as_unreadable():
+            return describe(path)
+    except UnreadableScan as error:
+        return FoundScan(path=path, kind=kind, error=str(error))
 
 
 def with_values_checked(inventory: Inventory, *, workers: int = 1) -> Inventory:
@@ -94,15 +103,14 @@ def _with_values_checked(scan: FoundScan) -> FoundScan:
     series = scan.identity.series_uid if scan.identity else ""
     try:
         read = read_scan(ScanSource(scan.path, series, HuRules(window=scan.window)))
-    except (UnreadableScan, OSError, MemoryError) as error:
-        # a plain MemoryError has no text
-        return replace(scan, error=str(error) or "too large for this machine's memory")
+    except UnreadableScan as error:
+        return replace(scan, error=str(error))
     notes = merge_notes([*scan.facts.notes, *read.facts.notes])
     return replace(scan, facts=replace(scan.facts, notes=notes))
 
 
 def _read_all(
-    files: list[Path], workers: int, on_read: OnRead | None
+    files: Sequence[Path], workers: int, on_read: OnRead | None
 ) -> list[tuple[Slice, ...] | LeftOut]:
     """Read every header, in several processes if there are many files."""
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
@@ -135,11 +143,7 @@ def _volume_format(file: Path) -> str:
 def _volume_scan(file: Path) -> FoundScan:
     """Describe a file of one volume by its header."""
     kind = _volume_format(file)
-    try:
-        with damage_as_unreadable():
-            grid = _grid(file, kind)
-    except UnreadableScan as error:
-        return FoundScan(path=file, kind=kind, error=str(error))
+    grid = _grid(file, kind)
     affine = np.eye(4)
     # nibabel's axis codes are for RAS, and our axes are in LPS
     affine[:3, :3] = np.diag([-1.0, -1.0, 1.0]) @ grid.axes_lps_mm

@@ -6,6 +6,7 @@ voxel, both in LPS mm, as ITK writes and reads them.
 """
 
 import math
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.grid import grid_volume, refuse_labels, refuse_spacing, spans_space
+from clearbench.scans.grid import (
+    grid_volume,
+    refuse_labels,
+    refuse_shape,
+    refuse_spacing,
+    spans_space,
+)
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu
+from clearbench.scans.packed import refuse_bomb
 from clearbench.scans.volume import Volume
+from clearbench.scans.walk import is_file
 
 SUFFIXES = (".mhd", ".mha")
 LAST_KEY = "ElementDataFile"
@@ -81,8 +90,7 @@ def open_metaimage(path: Path) -> MetaHeader:
     if _flag(fields, "BinaryData", True) is False:
         raise UnreadableScan("its voxels are written as text; save it as binary data")
     shape = tuple(int(size) for size in _numbers(fields, "DimSize", 3))
-    if min(shape) < 1:
-        raise UnreadableScan("the image is empty")
+    refuse_shape(shape)
     data, start = _data_file(path, fields, start)
     return MetaHeader(
         shape_xyz=shape,
@@ -161,15 +169,20 @@ def _data_file(path: Path, fields: dict[str, str], start: int) -> tuple[Path, in
     skipped = int(_numbers(fields, "HeaderSize", 1, (0.0,))[0])
     if skipped < 0:  # -1 means: count back from the end of the file
         raise UnreadableScan("its HeaderSize is negative; save it without HeaderSize")
+    if os.sep in name or name in ("", ".", "..") or "\0" in name:
+        # a header from elsewhere must not make us read any file of this machine
+        raise UnreadableScan(f"its voxels are said to be in {name!r}; they lie beside the header")
     return path.parent / name, skipped
 
 
 def _voxels(header: MetaHeader) -> Pixels:
     """Read the voxels [x, y, z]; raises UnreadableScan if there are too few or too many."""
     expected = math.prod(header.shape_xyz) * header.dtype.itemsize
-    if not header.data.is_file():
+    if not is_file(header.data):
         raise UnreadableScan(f"its data file {header.data.name} is missing")
-    content = header.data.read_bytes()[header.start :]
+    if header.compressed:
+        refuse_bomb(header.data, expected)
+    content = _content(header, expected)
     if header.compressed:
         content = _unpacked(content, header.data.name, expected)
     if len(content) != expected:
@@ -177,6 +190,13 @@ def _voxels(header: MetaHeader) -> Pixels:
             f"{header.data.name} holds {len(content):,} bytes of voxels, expected {expected:,}"
         )
     return np.frombuffer(content, header.dtype).reshape(header.shape_xyz, order="F")
+
+
+def _content(header: MetaHeader, expected: int) -> bytes:
+    """Read the bytes from the start of the voxels on; of plain voxels one more than expected."""
+    with header.data.open("rb") as file:
+        file.seek(header.start)
+        return file.read() if header.compressed else file.read(expected + 1)
 
 
 def _unpacked(content: bytes, name: str, expected: int) -> bytes:

@@ -1,23 +1,31 @@
 """NIfTI files (.nii, .nii.gz) → volumes, placed by their affine."""
 
 import gzip
-import zlib
+import math
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.grid import grid_volume, refuse_labels, refuse_spacing, spans_space
+from clearbench.scans.damage import refused
+from clearbench.scans.grid import (
+    grid_volume,
+    refuse_labels,
+    refuse_shape,
+    refuse_spacing,
+    spans_space,
+)
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu
 from clearbench.scans.notes import Note
+from clearbench.scans.packed import refuse_bomb
 from clearbench.scans.volume import Volume
 
-DAMAGED = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
+PADDING = 2**20  # bytes after the voxels that are allowed
+UNREADABLE = "not a readable NIfTI file"
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}  # of xyzt_units; mm, or not stated, is 1
 SAME_SPACING = 0.01  # relative
 SAME_ANGLE_DEG = 1.0
@@ -31,11 +39,9 @@ def read_nifti(path: Path, rules: HuRules = NO_RULES) -> Volume:
     sform and qform contradict each other, or if it holds labels or other values instead of HU.
     """
     image = open_nifti(path)
-    try:
+    with refused(UNREADABLE):
         # dataobj applies slope and intercept, and keeps integers; get_fdata makes float64
         data = np.asanyarray(_checked(image, path).dataobj).reshape(image.shape[:3])
-    except DAMAGED as error:
-        raise UnreadableScan(f"not a readable NIfTI file ({error})") from error
     if data.dtype.kind not in "iuf":
         raise UnreadableScan(f"its values are {data.dtype}, not HU")
     refuse_labels(data)
@@ -44,10 +50,24 @@ def read_nifti(path: Path, rules: HuRules = NO_RULES) -> Volume:
 
 
 def _checked(image: Any, path: Path) -> Any:
-    """Unpack a compressed file to its end: nibabel never reads the checksum, which is there."""
+    """Unpack a compressed file to its end: nibabel never reads the checksum, which is there.
+
+    Raises UnreadableScan for a file that unpacks to much more than its header says.
+    """
+    voxels = math.prod(int(size) for size in image.shape) * image.dataobj.dtype.itemsize
+    most = int(image.dataobj.offset) + voxels + PADDING
     if not path.name.lower().endswith(".gz"):
+        if path.stat().st_size < most - PADDING:
+            raise UnreadableScan(
+                f"it is cut off: {path.stat().st_size:,} bytes, expected {most - PADDING:,}"
+            )
         return image
-    return type(image).from_bytes(gzip.decompress(path.read_bytes()))
+    refuse_bomb(path, most)
+    with gzip.open(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise UnreadableScan(f"it unpacks to more than the {voxels:,} bytes of its header")
+    return type(image).from_bytes(content)
 
 
 def open_nifti(path: Path) -> Any:
@@ -55,13 +75,12 @@ def open_nifti(path: Path) -> Any:
 
     Raises UnreadableScan if it is damaged, isn't one volume, or has no usable geometry.
     """
-    try:
+    with refused(UNREADABLE):
         image = nibabel.load(path)
-    except DAMAGED as error:
-        raise UnreadableScan(f"not a readable NIfTI file ({error})") from error
-    shape = tuple(int(size) for size in image.shape)
+        shape = tuple(int(size) for size in image.shape)
     if len(shape) < 3 or any(size != 1 for size in shape[3:]):
         raise UnreadableScan(f"{len(shape)} dimensions {shape}; a scan has three (x, y, z)")
+    refuse_shape(shape[:3])
     if not spans_space(image.affine[:3, :3]):
         raise UnreadableScan("its affine has no usable axes; set qform or sform")
     _refuse_conflict(image)

@@ -5,8 +5,8 @@ clipped to ±1000, resampled to 0.8 mm, axes from head to feet, anterior to post
 right to left. The position in the scanner is not kept: z_mm begins at 0.
 """
 
+import math
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,19 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
-from clearbench.scans.grid import grid_volume
+from clearbench.scans.damage import refused
+from clearbench.scans.grid import grid_volume, refuse_shape
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu
 from clearbench.scans.notes import Note
+from clearbench.scans.packed import refuse_bomb
 from clearbench.scans.volume import Volume
 
 SUFFIX = ".npz"
 ARRAY = "ct"
 SPACING_MM = 0.8
 LIMIT_HU = 1000
+MOST_HEADER = 2**16  # bytes before the voxels
 AXES = "IPL"  # the array's axes run towards Inferior, Posterior, Left
 AXES_LPS = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
-# zipfile raises NotImplementedError for a compression that it doesn't know
-DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError)
+UNREADABLE = "not a readable .npz file"
 FIRST_VERSION = np.lib.format.read_array_header_1_0
 ASSUMED = Note("geometry", "no geometry in its file; taken as RAD-ChestCT's: head first, 0.8 mm")
 
@@ -61,22 +63,20 @@ def open_npz(path: Path) -> NpzHeader:
             f"its array is {header.dtype} of shape {header.shape}; "
             "a volume is int16 of three dimensions"
         )
+    refuse_shape(header.shape)
     return header
 
 
 def _header(path: Path) -> NpzHeader:
     """Read the header of an archive's first array."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = tuple(archive.namelist())
-            if not names or not names[0].endswith(".npy"):
-                return NpzHeader(names)
-            with archive.open(names[0]) as file:
-                later = np.lib.format.read_magic(file) != (1, 0)
-                read = np.lib.format.read_array_header_2_0 if later else FIRST_VERSION
-                shape, _, dtype = read(file)
-    except DAMAGED as error:
-        raise UnreadableScan(f"not a readable .npz file ({error})") from error
+    with refused(UNREADABLE), zipfile.ZipFile(path) as archive:
+        names = tuple(archive.namelist())
+        if not names or not names[0].endswith(".npy"):
+            return NpzHeader(names)
+        with archive.open(names[0]) as file:
+            later = np.lib.format.read_magic(file) != (1, 0)
+            read = np.lib.format.read_array_header_2_0 if later else FIRST_VERSION
+            shape, _, dtype = read(file)
     return NpzHeader(names, tuple(int(size) for size in shape), dtype)
 
 
@@ -86,7 +86,8 @@ def read_npz(path: Path, rules: HuRules = NO_RULES) -> Volume:
     Raises UnreadableScan if it is damaged, has another layout, or has HU beyond ±1000: then it
     isn't a volume of RAD-ChestCT.
     """
-    open_npz(path)
+    header = open_npz(path)
+    _refuse_size(path, header)
     hu = _array(path)
     low, high = int(hu.min()), int(hu.max())
     if low < -LIMIT_HU or high > LIMIT_HU:
@@ -99,14 +100,23 @@ def read_npz(path: Path, rules: HuRules = NO_RULES) -> Volume:
     return volume.with_notes(ASSUMED, *notes)
 
 
+def _refuse_size(path: Path, header: NpzHeader) -> None:
+    """Refuse an archive that unpacks to another size than its header's, or to far too much."""
+    with zipfile.ZipFile(path) as archive:
+        found = archive.getinfo(f"{ARRAY}.npy").file_size
+    expected = 2 * math.prod(header.shape)
+    if not expected < found < expected + MOST_HEADER:
+        raise UnreadableScan(
+            f"holds {found:,} bytes, but its header says {' × '.join(map(str, header.shape))} voxels"
+        )
+    refuse_bomb(path, found)
+
+
 def _array(path: Path) -> Pixels:
     """Unpack the voxels."""
-    try:
-        # a pickle can run code
-        with np.load(path, allow_pickle=False) as archive:
-            return np.asarray(archive[ARRAY])
-    except DAMAGED as error:
-        raise UnreadableScan(f"not a readable .npz file ({error})") from error
+    # a pickle can run code
+    with refused(UNREADABLE), np.load(path, allow_pickle=False) as archive:
+        return np.asarray(archive[ARRAY])
 
 
 def _first_voxel_mm(shape: tuple[int, ...]) -> NDArray[np.float64]:

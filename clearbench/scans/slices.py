@@ -1,7 +1,6 @@
 """Any path → one scan's axial slices, and signatures that change when its source changes."""
 
 import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from clearbench.scans.nifti import read_nifti
 from clearbench.scans.notes import Note
 from clearbench.scans.npz import is_npz, read_npz
 from clearbench.scans.volume import Scan, Volume, upright
+from clearbench.scans.walk import NO_FILE, Walked, files_under, is_file, walk, why_unnamed
 
 READING_RULES = 2  # raise it when the same files may give other pixels, or be refused
 
@@ -55,9 +55,9 @@ def read_scan(
     `pseudonym` turns a SeriesInstanceUID into its pseudonym, which `source.series` may be.
     Raises UnreadableScan with the fault and its file.
     """
-    if not source.path.exists():
-        raise UnreadableScan(f"{source.path} does not exist")
     with damage_as_unreadable():
+        if not source.path.exists():
+            raise UnreadableScan(f"{source.path} does not exist")
         return _read(source, pseudonym, resample)
 
 
@@ -91,7 +91,7 @@ def is_nifti(path: Path) -> bool:
 
 def is_image(path: Path) -> bool:
     """Return True for a PNG or JPEG file, by its name."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    return path.suffix.lower() in IMAGE_SUFFIXES and is_file(path)
 
 
 def holds_images(folder: Path) -> bool:
@@ -178,6 +178,16 @@ def why_damaged(left_out: Sequence[LeftOut]) -> str:
     return f"{damaged[0].path.name}: {damaged[0].reason}{more}; repair or remove it"
 
 
+def not_opened(under: Walked) -> tuple[LeftOut, ...]:
+    """Describe the entries that are not opened, and why."""
+    return (
+        *(LeftOut(path, f"can't be opened ({why})", damaged=True) for path, why in under.closed),
+        *(LeftOut(path, why_unnamed(path), damaged=True) for path in under.unnamed),
+        *(LeftOut(path, NO_FILE) for path in under.odd),
+        *map(missing_file, under.broken),
+    )
+
+
 def missing_file(link: Path) -> LeftOut:
     """Describe a link whose file is missing; damaged, if its name may be that of a DICOM file."""
     dicom_name = link.suffix.lower() in ("", *DICOM_SUFFIXES) or link.suffix[1:].isdigit()
@@ -200,59 +210,11 @@ def _headers(path: Path, _signature: str) -> tuple[tuple[Slice, ...], tuple[Left
 
     `_signature` is part of the cache's key: a changed folder is read again.
     """
-    found = [read_slices(file) for file in files_under(path)]
+    under = walk(path)
+    found = [read_slices(file) for file in under.files]
     slices = tuple(item for group in found if not isinstance(group, LeftOut) for item in group)
     left_out = [item for item in found if isinstance(item, LeftOut)]
-    return slices, (*left_out, *map(missing_file, broken_links(path)))
-
-
-def files_under(path: Path, on_closed: Callable[[Path, str], None] | None = None) -> list[Path]:
-    """Return a file, or every file below a folder in a fixed order.
-
-    Hidden files and folders are skipped, and so is a feature store among the scans. Linked folders
-    are followed, each real folder once. `on_closed` is called with a folder that can't be opened
-    and the reason; without it, such a folder raises UnreadableScan.
-    """
-
-    def closed(error: OSError) -> None:
-        where, reason = Path(str(error.filename)), error.strerror or "can't be opened"
-        if on_closed is None:
-            raise UnreadableScan(f"{where}: {reason}")
-        on_closed(where, reason)
-
-    return [file for file in _entries(path, closed) if file.is_file()]
-
-
-def broken_links(path: Path) -> list[Path]:
-    """Return the links below a folder whose file is missing, such as those of a partial clone."""
-    return [file for file in _entries(path, lambda _: None) if not file.exists()]
-
-
-def _entries(path: Path, closed: Callable[[OSError], None]) -> list[Path]:
-    """Return a file, or every file and link below a folder in a fixed order."""
-    if path.is_file():
-        return [path]
-    files: list[Path] = []
-    seen: set[Path] = set()
-    for folder, subfolders, names in os.walk(path, onerror=closed, followlinks=True):
-        place = Path(folder)
-        real = place.resolve()
-        if real in seen or _is_store(place):
-            subfolders.clear()
-            continue
-        seen.add(real)
-        # in place, because os.walk goes on with this very list
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        files += [place / name for name in names if not name.startswith(".")]
-    return sorted(files)
-
-
-def _is_store(folder: Path) -> bool:
-    """Return True for a feature store: its store.json begins with the schema version."""
-    try:
-        return (folder / "store.json").read_bytes().startswith(b'{"schema"')
-    except OSError:
-        return False
+    return slices, (*left_out, *not_opened(under))
 
 
 def data_files(path: Path) -> list[Path]:
@@ -260,10 +222,11 @@ def data_files(path: Path) -> list[Path]:
     if not is_metaimage(path):
         return []
     try:
-        data = open_metaimage(path).data
+        with damage_as_unreadable():
+            data = open_metaimage(path).data
     except UnreadableScan:
         return []
-    return [data] if data != path and data.is_file() else []
+    return [data] if data != path and is_file(data) else []
 
 
 def source_signature(path: Path) -> str:

@@ -10,9 +10,9 @@ import pydicom
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
+from clearbench.scans.damage import refused, why
 from clearbench.scans.dicom.opening import open_whole
 from clearbench.scans.dicom.records import Slice
-from clearbench.scans.dicom.tags import UNPARSED
 from clearbench.scans.hu import TOP_HU, Pixels
 
 
@@ -32,23 +32,17 @@ class Stored:
 
 def decode(path: Path, where: str) -> Stored:
     """Decode one file's pixel data; a Modality LUT is applied."""
-    try:
+    with refused(f"{where} can't be read"):
         dataset = open_whole(path)
-    except UNPARSED as error:
-        raise UnreadableScan(f"{where} can't be read ({error})") from error
-    _refuse_truncated(dataset, where)
+        _refuse_truncated(dataset, where)
     try:
         values: Pixels = dataset.pixel_array
-    except UNPARSED as error:
+    except Exception as error:
         raise UnreadableScan(f"{where} can't be decoded: {_why(dataset, error)}") from error
     padding = _padding(dataset, values)
     if "ModalityLUTSequence" in dataset:
-        try:
+        with refused(f"{where} has a Modality LUT that can't be used"):
             values = _through_table(values, dataset)
-        except UNPARSED as error:
-            raise UnreadableScan(
-                f"{where} has a Modality LUT that can't be used ({error})"
-            ) from error
     return Stored(values, padding)
 
 
@@ -96,7 +90,7 @@ def _why(dataset: Any, error: Exception) -> str:
             f"no installed codec decodes {syntax.name} ({syntax}) in {dataset.BitsStored} bits; "
             "convert it to an uncompressed or lossless syntax"
         )
-    return str(error).splitlines()[0]
+    return why(error)
 
 
 def _padding(dataset: Any, values: Pixels) -> NDArray[np.bool_]:

@@ -8,6 +8,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from clearbench.errors import UnreadableScan
+from clearbench.scans.damage import TOO_LARGE, refused
 from clearbench.scans.dicom.objects import (
     CT_IMAGE,
     NOTED_TYPES,
@@ -19,7 +21,7 @@ from clearbench.scans.dicom.objects import (
 )
 from clearbench.scans.dicom.opening import not_dicom, open_header
 from clearbench.scans.dicom.records import Identity, LeftOut, Phase, Scale, Slice
-from clearbench.scans.dicom.tags import UNPARSED, Tags, frame_tags
+from clearbench.scans.dicom.tags import Tags, frame_tags
 from clearbench.scans.notes import Note
 from clearbench.scans.volume import ScanFacts
 
@@ -31,6 +33,7 @@ NO_CONTRAST = (
 )  # fmt: skip
 UNIT_TOLERANCE = 0.05  # of the length of an axis, and of the cosine between two
 MOST_SLOPE, MOST_INTERCEPT = 1e4, 1e6
+MOST_POSITION_MM = 1e5
 NOTED_UNITS = {
     "HU_MOD": "its HU were modified (RescaleType HU_MOD)",
     "US": "its unit is not stated (RescaleType US)",
@@ -40,17 +43,27 @@ NOTED_UNITS = {
 def read_slices(path: Path) -> tuple[Slice, ...] | LeftOut:
     """Read one file's header: its CT slices (several if multi-frame), or why it has none."""
     try:
+        with refused("its header can't be read"):
+            header = _header_of(path)
+        if isinstance(header, LeftOut):
+            return header
+        with refused("a CT slice with a damaged header"):
+            return _frames(path, header)
+    except UnreadableScan as error:
+        return LeftOut(path, str(error), damaged=True)
+    except MemoryError:
+        return LeftOut(path, TOO_LARGE, damaged=True)
+
+
+def _header_of(path: Path) -> Dataset | LeftOut:
+    """Read a header, or say what the file is instead of a DICOM file."""
+    try:
         header = open_header(path)
     except InvalidDicomError:
         return not_dicom(path)
-    except UNPARSED as error:
-        return LeftOut(path, f"its header can't be read ({error})", damaged=True)
-    try:
-        if is_cut_off(header):
-            return LeftOut(path, "its header is cut off or damaged", damaged=True)
-        return _frames(path, header)
-    except UNPARSED as error:
-        return LeftOut(path, f"a CT slice with a damaged header ({error})", damaged=True)
+    if is_cut_off(header):
+        return LeftOut(path, "its header is cut off or damaged", damaged=True)
+    return header
 
 
 def _frames(path: Path, header: Dataset) -> tuple[Slice, ...] | LeftOut:
@@ -102,11 +115,11 @@ def _slice(path: Path, frame: int | None, tags: Tags) -> Slice:
         frame=frame,
         sop_uid=tags.text("SOPInstanceUID"),
         identity=_identity(tags),
-        shape=(int(tags.numbers("Rows", 1)[0]), int(tags.numbers("Columns", 1)[0])),
+        shape=_shape(tags),
         pixel_mm=(down_mm, right_mm),
         row_axis=row_axis,
         column_axis=column_axis,
-        position_mm=tags.numbers("ImagePositionPatient", 3),
+        position_mm=_position(tags),
         scale=_scale(tags),
         tilt_tag_deg=optional.number("GantryDetectorTilt") or 0.0,
         facts=_facts(tags, optional, path.name),
@@ -123,6 +136,23 @@ def _orientation(tags: Tags) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if not unit or abs(float(row @ column)) > UNIT_TOLERANCE:
         raise ValueError(f"ImageOrientationPatient is {found}: not two axes at right angles")
     return found[:3], found[3:]
+
+
+def _shape(tags: Tags) -> tuple[int, int]:
+    """Return rows and columns; raises ValueError if there are none."""
+    rows, columns = (int(tags.numbers(name, 1)[0]) for name in ("Rows", "Columns"))
+    if min(rows, columns) < 1:
+        raise ValueError(f"Rows × Columns is {rows} × {columns}: the image is empty")
+    return rows, columns
+
+
+def _position(tags: Tags) -> tuple[float, ...]:
+    """Return the first voxel's centre; raises ValueError for a place that no scanner has."""
+    found = tags.numbers("ImagePositionPatient", 3)
+    if max(map(abs, found)) > MOST_POSITION_MM:
+        text = " \\ ".join(f"{mm:g}" for mm in found)
+        raise ValueError(f"ImagePositionPatient is {text} mm, which no scanner has")
+    return found
 
 
 def _scale(tags: Tags) -> Scale:

@@ -1,18 +1,26 @@
 """Opening a file as DICOM, also without its prefix; other files are called by what they are."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from clearbench.scans.dicom.records import LeftOut
 from clearbench.scans.dicom.tags import READ
+from clearbench.scans.packed import refuse_deflated_bomb
 
 DICOM_SUFFIXES = (".dcm", ".ima")
 FIRST_ELEMENT_BYTES = 8
+HEAD_BYTES = 1024
+GROUP_LENGTH_AT, FIRST_OTHER_AT = 140, 144  # bytes from the start of a file with its prefix
 PAIR = "a header and image pair (Analyze or NIfTI), which is not read: save it as .nii.gz"
 ARCHIVE = "an archive: unpack it"
 OTHER_FORMATS = {
@@ -36,7 +44,9 @@ def open_whole(path: Path) -> Dataset:
 def _open(path: Path, **how: Any) -> Dataset:
     """Read a file; one without the DICOM prefix is tried if it begins like a data set."""
     try:
-        return pydicom.dcmread(path, **how)
+        with path.open("rb") as file:
+            _refuse_bomb(file, path)
+            return pydicom.dcmread(file, **how)
     except InvalidDicomError:
         if not begins_like_dicom(path):
             raise
@@ -47,6 +57,17 @@ def _open(path: Path, **how: Any) -> Dataset:
         plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         found.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
     return found
+
+
+def _refuse_bomb(file: BinaryIO, path: Path) -> None:
+    """Refuse a deflated file that unpacks to far too much: pydicom unpacks all of it at once."""
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    if DeflatedExplicitVRLittleEndian.encode() not in head:
+        return
+    # the first element says how long the others of group 2 are; the deflated part follows them
+    length = int.from_bytes(head[GROUP_LENGTH_AT:FIRST_OTHER_AT], "little")
+    refuse_deflated_bomb(path, FIRST_OTHER_AT + length)
 
 
 def begins_like_dicom(path: Path) -> bool:

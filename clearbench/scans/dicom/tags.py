@@ -1,8 +1,6 @@
 """The tags of one slice, from its frame, the shared groups or the header, with faults by name."""
 
 import math
-import struct
-import zlib
 from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,7 +8,6 @@ from typing import Any
 
 from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag, Tag
 
 # Small faults against the standard are common and harmless here; the values in use are checked.
@@ -28,22 +25,6 @@ READ = [
     "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 
-# What pydicom raises for damaged files: almost anything.
-UNPARSED = (
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    IndexError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-
 
 @dataclass(frozen=True)
 class Tags:
@@ -60,7 +41,7 @@ class Tags:
         if name not in self._found:
             try:
                 self._found[name] = self._first(_tag_of(name))
-            except UNPARSED as error:
+            except Exception as error:  # pydicom parses a value when it is asked for
                 raise ValueError(f"{name} is {self._as_written(name)!r}, not a number") from error
         value = self._found[name]
         return default if value is None else value

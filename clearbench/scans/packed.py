@@ -1,0 +1,33 @@
+"""Bombs: small files that unpack to far more than a CT ever does are refused before that."""
+
+import zlib
+from pathlib import Path
+
+from clearbench.errors import UnreadableScan
+
+ALLOWED = 2**26  # bytes that any file may unpack to
+MOST_TIMES = 200  # noise makes a CT's voxels shrink by 2 to 20; zeros shrink by 1,000
+PART = 2**20
+
+
+def refuse_bomb(path: Path, unpacked: int) -> None:
+    """Raise UnreadableScan if a file would unpack to far more bytes than a CT does."""
+    if unpacked > max(ALLOWED, MOST_TIMES * path.stat().st_size):
+        raise UnreadableScan(
+            f"{path.name} would unpack to {unpacked / 2**20:,.0f} MB, more than {MOST_TIMES} times "
+            "its size, which no CT does; if it is right, save it unpacked"
+        )
+
+
+def refuse_deflated_bomb(path: Path, start: int) -> None:
+    """Raise UnreadableScan if a raw deflate stream from byte `start` on unpacks to far too much."""
+    most = max(ALLOWED, MOST_TIMES * path.stat().st_size)
+    unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with path.open("rb") as file:
+        file.seek(start)
+        while part := (unpacker.unconsumed_tail or file.read(PART)):
+            total += len(unpacker.decompress(part, PART))
+            if total > most:
+                refuse_bomb(path, total)
+            if unpacker.eof:
+                return

@@ -1,0 +1,133 @@
+"""What lies under a path: regular files, links to nothing, and what is no file or can't be opened.
+
+Only regular files are ever opened: a pipe would wait for ever, and /dev/zero has no end.
+"""
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearbench.errors import UnreadableScan, plain_text
+
+GONE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)  # of a link: its file is missing
+NO_FILE = "a pipe, socket or device, not a file"
+
+
+@dataclass(frozen=True)
+class Walked:
+    """The entries below a folder, each in the order of its path.
+
+    files   regular files that can be looked at, and whose names are text
+    broken  links whose file is missing, such as those of a partial clone
+    closed  files and folders that can't be looked at, and why
+    odd     pipes, sockets and devices
+    unnamed files whose names aren't UTF-8: no table can hold them
+    """
+
+    files: tuple[Path, ...] = ()
+    broken: tuple[Path, ...] = ()
+    closed: tuple[tuple[Path, str], ...] = ()
+    odd: tuple[Path, ...] = ()
+    unnamed: tuple[Path, ...] = ()
+
+
+def walk(path: Path) -> Walked:
+    """List a file, or every entry below a folder.
+
+    Hidden files and folders are skipped, and so is a feature store among the scans. Linked folders
+    are followed, each real folder once.
+    """
+    closed: list[tuple[Path, str]] = []
+    found: dict[str, list[Path]] = {"files": [], "broken": [], "odd": [], "unnamed": []}
+    for entry in _entries(path, closed):
+        try:
+            kind = _kind(entry)
+        except OSError as error:
+            closed.append((entry, error.strerror or "can't be opened"))
+        else:
+            found[kind].append(entry)
+    return Walked(
+        closed=tuple(sorted(closed)), **{name: tuple(paths) for name, paths in found.items()}
+    )
+
+
+def files_under(path: Path) -> tuple[Path, ...]:
+    """Return a file, or every file below a folder, in a fixed order.
+
+    Raises UnreadableScan if an entry can't be looked at, or has a name that is not UTF-8.
+    """
+    found = walk(path)
+    for place, why in found.closed:
+        raise UnreadableScan(f"{place.name}: {why}")
+    for file in found.unnamed:
+        raise UnreadableScan(why_unnamed(file))
+    return found.files
+
+
+def why_unnamed(file: Path) -> str:
+    """Return why a file is left out whose name is not UTF-8."""
+    return f"its name is not UTF-8 ({plain_text(file.name)}): rename it"
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a path is a regular file that can be looked at; never raises."""
+    return os.path.isfile(path)  # noqa: PTH113  Path.is_file raises where a folder is closed
+
+
+def _kind(entry: Path) -> str:
+    """Return the name of the list that an entry belongs to; raises OSError."""
+    try:
+        mode = entry.stat().st_mode
+    except OSError as error:
+        if error.errno in GONE:
+            return "broken"
+        raise
+    if not stat.S_ISREG(mode):
+        return "odd"
+    return "files" if _is_text(str(entry)) else "unnamed"
+
+
+def _is_text(name: str) -> bool:
+    """Tell whether a name is UTF-8; Python holds other bytes as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _entries(path: Path, closed: list[tuple[Path, str]]) -> list[Path]:
+    """Return a file, or every entry below a folder that is not a folder, in a fixed order."""
+    if not path.is_dir():
+        return [path]
+    entries: list[Path] = []
+    seen: set[Path] = set()
+
+    def note(error: OSError) -> None:
+        closed.append((Path(str(error.filename)), error.strerror or "can't be opened"))
+
+    for folder, subfolders, names in os.walk(path, onerror=note, followlinks=True):
+        place = Path(folder)
+        real = place.resolve()
+        if real in seen or _is_store(place):
+            subfolders.clear()
+            continue
+        seen.add(real)
+        # in place, because os.walk goes on with this very list
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        entries += [place / name for name in names if not name.startswith(".")]
+    return sorted(entries)
+
+
+def _is_store(folder: Path) -> bool:
+    """Return True for a feature store: its store.json begins with the schema version."""
+    listed = folder / "store.json"
+    try:
+        if not is_file(listed):
+            return False
+        with listed.open("rb") as file:
+            return file.read(9) == b'{"schema"'
+    except OSError:
+        return False
