@@ -13,6 +13,7 @@ MUCH_WIDER = 2  # times
 CHANGES = {
     "the card": "content_sha256",
     "the labels": "labels_check",
+    "the scans of patients": "scans_check",
     "the version": "task_version",
     "the training of heads": "heads_version",
 }
@@ -26,13 +27,22 @@ def why_older(group: Sequence[Result], newest: Result) -> str:
     ]
     if changed and not first.labels_check:  # an older version of clearbench didn't say
         changed = ["clearbench"]
+    again = f"clearbench evaluate --task {first.task} --stale"
+    if not changed and first.units_check == newest.units_check and _other_pixels(first, newest):
+        changed = ["the pixels of scans"]
+        again = f"clearbench embed {first.cohort} --model {first.encoder} --replace, and evaluate"
     if not changed:
         return ""
     last = max(each.created for each in group)[:10]
     return (
         f"not compared with the board above: {' and '.join(changed)} changed after these results "
-        f"({last}); run: clearbench evaluate --task {first.task} --stale"
+        f"({last}); run: {again}"
     )
+
+
+def _other_pixels(one: Result, other: Result) -> bool:
+    """Tell whether two results were made with features of other pixels."""
+    return one.pixels_check != other.pixels_check
 
 
 def protocol(result: Result) -> str:
