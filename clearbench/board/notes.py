@@ -69,16 +69,18 @@ def alarms(group: Sequence[Result]) -> tuple[str, ...]:
 
 def intervals(group: Sequence[Result], metric: str) -> tuple[str, ...]:
     """Return notes on what the intervals include."""
-    if all(result.score(metric)["low"] is None for result in group):
-        return ()
-    return (*_usual_intervals(group), *_perfect(group, metric))
+    none = all(result.score(metric)["low"] is None for result in group)
+    return (*(() if none else _usual_intervals(group)), *_perfect(group, metric))
 
 
 def _perfect(group: Sequence[Result], metric: str) -> tuple[str, ...]:
-    """Return a note where an AUROC is 1 or 0: its interval has another source."""
-    scores = [result.score(metric) for result in group]
-    ends = any(score["value"] in (0.0, 1.0) and score["low"] != score["high"] for score in scores)
-    if plain_name(metric) != AUROC or not ends:
+    """Return a note where a score is 1 or 0: an AUROC has another interval, other metrics none."""
+    ends = [s for s in (result.score(metric) for result in group) if s["value"] in (0.0, 1.0)]
+    if plain_name(metric) != AUROC:
+        none = any(score["low"] is None for score in ends)
+        text = f"a {metric} of 1 or 0 has no interval: resampling shows no spread there"
+        return (text,) if none else ()
+    if all(score["low"] == score["high"] for score in ends):
         return ()
     return (f"the interval of an AUROC of 1 or 0 is {METHOD}: resampling shows no spread there",)
 

@@ -91,7 +91,7 @@ class BestClassifier(BagEstimator):
 
     def predictions(self, bags: Bags) -> Predictions:
         """Return the chosen head's predictions; some heads have no importances."""
-        return self.head_.predictions(bags)
+        return self.head_.predictions(self.ready(bags))
 
     @property
     def settings(self) -> dict[str, float | int | str]:
