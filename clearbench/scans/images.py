@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from clearbench.errors import UnreadableScan
+from clearbench.scans.grey import grey_values, refuse_mask, why_not_upright_greys
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu, clean_hu
 from clearbench.scans.notes import Note
 from clearbench.scans.volume import Scan
@@ -91,6 +92,8 @@ def _read_windows(folders: dict[str, Path]) -> Scan:
             if path.stem in files:
                 pixels[row, column] = _eight_bit(files[path.stem], shape)
                 present[row, column] = True
+    for column in range(len(folders)):
+        refuse_mask(pixels[present[:, column], column])
     scan = _scan(pixels, present, paths, tuple(folders))
     return _with_gaps(scan)
 
@@ -123,7 +126,9 @@ def _read_planes(paths: Sequence[Path], rules: HuRules) -> Scan:
         return replace(scan, facts=scan.facts.with_notes(*notes))
     if window is None:
         raise UnreadableScan(UNNAMED_WINDOW)
-    return _scan(np.stack(planes)[:, None], present, paths, window[:1])
+    pixels = np.stack(planes)[:, None]
+    refuse_mask(pixels)
+    return _scan(pixels, present, paths, window[:1])
 
 
 def _unlike(path: Path, plane: Pixels, first: Path) -> str:
@@ -174,8 +179,11 @@ def why_not_images(files: Sequence[Path], window: str = "") -> str:
         try:
             with Image.open(path) as image:
                 found = (image.size[::-1], image.mode.startswith("I"))
+                unfit = why_not_upright_greys(image)
         except UNDECODED as error:
             return f"{path.name} is not a readable image ({error})"
+        if unfit:
+            return f"{path.name}: {unfit}"
         first = first or found
         if found != first:
             sizes = (f"{'16' if deep else '8'} bits of {shape}" for shape, deep in (found, first))
@@ -195,7 +203,9 @@ def _open(path: Path) -> Pixels:
             if image.mode.startswith("I"):
                 # 32 bits, as unsigned 16 bits would wrap round when 32,768 is subtracted
                 return np.asarray(image).astype(np.int32)
-            return np.asarray(image.convert("L"))
+            return grey_values(image)
+    except UnreadableScan as error:
+        raise UnreadableScan(f"{path.name}: {error}") from error
     except UNDECODED as error:
         raise UnreadableScan(f"{path.name} is not a readable image ({error})") from error
 

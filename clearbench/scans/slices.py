@@ -32,7 +32,7 @@ from clearbench.scans.notes import Note
 from clearbench.scans.npz import is_npz, read_npz
 from clearbench.scans.volume import Scan, Volume, upright
 
-READING_RULES = 2  # raise it when the same files may give other pixels, or be refused
+READING_RULES = 3  # raise it when the same files may give other pixels, or be refused
 
 
 @dataclass(frozen=True)
