@@ -14,10 +14,10 @@ from clearbench.evaluation.bundles.apply import Applied, apply_bundle, find_feat
 from clearbench.evaluation.bundles.bundle import read_bundle
 from clearbench.evaluation.protocol.evaluate import OnFold
 from clearbench.evaluation.task.card import find_task, split_path, task_file
+from clearbench.evaluation.task.checks import labels_check
 from clearbench.evaluation.task.prepared import prepare_from_store
 from clearbench.evaluation.task.split_file import (
     SplitFile,
-    labels_check,
     make_split_file,
     read_split,
     write_split,

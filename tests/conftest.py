@@ -90,7 +90,8 @@ def _header(series: str = "series", study: str = "study", **facts: Any) -> Dicom
 
 FACTS = {
     "task": "t", "task_title": "T", "task_version": 1, "task_sha256": "0",
-    "content_sha256": "k", "labels_check": "l", "cohort": "c",
+    "content_sha256": "k", "labels_check": "l", "scans_check": "s", "units_check": "u",
+    "pixels_check": "x", "cohort": "c",
     "target": "binary", "metric": "auroc", "outputs": ("ill",), "encoder_title": "A",
     "fingerprint": "f" * 64, "dim": 8, "views": ("lung",),
     "stored_views": (), "precision": "float32", "head": "abmil",

@@ -13,6 +13,7 @@ MUCH_WIDER = 2  # times
 CHANGES = {
     "the card": "content_sha256",
     "the labels": "labels_check",
+    "the scans of patients": "scans_check",
     "the version": "task_version",
     "the training of heads": "heads_version",
 }
@@ -26,13 +27,22 @@ def why_older(group: Sequence[Result], newest: Result) -> str:
     ]
     if changed and not first.labels_check:  # an older version of clearbench didn't say
         changed = ["clearbench"]
+    again = f"clearbench evaluate --task {first.task} --stale"
+    if not changed and first.units_check == newest.units_check and _other_pixels(first, newest):
+        changed = ["the pixels of scans"]
+        again = f"clearbench embed {first.cohort} --model {first.encoder} --replace, and evaluate"
     if not changed:
         return ""
     last = max(each.created for each in group)[:10]
     return (
         f"not compared with the board above: {' and '.join(changed)} changed after these results "
-        f"({last}); run: clearbench evaluate --task {first.task} --stale"
+        f"({last}); run: {again}"
     )
+
+
+def _other_pixels(one: Result, other: Result) -> bool:
+    """Tell whether two results were made with features of other pixels."""
+    return one.pixels_check != other.pixels_check
 
 
 def protocol(result: Result) -> str:
@@ -59,16 +69,18 @@ def alarms(group: Sequence[Result]) -> tuple[str, ...]:
 
 def intervals(group: Sequence[Result], metric: str) -> tuple[str, ...]:
     """Return notes on what the intervals include."""
-    if all(result.score(metric)["low"] is None for result in group):
-        return ()
-    return (*_usual_intervals(group), *_perfect(group, metric))
+    none = all(result.score(metric)["low"] is None for result in group)
+    return (*(() if none else _usual_intervals(group)), *_perfect(group, metric))
 
 
 def _perfect(group: Sequence[Result], metric: str) -> tuple[str, ...]:
-    """Return a note where an AUROC is 1 or 0: its interval has another source."""
-    scores = [result.score(metric) for result in group]
-    ends = any(score["value"] in (0.0, 1.0) and score["low"] != score["high"] for score in scores)
-    if plain_name(metric) != AUROC or not ends:
+    """Return a note where a score is 1 or 0: an AUROC has another interval, other metrics none."""
+    ends = [s for s in (result.score(metric) for result in group) if s["value"] in (0.0, 1.0)]
+    if plain_name(metric) != AUROC:
+        none = any(score["low"] is None for score in ends)
+        text = f"a {metric} of 1 or 0 has no interval: resampling shows no spread there"
+        return (text,) if none else ()
+    if all(score["low"] == score["high"] for score in ends):
         return ()
     return (f"the interval of an AUROC of 1 or 0 is {METHOD}: resampling shows no spread there",)
 

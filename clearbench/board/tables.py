@@ -133,7 +133,7 @@ def leaderboard(
 def make_leaderboard(
     results: Sequence[Result], published: str = "", metric: str = ""
 ) -> Leaderboard:
-    """Make one board per question: one task, card, labels and split.
+    """Make one board per question: one task, card, labels, scans and split.
 
     Boards of older cards and labels come after the newest, with a note, and count for no average
     rank. Results below `published` have that source. Raises UnknownName for a metric that no result
@@ -141,19 +141,36 @@ def make_leaderboard(
     """
     if metric:
         _check_metric(metric, results)
-    groups: dict[Question, list[Result]] = {}
-    for result in results:
-        if not metric or _has(result, metric):
-            groups.setdefault(result.question, []).append(result)
-    newest = _newest(groups.values())
+    groups = _groups([each for each in results if not metric or _has(each, metric)])
+    newest = _newest(groups)
     tasks = [
         (_task_results(group, metric), why_older(group, newest[_asked(group[0])]))
-        for group in groups.values()
+        for group in groups
     ]
     tasks.sort(key=lambda each: (*_asked(each[0].first), bool(each[1]), each[0].first.question))
     boards = tuple(_board(task, published, metric, older) for task, older in tasks)
     current = [task for task, older in tasks if not older]
     return Leaderboard(boards, None if metric else rank_overall(current))
+
+
+def _groups(results: Sequence[Result]) -> list[list[Result]]:
+    """Group results by their question, and by the pixels from which their features were made.
+
+    Pixels can be compared where two encoders have features of the same units. The newest result
+    decides which pixels are the present ones.
+    """
+    questions: dict[Question, list[Result]] = {}
+    for result in results:
+        questions.setdefault(result.question, []).append(result)
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for question, group in questions.items():
+        by_time = sorted(group, key=lambda each: each.created)
+        present = {each.units_check: each.pixels_check for each in by_time}
+        for each in group:
+            now = each.pixels_check == present[each.units_check]
+            key = () if now else (each.units_check, each.pixels_check)
+            groups.setdefault((*question, *key), []).append(each)
+    return list(groups.values())
 
 
 def _has(result: Result, metric: str) -> bool:

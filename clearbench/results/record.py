@@ -11,14 +11,20 @@ from clearbench.errors import BadRequest
 SCHEMA = 4
 WITHOUT_LABELS_CHECK = 3  # the schema of results that don't say which labels they were made with
 
+CHECKS = ("content_sha256", "labels_check", "scans_check", "units_check", "pixels_check")
+
 Question = tuple[str, ...]
+# The parts of a question in words, in its order.
+QUESTION = ("task", "version", "card", "labels", "scans", "split", "training of heads")
 
 
 @dataclass(frozen=True)
 class Result:
     """The result of one encoder, head and preset on one task; scores are {value, low, high}.
 
-    content_sha256: the digest of the card without its title; labels_check: of the labels
+    content_sha256: the digest of the card without its title; labels_check: of the labels;
+        scans_check: of the scans of each unit; units_check: of the units with features;
+        pixels_check: of the pixels of these units' scans
     stored_views: all views of the features, where only some of them were used; else ()
     floor: nothing was learned from images; gates: an encoder must beat it to be ranked
     forgotten: how many patients have left since (`clearbench store forget`): scores have them still
@@ -33,6 +39,9 @@ class Result:
     task_sha256: str
     content_sha256: str
     labels_check: str
+    scans_check: str
+    units_check: str
+    pixels_check: str
     cohort: str
     target: str
     metric: str
@@ -81,12 +90,13 @@ class Result:
 
     @property
     def question(self) -> Question:
-        """Return what only results of one question share: task, card, labels, split, training."""
+        """Return what only results of one question share: see QUESTION."""
         return (
             self.task,
             str(self.task_version),
             self.content_sha256,
             self.labels_check,
+            self.scans_check,
             self.split_sha256,
             str(self.heads_version),
         )
@@ -118,11 +128,12 @@ class FoundResults:
 
 
 def find_results(folders: Iterable[Path]) -> FoundResults:
-    """Read every result below some folders; of two with one name, the one of the first folder.
+    """Read every result below some folders; of two equal ones, that of the first folder.
 
-    A file that can't be read doesn't stop the others.
+    Two of one name are equal if they answer one question about the same pixels. A file that can't
+    be read doesn't stop the others.
     """
-    found: dict[tuple[str, str], Result] = {}
+    found: dict[tuple[str, ...], Result] = {}
     unreadable: list[str] = []
     for folder in folders:
         for path in sorted(folder.rglob("*.json")) if folder.is_dir() else ():
@@ -134,7 +145,8 @@ def find_results(folders: Iterable[Path]) -> FoundResults:
             except BadRequest as error:
                 unreadable.append(str(error))
             else:
-                found.setdefault((result.task, result.stem), result)
+                key = (result.stem, *result.question, result.units_check, result.pixels_check)
+                found.setdefault(key, result)
     return FoundResults(tuple(found.values()), tuple(unreadable))
 
 
@@ -151,7 +163,7 @@ def read_result(path: Path) -> Result:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if facts.get("schema") == WITHOUT_LABELS_CHECK:
-            more = {"content_sha256": "", "labels_check": "", "gates": facts["floor"]}
+            more = {**dict.fromkeys(CHECKS, ""), "gates": facts["floor"]}
             more |= {"stored_views": [], "dim": 0}
             facts |= more | {"schema": SCHEMA}
         if (found := facts.get("schema", SCHEMA)) != SCHEMA:

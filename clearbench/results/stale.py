@@ -6,16 +6,7 @@ from pathlib import Path
 
 from clearbench.evaluation.heads.presets import HEADS_VERSION
 from clearbench.evaluation.task.prepared import PreparedTask
-from clearbench.results.record import Question, Result, find_results
-
-PARTS = (
-    "task",
-    "version",
-    "card",
-    "labels",
-    "split",
-    "training of heads",
-)  # of a question, in its order
+from clearbench.results.record import QUESTION, Question, Result, find_results
 
 
 @dataclass(frozen=True)
@@ -34,6 +25,7 @@ def question_now(prepared: PreparedTask) -> Question:
         str(card.version),
         card.content_sha256,
         prepared.labels_check,
+        prepared.scans_check,
         prepared.split_sha256,
         str(HEADS_VERSION),
     )
@@ -50,7 +42,7 @@ def find_stale(prepared: Sequence[PreparedTask], folder: Path) -> tuple[StaleRes
     for result in found:
         wanted = now.get(result.test_cohort)
         if result.task == task and wanted is not None and result.question != wanted:
-            pairs = zip(PARTS, result.question, wanted, strict=True)
+            pairs = zip(QUESTION, result.question, wanted, strict=True)
             changed = tuple(name for name, before, after in pairs if before != after)
             stale.append(StaleResult(result, changed))
     return tuple(stale)

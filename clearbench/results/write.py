@@ -17,6 +17,7 @@ from clearbench.evaluation.heads.presets import HEADS_VERSION
 from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
 from clearbench.evaluation.protocol.learning_curve import CurvePoint
 from clearbench.evaluation.task.card import TaskCard
+from clearbench.evaluation.task.checks import units_check
 from clearbench.files import write_text, write_whole
 from clearbench.results.predictions import attention_table, predictions_table
 from clearbench.results.record import Result
@@ -40,6 +41,9 @@ def make_result(
         task_sha256=task.sha256,
         content_sha256=task.card.content_sha256,
         labels_check=evaluation.prepared.labels_check,
+        scans_check=evaluation.prepared.scans_check,
+        units_check=units_check(units.ids),
+        pixels_check=evaluation.prepared.pixels_check,
         cohort=task.card.cohort,
         target=task.card.target,
         metric=task.card.primary,

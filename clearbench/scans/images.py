@@ -1,7 +1,8 @@
 """Folders of slice images: 8-bit in named windows, or 16-bit PNG with HU + 32768."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.damage import refused
+from clearbench.scans.grey import grey_values, refuse_mask, why_not_upright_greys
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu, clean_hu
 from clearbench.scans.notes import Note
 from clearbench.scans.volume import Scan
@@ -93,6 +95,8 @@ def _read_windows(folders: dict[str, Path]) -> Scan:
             if path.stem in files:
                 pixels[row, column] = _eight_bit(files[path.stem], shape)
                 present[row, column] = True
+    for column in range(len(folders)):
+        refuse_mask(pixels[present[:, column], column])
     scan = _scan(pixels, present, paths, tuple(folders))
     return _with_gaps(scan)
 
@@ -125,7 +129,9 @@ def _read_planes(paths: Sequence[Path], rules: HuRules) -> Scan:
         return replace(scan, facts=scan.facts.with_notes(*notes))
     if window is None:
         raise UnreadableScan(UNNAMED_WINDOW)
-    return _scan(np.stack(planes)[:, None], present, paths, window[:1])
+    pixels = np.stack(planes)[:, None]
+    refuse_mask(pixels)
+    return _scan(pixels, present, paths, window[:1])
 
 
 def _unlike(path: Path, plane: Pixels, first: Path) -> str:
@@ -173,8 +179,11 @@ def why_not_images(files: Sequence[Path], window: str = "") -> str:
     """
     first = None
     for path in files:
-        with refused(f"{path.name} is not a readable image"), Image.open(path) as image:
-            found = (_size(image), image.mode.startswith("I"))
+        try:
+            with _opened(path) as image:
+                found = (image.size[::-1], image.mode.startswith("I"))
+        except UnreadableScan as error:
+            return str(error)
         first = first or found
         if found != first:
             sizes = (f"{'16' if deep else '8'} bits of {shape}" for shape, deep in (found, first))
@@ -186,25 +195,35 @@ def why_not_images(files: Sequence[Path], window: str = "") -> str:
     return "" if window else UNNAMED_WINDOW
 
 
-def _size(image: Image.Image) -> tuple[int, int]:
-    """Return rows and columns; raises UnreadableScan for far more pixels than a slice has."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image that a slice of a CT can be; raises UnreadableScan with the file's name."""
+    try:
+        with refused("not a readable image"), Image.open(path) as image:
+            reason = _why_too_large(image) or why_not_upright_greys(image)
+            if reason:
+                raise UnreadableScan(reason)
+            yield image
+    except UnreadableScan as error:
+        raise UnreadableScan(f"{path.name}: {error}") from error
+
+
+def _why_too_large(image: Image.Image) -> str:
+    """Return the fault of an image of far more pixels than a slice has; "" for others."""
     width, height = image.size
-    if width * height > MOST_PIXELS:
-        raise UnreadableScan(
-            f"an image of {height:,} × {width:,} pixels, which no slice of a CT has"
-        )
-    return height, width
+    if width * height <= MOST_PIXELS:
+        return ""
+    return f"an image of {height:,} × {width:,} pixels, which no slice of a CT has"
 
 
 def _open(path: Path) -> Pixels:
     """Decode one grey image, [y, x] uint8 or 16-bit."""
-    with refused(f"{path.name} is not a readable image"), Image.open(path) as image:
-        _size(image)
+    with _opened(path) as image:
         # Pillow opens 16-bit PNGs as I or as I;16, depending on its version
         if image.mode.startswith("I"):
             # 32 bits, as unsigned 16 bits would wrap round when 32,768 is subtracted
             return np.asarray(image).astype(np.int32)
-        return np.asarray(image.convert("L"))
+        return grey_values(image)
 
 
 def _eight_bit(path: Path, shape: tuple[int, ...]) -> Pixels:

@@ -182,7 +182,7 @@ def _grid(file: Path, kind: str) -> _Grid:
         return _Grid(open_npz(file).shape, AXES_LPS * SPACING_MM, (ASSUMED,))
     image = open_nifti(file)
     axes = np.diag([-1.0, -1.0, 1.0]) @ affine_mm(image)[:3, :3]
-    return _Grid(tuple(int(size) for size in image.shape[:3]), axes, geometry_notes(image))
+    return _Grid(tuple(int(size) for size in image.shape[:3]), axes, geometry_notes(image, file))
 
 
 def _dicom_scans(slices: Sequence[Slice], none: Sequence[LeftOut]) -> list[FoundScan]:

@@ -1,12 +1,15 @@
 """NIfTI files (.nii, .nii.gz) → volumes, placed by their affine."""
 
 import gzip
+import logging
 import math
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel import imageglobals
+from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
@@ -24,7 +27,10 @@ from clearbench.scans.notes import Note
 from clearbench.scans.packed import refuse_bomb
 from clearbench.scans.volume import Volume
 
+# What it repairs is a note of the scan, not a line among the progress.
+imageglobals.logger.setLevel(logging.CRITICAL)
 PADDING = 2**20  # bytes after the voxels that are allowed
+HARMLESS = "not SPM compatible"
 UNREADABLE = "not a readable NIfTI file"
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}  # of xyzt_units; mm, or not stated, is 1
 SAME_SPACING = 0.01  # relative
@@ -46,7 +52,7 @@ def read_nifti(path: Path, rules: HuRules = NO_RULES) -> Volume:
         raise UnreadableScan(f"its values are {data.dtype}, not HU")
     refuse_labels(data)
     hu, notes = checked_hu(data, rules)
-    return _volume(hu, affine_mm(image)).with_notes(*notes, *geometry_notes(image))
+    return _volume(hu, affine_mm(image)).with_notes(*notes, *geometry_notes(image, path))
 
 
 def _checked(image: Any, path: Path) -> Any:
@@ -59,7 +65,7 @@ def _checked(image: Any, path: Path) -> Any:
     if not path.name.lower().endswith(".gz"):
         if path.stat().st_size < most - PADDING:
             raise UnreadableScan(
-                f"it is cut off: {path.stat().st_size:,} bytes, expected {most - PADDING:,}"
+                f"{UNREADABLE} (cut off: {path.stat().st_size:,} bytes of {most - PADDING:,})"
             )
         return image
     refuse_bomb(path, most)
@@ -85,8 +91,36 @@ def open_nifti(path: Path) -> Any:
         raise UnreadableScan("its affine has no usable axes; set qform or sform")
     _refuse_conflict(image)
     _refuse_other_steps(image)
+    _refuse_no_spacing(image, path)
     refuse_spacing(np.linalg.norm(affine_mm(image)[:3, :3], axis=0))
     return image
+
+
+def _refuse_no_spacing(image: Any, path: Path) -> None:
+    """Refuse a header without a spacing: nibabel takes 1 mm for 0, in silence."""
+    raw = type(image.header)(_raw_header(image, path), check=False)
+    steps = np.asarray(raw["pixdim"][1:4], dtype=np.float64)
+    placed = "sform_code" in raw and raw["sform_code"] > 0
+    if not placed and not (np.isfinite(steps).all() and (steps != 0).all()):
+        said = " × ".join(f"{step:g}" for step in steps)
+        raise UnreadableScan(f"its header has no spacing (pixdim is {said}, and there is no sform)")
+
+
+def repair_notes(image: Any, path: Path) -> tuple[Note, ...]:
+    """Return notes on what is wrong in a header, and was put right by nibabel."""
+    found = type(image.header).diagnose_binaryblock(_raw_header(image, path)).splitlines()
+    return tuple(
+        Note("geometry", f"a fault in its header was put right: {fault}")
+        for fault in found
+        if not fault.endswith(HARMLESS)
+    )
+
+
+def _raw_header(image: Any, path: Path) -> bytes:
+    """Return a header's bytes as they are in the file."""
+    with ImageOpener(path) as file:
+        content: bytes = file.read(type(image.header).template_dtype.itemsize)
+    return content
 
 
 def affine_mm(image: Any) -> NDArray[np.float64]:
@@ -157,9 +191,10 @@ def _forms(image: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None
     return forms if usable else None
 
 
-def geometry_notes(image: Any) -> tuple[Note, ...]:
-    """Return notes on a header that doesn't state its axes, or whose two forms differ a little."""
-    notes = []
+def geometry_notes(image: Any, path: Path) -> tuple[Note, ...]:
+    """Return notes on a header that was put right, doesn't state its axes, or whose two forms
+    differ a little."""
+    notes = [*repair_notes(image, path)]
     codes = [image.header.get(code, 1) for code in ("qform_code", "sform_code")]
     if not any(codes):
         axes = "".join(nibabel.aff2axcodes(image.affine))

@@ -107,7 +107,7 @@ def _refuse_size(path: Path, header: NpzHeader) -> None:
     expected = 2 * math.prod(header.shape)
     if not expected < found < expected + MOST_HEADER:
         raise UnreadableScan(
-            f"holds {found:,} bytes, but its header says {' × '.join(map(str, header.shape))} voxels"
+            f"holds {found:,} bytes; {expected:,} would be the voxels of its header"
         )
     refuse_bomb(path, found)
 

@@ -32,7 +32,7 @@ from clearbench.scans.npz import is_npz, read_npz
 from clearbench.scans.volume import Scan, Volume, upright
 from clearbench.scans.walk import NO_FILE, Walked, files_under, is_file, walk, why_unnamed
 
-READING_RULES = 2  # raise it when the same files may give other pixels, or be refused
+READING_RULES = 3  # raise it when the same files may give other pixels, or be refused
 
 
 @dataclass(frozen=True)

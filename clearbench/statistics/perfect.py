@@ -53,13 +53,17 @@ def _variance(true: float, positive: int, negative: int) -> float:
 def with_perfect_scores(
     scores: Mapping[str, Score], target: str, heads: Sequence[FoldScores]
 ) -> dict[str, Score]:
-    """Return scores in which each AUROC of 1 or 0 whose interval is a point has a real one.
+    """Return scores in which no score of 1 or 0 has an interval that is a point.
 
-    Patients of all folds count once; of several outputs, the mean of their intervals.
+    An AUROC has the interval of this module: patients of all folds count once; of several outputs,
+    the mean of their intervals. Another metric has none, as no method is known for it.
     """
     found = dict(scores)
     for name, score in scores.items():
-        if plain_name(name) != AUROC or not _is_degenerate(score):
+        if not _is_degenerate(score):
+            continue
+        found[name] = replace(score, low=float("nan"), high=float("nan"))
+        if plain_name(name) != AUROC:
             continue
         outputs = [int(name.partition("/")[2])] if "/" in name else _outputs(scores, heads)
         ends = [

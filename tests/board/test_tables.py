@@ -81,6 +81,30 @@ def test_two_labels_and_two_cards_are_three_boards_and_never_compared(make_resul
     assert "(2026-01-01); run: clearbench evaluate --task t --stale" in older["a"]
 
 
+def test_other_scans_of_the_same_patients_are_another_question(make_result: Make) -> None:
+    """Second visits were added, with the same labels."""
+    old = make_result("a", 3.0)
+    new = make_result("b", 1.0, scans_check="more", **LATER)
+    first, second = make_leaderboard([old, new]).boards
+    assert [row.encoder for row in first.rows] == ["b"]
+    assert "the scans of patients changed after these results" in second.notes[0]
+    assert first.comparisons == second.comparisons == ()
+
+
+def test_features_of_other_pixels_stand_apart(make_result: Make) -> None:
+    """The files were replaced, and only one encoder embedded them again."""
+    old = make_result("a", 3.0)
+    new = make_result("b", 1.0, pixels_check="new", **LATER)
+    # features of other patients say nothing about the pixels of these
+    fewer = make_result("few", 2.0, units_check="fewer", pixels_check="z")
+    first, second = make_leaderboard([old, new, fewer]).boards
+    assert {row.encoder for row in first.rows} == {"b", "few"}
+    assert [row.encoder for row in second.rows] == ["a"]
+    assert "the pixels of scans changed after these results" in second.notes[0]
+    assert "clearbench embed c --model a --replace" in second.notes[0]
+    assert second.older
+
+
 def test_a_new_title_is_the_same_question(with_value: Make) -> None:
     """Only the content counts, not the bytes of the card."""
     results = [with_value("a", 0.6), with_value("b", 0.7, task_sha256="1", task_title="T2")]

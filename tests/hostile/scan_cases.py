@@ -7,6 +7,8 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +21,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series, write_nifti
-from hostile.cases import Case, damaged, put
+from hostile.cases import Case, damaged, damaged_bytes, put, write_files
 
 HU = np.random.default_rng(0).integers(-1000, 1000, (4, 20, 16)).astype(np.int16)
 SPACING_MM = (3.0, 0.8, 0.7)
@@ -125,36 +127,26 @@ def saved(dataset: FileDataset, **how: object) -> bytes:
 
 
 def dicom_cases() -> Iterator[Case]:
-    """Yield one file of a series at fault; the three others are good."""
+    """Yield a file at fault, alone and as one of a series whose other files are good."""
     files = good_dicom()
     first, *others = files
     good = files[first]
     header = good.find(struct.pack("<HH", 0x7FE0, 0x0010))
-
-    def among(name: str, content: bytes) -> Case:
-        def write(folder: Path) -> None:
-            for other in others:
-                (folder / other).write_bytes(files[other])
-            (folder / first).write_bytes(content)
-
-        return Case(name, write)
-
-    for case in damaged("dicom", first, good, header):
-        yield case
-    for case in damaged("dicom in a series", first, good, header, seed=1):
-        with TemporaryDirectory() as folder:
-            case.write(Path(folder))
-            yield among(case.name, (Path(folder) / first).read_bytes())
-    for name, count in TEXTS.items():
-        for value in ABSURD:
-            content = edited(good, name, "\\".join([value] * count).encode())
-            yield among(f"dicom/{name} is {value[:20]!r}", content)
-    for name in SHORTS:
-        for number in (0, 1, 7, 255, 65_535):
-            content = edited(good, name, struct.pack("<H", number))
-            yield among(f"dicom/{name} is {number}", content)
-        yield among(f"dicom/{name} has no bytes", edited(good, name, b""))
+    yield from damaged("dicom", first, good, header)
+    for name, content in [*damaged_bytes(good, header, seed=1), *edits(good)]:
+        series = {other: files[other] for other in others} | {first: content}
+        yield Case(f"dicom/{name}, in a series", partial(write_files, series))
     yield from odd_dicom(good, first)
+
+
+def edits(good: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield what is wrong, and the file, for tags with absurd values."""
+    for (name, count), value in product(TEXTS.items(), ABSURD):
+        yield f"{name} is {value[:20]!r}", edited(good, name, "\\".join([value] * count).encode())
+    for name, number in product(SHORTS, (0, 1, 7, 255, 65_535)):
+        yield f"{name} is {number}", edited(good, name, struct.pack("<H", number))
+    for name in SHORTS:
+        yield f"{name} has no bytes", edited(good, name, b"")
 
 
 def odd_dicom(good: bytes, name: str) -> Iterator[Case]:
@@ -249,8 +241,9 @@ def metaimage_cases() -> Iterator[Case]:
         "DimSize": ("1e18 1e18 1e18", "1e300 1e300 1e300", "-16 20 4", "0 0 0", "nan nan nan",
                     "16 20", "16 20 4 1", "9223372036854775807 2 2", "1e18 1 1", "16.5 20 4"),
         "NDims": ("-3", "1e9", "2", "4", "three", None),
-        "ElementSpacing": ("0 0 0", "nan 1 1", "inf 1 1", "-1 1 1", "1e300 1 1", "1e-300 1 1", None),
-        "TransformMatrix": ("0 0 0 0 0 0 0 0 0", "nan " * 9, "1e300 " * 9, "1 0 0", "1 0 0 1 0 0 0 0 1"),
+        "ElementSpacing": ("0 0 0", "nan 1 1", "inf 1 1", "-1 1 1", "1e300 1 1", "1e-300 1 1",
+                           None),
+        "TransformMatrix": ("0 " * 9, "nan " * 9, "1e300 " * 9, "1 0 0", "1 0 0 1 0 0 0 0 1"),
         "Offset": ("nan 0 0", "1e308 1e308 1e308", "0"),
         "ElementType": ("MET_STRING", "MET_DOUBLE", "", "MET_LONG_LONG", None),
         "CompressedData": ("True", "maybe"),

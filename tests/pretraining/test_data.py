@@ -116,7 +116,7 @@ def test_a_slice_is_read_from_its_row_of_a_stack_or_from_its_image(slices: Slice
 
 def test_an_image_that_was_damaged_since_is_named(slices: SliceSet) -> None:
     (slices.root / "7.png").write_bytes(b"damaged")
-    with pytest.raises(UnreadableScan, match=r"7.png is not a readable image"):
+    with pytest.raises(UnreadableScan, match=r"7.png: not a readable image"):
         read_slice(slices, 7)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clearbench.errors import BadRequest
-from clearbench.results.record import SCHEMA, Result, read_result
+from clearbench.results.record import CHECKS, SCHEMA, Result, find_results, read_result
 
 Make = Callable[..., Result]
 
@@ -48,9 +48,30 @@ def test_a_result_without_labels_is_read_and_compared_with_no_other(
     """Schema 3 doesn't say which labels a result was made with."""
     path = saved(with_value("f", 0.8, floor=True), tmp_path / "a.json", schema=3)
     facts = json.loads(path.read_text())
-    for name in ("content_sha256", "labels_check", "gates", "stored_views", "dim"):
+    for name in (*CHECKS, "gates", "stored_views", "dim"):
         del facts[name]
     path.write_text(json.dumps(facts))
     read = read_result(path)
     assert (read.labels_check, read.gates) == ("", True)
     assert read.question != with_value("f", 0.8).question
+
+
+def test_two_folders_with_one_name_keep_both_questions(with_value: Make, tmp_path: Path) -> None:
+    """Labels were corrected in one store: neither result hides the other, in any order."""
+    folders = [tmp_path / name for name in ("before", "after")]
+    for folder in folders:
+        folder.mkdir()
+        saved(with_value("a", 0.6, labels_check=folder.name), folder / "a.json")
+    for order in (folders, folders[::-1]):
+        found = find_results(order).results
+        assert {each.labels_check for each in found} == {"before", "after"}
+
+
+def test_of_equal_results_that_of_the_first_folder_is_taken(
+    with_value: Make, tmp_path: Path
+) -> None:
+    for name, value in (("mine", 0.6), ("published", 0.7)):
+        (tmp_path / name).mkdir()
+        saved(with_value("a", value), tmp_path / name / "a.json")
+    [found] = find_results([tmp_path / "mine", tmp_path / "published"]).results
+    assert found.score()["value"] == 0.6

@@ -109,7 +109,7 @@ def test_a_damaged_image_is_named(tmp_path: Path, content: bytes | None) -> None
     deep(tmp_path / "1.png", 0, size=(64, 64))
     whole = (tmp_path / "1.png").read_bytes()
     (tmp_path / "2.png").write_bytes(whole[: len(whole) // 2] if content is None else content)
-    with pytest.raises(UnreadableScan, match=r"2.png is not a readable image"):
+    with pytest.raises(UnreadableScan, match=r"2.png: not a readable image"):
         read(tmp_path)
 
 

@@ -185,7 +185,7 @@ def test_a_folder_that_can_not_be_opened_is_left_out_by_name(
     monkeypatch.setattr(os, "scandir", refuse)
     [left] = find_scans(tmp_path).left_out
     assert left.path.name == "shut"
-    assert left.reason == "a folder that can't be opened (Permission denied)"
+    assert left.reason == "can't be opened (Permission denied)"
 
 
 def test_links_whose_files_are_missing_are_listed_and_the_series_is_incomplete(

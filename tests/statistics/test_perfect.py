@@ -51,11 +51,28 @@ def test_only_scores_that_are_points_at_an_end_change() -> None:
     assert (scores["auroc"].low, scores["auroc"].high) == (1.0, 1.0)
     found = with_perfect_scores(scores, "binary", perfect)
     assert found["auroc"] == Score(1.0, *auroc_interval(1.0, 12, 12))
-    assert {k: v for k, v in found.items() if k != "auroc"} == {
-        k: v for k, v in scores.items() if k != "auroc"
-    }
-    known = {"auroc": Score(0.5, 0.5, 0.5), "f1": Score(1.0, 1.0, 1.0)}
+    known = {"auroc": Score(0.5, 0.5, 0.5), "f1": Score(1.0, 0.8, 1.0)}
     assert with_perfect_scores(known, "binary", perfect) == known
+
+
+@pytest.mark.parametrize("target", ["binary", "multiclass", "ordinal"])
+def test_a_score_at_its_end_never_has_a_point_for_an_interval(target: str) -> None:
+    """Whatever the metric: where no method is known, there is no interval."""
+    classes = 2 if target == "binary" else 3
+    truth = [float(n % classes) for n in range(30)]
+    ordinal = [[float(t >= cut) for cut in (1, 2)] for t in truth]
+    shown = {
+        "binary": [[t] for t in truth],
+        "multiclass": np.eye(3)[[int(t) for t in truth]].tolist(),
+        "ordinal": ordinal,
+    }[target]
+    perfect = heads(truth, shown)
+    scores = score_with_bootstrap(target, perfect, resamples=50)
+    found = with_perfect_scores(scores, target, perfect)
+    ends = [name for name, score in scores.items() if score.value in (0.0, 1.0)]
+    assert len(ends) > 4
+    assert not [name for name in ends if found[name].low == found[name].high]
+    assert [name for name in ends if np.isnan(found[name].low)]
 
 
 def test_of_several_classes_each_has_its_own_and_the_mean_theirs() -> None:

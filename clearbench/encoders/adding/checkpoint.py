@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from clearbench.cards import write_card
-from clearbench.encoders.adding.choice import Chosen, choose_network
+from clearbench.encoders.adding.choice import Chosen, choose_network, refuse_lists
 from clearbench.encoders.adding.inferred import USUAL, infer_sizes, not_of
 from clearbench.encoders.adding.names import check_new_name
 from clearbench.encoders.card import EncoderCard, WeightFacts
@@ -87,6 +87,7 @@ def convert_checkpoint(  # noqa: PLR0913  options of a command
         raise BadArgument("branch", branch, "must be base or momentum")
     usual = _with_views(find_encoder(USUAL[net]).card, views)
     saved = read_checkpoint(checkpoint)
+    refuse_lists(saved, ema, checkpoint)
     sized = _saved_sizes(saved, net, checkpoint)
     networks = saved_networks(saved)
     chosen = _chosen(networks, net, branch, checkpoint, ema, unused)

@@ -1,13 +1,13 @@
 """Which network of a checkpoint is taken: the one that fits, and of two the average or the raw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from clearbench.encoders.weights.networks import SavedNetwork
-from clearbench.errors import BadArgument, WeightsUnavailable
+from clearbench.encoders.weights.networks import SavedNetwork, averages_in_lists
+from clearbench.errors import BadArgument, WeightsUnavailable, name_some
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,20 @@ def choose_network(
             f"the others out with unused (--unused {wanted[-1].place[-1]}.)"
         )
     return Chosen(wanted[0], tuple(one for one in networks if one is not wanted[0]))
+
+
+def refuse_lists(checkpoint: Mapping[str, object], ema: bool | None, where: Path) -> None:
+    """Raise WeightsUnavailable for an average that a checkpoint keeps without the names of tensors.
+
+    With `ema` False the raw weights are wanted, so nothing is refused.
+    """
+    lists = averages_in_lists(checkpoint) if ema is not False else []
+    if lists:
+        raise WeightsUnavailable(
+            f"{where} has an average of the weights at {name_some(lists)}, as a list of tensors "
+            "without their names, which can't be read: save the model's state dict with the "
+            "average copied into it, or take the raw weights with --no-ema"
+        )
 
 
 def _distinct(networks: Sequence[SavedNetwork]) -> list[SavedNetwork]:

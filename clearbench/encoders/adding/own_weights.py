@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from clearbench.encoders.adding.choice import Chosen, choose_network
+from clearbench.encoders.adding.choice import Chosen, choose_network, refuse_lists
 from clearbench.encoders.adding.fitting import (
     Fitted,
     fitting_parts,
@@ -50,7 +50,9 @@ def take_weights(
     WeightsUnavailable if none or several fit, or if the preferred one doesn't; BadArgument for
     `ema` without such weights.
     """
-    networks = saved_networks(read_checkpoint(checkpoint))
+    saved = read_checkpoint(checkpoint)
+    refuse_lists(saved, ema, checkpoint)
+    networks = saved_networks(saved)
     trunk, parts = _compared(card, networks, unused)
     fits = [part for part in parts if part.fits]
     notes: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ encoder. Wrappers of DDP, FSDP and torch.compile are removed from the names of t
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,40 @@ class SavedNetwork:
 def saved_networks(checkpoint: Mapping[str, Any]) -> list[SavedNetwork]:
     """Return every state dict of a checkpoint, from the outside in; optimisers have none."""
     return [_named(found, checkpoint) for found in _state_dicts(checkpoint, ())]
+
+
+def averages_in_lists(checkpoint: Any) -> list[str]:
+    """Return the places of averages that a checkpoint keeps as lists of tensors, without names.
+
+    Such are torch_ema's `shadow_params`, and what Composer's `algorithms` and NeMo's optimisers
+    keep. Which tensor is which is only known to the model's own code.
+    """
+    return list(dict.fromkeys(".".join(place) for place in _lists(checkpoint, ())))
+
+
+def _lists(level: Any, place: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the places of averages inside of lists."""
+    if len(place) > DEEPEST:
+        return
+    listed = any(word.isdigit() for word in place)
+    if isinstance(level, Mapping):
+        if listed and any(map(is_average, place)) and _tensors(level.values()):
+            yield place
+        for key, inner in level.items():
+            yield from _lists(inner, (*place, str(key)))
+    elif isinstance(level, list | tuple):
+        if any(map(is_average, place)) and _tensors(level):
+            yield place
+        # Composer's pairs: a name, then its state
+        words = [each if isinstance(each, str) else str(n) for n, each in enumerate(level)]
+        named = len(level) == 2 and isinstance(level[0], str)
+        for number, inner in enumerate(level):
+            yield from _lists(inner, (*place, words[0] if named else str(number)))
+
+
+def _tensors(values: Iterable[Any]) -> bool:
+    """Tell whether some values are the tensors of a network: more than one."""
+    return sum(isinstance(value, Tensor) for value in values) > 1
 
 
 def keys_outside(network: SavedNetwork, networks: Sequence[SavedNetwork]) -> list[str]:

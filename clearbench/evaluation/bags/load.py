@@ -19,13 +19,15 @@ from clearbench.store.records import EncoderRecord, find_records, record_of_coho
 class Bag:
     """One unit's features [instances, dim] (memory-mapped if possible) and their origin.
 
-    An instance is one slice under one view. A view that a slice lacks is not in the bag.
+    An instance is one slice under one view. A view that a slice lacks is not in the bag. `pixels`
+    has the digest of each scan's pixels.
     """
 
     features: NDArray[np.float32]
     scan_ids: tuple[str, ...]
     slice_index: NDArray[np.int32]
     views: tuple[str, ...]
+    pixels: tuple[str, ...] = ()
 
 
 def load_bags(
@@ -177,10 +179,11 @@ def _load(
 
     views: the only views to take; () for all
     """
-    parts, ids, indices, seen = [], [], [], []
+    parts, ids, indices, seen, pixels = [], [], [], [], []
     for path, keys in zip(paths, marked, strict=True):
         facts = read_facts(path)
         rows = read_slice_rows(path)
+        pixels.append(facts.pixels_signature)
         scan = path.stem
         names = [str(view["name"]) for view in facts.about["views"]]
         wanted = np.isin(rows.slice_index, keys) if keys is not None else True
@@ -199,4 +202,5 @@ def _load(
         tuple(ids),
         np.concatenate(indices),
         tuple(map(str, seen)),
+        tuple(pixels),
     )

@@ -10,8 +10,9 @@ from clearbench.evaluation.guards.same_patient import same_patients_alarm
 from clearbench.evaluation.guards.split_check import check_split
 from clearbench.evaluation.guards.tags import person_alarm, tags_alarm
 from clearbench.evaluation.task.card import TaskCard
+from clearbench.evaluation.task.checks import labels_check
 from clearbench.evaluation.task.prepared import PreparedTask
-from clearbench.evaluation.task.split_file import labels_check, read_split
+from clearbench.evaluation.task.split_file import read_split
 from clearbench.evaluation.task.splits import Fold
 from clearbench.evaluation.task.units import Units
 from clearbench.store.folder import StoreFolder

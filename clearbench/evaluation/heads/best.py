@@ -91,7 +91,8 @@ class BestClassifier(BagEstimator):
 
     def predictions(self, bags: Bags) -> Predictions:
         """Return the chosen head's predictions; some heads have no importances."""
-        return self.head_.predictions(bags)
+        ready = self.ready(bags)
+        return self.head_.predictions(ready)
 
     @property
     def settings(self) -> dict[str, float | int | str]:

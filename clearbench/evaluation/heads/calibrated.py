@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clearbench.arrays import Floats
 from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.heads.calibration import Calibration, fit_calibration
-from clearbench.evaluation.heads.estimator import Arrays, BagEstimator, Bags, Predictions, as_set
+from clearbench.evaluation.heads.estimator import Arrays, BagEstimator, Bags, Predictions
 from clearbench.evaluation.heads.targets import output_type
 from clearbench.evaluation.heads.training import LabelledBags
 
@@ -66,7 +66,7 @@ class CalibratedHead(BagEstimator):
 
     def predictions(self, bags: Bags) -> Predictions:
         """Return calibrated scores of whole bags, and the importance of their instances."""
-        found = self._margins(as_set(bags))
+        found = self._margins(self.ready(bags))
         scores = self.calibration_.scores
         return Predictions(
             scores(found.mean),

@@ -22,6 +22,9 @@ def class_names(y: NDArray[Any], target: str, classes: int) -> ClassNames:
     the classes, and for a target whose classes have an order or no name.
     """
     if is_words(y):
+        unknown = sum(not isinstance(value, str) for value in y.flat)
+        if unknown:
+            raise BadTask(f"y has words and {unknown} values that are none; leave these bags out")
         names = np.unique(y.astype(str))
         if target not in WORDS_FOR:
             raise BadTask(f"target={target} takes numbers, and y has words ({_some(names)})")
@@ -40,7 +43,10 @@ def class_numbers(y: NDArray[Any], names: ClassNames) -> Floats:
     Raises BadTask for a word that `names` doesn't have.
     """
     if not is_words(y):
-        return np.asarray(y, np.float64)
+        try:
+            return np.asarray(y, np.float64)
+        except (TypeError, ValueError) as error:
+            raise BadTask(f"y has values that are no numbers ({error}); NaN is unknown") from error
     words, known = y.astype(str), np.asarray(names).astype(str)
     strange = np.setdiff1d(words, known)
     if len(strange):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
 from clearbench.arrays import Floats
 from clearbench.errors import BadTask
@@ -63,6 +64,7 @@ class BagEstimator(ClassifierMixin, BaseEstimator):
     target: str
     classes: int
     classes_: ClassNames
+    n_features_in_: int
     tuning_: Floats
 
     @classmethod
@@ -83,7 +85,7 @@ class BagEstimator(ClassifierMixin, BaseEstimator):
                 f"{len(found)} bags and {len(targets)} targets: give one target per bag, and at "
                 "least two bags"
             )
-        self.classes_ = names
+        self.classes_, self.n_features_in_ = names, found.dim
         if tune is not None:
             numbers = class_numbers(np.asarray(tune[1]), names)
             other = make_targets(self.target, numbers, self.classes)
@@ -111,6 +113,19 @@ class BagEstimator(ClassifierMixin, BaseEstimator):
     @abstractmethod
     def predictions(self, bags: Bags) -> Predictions:
         """Return probabilities or a risk [bags, outputs], and the importance of each instance."""
+
+    def ready(self, bags: Bags) -> BagSet:
+        """Return bags as a set that this head can predict.
+
+        Raises NotFittedError before `fit`, and BadTask for instances of another length.
+        """
+        check_is_fitted(self)
+        found = as_set(bags)
+        # A head that was read from a bundle is only given the features of its encoder.
+        wanted = getattr(self, "n_features_in_", found.dim)
+        if found.dim != wanted:
+            raise BadTask(f"the bags have {found.dim} features, the head was fitted to {wanted}")
+        return found
 
     def scores(self, bags: Bags) -> Floats:
         """Return probabilities, or a risk [bags, outputs]."""

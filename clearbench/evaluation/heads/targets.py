@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from clearbench.arrays import Floats
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, suggestion
 
 OutputType = Literal["classes", "labels", "risk"]  # softmax, a sigmoid per output, or a log risk
 
+TARGETS = ("binary", "multiclass", "multilabel", "ordinal", "survival")
 LEAST_WEIGHT = 1e-3  # a label without negatives would have weight 0 and no gradient
 
 
@@ -55,13 +56,15 @@ def make_targets(target: str, values: Floats, classes: int = 0) -> Targets:
     values = np.asarray(values, np.float64)
     values = values[:, None] if values.ndim == 1 else values
     known = values[~np.isnan(values)]
+    _check_shape(target, values)
     if target == "survival":
-        if values.shape[1] != 2 or (values[:, 0] < 0).any():
-            raise BadTask("a survival target is [units, 2]: time (0 or more) and event (0 or 1)")
+        _check_survival(values)
         return Targets(values, "risk", 1)
     if target in ("multiclass", "ordinal") and not np.isin(known, range(classes)).all():
         raise BadTask(f"a {target} target has class numbers from 0 to {classes - 1}")
     if target == "multiclass":
+        if len(known) < len(values):
+            raise BadTask("a multiclass target has no unknown class (NaN); leave these units out")
         return Targets(values, "classes", classes)
     if target == "ordinal":
         # NaN >= 1 is False, so an unknown class would become the lowest.
@@ -70,6 +73,32 @@ def make_targets(target: str, values: Floats, classes: int = 0) -> Targets:
     if not np.isin(known, (0, 1)).all():
         raise BadTask(f"a {target} target has values 0, 1 or NaN (unknown)")
     return Targets(values, "labels", values.shape[1])
+
+
+def _check_shape(target: str, values: Floats) -> None:
+    """Raise BadTask for an unknown target, and for several columns of a target that has one."""
+    if target not in TARGETS:
+        raise BadTask(f"no target is called {target!r}{suggestion(target, TARGETS)}")
+    if target in ("binary", "multiclass", "ordinal") and values.shape[1] != 1:
+        raise BadTask(
+            f"a {target} target has one column, not {values.shape[1]}; give class numbers "
+            '(y.argmax(axis=1) of one column per class), or use target="multilabel"'
+        )
+
+
+def _check_survival(values: Floats) -> None:
+    """Raise BadTask unless every unit has a time of 0 or more, and an event of 0 or 1."""
+    if values.shape[1] != 2 or not (values[:, 0] >= 0).all() or np.isinf(values).any():
+        raise BadTask(
+            "a survival target is [units, 2]: a known time (0 or more) and an event (0 or 1)"
+        )
+    events = np.unique(values[:, 1])
+    if not np.isin(events, (0, 1)).all():
+        found = ", ".join(f"{event:g}" for event in events[:5])
+        raise BadTask(
+            f"the events of a survival target are 0 (censored) or 1, not {found}; the columns are "
+            "time, then event; leave out units whose event is unknown"
+        )
 
 
 def output_type(target: str) -> OutputType:

@@ -14,6 +14,7 @@ from clearbench.evaluation.bags.bagset import BagSet
 from clearbench.evaluation.bags.load import Bag, common_views, load_bags
 from clearbench.evaluation.heads.estimator import strata_of
 from clearbench.evaluation.heads.targets import Targets, make_targets
+from clearbench.evaluation.task.checks import pixels_check
 from clearbench.evaluation.task.prepared import PreparedTask
 from clearbench.evaluation.task.rare import too_rare
 from clearbench.evaluation.task.splits import Fold
@@ -118,7 +119,13 @@ def make_encoder_data(
     folds = with_features(prepared, units)
     if folds != prepared.folds:
         too_rare(units, folds, prepared.task)  # raises if too few patients are left to score
-    reduced = replace(prepared, units=units, folds=folds, whole=prepared.whole or prepared.folds)
+    reduced = replace(
+        prepared,
+        units=units,
+        folds=folds,
+        whole=prepared.whole or prepared.folds,
+        pixels_check=pixels_check(units.ids, [bag.pixels for bag in bags]),
+    )
     instances = BagSet.of([bag.features for bag in bags], device=place, dtype=dtype)
     targets = make_targets(card.target, units.targets, len(card.classes))
     return EncoderData(reduced, record, bags, instances, targets)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from clearbench.cohort.table import Cohort
 from clearbench.evaluation.task.card import Task
+from clearbench.evaluation.task.checks import labels_check, scans_check
 from clearbench.evaluation.task.rare import too_rare
-from clearbench.evaluation.task.split_file import folds_of_file, labels_check, read_split
+from clearbench.evaluation.task.split_file import folds_of_file, read_split
 from clearbench.evaluation.task.splits import Fold, make_folds, split_sha256
 from clearbench.evaluation.task.units import Units, make_units
 from clearbench.store.cohorts import load_cohort
@@ -17,8 +18,9 @@ class PreparedTask:
     """A task on one cohort: its units, and the folds that every encoder shares.
 
     skipped: labels, or groups left out, that are too rare to score, and why. labels_check: a short
-    digest of the labels of all units, of training and test. Where an encoder lacks patients,
-    `folds` are without them, and `whole` are the folds of all patients.
+    digest of the labels of all units, of training and test; scans_check: of their scans;
+    pixels_check: of the pixels that an encoder's features were made from. Where an encoder lacks
+    patients, `folds` are without them, and `whole` are the folds of all patients.
     """
 
     task: Task
@@ -26,6 +28,8 @@ class PreparedTask:
     folds: tuple[Fold, ...]
     skipped: tuple[str, ...]
     labels_check: str = ""
+    scans_check: str = ""
+    pixels_check: str = ""
     whole: tuple[Fold, ...] = ()
 
     @property
@@ -61,7 +65,7 @@ def prepare_task(task: Task, cohort: Cohort, external: Cohort | None = None) -> 
     else:
         folds = make_folds(units, task.card)
     skipped = too_rare(units, folds, task)
-    return PreparedTask(task, units, folds, skipped, labels_check(units))
+    return PreparedTask(task, units, folds, skipped, labels_check(units), scans_check(units))
 
 
 def prepare_from_store(task: Task, store: StoreFolder) -> list[PreparedTask]:

@@ -1,6 +1,5 @@
 """A task's folds as a file next to its card, so that later versions use the same folds."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,6 @@ from clearbench.evaluation.task.splits import Fold, split_sha256
 from clearbench.evaluation.task.units import Units
 from clearbench.files import write_text
 
-CHECK_DIGITS = 4  # hexadecimal, 16 bits: one change in 65,536 is missed
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -52,15 +50,6 @@ class SplitFile(Card):
     split_sha256: str
     labels_check: dict[str, str] = Field(default_factory=dict)
     folds: tuple[SplitFileFold, ...]
-
-
-def labels_check(units: Units) -> str:
-    """Return a check number of all units' labels; it almost certainly changes with any label.
-
-    It is short on purpose: a long digest would let others find patients' labels by trying all.
-    """
-    rows = sorted(zip(units.ids, units.targets.tolist(), strict=True))
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:CHECK_DIGITS]
 
 
 def make_split_file(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearbench.encoders.weights.networks import (
+    averages_in_lists,
     is_average,
     keys_outside,
     saved_networks,
@@ -141,3 +142,20 @@ def test_named_tensors_can_be_left_out() -> None:
     [whole] = saved_networks(STATE)
     assert whole.without(["fc."]).state.keys() == {"conv.weight"}
     assert whole.without([]).state.keys() == STATE.keys()
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "places"),
+    [
+        ({"model": STATE, "ema": {"shadow_params": [*STATE.values()]}}, ["ema.shadow_params"]),
+        ({"state_dict": STATE, "optimizer_states": [{"ema": tuple(STATE.values())}]},
+         ["optimizer_states.0.ema"]),
+        ({"state": {"model": STATE, "algorithms": [("EMA", {"ema_model": {"named": STATE}})]}},
+         ["state.algorithms.0.EMA.ema_model.named"]),
+        ({"model": STATE, "optimizer": {"state": [{"exp_avg": torch.ones(2)}]}}, []),
+        ({"model": STATE, "ema": STATE, "losses": [torch.ones(1), torch.ones(1)]}, []),
+        ({"model": STATE, "callbacks": {"swa": {"n": 3, "seen": [1, 2]}}}, []),
+    ],
+)  # fmt: skip
+def test_an_average_that_is_a_list_is_found(checkpoint: Any, places: list[str]) -> None:
+    assert averages_in_lists(checkpoint) == places

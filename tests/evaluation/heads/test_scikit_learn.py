@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -148,3 +149,31 @@ def test_a_survival_target_is_predicted_as_a_risk() -> None:
     times = np.stack([10.0 - 3 * Y, np.arange(N) % 5 > 0], axis=1)
     head = new("mean-logreg", "survival").fit(bags_of(), times)
     np.testing.assert_array_equal(head.predict(bags_of()), head.scores(bags_of())[:, 0])
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_head_says_what_it_can_not_predict(head: str) -> None:
+    bags, y = bags_of(), (Y > 0).astype(int)
+    fresh = new(head)
+    with pytest.raises(NotFittedError):
+        fresh.predict(bags)
+    fresh.fit(bags, y)
+    with pytest.raises(BadTask, match="the bags have 5 features, the head was fitted to 6"):
+        fresh.predict_proba([bag[:, :5] for bag in bags])
+
+
+@pytest.mark.parametrize("head", ["mean-logreg", "abmil", "knn"])
+@pytest.mark.parametrize(
+    ("target", "y", "says"),
+    [
+        ("binary", np.eye(2)[(Y > 0).astype(int)], "one column, not 2"),
+        ("multiclass", np.where(Y > 1, np.nan, Y), "no unknown class"),
+        ("multiclass", np.array(["a", "b", None] * 15, object), "15 values that are none"),
+        ("binary", np.array([0, 1, ...] * 15, object), "no numbers"),
+    ],
+)
+def test_labels_that_say_nothing_certain_are_refused(
+    head: str, target: str, y: np.ndarray, says: str
+) -> None:
+    with pytest.raises(BadTask, match=says):
+        new(head, target).fit(bags_of(), y)

@@ -28,11 +28,30 @@ def test_an_ordinal_label_becomes_its_cuts() -> None:
         ("ordinal", [0.5, 1], 3),
         ("survival", [[-1.0, 0]], 0),
         ("survival", [1.0, 0], 0),
+        ("survival", [[float("nan"), 0]], 0),
+        ("survival", [[float("inf"), 1]], 0),
+        ("multiclass", [0, float("nan")], 3),
+        ("binary", [[1.0, 0]], 2),
+        ("ordinal", [[1.0, 0]], 2),
     ],
 )
 def test_values_of_another_target_are_refused(target: str, values: object, classes: int) -> None:
     with pytest.raises(BadTask, match=f"a {target} target"):
         make_targets(target, np.array(values), classes)
+
+
+@pytest.mark.parametrize(
+    "values", [[[5.0, 1], [3, 2]], [[5.0, -1], [3, 1]], [[5.0, float("nan")]], [[1.0, 5], [0, 3]]]
+)
+def test_an_event_is_0_or_1(values: list[list[float]]) -> None:
+    """R's 1 and 2, -1 and 1, unknown events, and swapped columns would turn a risk round."""
+    with pytest.raises(BadTask, match=r"events of a survival target are 0 \(censored\) or 1, not"):
+        make_targets("survival", np.array(values))
+
+
+def test_an_unknown_target_is_named_with_the_nearest() -> None:
+    with pytest.raises(BadTask, match=r"no target is called 'binry'; did you mean binary\?"):
+        make_targets("binry", np.array([0.0, 1.0]))
 
 
 def test_positives_weigh_more_where_they_are_rare() -> None:

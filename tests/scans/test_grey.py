@@ -1,0 +1,90 @@
+"""What isn't a picture of greys is refused, whatever its file says it is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clearbench.errors import UnreadableScan
+from clearbench.scans.hu import HuRules
+from clearbench.scans.image_scans import one_image
+from clearbench.scans.slices import ScanSource, read_scan
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (40, 30)).astype(np.uint8)
+LUNG = HuRules(window="lung")
+
+
+def saved(image: Image.Image, path: Path, **how: object) -> Path:
+    image.save(path, **how)
+    return path
+
+
+def read(path: Path) -> np.ndarray:
+    return read_scan(ScanSource(path, rules=LUNG)).pixels
+
+
+def test_greys_are_taken_whatever_their_mode(tmp_path: Path) -> None:
+    """Also with a scale bar in colour, an opaque alpha channel, or a palette of greys."""
+    plain = Image.fromarray(GREY)
+    colour = np.stack([GREY] * 3, axis=2)
+    barred = colour.copy()
+    barred[0, :2] = (255, 0, 0)
+    for number, image in enumerate(
+        (plain, Image.fromarray(colour), plain.convert("LA"), plain.convert("RGBA"),
+         plain.convert("P"))
+    ):  # fmt: skip
+        path = saved(image, tmp_path / f"{number}.png")
+        assert (read(path)[0, 0] == GREY).all()
+    assert (read(saved(Image.fromarray(barred), tmp_path / "bar.png"))[0, 0, 1:] == GREY[1:]).all()
+    smooth = Image.fromarray(colour).resize((120, 160))
+    saved(smooth, tmp_path / "x.jpg", quality=60)
+    read(tmp_path / "x.jpg")
+
+
+def heat_map() -> Image.Image:
+    return Image.fromarray(np.stack([GREY, 255 - GREY, GREY // 2], axis=2))
+
+
+def half_transparent() -> Image.Image:
+    alpha = np.full_like(GREY, 255)
+    alpha[:20] = 0
+    return Image.fromarray(np.dstack([GREY, GREY, GREY, alpha]))
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "says"),
+    [
+        (heat_map(), "1.png", r"1\.png: \d+% of its pixels are coloured"),
+        (heat_map().convert("CMYK"), "1.jpg", r"1\.jpg: \d+% of its pixels are coloured"),
+        (half_transparent(), "1.png", r"1\.png: it has transparent parts"),
+        (Image.fromarray(GREY > 128), "1.png", r"1\.png: a mask of 1 bit"),
+        (Image.fromarray((GREY > 128) * np.uint8(255)), "1.png", "a mask: it has the values 0 and"),
+    ],
+)  # fmt: skip
+def test_what_is_no_picture_of_greys_is_refused(
+    tmp_path: Path, image: Image.Image, name: str, says: str
+) -> None:
+    with pytest.raises(UnreadableScan, match=says):
+        read(saved(image, tmp_path / name))
+
+
+def test_an_image_on_its_side_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(Image.fromarray(GREY), tmp_path / "1.jpg", exif=exif)
+    assert "orientation 6" in one_image(path).error
+    with pytest.raises(UnreadableScan, match="orientation 6"):
+        read(path)
+
+
+def test_a_mask_is_seen_over_a_whole_folder(tmp_path: Path) -> None:
+    """A slice of nothing but air is black, and the next one may be all bone."""
+    (tmp_path / "lung").mkdir()
+    saved(Image.fromarray(GREY * 0), tmp_path / "lung" / "1.png")
+    saved(Image.fromarray(GREY), tmp_path / "lung" / "2.png")
+    assert read_scan(ScanSource(tmp_path)).pixels.shape[0] == 2
+    saved(Image.fromarray((GREY > 9) * np.uint8(255)), tmp_path / "lung" / "2.png")
+    with pytest.raises(UnreadableScan, match="a mask"):
+        read_scan(ScanSource(tmp_path))
