@@ -74,8 +74,8 @@ def _refuse_lost_digits(name: str, column: pa.ChunkedArray, path: Path) -> None:
     if lost:
         raise BadCohort(
             f"{path}: column {name} has whole numbers as floats, too large for their last digits "
-            f"to be right: {name_some([str(int(value)) for value in lost])}; write it again with "
-            "this column as text (in pandas: read_csv(…, dtype=str))"
+            f"to be right: {name_some(sorted({str(int(value)) for value in lost}))}; write it "
+            "again with this column as text (in pandas: read_csv(…, dtype=str))"
         )
 
 

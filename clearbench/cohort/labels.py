@@ -29,7 +29,7 @@ def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int =
     """
     labels, notes = without_index(with_usual_ids(labels), source)
     paths = columns_of("path", labels.column_names)
-    notes += [f"column {name} is left out: paths stay" for name in paths if name != "path"]
+    notes += [f"column {name} is left out: paths stay" for name in paths]
     labels = labels.drop_columns(list(paths))
     key = label_key(labels, source)
     if pad_ids:

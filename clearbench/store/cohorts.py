@@ -95,7 +95,8 @@ def with_table(
         return merge_cohort(cohort, store, replace_rows=replace_rows)
     if replace_rows:
         reason = (
-            f"{source} has no column path, so it has labels and can't say which scans there are"
+            f"{source} has no scans of its own (scan_id, patient_id and path), so it has labels "
+            "and can't say which scans there are"
         )
         raise BadArgument("replace_rows", True, reason)
     cohort = load_cohort(store, wanted or _owner(table, source, store))
@@ -107,12 +108,11 @@ def with_table(
 def _has_scans(table: pa.Table, named: bool) -> bool:
     """Tell whether a table has scans of its own, or only labels; `named`: a stored cohort is named.
 
-    Paths under another usual name make labels of a table only if it lacks ids of a cohort, and a
-    cohort is named.
+    A table with paths, under any usual name, has labels only if it lacks ids and names a cohort.
     """
     names = table.column_names
-    if "path" in names or not columns_of("path", names):
-        return "path" in names
+    if not columns_of("path", names):
+        return False
     return not named or all(columns_of(role, names) for role in REQUIRED)
 
 
