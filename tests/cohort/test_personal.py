@@ -169,3 +169,21 @@ def test_numbers_to_call_are_known_by_name_and_digits(names: list[str]) -> None:
 def test_a_report_is_known_by_name_and_sentences(name: str) -> None:
     assert why_personal(name, ["no acute bleed seen", "large bleed on left"], ROWS[:2])
     assert why_personal(name, ["normal", "bleed"], ROWS[:2]) == ""
+
+
+PEOPLE = """
+Smith Johnson Williams Jones Garcia Miller Davis Rodriguez Martinez Wilson Anderson Thomas Taylor
+Moore Jackson Martin Thompson Harris Clark Lewis Robinson Walker Hall Allen King Wright Scott Hill
+Müller Schmidt Schneider Fischer Weber Meyer Wagner Becker Schulz Hoffmann Rossi Russo Ferrari
+Bianchi Romano Colombo Nowak Kowalski Wiśniewski Dubois Durand Leroy Moreau García Fernández López
+Yamamoto Tanaka Suzuki Nguyen Tran Kapoor Sharma Gupta Okafor Mensah Johansson Andersson Hansen
+Papadopoulos Yılmaz Kaya Silva Santos Oliveira Petrov Ivanov Horvat Novák Virtanen Jansen
+"""
+
+
+@given(st.lists(st.sampled_from(PEOPLE.split()), min_size=8, max_size=40, unique=True))
+def test_surnames_that_differ_are_names_of_people(names: list[str]) -> None:
+    patients = [f"p{number}" for number in range(len(names))]
+    assert why_personal("x", names, patients)
+    assert why_personal("x", [f"{name}, Anna" for name in names], patients)
+    assert why_personal("x", [f"Eva {name}" for name in names], patients)

@@ -126,17 +126,20 @@ def asked(values: Collection[str]) -> tuple[str, ...]:
         for number in numbers
         if str(number) in CODES and (number < 0 or not _counts_up(number, top, numbers))
     }
-    both = {YES_NO.get(value) for value in values} >= {0, 1}
     return tuple(
         value
         for value in values
-        if value in codes or ASKED.fullmatch(value) or (both and _is_doubtful(value))
+        if value in codes or ASKED.fullmatch(value) or _is_doubtful(value, values)
     )
 
 
-def _is_doubtful(value: str) -> bool:
+def _is_doubtful(value: str, values: Collection[str]) -> bool:
     """Tell whether a value beside yes and no is perhaps unknown, or perhaps one of them."""
-    return bool(DOUBTFUL.fullmatch(value) or NOT_FOUND.fullmatch(value))
+    sides = {YES_NO.get(each) for each in values}
+    if NOT_FOUND.fullmatch(value):
+        return 0 in sides
+    both = sides >= {0, 1} or any(set(pair) <= set(values) for pair in PAIRS)
+    return both and DOUBTFUL.fullmatch(value) is not None
 
 
 def _counts_up(number: int, top: int, numbers: Collection[int]) -> bool:

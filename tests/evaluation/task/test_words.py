@@ -127,6 +127,8 @@ def test_hyphens_and_spaces_say_the_same(pair: tuple[str, str], between: str) ->
         (("1", "2", "3", "4", "5", "6", "7"), ()),
         (("no", "probable", "yes"), ("probable",)),
         (("definite", "possible", "probable"), ()),
+        (("absent", "possible", "present"), ("possible",)),
+        (("detected", "negative", "not detected"), ("not detected",)),
         (("equivocal", "no", "yes"), ("equivocal",)),
         (("negative", "not detected", "positive"), ("not detected",)),
         (("detected", "not detected"), ()),
