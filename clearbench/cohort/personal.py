@@ -175,7 +175,7 @@ def _is_named(name: str, cells: Sequence[str]) -> bool:
 
 def _is_written(name: str, cells: Sequence[str]) -> bool:
     """Tell whether a column's name and cells are those of reports: texts that seldom repeat."""
-    texts = [cell for cell in cells if len(cell.split()) > 2]
+    texts = [cell for cell in cells if _words(cell) > 2]
     few = min(len(texts), len(set(cells))) <= len(cells) / 2
     return re.sub(r"\d+$", "", _plain(name)) in WRITTEN and not few
 
@@ -183,7 +183,7 @@ def _is_written(name: str, cells: Sequence[str]) -> bool:
 def _why_words(known: Sequence[str]) -> str:
     """Return why words are perhaps names of people, or sentences; "" if they may be findings."""
     differ = len(set(known)) >= MOST * len(known)
-    if differ and sum(len(cell.split()) >= LONG_TEXT for cell in known) >= MOST * len(known):
+    if differ and sum(_words(cell) >= LONG_TEXT for cell in known) >= MOST * len(known):
         return SENTENCES
     findings = sum(map(is_ordinary, known)) >= len(known) / 2
     if findings:
@@ -198,6 +198,11 @@ def _why_words(known: Sequence[str]) -> str:
         if len(known) >= fewest and len(words) >= MOST * len(known):
             return "its words differ for every patient, and may be names of people"
     return ""
+
+
+def _words(cell: str) -> int:
+    """Return the number of words; numbers are none."""
+    return len(re.findall(r"[^\W\d_]+", cell))
 
 
 def _share(pattern: re.Pattern[str], cells: Sequence[str]) -> float:

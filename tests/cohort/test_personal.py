@@ -100,6 +100,7 @@ def test_contents_say_it(cells: list[str], words: str) -> None:
         ["EGFR L858R", "KRAS G12C", "ALK", "wild type", "ROS1"],
         ["10/12", "3/12", "0/12", "5/12", "7/12"],
         ["mask_001.nii.gz", "mask_002.nii.gz", "lung_mask_3.nii.gz", "m4.nii", "m5.nii"],
+        [", ".join(str(n * x) for x in range(9)) for n in range(5)],
         ["110/70", "120/80", "140/95", "135/85", "160/100"],
         ["10:30", "11:45", "09:15", "23:59", "00:01"],
         ["高血压", "高血压", "高血压", "高血压", "高血压"],
