@@ -291,9 +291,11 @@ def _times(cohort: Cohort, name: str, wishes: Wishes) -> tuple[str, ...]:
     other = {text: count for text, count in counts.items() if not is_time(text)}
     bad = [text for text in other if text != "blank" and not is_unknown(fold(text), (), unknown)]
     if bad:
+        rare = 2 * sum(other[text] for text in bad) < sum(counts.values())
+        way = f", or say: --unknown {_typed(sorted(bad)[:1])}" if rare else ""
         raise BadTask(
             f"label {name}: {TIME}, not {name_some(sorted(bad))}. If that means unknown, clear the "
-            f"cells, or say: --unknown {_typed(sorted(bad)[:1])}"
+            f"cells{way}"
         )
     listed = ", ".join(f"{text} {other[text]}" for text in sorted(other))
     return (f"{name}, unknown (scans): {listed}",) if listed else ()

@@ -128,6 +128,15 @@ def test_what_is_no_time_is_met_with_a_way_out(tmp_path: Path, times: str, bad: 
         understand(both, ("days", "dead"), Wishes(survival=True))
 
 
+def test_most_times_are_never_offered_as_unknown(tmp_path: Path) -> None:
+    both = cohort(tmp_path, days="1mo 2mo 3mo", dead="1 0 1")
+    with pytest.raises(BadTask, match=r"clear the cells$"):
+        understand(both, ("days", "dead"), Wishes(survival=True))
+    both = cohort(tmp_path, days="1 -5 3", dead="1 0 1")
+    with pytest.raises(BadTask, match=r"or say: --unknown -5$"):
+        understand(both, ("days", "dead"), Wishes(survival=True))
+
+
 def test_several_labels_may_share_two_words(tmp_path: Path) -> None:
     both = cohort(tmp_path, a="present absent absent", b="Absent absent absent")
     found = understand(both, ("a", "b"), Wishes())
