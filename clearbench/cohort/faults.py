@@ -72,7 +72,7 @@ def _two_splits(table: pa.Table) -> list[str]:
     for patient, split in zip(
         table.column("patient_id").to_pylist(), table.column("split").to_pylist(), strict=True
     ):
-        sides[patient] |= {split} if split else set()
+        sides[patient] |= {split.lower()} if split else set()
     both = [
         f"{patient} ({', '.join(sorted(found))})"
         for patient, found in sides.items()

@@ -74,8 +74,8 @@ def test_missing_files_are_named_and_stop_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ("scanid,patient_id,path", "no column scan_id; did you mean scanid"),
-        ("scan_id,patient_id,file", "no column path.* this table has scan_id, patient_id, file"),
+        ("scan_ids,patient_id,path", "no column scan_id; did you mean scan_ids"),
+        ("scan_id,patient_id,where", "no column path.* this table has scan_id, patient_id, where"),
         ("scan_id,patient_id,path,Split", "unknown column Split; did you mean split"),
         ("scan_id,patient_id,path,Study ID", "unknown column Study ID; did you mean study_id"),
     ],
@@ -85,6 +85,20 @@ def test_misspelt_columns_are_met_with_the_nearest_known(
 ) -> None:
     with pytest.raises(BadCohort, match=words):
         cohort(tmp_path, f"{header}\na,1,x,2\n" if header.count(",") > 2 else f"{header}\na,1,x\n")
+
+
+@pytest.mark.parametrize("header", ["Scan ID,Patient ID,Path", "scanid,pid,image_path"])
+def test_usual_names_of_ids_and_paths_are_taken(tmp_path: Path, header: str) -> None:
+    read = cohort(tmp_path, f"{header},y\na,1,x,0\nb,2,x,1\n")
+    assert read.column("scan_id") == ["a", "b"]
+    assert read.column("path") == [str(tmp_path / "x")] * 2
+    assert read.labels == ("y",)
+    assert f"column {header.split(',')[2]} is taken as path" in read.problems
+
+
+def test_two_columns_of_paths_are_asked(tmp_path: Path) -> None:
+    with pytest.raises(BadCohort, match="columns file, image may each be path; call one of them"):
+        cohort(tmp_path, "scan_id,patient_id,image,file\na,1,x,y\n")
 
 
 def test_a_label_that_looks_like_a_known_column_is_named(tmp_path: Path) -> None:
