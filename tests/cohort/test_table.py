@@ -64,6 +64,19 @@ def test_a_patient_is_on_one_side_of_the_split(tmp_path: Path) -> None:
         cohort(tmp_path, text)
 
 
+def test_rows_of_one_scan_agree(tmp_path: Path) -> None:
+    """The largest label would win in silence, or two people share a scan."""
+    for name in ("x.nii", "y.nii"):
+        (tmp_path / name).touch()
+    head = "scan_id,patient_id,path,series_id,ill\n"
+    same = "a,1,x.nii,,1\nb,1,./x.nii,,\nc,2,y.nii,s1,0\nd,2,y.nii,s2,1\n"
+    assert len(cohort(tmp_path, head + same).rows()) == 4
+    with pytest.raises(BadCohort, match=r"of one scan have several values of ill: x\.nii \(keep"):
+        cohort(tmp_path, head + "a,1,x.nii,,1\nb,1,x.nii,,0\nc,2,y.nii,,0\n")
+    with pytest.raises(BadCohort, match=r"several values of patient_id: y\.nii"):
+        cohort(tmp_path, head + "a,1,y.nii,s,1\nb,2,y.nii,s,1\n")
+
+
 def test_missing_files_are_named_and_stop_nothing(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     read = cohort(tmp_path, "scan_id,patient_id,path\na,1,x\nb,2,nowhere\n")
@@ -155,7 +168,7 @@ def test_a_column_that_may_name_people_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_slices_that_a_reader_marked_are_not_labels(tmp_path: Path) -> None:
-    (tmp_path / "a").touch()
+    (tmp_path / "a").mkdir()
     rows = "".join(f"s{i},p{i},a,1,{i} {i + 1},{i} 7\n" for i in range(12))
     head = "scan_id,patient_id,path,bleed,key_slices,key_slices_x\n"
     read = cohort(tmp_path, head + rows)
