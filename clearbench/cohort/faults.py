@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from clearbench.cohort.columns import FALSE, REQUIRED, TRUE, is_label
 from clearbench.cohort.files import UNSURE
+from clearbench.cohort.ids import find_nobody, rounded_ids
 from clearbench.errors import name_some
 from clearbench.windows import parse_window
 
@@ -20,6 +21,7 @@ def find_faults(table: pa.Table, name: str) -> list[str]:
     return [
         *_blank(table),
         *_bad_ids(table, name),
+        *_nobody(table),
         *_twice(table),
         *_two_splits(table),
         *_infinite(table),
@@ -50,9 +52,33 @@ def _bad_ids(table: pa.Table, name: str) -> list[str]:
                 f"{column} may have letters, digits, dot, dash and underscore (at most 100), "
                 f"not {name_some(bad)}"
             )
+        rounded = rounded_ids(filter(None, values.to_pylist()))
+        if rounded:
+            faults.append(
+                f"{column} has {name_some(rounded)}, whose last digits a spreadsheet took away; "
+                "format the column as text there, bring the ids back, and export again"
+            )
     if not ID_PATTERN.fullmatch(name):
-        faults.append(f"{name!r} can't be the cohort's name; choose another name")
+        faults.append(
+            f"{name!r} can't be the cohort's name (letters, digits, dot, dash and underscore; at "
+            "most 100); give the table another file name (-o of `cohort build`), or name the "
+            "cohort in a column cohort"
+        )
     return faults
+
+
+def _nobody(table: pa.Table) -> list[str]:
+    """Return faults: patients of several rows who are called unknown, anonymous and the like."""
+    counts = find_nobody(filter(None, table.column("patient_id").to_pylist()))
+    several = [f"{word} in {rows} rows" for word, rows in counts.items() if rows > 1]
+    return (
+        [
+            f"patient_id has {name_some(several)}, which is nobody's name, and would make them one "
+            "patient; fill in whose they are, or give each patient an id of its own"
+        ]
+        if several
+        else []
+    )
 
 
 def _twice(table: pa.Table) -> list[str]:
