@@ -4,12 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from clearbench.cohort.columns import UNSURE_IDS, named_columns, plain_name
+from clearbench.cohort.columns import UNSURE_IDS, named_columns
 
-NUMBERED = re.compile(r"(id|nr|no|num|number|nummer|numero)$")  # ends of plain names of ids
+# Ends of names of ids: hospital_no, orderID, Aktennummer; but not steroid.
+NUMBERED = re.compile(
+    r"(?i:(^|[\s_.-])(id|nr|no|num)|number|nummer|numero)$|[a-z](ID|Id|NR|Nr|NO|No|Num)$"
+)
 LONG_NUMBER = re.compile(r"\d{4,}(\.0+)?")
 DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])|(19|20)\d\d")
-MARKED_NUMBER = re.compile(r"[^\W\d_]+(?:[-_ ]?[^\W\d_]+)*[-_ ]?\d{3,}")  # ABC-0012
+MARKED_NUMBER = re.compile(r"[^\W\d_][\w -]*?\d{3,}")  # ABC-0012
 FEWEST = 5  # different values; fewer may be classes
 SHARE = 0.5  # of the rows with different values, so that a column is one of ids
 MOST_ROWS = 0.75  # different values by row; more of them hardly repeat
@@ -31,7 +34,7 @@ def has_ids(name: str, cells: Cells) -> bool:
     if named_columns(UNSURE_IDS, [name]):
         return all(re.search(r"\d", text) for text in different)
     many = len(different) >= max(FEWEST, SHARE * len(known))
-    numbered = NUMBERED.search(plain_name(name)) is not None and _are_long_numbers(different)
+    numbered = NUMBERED.search(name) is not None and _are_long_numbers(different)
     return many and (numbered or _are_marked(different))
 
 

@@ -3,10 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from clearbench.cohort.ids import find_nobody, is_nobody
+from clearbench.cohort.ids import ISSUED, find_nobody, is_nobody
 from clearbench.scans.dicom.records import Identity
-
-ISSUED = "^^^"  # between an id and who issued it, as HL7 writes it
 
 
 def name_people(identities: Iterable[Identity]) -> dict[Identity, str]:

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from clearbench.cohort.doubts import spelling_notes
 from clearbench.cohort.faults import ID_PATTERN
+from clearbench.cohort.ids import ISSUED
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.datasets.people import (
-    ISSUED,
     find_placeholders,
     issued_by_several,
     name_people,

@@ -51,6 +51,11 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         ("../a,1,x\n", r"scan_id may have letters, .*not \.\./a"),
         (f"{'a' * 101},1,x\n", "at most 100"),
         ("a,Müller,x\n", "patient_id may have letters, .*not Müller"),
+        (
+            "a,unknown,x\nb,unknown,y\nc,3,z\n",
+            "patient_id has unknown in 2 rows, which is nobody's",
+        ),
+        ("a,1.2E+11,x\n", r"patient_id has 1\.2E\+11, whose last digits a spreadsheet took away"),
     ],
 )
 def test_ids_are_checked(tmp_path: Path, rows: str, words: str) -> None:
