@@ -68,17 +68,35 @@ def _bad_ids(table: pa.Table, name: str) -> list[str]:
 
 
 def _nobody(table: pa.Table) -> list[str]:
-    """Return faults: patients of several rows who are called unknown, anonymous and the like."""
-    counts = find_nobody(filter(None, table.column("patient_id").to_pylist()))
-    several = [f"{word} in {rows} rows" for word, rows in counts.items() if rows > 1]
-    return (
-        [
-            f"patient_id has {name_some(several)}, which is nobody's name, and would make them one "
-            "patient; fill in whose they are, or give each patient an id of its own"
-        ]
-        if several
-        else []
-    )
+    """Return faults: patients of several studies, or studies of several rows, called unknown etc.
+
+    Without study ids, each row counts as a study.
+    """
+    patients = table.column("patient_id").to_pylist()
+    blank = [None] * table.num_rows
+    known = table.column("study_id").to_pylist() if "study_id" in table.column_names else blank
+    pairs = enumerate(zip(patients, known, strict=True))
+    studies = {(who, one or f"row {row}") for row, (who, one) in pairs}
+    faults = []
+    for column, words, way_out in (
+        (
+            "patient_id",
+            find_nobody(who for who, _ in studies if who),
+            "fill in whose they are, or give each patient an id of its own",
+        ),
+        (
+            "study_id",
+            find_nobody(filter(None, known)),
+            "leave the cells blank where the study is not known",
+        ),
+    ):
+        several = [f"{word} in {count} rows" for word, count in words.items() if count > 1]
+        if several:
+            faults.append(
+                f"{column} has {name_some(several)}, which is nobody's name, and would make them "
+                f"one; {way_out}"
+            )
+    return faults
 
 
 def _twice(table: pa.Table) -> list[str]:

@@ -57,17 +57,16 @@ def label_table(table: pa.Table, column: str, source: Path, on: str, pad_ids: in
     rows: dict[str, LabelRow] = {}
     padded = blank = repeated = 0
     cells = zip(
-        table[column].to_pylist(),
+        _keys(table, column, on),
         table.select(list(labels)).to_pylist(),
         _patients(table, "" if patients == column else patients, source),
         _studies(table, study),
         strict=True,
     )
-    for cell, record, patient, of_study in cells:
-        if cell is None:
+    for key, record, patient, of_study in cells:
+        if not key:
             blank += 1
             continue
-        key = _key(cell, on)
         full = pad_id(key, pad_ids) if pad_ids else key
         padded += full != key
         repeated += full in rows
@@ -194,6 +193,13 @@ def _not_used(names: list[str], ids: list[str], used: set[str]) -> list[str]:
     return [f"columns left out, as identifiers: {', '.join([*out, *ids])}"] if out or ids else []
 
 
-def _key(cell: str, on: str) -> str:
-    """Return a label's key; the paths ./a/b and a\\b become a/b."""
-    return PurePosixPath(cell.replace("\\", "/")).as_posix() if on == "path" else cell
+def _keys(table: pa.Table, column: str, on: str) -> list[str]:
+    """Return the key of each row, "" where blank; the paths ./a/b and a\\b become a/b.
+
+    A word such as unknown in several rows is no identifier.
+    """
+    cells = _cells(table, column)
+    if on == "path":
+        return [cell and PurePosixPath(cell.replace("\\", "/")).as_posix() for cell in cells]
+    nobody = find_nobody(filter(None, cells))
+    return ["" if nobody.get(cell, 0) > 1 else cell for cell in cells]

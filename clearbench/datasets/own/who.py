@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from clearbench.cohort.columns import LOOSE_STUDIES, named_columns
-from clearbench.cohort.ids import is_nobody
+from clearbench.cohort.ids import find_nobody
 from clearbench.datasets.own.label_table import LabelRow, LabelTable
 from clearbench.datasets.series import NamedScan, people_notes
 from clearbench.errors import BadCohort, name_some
@@ -40,17 +40,15 @@ def with_people(
 
 
 def refuse_nobody(scans: list[NamedScan], matches: Mapping[str, str], on: str) -> None:
-    """Raise BadCohort if a row is joined on a PatientID such as Anonymous, of several studies."""
-    if on != "PatientID":
+    """Raise BadCohort if a row is joined on a word such as Anonymous, over several studies."""
+    if on == "path":
         return
-    joined = [
-        item.keys[on]
-        for item in scans
-        if matches[item.scan_id] and not item.patient and is_nobody(item.keys[on])
-    ]
+    studies = {(item.keys[on], item.study_id) for item in scans if item.keys[on]}
+    nobody = {key: count for key, count in find_nobody(k for k, _ in studies).items() if count > 1}
+    joined = [item.keys[on] for item in scans if matches[item.scan_id] and item.keys[on] in nobody]
     if joined:
         raise BadCohort(
-            f"{len(joined)} scans of several studies have the PatientID "
+            f"{len(joined)} scans of several studies have the {on} "
             f"{name_some(sorted(set(joined)))}, which is nobody's name, and no label is for all of "
             "them: join on StudyInstanceUID or path, or take that row out of the table"
         )

@@ -201,6 +201,19 @@ def test_no_label_is_for_everybody_called_anonymous(
         build(root, "PatientID,y\nAnonymous,1\n", "PatientID")
 
 
+def test_no_label_is_for_every_study_without_a_number(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    root = tmp_path / "export"
+    numbers = ("UNKNOWN", "UNKNOWN", "A7")
+    studies(root, hu, write_ct, *({"accession_number": number} for number in numbers))
+    with pytest.raises(BadCohort, match="2 scans of several studies have the AccessionNumber UNK"):
+        build(root, "accession,y\nUNKNOWN,1\nA7,0\n", "AccessionNumber")
+    built = build(root, "accession,y\nUNKNOWN,1\nUNKNOWN,0\nA7,0\n", "AccessionNumber")
+    assert "2 rows of labels.csv have no accession, and are left out" in built.notes
+    assert len(built.unmatched_scans) == 2
+
+
 def test_a_patient_id_over_two_birth_dates_stays_in_doubt_when_joined_on(
     tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
 ) -> None:
