@@ -19,7 +19,7 @@ DATE = "date"  # not a column of a cohort: it becomes `day`
 STUDY_UIDS = ("studyinstanceuid", "studyuid", "studyinstance", "studyinstanceid")
 ACCESSIONS = (
     "accessionnumber", "accession", "accessionno", "accessionnr", "accessionnum", "accessionid",
-    "acc", "accno", "accnr", "accnum", "accnumber",
+    "accno", "accnr", "accnum", "accnumber",
 )  # fmt: skip
 # Names as plain_name writes them, without accents; of several columns of a table, the first one
 # here counts.

@@ -31,6 +31,10 @@ def test_other_columns_keep_their_meaning(name: str) -> None:
     assert named_columns(UNSURE_IDS, [name]) == ()
 
 
+def test_what_may_be_a_label_is_no_study() -> None:
+    assert columns_of("study_id", ["acc", "accession", "exam"]) == ("accession", "exam")
+
+
 def test_a_row_s_number_gives_way_to_a_column_of_patients() -> None:
     """REDCap's record_id is the patient, unless another column is."""
     assert columns_of("patient_id", ["record_id", "mrn"]) == ("mrn",)

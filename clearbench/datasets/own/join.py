@@ -29,7 +29,7 @@ SUFFIX = re.compile(
 # Plain names of columns that hold an identifier, beside its own.
 USUAL_NAMES = MappingProxyType(
     {
-        "AccessionNumber": ACCESSIONS,
+        "AccessionNumber": (*ACCESSIONS, "acc"),  # which may be a label elsewhere
         "StudyInstanceUID": (*STUDY_UIDS, "studyid"),
         "SeriesInstanceUID": OTHER_NAMES["series_id"],
     }

@@ -18,6 +18,7 @@ from clearbench.scans.inventory import find_scans
         ("PatientID", "pat_id"),
         ("AccessionNumber", "accession"),
         ("AccessionNumber", "Acc. No."),
+        ("AccessionNumber", "acc"),
         ("StudyInstanceUID", "study_uid"),
         ("SeriesInstanceUID", "SeriesUID"),
         ("SeriesInstanceUID", "series_id"),
