@@ -1,13 +1,13 @@
 """What is not sure in a cohort table: notes for the user, who can use the cohort all the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from clearbench import technical
 from clearbench.cohort.columns import PLACES, is_label
-from clearbench.cohort.ids import spelled_differently
+from clearbench.cohort.ids import group_spellings
 from clearbench.errors import name_some, suggestion
 
 
@@ -21,10 +21,15 @@ def _spellings(table: pa.Table) -> list[str]:
     return spelling_notes([str(name) for name in table.column("patient_id").to_pylist()])
 
 
-def spelling_notes(patients: Sequence[str]) -> list[str]:
-    """Note patients who may be one person under two spellings of an id."""
-    several = spelled_differently(patients)
-    text = "patient_id differs only in zeros, case or .0, and counts as several patients"
+def spelling_notes(
+    patients: Sequence[str], shown: Callable[[str], str] = str, what: str = "patient_id"
+) -> list[str]:
+    """Note patients who may be one person under two spellings of an id, each as `shown`."""
+    several = [" = ".join(map(shown, names)) for names in group_spellings(patients)]
+    text = (
+        f"{what} differs only in zeros, dashes, case or .0, and counts as several patients; if "
+        "they are one, write the id in one way in a column patient_id"
+    )
     return [f"{text}: {name_some(several)}"] if several else []
 
 

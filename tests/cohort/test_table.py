@@ -51,6 +51,12 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         ("../a,1,x\n", r"scan_id may have letters, .*not \.\./a"),
         (f"{'a' * 101},1,x\n", "at most 100"),
         ("a,Müller,x\n", "patient_id may have letters, .*not Müller"),
+        (
+            "a,unknown,x\nb,unknown,y\nc,3,z\n",
+            "patient_id has unknown in 2 rows, which is nobody's",
+        ),
+        ("a,anon,x\nb,ANON,y\nc,anon,z\n", "patient_id has anon in 2 rows"),
+        ("a,1.2E+11,x\n", r"patient_id has 1\.2E\+11, whose last digits a spreadsheet took away"),
     ],
 )
 def test_ids_are_checked(tmp_path: Path, rows: str, words: str) -> None:
@@ -211,3 +217,17 @@ def test_a_row_says_how_its_values_become_hu(tmp_path: Path) -> None:
     first, second = check_cohort(table, "c", tmp_path / "c.csv").rows()
     assert (first.hu_offset, first.accept_hu) == (-1024.0, False)
     assert (second.hu_offset, second.accept_hu) == (None, True)
+
+
+def test_a_word_for_no_study_joins_no_scans(tmp_path: Path) -> None:
+    text = "scan_id,patient_id,path,study_id\na,1,x,unknown\nb,2,y,{}\n"
+    with pytest.raises(BadCohort, match=r"study_id has unknown in 2 rows.*leave the cells blank"):
+        cohort(tmp_path, text.format("unknown"))
+    assert cohort(tmp_path, text.format("")).column("study_id") == ["unknown", None]
+
+
+def test_two_series_of_one_study_are_of_one_patient_whatever_the_name(tmp_path: Path) -> None:
+    text = "scan_id,patient_id,path,study_id\na,phantom,x,1.2\nb,phantom,y,{}\n"
+    assert cohort(tmp_path, text.format("1.2")).column("patient_id") == ["phantom", "phantom"]
+    with pytest.raises(BadCohort, match="patient_id has phantom in 2 rows"):
+        cohort(tmp_path, text.format("1.3"))
