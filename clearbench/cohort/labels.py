@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from clearbench.cohort.columns import REQUIRED, SECRET_MARK, columns_of
-from clearbench.cohort.ids import pad_id, plain_id, with_nearest
+from clearbench.cohort.ids import lacks_zeros, pad_id, plain_id, with_nearest
 from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.cohort.tidy import without_index
 from clearbench.errors import BadCohort, name_some, suggestion
@@ -42,7 +42,8 @@ def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int =
     known = [str(name) for name in dict.fromkeys(cohort.column(key))]
     unknown = sorted(set(rows) - set(known))
     if unknown:
-        zeros = {plain_id(name) for name in unknown} & {plain_id(name) for name in known}
+        plain = {plain_id(name): name for name in known}
+        zeros = any(lacks_zeros(name, plain.get(plain_id(name), "")) for name in unknown)
         hint = f"; fill up their zeros with --pad-ids {len(known[0])}" if zeros else ""
         raise BadCohort(
             f"{source}: {len(unknown)} of {len(rows)} {key} are not in cohort {cohort.name}: "

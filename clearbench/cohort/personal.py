@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from clearbench.cohort.columns import plain_name
+from clearbench.cohort.identifiers import has_ids
 from clearbench.cohort.ordinary_words import is_ordinary
 
 # Words of a column's name, as `_plain` writes it; a part of them is enough.
@@ -141,6 +142,8 @@ def why_personal(name: str, cells: Sequence[str | None], patients: Sequence[str 
     known = every[:: max(1, len(every) // MOST_CELLS)]
     if _is_named(name, known):
         return "its name says that it has identifiers, names, dates of birth or addresses"
+    if has_ids(name, known):
+        return "its values are ids"
     words = {cell for cell in every if re.search(r"[^\W\d_]{2}", cell)}
     if any(map(TITLED.search, words)):
         return "it names a person"

@@ -11,7 +11,7 @@ from clearbench import technical
 from clearbench.cohort.columns import is_label
 from clearbench.cohort.files import read_table
 from clearbench.cohort.pseudonyms import Pseudonyms, with_secret_mark
-from clearbench.cohort.tidy import tidy
+from clearbench.cohort.tidy import tidy, without_index
 from clearbench.datasets.own.join import (
     join_column,
     match_labels,
@@ -125,11 +125,11 @@ def _read_labels(
     labels: Path, on: str, pad_ids: int, inventory: Inventory
 ) -> tuple[LabelTable, str, tuple[str, ...]]:
     """Read the table of labels; returns what it is joined on, and a note if that isn't `on`."""
-    table = read_table(labels, keep_words=True)
+    table, left = without_index(read_table(labels, keep_words=True), labels)
     known = any(keys_of(scan, "-")[on] for scan in inventory.scans)
     found, column = join_column(table.column_names, on, known, labels)
-    notes = () if column == on else (f"joined on column {column} of {labels.name}",)
-    return label_table(table, column, labels, found, pad_ids), found, notes
+    notes = [] if column == on else [f"joined on column {column} of {labels.name}"]
+    return label_table(table, column, labels, found, pad_ids), found, (*left, *notes)
 
 
 def _none_meets(scans: list[NamedScan]) -> str:
