@@ -1,5 +1,6 @@
 """What is not sure in a cohort table: notes for the user, who can use the cohort all the same."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,12 @@ from clearbench.errors import name_some, suggestion
 
 def find_doubts(table: pa.Table, paths: Sequence[Path]) -> list[str]:
     """Return the notes on a checked table of scans at `paths`."""
-    return [*_near_names(table), *_spellings(table), *_missing_files(paths)]
+    return [
+        *_near_names(table),
+        *_spellings(table),
+        *_shared_files(table, paths),
+        *_missing_files(paths),
+    ]
 
 
 def _spellings(table: pa.Table) -> list[str]:
@@ -41,6 +47,34 @@ def _near_names(table: pa.Table) -> list[str]:
         if is_label(name)
     ]
     return [f"column {name} is taken as a label{hint}" for name, hint in near if hint]
+
+
+def _shared_files(table: pa.Table, paths: Sequence[Path]) -> list[str]:
+    """Note files that are in rows of several patients, or in rows whose labels differ."""
+    columns = ["patient_id", *filter(is_label, table.column_names)]
+    rows: dict[tuple[Path, str | None], list[tuple[str | None, ...]]] = defaultdict(list)
+    places = zip(paths, _series(table), strict=True)
+    cells = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+    for place, row in zip(places, cells, strict=True):
+        rows[place].append(row)
+    people, labels = [], []
+    for (path, _), some in rows.items():
+        if len(some) > 1 and path.is_file():
+            several = [len(set(values) - {None}) > 1 for values in zip(*some, strict=True)]
+            people += [path.name] if several[0] else []
+            labels += [path.name] if any(several[1:]) and not several[0] else []
+    notes = [f"one file is the scan of several patients: {name_some(people)}"] if people else []
+    if labels:
+        notes.append(
+            f"rows of one file have different labels, and the highest counts: {name_some(labels)}"
+        )
+    return notes
+
+
+def _series(table: pa.Table) -> list[str | None]:
+    """Return the series of each row, None without one."""
+    named = "series_id" in table.column_names
+    return table.column("series_id").to_pylist() if named else [None] * table.num_rows
 
 
 def _missing_files(paths: Sequence[Path]) -> list[str]:

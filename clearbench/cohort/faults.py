@@ -2,9 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from math import isfinite, isinf
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +13,6 @@ from clearbench.cohort.ids import find_nobody, rounded_ids
 from clearbench.errors import name_some
 from clearbench.windows import parse_window
 
-SERIES = "series_id"
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -109,33 +106,6 @@ def _twice(table: pa.Table) -> list[str]:
     return (
         [f"scan_id has more than one row: {name_some(twice)} (keep one of each)"] if twice else []
     )
-
-
-def find_shared_scans(table: pa.Table, paths: Sequence[Path]) -> list[str]:
-    """Return faults: one file of `paths` in rows of several patients, or with several labels."""
-    columns = ["patient_id", *filter(is_label, table.column_names)]
-    facts: dict[tuple[Path, Any], list[tuple[Any, ...]]] = defaultdict(list)
-    places = zip(paths, _series(table), strict=True)
-    cells = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
-    for place, row in zip(places, cells, strict=True):
-        facts[place].append(row)
-    differ: dict[str, list[str]] = defaultdict(list)
-    for (path, _), rows in facts.items():
-        if len(rows) == 1 or not path.is_file():
-            continue
-        for column, values in zip(columns, zip(*rows, strict=True), strict=True):
-            if len(set(values) - {None}) > 1:
-                differ[column].append(path.name)
-    return [
-        f"rows of one scan have several values of {column}: {name_some(names)} (keep one of each)"
-        for column, names in differ.items()
-    ]
-
-
-def _series(table: pa.Table) -> list[Any]:
-    """Return the series of each row, None without one."""
-    named = SERIES in table.column_names
-    return table.column(SERIES).to_pylist() if named else [None] * table.num_rows
 
 
 def _two_splits(table: pa.Table) -> list[str]:

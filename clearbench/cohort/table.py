@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from clearbench.cohort.columns import KNOWN, REQUIRED, TRUE, VALUES, is_label, plain_name
 from clearbench.cohort.doubts import find_doubts
-from clearbench.cohort.faults import find_faults, find_shared_scans
+from clearbench.cohort.faults import find_faults
 from clearbench.cohort.files import read_table
 from clearbench.cohort.tidy import tidy
 from clearbench.errors import BadCohort, UnknownName, name_some, suggestion
@@ -109,9 +109,6 @@ def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
     if faults:
         raise BadCohort(f"{source}: " + "; ".join(faults))
     paths = [_absolute(Path(text), source.parent) for text in table.column("path").to_pylist()]
-    shared = find_shared_scans(table, paths)
-    if shared:
-        raise BadCohort(f"{source}: " + "; ".join(shared))
     index = table.column_names.index("path")
     table = table.set_column(index, "path", pa.array([str(path) for path in paths]))
     return Cohort(name, table, (*notes, *find_doubts(table, paths)), tuple(notes))

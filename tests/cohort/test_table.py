@@ -70,17 +70,18 @@ def test_a_patient_is_on_one_side_of_the_split(tmp_path: Path) -> None:
         cohort(tmp_path, text)
 
 
-def test_rows_of_one_scan_agree(tmp_path: Path) -> None:
-    """The largest label would win in silence, or two people share a scan."""
+def test_rows_of_one_file_that_contradict_each_other_are_noted(tmp_path: Path) -> None:
+    """The highest label would win in silence, or two people share a scan."""
     for name in ("x.nii", "y.nii"):
         (tmp_path / name).touch()
     head = "scan_id,patient_id,path,series_id,ill\n"
     same = "a,1,x.nii,,1\nb,1,./x.nii,,\nc,2,y.nii,s1,0\nd,2,y.nii,s2,1\n"
-    assert len(cohort(tmp_path, head + same).rows()) == 4
-    with pytest.raises(BadCohort, match=r"of one scan have several values of ill: x\.nii \(keep"):
-        cohort(tmp_path, head + "a,1,x.nii,,1\nb,1,x.nii,,0\nc,2,y.nii,,0\n")
-    with pytest.raises(BadCohort, match=r"several values of patient_id: y\.nii"):
-        cohort(tmp_path, head + "a,1,y.nii,s,1\nb,2,y.nii,s,1\n")
+    assert cohort(tmp_path, head + same).problems == ()
+    differ = "a,1,x.nii,,1\nb,1,x.nii,,0\nc,2,y.nii,s,1\nd,3,y.nii,s,1\n"
+    assert cohort(tmp_path, head + differ).problems == (
+        "one file is the scan of several patients: y.nii",
+        "rows of one file have different labels, and the highest counts: x.nii",
+    )
 
 
 def test_missing_files_are_named_and_stop_nothing(tmp_path: Path) -> None:
