@@ -44,6 +44,7 @@ nightly: $(READY)
 	$(BIN)/python -m pytest -q -m "slow and not weights and not gpu"
 	$(BIN)/python benchmarks/precision.py -o benchmarks/reports/precision.md
 	$(BIN)/python benchmarks/head_recipe.py -o benchmarks/reports/head_recipe.md
+	$(BIN)/python benchmarks/recipe_ct_ich.py -o benchmarks/reports/recipe_ct_ich.md
 	$(BIN)/python benchmarks/comparisons.py -o benchmarks/reports/comparisons.md
 	$(BIN)/python benchmarks/protocol.py -o benchmarks/reports/protocol.md
 	$(BIN)/python benchmarks/perfect.py -o benchmarks/reports/perfect.md

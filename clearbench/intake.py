@@ -11,9 +11,8 @@ from clearbench.cohort.table import Cohort, ScanRow, check_cohort, read_cohort
 from clearbench.datasets.series import (
     key_table,
     name_scans,
-    placeholder_notes,
+    people_notes,
     unlabelled_cohort_table,
-    without_patient,
 )
 from clearbench.errors import BadRequest
 from clearbench.scans.image_scans import in_window
@@ -78,7 +77,7 @@ def _from_folder(
     remember_keys(store.root, key_table(named))
     root = inventory.root if inventory.root.is_dir() else inventory.root.parent
     cohort = check_cohort(unlabelled_cohort_table(named, root), name or _plain_name(path), path)
-    notes = (*cohort.problems, *placeholder_notes(named), *without_patient(named))
+    notes = (*cohort.problems, *people_notes(named))
     return Gathered(replace(cohort, problems=notes), inventory.reasons())
 
 

@@ -47,6 +47,32 @@ def test_a_folder_becomes_a_cohort_under_pseudonyms(tmp_path: Path, store: Store
     assert "MRN-4711" in repr(kept.cohort.table.to_pylist())
 
 
+def test_what_is_not_sure_about_patients_is_noted_without_their_ids(
+    tmp_path: Path, store: StoreFolder
+) -> None:
+    """Two spellings of a PatientID in the headers, named as the cohort names them."""
+    for number, patient in enumerate(("MRN-0005", "MRN5", "MRN-7")):
+        header = DicomHeader(
+            patient_id=patient,
+            study_uid=seeded_uid(f"study{number}"),
+            series_uid=seeded_uid(f"series{number}"),
+            accession_number="",
+            thickness_mm=5.0,
+            kernel="B30f",
+            contrast=False,
+            manufacturer="m",
+            model="m",
+            kvp=120.0,
+            series_description="",
+        )
+        write_dicom_series(tmp_path / "in" / f"{number}", HU, (5.0, 1.0, 1.0), header=header)
+    (note,) = gather(tmp_path / "in", store).cohort.problems
+    names = open_pseudonyms(store.root)
+    spellings = " = ".join(names.name("patient", name) for name in ("MRN-0005", "MRN5"))
+    assert note.endswith(spellings)
+    assert "MRN" not in note
+
+
 def test_a_stored_cohort_is_found_by_name_and_keeps_its_labels(
     tmp_path: Path, store: StoreFolder
 ) -> None:

@@ -267,7 +267,7 @@ def add(
         typer.Option(
             "--name",
             help="The cohort's name. [default: the column cohort, else the file's name, else the "
-            "cohort that has the ids of the labels]",
+            "cohort that has the pseudonyms of the labels]",
             show_default=False,
         ),
     ] = "",

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from clearbench.cohort.columns import FALSE, REQUIRED, TRUE, is_label
 from clearbench.cohort.files import UNSURE
+from clearbench.cohort.ids import find_nobody, rounded_ids
 from clearbench.errors import name_some
 from clearbench.windows import parse_window
 
@@ -20,6 +21,7 @@ def find_faults(table: pa.Table, name: str) -> list[str]:
     return [
         *_blank(table),
         *_bad_ids(table, name),
+        *_nobody(table),
         *_twice(table),
         *_two_splits(table),
         *_infinite(table),
@@ -50,8 +52,50 @@ def _bad_ids(table: pa.Table, name: str) -> list[str]:
                 f"{column} may have letters, digits, dot, dash and underscore (at most 100), "
                 f"not {name_some(bad)}"
             )
+        rounded = rounded_ids(filter(None, values.to_pylist()))
+        if rounded:
+            faults.append(
+                f"{column} has {name_some(rounded)}, whose last digits a spreadsheet took away; "
+                "format the column as text there, bring the ids back, and export again"
+            )
     if not ID_PATTERN.fullmatch(name):
-        faults.append(f"{name!r} can't be the cohort's name; choose another name")
+        faults.append(
+            f"{name!r} can't be the cohort's name (letters, digits, dot, dash and underscore; at "
+            "most 100); give the table another file name (-o of `cohort build`), or name the "
+            "cohort in a column cohort"
+        )
+    return faults
+
+
+def _nobody(table: pa.Table) -> list[str]:
+    """Return faults: patients of several studies, or studies of several rows, called unknown etc.
+
+    Without study ids, each row counts as a study.
+    """
+    patients = table.column("patient_id").to_pylist()
+    blank = [None] * table.num_rows
+    known = table.column("study_id").to_pylist() if "study_id" in table.column_names else blank
+    pairs = enumerate(zip(patients, known, strict=True))
+    studies = {(who, one or f"row {row}") for row, (who, one) in pairs}
+    faults = []
+    for column, words, way_out in (
+        (
+            "patient_id",
+            find_nobody(who for who, _ in studies if who),
+            "fill in whose they are, or give each patient an id of its own",
+        ),
+        (
+            "study_id",
+            find_nobody(filter(None, known)),
+            "leave the cells blank where the study is not known",
+        ),
+    ):
+        several = [f"{word} in {count} rows" for word, count in words.items() if count > 1]
+        if several:
+            faults.append(
+                f"{column} has {name_some(several)}, which is nobody's name, and would make them "
+                f"one; {way_out}"
+            )
     return faults
 
 
@@ -72,7 +116,7 @@ def _two_splits(table: pa.Table) -> list[str]:
     for patient, split in zip(
         table.column("patient_id").to_pylist(), table.column("split").to_pylist(), strict=True
     ):
-        sides[patient] |= {split} if split else set()
+        sides[patient] |= {split.lower()} if split else set()
     both = [
         f"{patient} ({', '.join(sorted(found))})"
         for patient, found in sides.items()

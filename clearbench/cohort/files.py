@@ -4,20 +4,24 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from clearbench.errors import BadCohort, BadRequest
+from clearbench.cohort.columns import DATE, OTHER_NAMES, columns_of
+from clearbench.errors import BadCohort, BadRequest, name_some
 from clearbench.files import write_whole
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet"})
 DELIMITERS = ",;\t|"
-DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
+OFFICE = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx and .xls begin
+INDEX = "Unnamed: 0"
+EXACT = MappingProxyType({16: 2**11, 32: 2**24, 64: 2**53})  # whole numbers of a float, by bits
 BLANK = frozenset({"", "nan", "null", "?", "#n/a", "#na"})
 UNSURE = frozenset({"na", "n/a", "none"})  # unknown, or a word with a meaning: emphysema, none
 
@@ -53,7 +57,26 @@ def _read_parquet(path: Path) -> list[tuple[str, list[object]]]:
         table = pyarrow.parquet.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
         raise BadCohort(f"{path}: not a readable Parquet file ({error})") from error
-    return [(name.strip(), table.column(name).to_pylist()) for name in table.column_names]
+    columns = [(name.strip(), table.column(name)) for name in table.column_names]
+    for name, column in columns:
+        _refuse_lost_digits(name, column, path)
+    return [(name, column.to_pylist()) for name, column in columns]
+
+
+def _refuse_lost_digits(name: str, column: pa.ChunkedArray, path: Path) -> None:
+    """Raise BadCohort for whole numbers that floats can't hold: two ids may have become one."""
+    if not pa.types.is_floating(column.type):
+        return
+    is_id = any(columns_of(role, [name]) for role in OTHER_NAMES if role != DATE)
+    limit = EXACT[column.type.bit_width if is_id else 64]
+    lost = [value for value in column.to_pylist() if value and value.is_integer()]
+    lost = [value for value in lost if abs(value) >= limit]
+    if lost:
+        raise BadCohort(
+            f"{path}: column {name} has whole numbers as floats, too large for their last digits "
+            f"to be right: {name_some(sorted({str(int(value)) for value in lost}))}; write it "
+            "again with this column as text (in pandas: read_csv(…, dtype=str))"
+        )
 
 
 def _read_csv(path: Path) -> list[tuple[str, list[object]]]:
@@ -72,14 +95,29 @@ def _read_csv(path: Path) -> list[tuple[str, list[object]]]:
     names = [name.strip() for name in numbered[0][1]] if numbered else []
     rows = [_fitted(row, len(names), f"{path}, line {line}") for line, row in numbered[1:]]
     columns = [(name, [row[index] for row in rows]) for index, name in enumerate(names)]
+    if columns and not columns[0][0] and _are_row_numbers(columns[0][1]):
+        columns[0] = (INDEX, columns[0][1])  # as pandas calls its index, read again
     if any(not name and any(cells) for name, cells in columns):
         raise BadCohort(f"{path}: a column has cells but no name in the first line; name it")
     return [(name, list(cells)) for name, cells in columns if name]
 
 
+def _are_row_numbers(cells: Sequence[str]) -> bool:
+    """Tell whether cells are whole numbers, each once, as those of a table's index."""
+    return len(set(cells)) == len(cells) and all(re.fullmatch(r" *\d+ *", cell) for cell in cells)
+
+
+def is_index(name: str, cells: Sequence[str | None]) -> bool:
+    """Tell whether a column without a name of its own only numbers the rows."""
+    texts = [cell for cell in cells if cell is not None]
+    return re.fullmatch(r"Unnamed: \d+(\.\d+)*", name) is not None and _are_row_numbers(texts)
+
+
 def _decoded(path: Path) -> str:
     """Return a file's text; UTF-8, or UTF-16 as Excel writes it."""
     content = path.read_bytes()
+    if content.startswith(OFFICE):
+        raise BadCohort(f"{path}: an Excel file; save it as CSV UTF-8")
     # -sig: Excel puts a byte order mark before UTF-8
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
@@ -93,22 +131,6 @@ def _fitted(row: list[str], width: int, where: str) -> list[str]:
     if len(row) < width or any(cell.strip() for cell in row[width:]):
         raise BadCohort(f"{where}: {len(row)} cells under {width} column names")
     return row[:width]
-
-
-def with_points(table: pa.Table, numbers: Callable[[str], bool]) -> tuple[pa.Table, list[str]]:
-    """Read decimal commas as points, in columns that may be `numbers`; returns which had some."""
-    changed = []
-    for index, name in enumerate(table.column_names):
-        if not numbers(name):
-            continue
-        texts = table.column(name).to_pylist()
-        known = [text for text in texts if text is not None and text.lower() not in UNSURE]
-        commas = any("," in text for text in known)
-        if commas and all(DECIMAL_COMMA.fullmatch(text) for text in known):
-            points = [text and text.replace(",", ".") for text in texts]
-            table = table.set_column(index, name, pa.array(points, pa.string()))
-            changed.append(name)
-    return table, changed
 
 
 def _as_text(values: list[object], blank: Collection[str]) -> pa.Array:

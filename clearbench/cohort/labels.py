@@ -6,8 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from clearbench.cohort.columns import REQUIRED, SECRET_MARK, columns_of
-from clearbench.cohort.ids import pad_id, plain_id, with_nearest
+from clearbench.cohort.ids import lacks_zeros, pad_id, plain_id, with_nearest
 from clearbench.cohort.table import Cohort, check_cohort
+from clearbench.cohort.tidy import without_index
 from clearbench.errors import BadCohort, name_some, suggestion
 
 # new labels never change these
@@ -26,7 +27,10 @@ def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int =
     same. `pad_ids` fills up ids of `labels` that are whole numbers with zeros to so many digits.
     Raises BadCohort if a row matches no scan, or two rows contradict each other.
     """
-    labels = with_usual_ids(labels)
+    labels, notes = without_index(with_usual_ids(labels), source)
+    paths = columns_of("path", labels.column_names)
+    notes += [f"column {name} is left out: paths stay" for name in paths]
+    labels = labels.drop_columns(list(paths))
     key = label_key(labels, source)
     if pad_ids:
         ids = [name and pad_id(name, pad_ids) for name in labels.column(key).to_pylist()]
@@ -38,7 +42,8 @@ def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int =
     known = [str(name) for name in dict.fromkeys(cohort.column(key))]
     unknown = sorted(set(rows) - set(known))
     if unknown:
-        zeros = {plain_id(name) for name in unknown} & {plain_id(name) for name in known}
+        plain = {plain_id(name): name for name in known}
+        zeros = any(lacks_zeros(name, plain.get(plain_id(name), "")) for name in unknown)
         hint = f"; fill up their zeros with --pad-ids {len(known[0])}" if zeros else ""
         raise BadCohort(
             f"{source}: {len(unknown)} of {len(rows)} {key} are not in cohort {cohort.name}: "
@@ -48,7 +53,7 @@ def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int =
     for name in columns:
         table = _with_column(table, name, _updated(cohort, key, name, rows))
     found = check_cohort(table, cohort.name, source)
-    return replace(found, problems=(*note, *found.problems))
+    return replace(found, problems=(*notes, *note, *found.problems))
 
 
 def _regrouped(cohort: Cohort, labels: pa.Table, key: str) -> tuple[bool, tuple[str, ...]]:
@@ -74,12 +79,13 @@ def _regrouped(cohort: Cohort, labels: pa.Table, key: str) -> tuple[bool, tuple[
 
 
 def with_usual_ids(labels: pa.Table) -> pa.Table:
-    """Call the column of patients patient_id, where it has another usual name."""
-    names = labels.column_names
-    found = columns_of("patient_id", names)
-    if "patient_id" in names or not found:
-        return labels
-    return labels.rename_columns(["patient_id" if name == found[0] else name for name in names])
+    """Call the columns of scans and patients by their usual names, where they have others."""
+    for role in ("scan_id", "patient_id"):
+        names = labels.column_names
+        found = columns_of(role, names)
+        if found and role not in names:
+            labels = labels.rename_columns([role if name == found[0] else name for name in names])
+    return labels
 
 
 def label_key(labels: pa.Table, source: Path) -> str:

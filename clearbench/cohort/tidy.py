@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from clearbench import technical
 from clearbench.cohort.columns import DATE, columns_of, is_label
+from clearbench.cohort.commas import read_commas
 from clearbench.cohort.days import days_since_first, read_dates
-from clearbench.cohort.files import UNSURE, with_points
+from clearbench.cohort.files import UNSURE, is_index
 from clearbench.cohort.personal import why_personal
 from clearbench.errors import BadCohort
 
@@ -18,9 +19,12 @@ Tidied = tuple[pa.Table, list[str]]
 def tidy(table: pa.Table, source: Path) -> Tidied:
     """Return a table of scans as a cohort has it, and notes.
 
-    Raises BadCohort if two columns name patients differently, or a date can't be read.
+    Raises BadCohort if two columns name patients differently, if a date or a comma can't be read,
+    or if several columns may have the paths.
     """
     steps: tuple[Callable[[pa.Table, Path], Tidied], ...] = (
+        without_index,
+        _usual_names,
         _one_patient_column,
         _days_for_dates,
         _without_personal,
@@ -32,6 +36,30 @@ def tidy(table: pa.Table, source: Path) -> Tidied:
     for step in steps:
         table, more = step(table, source)
         notes += more
+    return table, notes
+
+
+def without_index(table: pa.Table, _: Path) -> Tidied:
+    """Leave out columns without a name that only number the rows, as pandas writes its index."""
+    out = [name for name in table.column_names if is_index(name, table.column(name).to_pylist())]
+    notes = [f"column {name} is left out: it has no name and numbers the rows" for name in out]
+    return table.drop_columns(out), notes
+
+
+def _usual_names(table: pa.Table, source: Path) -> Tidied:
+    """Call the columns of paths and of scans' ids path and scan_id."""
+    notes = []
+    for role in ("scan_id", "path"):
+        names = table.column_names
+        found = columns_of(role, names)
+        if not found or role in names:
+            continue
+        if len(found) > 1:
+            raise BadCohort(
+                f"{source}: columns {', '.join(found)} may each be {role}; call one of them {role}"
+            )
+        table = table.rename_columns([role if name == found[0] else name for name in names])
+        notes.append(f"column {found[0]} is taken as {role}")
     return table, notes
 
 
@@ -95,10 +123,9 @@ def _without_personal(table: pa.Table, _: Path) -> Tidied:
     return table.drop_columns(list(out)), notes
 
 
-def _decimal_points(table: pa.Table, _: Path) -> Tidied:
-    """Read decimal commas as points."""
-    table, commas = with_points(table, _may_be_number)
-    return table, [f"column {name}: decimal commas are read as points" for name in commas]
+def _decimal_points(table: pa.Table, source: Path) -> Tidied:
+    """Read decimal commas as points, and leave out those of thousands."""
+    return read_commas(table, _may_be_number, source)
 
 
 def _may_be_number(column: str) -> bool:

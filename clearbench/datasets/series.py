@@ -1,17 +1,24 @@
 """The series table, as `clearbench scans` lists it: with pseudonyms or, if asked, ids in clear."""
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isnan
 from pathlib import Path
 
 import pyarrow as pa
 
+from clearbench.cohort.doubts import spelling_notes
 from clearbench.cohort.faults import ID_PATTERN
+from clearbench.cohort.ids import ISSUED
 from clearbench.cohort.pseudonyms import Pseudonyms
-from clearbench.errors import BadArgument
+from clearbench.datasets.people import (
+    find_placeholders,
+    issued_by_several,
+    name_people,
+)
+from clearbench.errors import BadArgument, name_some
 from clearbench.scans.dicom.records import Identity
 from clearbench.scans.found import FoundScan, Inventory
 from clearbench.scans.kernels import is_soft_kernel
@@ -19,11 +26,6 @@ from clearbench.scans.notes import Note
 from clearbench.technical import FROM_HEADER
 
 NOT_USED = "each study counts as a patient; to say otherwise, edit patient_id in the cohort table"
-NOBODY = (
-    "anonymous", "anonymized", "anonymised", "anon", "unknown", "none", "null", "na", "n/a",
-    "no id", "noid", "patient", "test", "phantom", "removed", "redacted", "hidden", "deidentified",
-    "de-identified", "0", "00000000", "x", "xx", "xxx", "-",
-)  # fmt: skip
 KEYS = ("PatientID", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "path")
 
 
@@ -53,16 +55,17 @@ def name_scans(
     """
     root = inventory.root if inventory.root.is_dir() else inventory.root.parent
     known = [scan.identity for scan in inventory.scans if scan.identity]
+    people = name_people(known)
     series = Counter(one.series_uid for one in known)
-    patients = Counter(study for study, _ in {(one.study_uid, one.patient_id) for one in known})
-    placeholders = find_placeholders(inventory.scans)
+    patients = Counter(study for study, _ in {(one.study_uid, people[one]) for one in known})
+    clashes = _Clashes(_several(series), _several(patients), people, find_placeholders(people))
     return [
         _named(
-            _with_patient_note(scan, placeholders),
+            _with_patient_note(scan, clashes),
             scan.path.relative_to(root).as_posix(),
             names,
             keep_ids,
-            _Clashes(_several(series), _several(patients), placeholders),
+            clashes,
         )
         for scan in inventory.scans
     ]
@@ -73,62 +76,101 @@ def _several(counts: Counter[str]) -> set[str]:
     return {name for name, count in counts.items() if count > 1}
 
 
-def find_placeholders(scans: Iterable[FoundScan]) -> dict[str, str]:
-    """Return PatientIDs that can't be one patient's, with the reason.
-
-    They are words such as Anonymous, or stand over studies with other birth dates or sexes.
-    """
-    identities: dict[str, list[Identity]] = defaultdict(list)
-    for scan in scans:
-        if scan.identity and scan.identity.patient_id:
-            identities[scan.identity.patient_id].append(scan.identity)
-    found = {}
-    for patient, some in identities.items():
-        several = len({one.study_uid for one in some}) > 1
-        births = {one.birth_date for one in some} - {""}
-        sexes = {one.sex for one in some} - {"", "O"}
-        if several and (len(births) > 1 or len(sexes) > 1):
-            found[patient] = "one PatientID over studies with other birth dates or sexes"
-        elif several and patient.strip().lower() in NOBODY:
-            found[patient] = "a PatientID that is nobody's name, over several studies"
-    return found
-
-
-def _with_patient_note(scan: FoundScan, placeholders: dict[str, str]) -> FoundScan:
+def _with_patient_note(scan: FoundScan, clashes: "_Clashes") -> FoundScan:
     """Note on a scan that its PatientID is not used."""
-    reason = placeholders.get(scan.identity.patient_id, "") if scan.identity else ""
+    reason = clashes.placeholders.get(clashes.person(scan.identity), "")
     if not reason:
         return scan
     note = Note("header", f"{reason}: {NOT_USED}", tag="PatientID")
     return replace(scan, facts=scan.facts.with_notes(note))
 
 
-def placeholder_notes(scans: list[NamedScan]) -> tuple[str, ...]:
+def people_notes(
+    scans: Sequence[NamedScan], likely: str = "", *, in_clear: bool = False
+) -> tuple[str, ...]:
+    """Return notes on what is not sure about whose scans these are.
+
+    likely: a column of the user's table that may name the patients of scans that nothing names
+    in_clear: patients are named by their PatientIDs, else as a cohort has them
+    """
+    return (
+        *_spellings(scans, in_clear),
+        *_issuers(scans, in_clear),
+        *_placeholders(scans),
+        *_without_patient(scans, likely),
+    )
+
+
+def _spellings(scans: Sequence[NamedScan], in_clear: bool) -> list[str]:
+    """Note patients who may be one person under two spellings of a PatientID."""
+    names = {item.patient: item.patient_id for item in scans if item.patient}
+    shown = str if in_clear else names.__getitem__
+    return spelling_notes(list(names), shown, "the id of a patient")
+
+
+def _issuers(scans: Sequence[NamedScan], in_clear: bool) -> list[str]:
+    """Note PatientIDs that several hospitals issued, and who they count as."""
+    found = issued_by_several(item.scan.identity for item in scans if item.scan.identity)
+    people: dict[str, set[str]] = {key: set() for key in found}
+    for item in scans:
+        if item.keys["PatientID"] in people and item.patient:
+            people[item.keys["PatientID"]].add(item.patient)
+    ids = {item.patient: item.patient_id for item in scans}
+    several, one = [], []
+    for key, who in people.items():
+        issued = f"{key} ({', '.join(found[key])})"
+        shown = issued if in_clear else ", ".join(sorted(ids[name] for name in who))
+        several += [shown] if len(who) > 1 else []
+        one += [shown] if who == {key} else []
+    return [
+        f"{len(names)} PatientID{'s have' if len(names) > 1 else ' has'} several issuers "
+        f"(IssuerOfPatientID), and {text}: {name_some(names)}"
+        for names, text in (
+            (several, "each issuer's is a patient; if they are one, say so in a column patient_id"),
+            (one, "the table has one id for all; if they are several people, join on "
+                  "StudyInstanceUID, with a column patient_id"),
+        )
+        if names
+    ]  # fmt: skip
+
+
+def _placeholders(scans: Sequence[NamedScan]) -> tuple[str, ...]:
     """Return how many scans have a PatientID that is not used, by reason."""
     notes = (n.text for s in scans for n in s.scan.facts.notes if n.tag == "PatientID")
     return tuple(f"{count} scans: {text}" for text, count in Counter(notes).items())
 
 
-def without_patient(scans: Sequence[NamedScan]) -> tuple[str, ...]:
-    """Return a note on how many scans say nothing of their patient; () if all do."""
+def _without_patient(scans: Sequence[NamedScan], likely: str) -> tuple[str, ...]:
+    """Return a note on how many scans say nothing of their patient; () if all do.
+
+    likely: a column of the user's table that may name them
+    """
     # a PatientID that is not used has its own note
     count = sum(not (item.patient or item.keys["PatientID"]) for item in scans)
     if not count:
         return ()
     of = "the scan names" if len(scans) == 1 else f"{count} of {len(scans)} scans name"
-    return (
-        f"{of} no patient, and each counts as one patient; if a patient has several, say so in a "
-        "column patient_id",
-    )
+    say = "say so in a column patient_id"
+    if likely:
+        say = f"say so in a column patient_id (is it {likely}? then call that column patient_id)"
+    return (f"{of} no patient, and each counts as one patient; if a patient has several, {say}",)
 
 
 @dataclass(frozen=True)
 class _Clashes:
-    """What an anonymiser gave to several: series UIDs, study UIDs, PatientIDs with the reason."""
+    """What an anonymiser gave to several: series UIDs, study UIDs, PatientIDs with the reason.
+
+    people: whose each header is, in clear
+    """
 
     series: set[str]
     studies: set[str]
-    patients: dict[str, str]
+    people: dict[Identity, str]
+    placeholders: dict[str, str]
+
+    def person(self, identity: Identity | None) -> str:
+        """Return whose a header is; "" without one."""
+        return self.people[identity] if identity else ""
 
 
 def _named(
@@ -140,10 +182,11 @@ def _named(
     if identity and series in clashes.series:
         series = identity.full_name
     unique = series or place
-    patient = "" if keys["PatientID"] in clashes.patients else keys["PatientID"]
+    person = clashes.person(identity)
+    patient = "" if person in clashes.placeholders else person
     study = keys["StudyInstanceUID"]
     if study in clashes.studies:
-        study = f"{study}.{keys['PatientID']}"
+        study = f"{study}.{person}"
     sources = {
         "scan": unique,
         "patient": patient or study or unique,
@@ -181,7 +224,7 @@ def id_of(kind: str, identifier: str, *, names: Pseudonyms, keep_ids: bool) -> s
 
 def _kept(identifier: str) -> str:
     """Return an identifier as an id in clear; raises BadArgument if its letters don't allow it."""
-    name = identifier.replace("/", "_")
+    name = identifier.replace("/", "_").replace(ISSUED, ".")
     if not ID_PATTERN.fullmatch(name):
         raise BadArgument(
             "keep_ids",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clearbench.cohort.table import Cohort
 from clearbench.datasets.own.folder import BuiltCohort
-from clearbench.datasets.series import NamedScan, without_patient
+from clearbench.datasets.series import NamedScan, people_notes
 from clearbench.display.console import say, show_list, show_rows, warn
 from clearbench.errors import name_some
 from clearbench.scans.found import Inventory
@@ -29,7 +29,7 @@ def show_inventory(inventory: Inventory, scans: Sequence[NamedScan]) -> None:
         + (f"; {noted} with notes" if noted else "")
         + (f"; {unreadable} of them can't be embedded as they are" if unreadable else "")
     )
-    for note in without_patient(scans):
+    for note in people_notes(scans):
         warn(f"note: {note}")
     show_left_out_files(inventory)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from clearbench.cohort.renaming import Names, make_names
 from clearbench.cohort.table import Cohort
 from clearbench.evaluation.task.card import TaskCard
+from clearbench.evaluation.task.labels import read_sides
 from clearbench.evaluation.task.prepared import PreparedTask
 from clearbench.packs.facts import PackedCohort
 from clearbench.store.cohorts import load_cohort
@@ -78,10 +79,16 @@ def find_cohorts(request: PackRequest) -> CohortsToPack:
         for cohort, unit_scans in zip(prepared.units.cohorts, prepared.units.scans, strict=True):
             scans.setdefault(cohort, set()).update(unit_scans)
     found = {name: load_cohort(request.store, name) for name in scans}
+    group = request.card.split.group
+    if group:  # Bonn and bonn are one group also under their new names
+        found = {
+            name: cohort.with_column(
+                group, [side or None for side in read_sides(cohort, request.card)]
+            )
+            for name, cohort in found.items()
+        }
     return {
-        name: CohortToPack(
-            cohort, make_names(cohort, request.card.split.group), frozenset(scans[name])
-        )
+        name: CohortToPack(cohort, make_names(cohort, group), frozenset(scans[name]))
         for name, cohort in found.items()
     }
 

@@ -70,12 +70,12 @@ def with_single_images(inventory: Inventory, wanted: Callable[[Path], bool]) -> 
     """Replace each folder of images that has a `wanted` one by its images, one scan each."""
     scans: list[FoundScan] = []
     for scan in inventory.scans:
-        files = _images_of(scan)
+        files = images_of(scan)
         scans += map(one_image, files) if any(map(wanted, files)) else [scan]
     return replace(inventory, scans=tuple(sorted(scans, key=by_path)))
 
 
-def _images_of(scan: FoundScan) -> list[Path]:
+def images_of(scan: FoundScan) -> list[Path]:
     """Return the images of a scan that is a folder of images; none of another scan."""
     if scan.kind != "images":
         return []

@@ -1,5 +1,7 @@
 """A store's cohorts: checked copies of cohort tables."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,13 +9,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
+from clearbench.cohort.columns import REQUIRED, columns_of
 from clearbench.cohort.labels import label_key, update_labels, with_usual_ids
 from clearbench.cohort.pseudonyms import refuse_other_secret
 from clearbench.cohort.table import Cohort, check_cohort, stated_name
-from clearbench.errors import BadArgument, BadCohort, BadStore, UnknownName, suggestion
+from clearbench.errors import BadArgument, BadCohort, BadStore, UnknownName, name_some, suggestion
 from clearbench.files import write_whole
 from clearbench.store.changes import find_changes, rows_by_scan
 from clearbench.store.folder import StoreFolder
+
+# ids that nobody else can have: pseudonyms, and UIDs of DICOM
+NOBODY_ELSE = re.compile(r"[a-z]+-[0-9a-f]{12}|\d+(\.\d+){4,}")
 
 
 def cohort_names(store: StoreFolder) -> list[str]:
@@ -76,33 +82,71 @@ def with_table(
     """Return the cohort of a table, or a stored cohort with the table's labels; nothing is saved.
 
     A table without paths has labels for a cohort of the store: the one called `name`, else that of
-    the column cohort or the file's name, else the only one with these ids. `pad_ids` fills up ids
-    of labels with zeros; `replace_rows` is that of `merge_cohort`. What changes is in `problems`.
-    Raises BadCohort, also for pseudonyms of another store; UnknownName, BadArgument.
+    the column cohort or the file's name, else the only one with these ids, if nobody else can have
+    them. `pad_ids` fills up ids of labels with zeros; `replace_rows` is that of `merge_cohort`.
+    What changes is in `problems`. Raises BadCohort, also for pseudonyms of another store, and for
+    ids that may be other people's; UnknownName, BadArgument.
     """
     refuse_other_secret(table, source, store.root)
     known = cohort_names(store)
-    if "path" in table.column_names or not known:
-        return merge_cohort(check_cohort(table, name, source), store, replace_rows=replace_rows)
+    wanted = name or stated_name(table, source) or (source.stem if source.stem in known else "")
+    if not known or _has_scans(table, wanted in known):
+        cohort = _checked(table, name, source, known)
+        return merge_cohort(cohort, store, replace_rows=replace_rows)
     if replace_rows:
         reason = (
-            f"{source} has no column path, so it has labels and can't say which scans there are"
+            f"{source} has no scans of its own (scan_id, patient_id and path), so it has labels "
+            "and can't say which scans there are"
         )
         raise BadArgument("replace_rows", True, reason)
-    wanted = name or stated_name(table, source) or (source.stem if source.stem in known else "")
     cohort = load_cohort(store, wanted or _owner(table, source, store))
     updated = update_labels(cohort, table, source, pad_ids)
     changes = find_changes(cohort, updated).sentences()
     return replace(updated, problems=(*changes, *updated.problems))
 
 
+def _has_scans(table: pa.Table, named: bool) -> bool:
+    """Tell whether a table has scans of its own, or only labels; `named`: a stored cohort is named.
+
+    A table with paths, under any usual name, has labels only if it lacks ids and names a cohort.
+    """
+    names = table.column_names
+    if not columns_of("path", names):
+        return False
+    return not named or all(columns_of(role, names) for role in REQUIRED)
+
+
+def _checked(table: pa.Table, name: str, source: Path, known: Sequence[str]) -> Cohort:
+    """Check a table of scans; raises BadCohort, which says how it would be a table of labels."""
+    try:
+        return check_cohort(table, name, source)
+    except BadCohort as error:
+        lacks = not all(columns_of(role, table.column_names) for role in REQUIRED)
+        if not known or not lacks:
+            raise
+        raise BadCohort(
+            f"{error}. If these are labels of a cohort of the store, name it: "
+            f"`clearbench cohort add {source} --name {known[0]}`"
+        ) from error
+
+
 def _owner(labels: pa.Table, source: Path, store: StoreFolder) -> str:
-    """Return the name of the only cohort with the ids of these labels; raises BadCohort."""
+    """Return the name of the only cohort with the ids of these labels.
+
+    Raises BadCohort, also where the ids may be those of other people: 007 is in many hospitals.
+    """
     labels = with_usual_ids(labels)
     key = label_key(labels, source)
     ids = set(labels.column(key).to_pylist())
     known = cohort_names(store)
     owners = [name for name in known if ids & set(load_cohort(store, name).column(key))]
+    unsure = sorted(name for name in ids if name and not NOBODY_ELSE.fullmatch(name))
+    if len(owners) == 1 and unsure:
+        raise BadCohort(
+            f"{source}: no column path, so these are labels. Cohort {owners[0]} has their {key}, "
+            f"but {name_some(unsure)} may be other people too. If they are of that cohort: "
+            f"`clearbench cohort add {source} --name {owners[0]}`"
+        )
     if len(owners) == 1:
         return owners[0]
     if owners:

@@ -120,7 +120,7 @@ def test_labels_that_changed_since_the_split_was_frozen_are_an_alarm(
     assert evaluate(split) == 0
     assert "ALARM" not in capsys.readouterr().err
     Path("news.csv").write_text("patient_id,ill\np0,1\n")
-    assert run("cohort", "add", "news.csv") == 0
+    assert run("cohort", "add", "news.csv", "--name", "own") == 0
     words = "labels: not those of the split file"
     assert run("tasks", "check", "t") == 0
     assert words in capsys.readouterr().err

@@ -83,7 +83,7 @@ def test_labels_alone_cannot_be_the_truth_about_scans(
     del store
     Path("labels.csv").write_text("patient_id,ill\npatient-0,0\n")
     assert type_in("cohort", "add", "labels.csv", "--replace-rows") == 2
-    assert "--replace-rows: labels.csv has no column path" in capsys.readouterr().err
+    assert "--replace-rows: labels.csv has no scans of its own" in capsys.readouterr().err
 
 
 def test_a_patient_leaves_only_with_yes(

@@ -88,6 +88,47 @@ def test_parquet_gives_the_same_text_as_csv(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"), [(pa.float64(), 2.0**53), (pa.float32(), 2.0**24), (pa.float64(), 1.1e17)]
+)
+def test_ids_that_floats_can_not_hold_are_refused(
+    tmp_path: Path, kind: pa.DataType, value: float
+) -> None:
+    path = tmp_path / "t.parquet"
+    pyarrow.parquet.write_table(
+        pa.table({"Patient ID": pa.array([value, None, 1.0], kind), "y": [1.0, 2.5, None]}), path
+    )
+    with pytest.raises(BadCohort, match=rf"column Patient ID .* {int(value)}; .* as text"):
+        read_table(path)
+
+
+@given(st.lists(st.integers(0, 2**53 - 1), min_size=1, max_size=9))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_smaller_ids_of_floats_stay_themselves(tmp_path: Path, ids: list[int]) -> None:
+    path = tmp_path / "t.parquet"
+    pyarrow.parquet.write_table(pa.table({"patient_id": pa.array(ids, pa.float64())}), path)
+    assert read_table(path).column("patient_id").to_pylist() == [str(each) for each in ids]
+
+
+def test_a_large_volume_is_no_id(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pyarrow.parquet.write_table(pa.table({"mm3": pa.array([2.0**25], pa.float32())}), path)
+    assert read_table(path).to_pylist() == [{"mm3": str(2**25)}]
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04rest", b"\xd0\xcf\x11\xe0rest"])
+@pytest.mark.parametrize("name", ["t.xlsx", "t.csv"])
+def test_an_excel_file_says_so(tmp_path: Path, content: bytes, name: str) -> None:
+    with pytest.raises(BadCohort, match="an Excel file; save it as CSV UTF-8"):
+        read(tmp_path, content, name)
+
+
+def test_an_index_without_a_name_may_be_read(tmp_path: Path) -> None:
+    assert read(tmp_path, ",scan_id\n0,a\n1,b\n")[1] == {"Unnamed: 0": "1", "scan_id": "b"}
+    with pytest.raises(BadCohort, match="a column has cells but no name"):
+        read(tmp_path, ",scan_id\n0,a\n0,b\n")
+
+
 def test_broken_or_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadCohort, match=r"t\.parquet: not a readable Parquet file"):
         read(tmp_path, b"garbage", "t.parquet")

@@ -51,6 +51,12 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         ("../a,1,x\n", r"scan_id may have letters, .*not \.\./a"),
         (f"{'a' * 101},1,x\n", "at most 100"),
         ("a,Müller,x\n", "patient_id may have letters, .*not Müller"),
+        (
+            "a,unknown,x\nb,unknown,y\nc,3,z\n",
+            "patient_id has unknown in 2 rows, which is nobody's",
+        ),
+        ("a,anon,x\nb,ANON,y\nc,anon,z\n", "patient_id has anon in 2 rows"),
+        ("a,1.2E+11,x\n", r"patient_id has 1\.2E\+11, whose last digits a spreadsheet took away"),
     ],
 )
 def test_ids_are_checked(tmp_path: Path, rows: str, words: str) -> None:
@@ -64,6 +70,20 @@ def test_a_patient_is_on_one_side_of_the_split(tmp_path: Path) -> None:
         cohort(tmp_path, text)
 
 
+def test_rows_of_one_file_that_contradict_each_other_are_noted(tmp_path: Path) -> None:
+    """The highest label would win in silence, or two people share a scan."""
+    for name in ("x.nii", "y.nii"):
+        (tmp_path / name).touch()
+    head = "scan_id,patient_id,path,series_id,ill\n"
+    same = "a,1,x.nii,,1\nb,1,./x.nii,,\nc,2,y.nii,s1,0\nd,2,y.nii,s2,1\n"
+    assert cohort(tmp_path, head + same).problems == ()
+    differ = "a,1,x.nii,,1\nb,1,x.nii,,0\nc,2,y.nii,s,1\nd,3,y.nii,s,1\n"
+    assert cohort(tmp_path, head + differ).problems == (
+        "one file is the scan of several patients: y.nii",
+        "rows of one file have different labels, and the highest counts: x.nii",
+    )
+
+
 def test_missing_files_are_named_and_stop_nothing(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     read = cohort(tmp_path, "scan_id,patient_id,path\na,1,x\nb,2,nowhere\n")
@@ -74,8 +94,8 @@ def test_missing_files_are_named_and_stop_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ("scanid,patient_id,path", "no column scan_id; did you mean scanid"),
-        ("scan_id,patient_id,file", "no column path.* this table has scan_id, patient_id, file"),
+        ("scan_ids,patient_id,path", "no column scan_id; did you mean scan_ids"),
+        ("scan_id,patient_id,where", "no column path.* this table has scan_id, patient_id, where"),
         ("scan_id,patient_id,path,Split", "unknown column Split; did you mean split"),
         ("scan_id,patient_id,path,Study ID", "unknown column Study ID; did you mean study_id"),
     ],
@@ -85,6 +105,20 @@ def test_misspelt_columns_are_met_with_the_nearest_known(
 ) -> None:
     with pytest.raises(BadCohort, match=words):
         cohort(tmp_path, f"{header}\na,1,x,2\n" if header.count(",") > 2 else f"{header}\na,1,x\n")
+
+
+@pytest.mark.parametrize("header", ["Scan ID,Patient ID,Path", "scanid,pid,image_path"])
+def test_usual_names_of_ids_and_paths_are_taken(tmp_path: Path, header: str) -> None:
+    read = cohort(tmp_path, f"{header},y\na,1,x,0\nb,2,x,1\n")
+    assert read.column("scan_id") == ["a", "b"]
+    assert read.column("path") == [str(tmp_path / "x")] * 2
+    assert read.labels == ("y",)
+    assert f"column {header.split(',')[2]} is taken as path" in read.problems
+
+
+def test_two_columns_of_paths_are_asked(tmp_path: Path) -> None:
+    with pytest.raises(BadCohort, match="columns file, image may each be path; call one of them"):
+        cohort(tmp_path, "scan_id,patient_id,image,file\na,1,x,y\n")
 
 
 def test_a_label_that_looks_like_a_known_column_is_named(tmp_path: Path) -> None:
@@ -141,7 +175,7 @@ def test_a_column_that_may_name_people_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_slices_that_a_reader_marked_are_not_labels(tmp_path: Path) -> None:
-    (tmp_path / "a").touch()
+    (tmp_path / "a").mkdir()
     rows = "".join(f"s{i},p{i},a,1,{i} {i + 1},{i} 7\n" for i in range(12))
     head = "scan_id,patient_id,path,bleed,key_slices,key_slices_x\n"
     read = cohort(tmp_path, head + rows)
@@ -184,3 +218,17 @@ def test_a_row_says_how_its_values_become_hu(tmp_path: Path) -> None:
     first, second = check_cohort(table, "c", tmp_path / "c.csv").rows()
     assert (first.hu_offset, first.accept_hu) == (-1024.0, False)
     assert (second.hu_offset, second.accept_hu) == (None, True)
+
+
+def test_a_word_for_no_study_joins_no_scans(tmp_path: Path) -> None:
+    text = "scan_id,patient_id,path,study_id\na,1,x,unknown\nb,2,y,{}\n"
+    with pytest.raises(BadCohort, match=r"study_id has unknown in 2 rows.*leave the cells blank"):
+        cohort(tmp_path, text.format("unknown"))
+    assert cohort(tmp_path, text.format("")).column("study_id") == ["unknown", None]
+
+
+def test_two_series_of_one_study_are_of_one_patient_whatever_the_name(tmp_path: Path) -> None:
+    text = "scan_id,patient_id,path,study_id\na,phantom,x,1.2\nb,phantom,y,{}\n"
+    assert cohort(tmp_path, text.format("1.2")).column("patient_id") == ["phantom", "phantom"]
+    with pytest.raises(BadCohort, match="patient_id has phantom in 2 rows"):
+        cohort(tmp_path, text.format("1.3"))

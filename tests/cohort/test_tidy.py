@@ -54,6 +54,17 @@ def test_decimal_commas_beside_unknown_words(tmp_path: Path) -> None:
     assert read_cohort(path).label("v") == ["1.5", "NA"]
 
 
+@pytest.mark.parametrize("head", ["", "Unnamed: 0", "Unnamed: 0.1"])
+def test_an_index_of_pandas_is_left_out(tmp_path: Path, head: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{head},scan_id,patient_id,path,y\n0,a,1,.,1\n1,b,2,.,0\n3,c,3,.,0\n")
+    read = read_cohort(path)
+    assert read.labels == ("y",)
+    assert f"column {head or 'Unnamed: 0'} is left out: it has no name and numbers the rows" in (
+        read.problems
+    )
+
+
 def test_dates_are_not_kept(tmp_path: Path) -> None:
     read = cohort(tmp_path, "StudyDate,y", "2020-01-31,1", "2020-02-01,0")
     assert read.column("day") == ["0", "0"]

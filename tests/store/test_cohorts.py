@@ -73,10 +73,10 @@ def labels(**columns: list[str]) -> pa.Table:
 
 
 def test_labels_without_a_name_find_the_cohort_that_has_their_patients(store: StoreFolder) -> None:
-    one = table(scan_id=["s1", "s2"], patient_id=["p1", "p2"])
-    save_cohort(one, store)
+    names = [f"patient-00000000000{number}" for number in (1, 2)]
+    save_cohort(table(scan_id=["s1", "s2"], patient_id=names), store)
     save_cohort(replace(table(scan_id=["t1"], patient_id=["q1"]), name="d"), store)
-    found = with_table(labels(patient_id=["p2"], x=["1"]), "", Path("later.csv"), store)
+    found = with_table(labels(patient_id=names[1:], x=["1"]), "", Path("later.csv"), store)
     assert (found.name, found.column("x")) == ("c", [None, "1"])
     stated = labels(patient_id=["q1"], x=["1"], cohort=["d"])
     assert with_table(stated, "", Path("later.csv"), store).name == "d"
@@ -93,6 +93,34 @@ def test_labels_that_may_be_of_two_cohorts_ask_for_a_name(store: StoreFolder) ->
         with_table(news, "", Path("later.csv"), store)
     assert with_table(news, "", Path("d.csv"), store).name == "d"
     assert with_table(news, "c", Path("later.csv"), store).name == "c"
+
+
+@pytest.mark.parametrize("key", ["patient_id", "scan_id"])
+def test_ids_that_other_people_may_have_need_the_cohort_s_name(
+    store: StoreFolder, key: str
+) -> None:
+    """Patient 007 of another hospital has other labels."""
+    save_cohort(table(scan_id=["007", "8"], patient_id=["007", "8"]), store)
+    news = labels(**{key: ["007"], "x": ["1"]})
+    with pytest.raises(BadCohort, match=r"007 may be other people too\..* later\.csv --name c"):
+        with_table(news, "", Path("later.csv"), store)
+    assert with_table(news, "c", Path("later.csv"), store).column("x") == ["1", None]
+
+
+@pytest.mark.parametrize("paths", ["path", "Path", "image_path", "File Name", "Image"])
+def test_a_table_with_its_own_paths_is_never_taken_for_labels(
+    store: StoreFolder, tmp_path: Path, paths: str
+) -> None:
+    save_cohort(replace(table(scan_id=["a"], patient_id=["007"], y=["1"]), name="one"), store)
+    news = labels(patient_id=["007"], y=["0"], **{paths: ["x.nii"]})
+    with pytest.raises(BadCohort, match=r"no column scan_id.* these are labels .* --name one"):
+        with_table(news, "", tmp_path / "two.csv", store)
+    whole = news.append_column("Scan ID", pa.array(["b"]))
+    found = with_table(whole, "", tmp_path / "two.csv", store)
+    assert (found.name, found.column("path")) == ("two", [str(tmp_path / "x.nii")])
+    updated = with_table(news, "one", tmp_path / "two.csv", store)
+    assert (updated.column("y"), updated.column("path")) == (["0"], ["/data/a"])
+    assert f"column {paths} is left out: paths stay" in updated.problems
 
 
 def test_labels_of_nobody_are_refused(store: StoreFolder) -> None:
@@ -179,7 +207,7 @@ def test_new_labels_say_what_they_change(store: StoreFolder) -> None:
     save_cohort(table(scan_id=["s1", "s2"], patient_id=["p1", "p2"], x=["1", "0"]), store)
     found = with_table(labels(patient_id=["p2"], x=["1"], y=["3"]), "c", Path("l.csv"), store)
     assert found.problems[:2] == ("new column: y", "column x: 1 cell changes: s2 (0 → 1)")
-    with pytest.raises(BadArgument, match="no column path"):
+    with pytest.raises(BadArgument, match="no scans of its own"):
         with_table(labels(patient_id=["p2"]), "c", Path("l.csv"), store, replace_rows=True)
 
 

@@ -2,25 +2,26 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import date
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from clearbench import technical
+from clearbench.cohort.columns import is_label
 from clearbench.cohort.files import read_table
 from clearbench.cohort.pseudonyms import Pseudonyms, with_secret_mark
-from clearbench.cohort.tidy import tidy
+from clearbench.cohort.tidy import tidy, without_index
 from clearbench.datasets.own.join import (
     join_column,
     match_labels,
-    names_image,
+    named_images,
     nothing_matches,
     unmatched,
 )
 from clearbench.datasets.own.label_table import LabelRow, Labels, LabelTable, label_table
-from clearbench.datasets.own.who import with_people
+from clearbench.datasets.own.study_days import with_days
+from clearbench.datasets.own.who import refuse_nobody, with_people
 from clearbench.datasets.pick import DEFAULT_PICK, pick_series
 from clearbench.datasets.series import (
     KEYS,
@@ -87,10 +88,11 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
         raise BadRequest(f"{inventory.root}: no scans {what}")
     wanted, on, joined = _read_labels(labels, on, pad_ids, inventory)
     root = inventory.root if inventory.root.is_dir() else inventory.root.parent
-    images = names_image(wanted.rows, root, labels) if on == "path" else frozenset()
-    inventory = with_single_images(inventory, lambda file: file.resolve() in images)
+    images = named_images(wanted.rows, root, labels, inventory.scans) if on == "path" else ()
+    inventory = with_single_images(inventory, images.__contains__)
     scans = name_scans(inventory, names, keep_ids=keep_ids)
     matches = match_labels(scans, on, wanted.rows, root, labels)
+    refuse_nobody(scans, matches, on)
     scans, people = with_people(
         scans, matches, wanted, partial(id_of, names=names, keep_ids=keep_ids)
     )
@@ -104,7 +106,8 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
     if not found:
         raise BadCohort(f"{labels}: {nothing_matches(scans, on, wanted.rows)}")
     rows = [_row(item, wanted.rows.get(matches[item.scan_id]), root, target) for item in chosen]
-    table, notes = tidy(_table(_with_days(rows, chosen)), labels)
+    rows, dated = with_days(rows, chosen, labels)
+    table, notes = tidy(_table(rows), labels)
     return BuiltCohort(
         table=table if keep_ids else with_secret_mark(table, names),
         scans=tuple(chosen),
@@ -114,7 +117,7 @@ def build_folder(  # noqa: PLR0913  each one is an option of the command
         unreadable=tuple(f"{item.place}: {item.scan.error}" for item in scans if item.scan.error),
         without=picked.without,
         decided=Counter(picked.decided.values()),
-        notes=(*joined, *wanted.notes, *people, *notes, *_other_labels(chosen, matches, wanted)),
+        notes=(*joined, *wanted.notes, *people, *dated, *notes, *_other_labels(table, chosen)),
     )
 
 
@@ -122,11 +125,11 @@ def _read_labels(
     labels: Path, on: str, pad_ids: int, inventory: Inventory
 ) -> tuple[LabelTable, str, tuple[str, ...]]:
     """Read the table of labels; returns what it is joined on, and a note if that isn't `on`."""
-    table = read_table(labels, keep_words=True)
+    table, left = without_index(read_table(labels, keep_words=True), labels)
     known = any(keys_of(scan, "-")[on] for scan in inventory.scans)
     found, column = join_column(table.column_names, on, known, labels)
-    notes = () if column == on else (f"joined on column {column} of {labels.name}",)
-    return label_table(table, column, labels, found, pad_ids), found, notes
+    notes = [] if column == on else [f"joined on column {column} of {labels.name}"]
+    return label_table(table, column, labels, found, pad_ids), found, (*left, *notes)
 
 
 def _none_meets(scans: list[NamedScan]) -> str:
@@ -142,15 +145,13 @@ def _with_window(item: NamedScan, row: LabelRow | None, window: str) -> NamedSca
     return replace(item, scan=with_window(item.scan, named))
 
 
-def _other_labels(
-    chosen: list[NamedScan], matches: dict[str, str], wanted: LabelTable
-) -> tuple[str, ...]:
+def _other_labels(table: pa.Table, chosen: list[NamedScan]) -> tuple[str, ...]:
     """Note patients whose studies have different labels: follow-ups, or one id of many people."""
-    found: dict[str, list[Labels]] = defaultdict(list)
-    for item in chosen:
-        row = wanted.rows.get(matches[item.scan_id])
-        if row is not None and row.labels not in found[item.patient_id]:
-            found[item.patient_id].append(row.labels)
+    found: dict[str, set[tuple[str | None, ...]]] = defaultdict(set)
+    cells = table.select(list(filter(is_label, table.column_names))).to_pylist()
+    for item, row in zip(chosen, cells, strict=True):
+        if any(value is not None for value in row.values()):
+            found[item.patient_id].add(tuple(row.values()))
     several = sum(len(some) > 1 for some in found.values())
     if not several:
         return ()
@@ -184,31 +185,6 @@ def _row(item: NamedScan, row: LabelRow | None, root: Path, target: Path) -> Lab
         **{name: value for name, value in labels.items() if name not in facts or value},
         **window,
     }
-
-
-def _with_days(rows: list[Labels], scans: list[NamedScan]) -> list[Labels]:
-    """Add `day`: days since the patient's first study in this cohort; dates are not kept.
-
-    If the labels have a column `day`, that one is used.
-    """
-    dates = [_date(item) for item in scans]
-    firsts: dict[str, date] = {}
-    for item, when in zip(scans, dates, strict=True):
-        if when is not None:
-            firsts[item.patient_id] = min(when, firsts.get(item.patient_id, when))
-    return [
-        {"day": None if when is None else str((when - firsts[item.patient_id]).days), **row}
-        for row, item, when in zip(rows, scans, dates, strict=True)
-    ]
-
-
-def _date(item: NamedScan) -> date | None:
-    """Return the study's date; None if its header has no valid one."""
-    text = item.scan.identity.study_date if item.scan.identity else ""
-    try:
-        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
-    except ValueError:
-        return None
 
 
 def _table(rows: list[Labels]) -> pa.Table:

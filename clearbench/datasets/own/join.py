@@ -5,16 +5,34 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
-from clearbench.cohort.columns import columns_of, plain_name
-from clearbench.cohort.ids import plain_id, with_nearest
+from clearbench.cohort.columns import (
+    ACCESSIONS,
+    OTHER_NAMES,
+    STUDY_UIDS,
+    columns_of,
+    named_columns,
+)
+from clearbench.cohort.ids import lacks_zeros, with_nearest
 from clearbench.datasets.own.label_table import LabelRow
 from clearbench.datasets.series import NamedScan
 from clearbench.errors import BadCohort, suggestion
+from clearbench.scans.found import FoundScan
+from clearbench.scans.image_scans import images_of
 from clearbench.scans.images import IMAGE_SUFFIXES
 
 SUFFIX = re.compile(
-    rf"(\.nii(\.gz)?|\.dcm|\.mh[ad]|\.npz|{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})$"
+    rf"(\.nii(\.gz)?|\.dcm|\.mh[ad]|\.npz|{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})$",
+    re.IGNORECASE,
+)
+# Plain names of columns that hold an identifier, beside its own.
+USUAL_NAMES = MappingProxyType(
+    {
+        "AccessionNumber": (*ACCESSIONS, "acc"),  # which may be a label elsewhere
+        "StudyInstanceUID": (*STUDY_UIDS, "studyid"),
+        "SeriesInstanceUID": OTHER_NAMES["series_id"],
+    }
 )
 
 
@@ -28,17 +46,12 @@ def join_column(columns: Sequence[str], on: str, known: bool, source: Path) -> t
     if on != "path" and not known and paths:
         return "path", paths[0]
     role = {"PatientID": "patient_id", "path": "path"}.get(on)
-    others = columns_of(role, columns) if role else _spelt(on, columns)
+    others = columns_of(role, columns) if role else named_columns(USUAL_NAMES[on], columns)
     if on not in columns and not others:
         raise BadCohort(
             f"{source}: no column {on}{suggestion(on, columns) or '.'} It has {', '.join(columns)}"
         )
     return on, on if on in columns else others[0]
-
-
-def _spelt(on: str, columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that are called `on` up to case and underscores."""
-    return tuple(name for name in columns if plain_name(name) == plain_name(on))
 
 
 def unmatched(keys: Sequence[str], on: str, scans: Sequence[NamedScan]) -> tuple[str, ...]:
@@ -61,9 +74,12 @@ def match_labels(
     keys = set(wanted)
     if on != "path":
         return {s.scan_id: s.keys[on] if s.keys[on] in keys else "" for s in scans}
-    found = {
-        s.scan_id: next((n for n in _path_names(s, root, source) if n in keys), "") for s in scans
-    }
+    names = {s.scan_id: _path_names(s.keys["path"], root, source) for s in scans}
+    found = {scan: next((n for n in some if n in keys), "") for scan, some in names.items()}
+    # in other letters, a path means a scan only if it means none as it is
+    folded = _folded(keys - set(found.values()))
+    for scan, some in names.items():
+        found[scan] = found[scan] or next(filter(None, (folded.get(_fold(n)) for n in some)), "")
     fits: dict[str, list[str]] = defaultdict(list)
     for item in scans:
         fits[found[item.scan_id]].append(item.place)
@@ -76,21 +92,56 @@ def match_labels(
     return found
 
 
-def _path_names(item: NamedScan, root: Path, source: Path) -> tuple[str, ...]:
+def _fold(path: str) -> str:
+    """Return a path as it is the same in capital and in small letters."""
+    return path.casefold()
+
+
+def _folded(keys: Iterable[str]) -> dict[str, str]:
+    """Return keys by their folded form; without those that only differ in capital letters."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        groups[_fold(key)].append(key)
+    return {fold: some[0] for fold, some in groups.items() if len(some) == 1}
+
+
+def _path_names(place: str, root: Path, source: Path) -> tuple[str, ...]:
     """Return the names that a label may use for a scan's path, the surest first."""
-    place = item.keys["path"]
-    whole = root / place
-    near = os.path.relpath(whole, source.parent)
-    full = [str(whole), str(whole.absolute()), str(whole.resolve())]
-    names = [place, near, *full, PurePosixPath(place).name]
+    names = [*_full_names(place, root, source), PurePosixPath(place).name]
     return tuple(dict.fromkeys([name for each in names for name in (each, SUFFIX.sub("", each))]))
 
 
-def names_image(keys: Iterable[str], root: Path, source: Path) -> frozenset[Path]:
-    """Return the image files that keys of a table name, relative to `root` or to `source`."""
-    images = [key for key in keys if Path(key).suffix.lower() in IMAGE_SUFFIXES]
-    places = [folder / key for key in images for folder in (root, source.parent)]
-    return frozenset(place.resolve() for place in places if place.is_file())
+def _full_names(place: str, root: Path, source: Path) -> tuple[str, ...]:
+    """Return a scan's path below `root`, from the folder of `source`, and absolute."""
+    whole = root / place
+    near = os.path.relpath(whole, source.parent)
+    return place, near, str(whole), str(whole.absolute()), str(whole.resolve())
+
+
+def named_images(
+    keys: Iterable[str], root: Path, source: Path, scans: Sequence[FoundScan]
+) -> frozenset[Path]:
+    """Return the images in folders of images that keys name, as `match_labels` reads them.
+
+    A key that names the whole folder means that folder; a file name that images of several folders
+    have means none of them.
+    """
+    places = {scan.path.relative_to(root).as_posix() for scan in scans}
+    whole = {_fold(name) for place in places for name in _path_names(place, root, source)}
+    wanted = {_fold(key) for key in keys} - whole
+    found: set[Path] = set()
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for image in [image for scan in scans for image in images_of(scan)] if wanted else ():
+        if _forms(_full_names(image.relative_to(root).as_posix(), root, source)) & wanted:
+            found.add(image)
+        for name in _forms([image.name]) & wanted:
+            by_name[name].append(image)
+    return frozenset(found.union(*(some for some in by_name.values() if len(some) == 1)))
+
+
+def _forms(names: Iterable[str]) -> set[str]:
+    """Return names with and without their suffixes, folded."""
+    return {_fold(text) for name in names for text in (name, SUFFIX.sub("", name))}
 
 
 def nothing_matches(scans: list[NamedScan], on: str, wanted: dict[str, LabelRow]) -> str:
@@ -102,7 +153,7 @@ def nothing_matches(scans: list[NamedScan], on: str, wanted: dict[str, LabelRow]
             "joined on their paths (--on path)"
         )
     first = next(iter(wanted), "nothing")
-    zeros = example != first and plain_id(example) == plain_id(first) and example.isdigit()
+    zeros = lacks_zeros(first, example)
     hint = f"; fill up their zeros with --pad-ids {len(example)}" if zeros else ""
     return (
         f"no {on} in this table matches a scan; the scans have e.g. {example!r}, "

@@ -5,10 +5,11 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
-from clearbench.cohort.columns import DATE, KNOWN, OTHER_NAMES, columns_of, plain_name
-from clearbench.cohort.ids import pad_id
+from clearbench.cohort.columns import DATE, KNOWN, OTHER_NAMES, columns_of, is_label, plain_name
+from clearbench.cohort.identifiers import has_ids, likely_patients
+from clearbench.cohort.ids import find_nobody, pad_id, rounded_ids
 from clearbench.cohort.tidy import check_same_patients
-from clearbench.errors import BadCohort
+from clearbench.errors import BadCohort, name_some
 
 Labels = dict[str, str | None]
 # Columns that hold no label, and not what a cohort takes from the table.
@@ -29,11 +30,14 @@ class LabelTable:
     """The rows by their key, and notes.
 
     `patients` is the column of patients: another one than that of the join; "" without one.
+    `likely` may be one, by its content, where no column is called so. `study` is that of studies.
     """
 
     rows: dict[str, LabelRow]
     patients: str
     notes: tuple[str, ...]
+    likely: str = ""
+    study: str = ""
 
 
 def label_table(table: pa.Table, column: str, source: Path, on: str, pad_ids: int) -> LabelTable:
@@ -41,26 +45,28 @@ def label_table(table: pa.Table, column: str, source: Path, on: str, pad_ids: in
 
     on: the identifier in that column. `pad_ids` fills up ids that are whole numbers with zeros to
     so many digits, as spreadsheets take leading zeros away. Raises BadCohort for rows that
-    contradict each other, and for columns that name patients differently.
+    contradict each other, for columns that name patients differently, for rows whose patient is
+    called Anonymous, NA and the like, and for ids that a spreadsheet rounded.
     """
     names = table.column_names
     patients = _patient_column(table, column, source)
     study = next((name for name in columns_of("study_id", names) if name != column), "")
-    labels = _label_columns(names, column)
+    _refuse_rounded(table, [patients, study, "" if on == "path" else column], source)
+    ids = _id_columns(table, column)
+    labels = _label_columns([name for name in names if name not in ids], column)
     rows: dict[str, LabelRow] = {}
     padded = blank = repeated = 0
     cells = zip(
-        table[column].to_pylist(),
+        _keys(table, column, on),
         table.select(list(labels)).to_pylist(),
-        _cells(table, patients),
-        _cells(table, study),
+        _patients(table, "" if patients == column else patients, source),
+        _studies(table, study),
         strict=True,
     )
-    for cell, record, patient, of_study in cells:
-        if cell is None:
+    for key, record, patient, of_study in cells:
+        if not key:
             blank += 1
             continue
-        key = _key(cell, on)
         full = pad_id(key, pad_ids) if pad_ids else key
         padded += full != key
         repeated += full in rows
@@ -77,8 +83,13 @@ def label_table(table: pa.Table, column: str, source: Path, on: str, pad_ids: in
         (repeated, f"rows of {source.name} repeat another one, and count once"),
     )
     notes = [f"{count} {text}" for count, text in texts if count]
-    own = patients if patients != column else ""
-    return LabelTable(rows, own, (*notes, *_not_used(names, {column, patients, study})))
+    return LabelTable(
+        rows,
+        patients if patients != column else "",
+        (*notes, *_not_used(names, ids, {column, patients, study})),
+        "" if patients else _likely(table, column),
+        study,
+    )
 
 
 def _patient_column(table: pa.Table, column: str, source: Path) -> str:
@@ -91,6 +102,44 @@ def _patient_column(table: pa.Table, column: str, source: Path) -> str:
     for name in others[1:]:
         check_same_patients(table, others[0], name, source)
     return others[0] if others else ""
+
+
+def _refuse_rounded(table: pa.Table, columns: list[str], source: Path) -> None:
+    """Raise BadCohort for ids whose last digits a spreadsheet took away."""
+    for name in filter(None, columns):
+        rounded = rounded_ids(_cells(table, name))
+        if rounded:
+            raise BadCohort(
+                f"{source}: column {name} has {name_some(rounded)}: a spreadsheet took the last "
+                "digits away, and several ids may have become one. Format the column as text in "
+                "the spreadsheet, type or import the ids again, and export again"
+            )
+
+
+def _id_columns(table: pa.Table, column: str) -> list[str]:
+    """Return columns of ids that have no known meaning."""
+    return [
+        name
+        for name, cells in _other_columns(table, column).items()
+        if is_label(name) and has_ids(name, cells)
+    ]
+
+
+def _likely(table: pa.Table, column: str) -> str:
+    """Return the column that may name patients, in a table without a column that does."""
+    return likely_patients(_other_columns(table, column))
+
+
+def _other_columns(table: pa.Table, column: str) -> dict[str, list[str | None]]:
+    """Return the cells of the columns that aren't the join's, and have no other usual meaning."""
+    names = table.column_names
+    known = {name for role in OTHER_NAMES for name in columns_of(role, names)} | {column}
+    plain = {plain_name(name) for name in KNOWN}
+    return {
+        name: table.column(name).to_pylist()
+        for name in names
+        if name not in known and plain_name(name) not in plain
+    }
 
 
 def _label_columns(names: list[str], column: str) -> dict[str, str]:
@@ -106,6 +155,30 @@ def _label_columns(names: list[str], column: str) -> dict[str, str]:
     }
 
 
+def _patients(table: pa.Table, name: str, source: Path) -> list[str]:
+    """Return the patient of each row, "" where it names none.
+
+    Raises BadCohort if rows have one word for whoever it is: they would be one patient.
+    """
+    cells = _cells(table, name)
+    nobody = find_nobody(filter(None, cells))
+    several = [f"{word} in {count} rows" for word, count in nobody.items() if count > 1]
+    if several:
+        raise BadCohort(
+            f"{source}: column {name} has {name_some(several)}, which is nobody's name, and would "
+            "make them one patient. Fill in whose they are, or give each patient an id of its own; "
+            "a blank cell leaves it to the header of the scan"
+        )
+    return ["" if cell in nobody else cell for cell in cells]
+
+
+def _studies(table: pa.Table, name: str) -> list[str]:
+    """Return the study of each row, "" where it names none: NA in many rows is not one study."""
+    cells = _cells(table, name)
+    nobody = find_nobody(filter(None, cells))
+    return ["" if cell in nobody else cell for cell in cells]
+
+
 def _cells(table: pa.Table, name: str) -> list[str]:
     """Return a column's cells, "" where blank or without the column."""
     if not name:
@@ -113,13 +186,20 @@ def _cells(table: pa.Table, name: str) -> list[str]:
     return [cell or "" for cell in table.column(name).to_pylist()]
 
 
-def _not_used(names: list[str], used: set[str]) -> list[str]:
+def _not_used(names: list[str], ids: list[str], used: set[str]) -> list[str]:
     """Note the columns of identifiers that are not kept."""
     roles = (role for role in OTHER_NAMES if role != DATE)  # dates become days
     out = [name for role in roles for name in columns_of(role, names) if name not in used]
-    return [f"columns left out, as identifiers: {', '.join(out)}"] if out else []
+    return [f"columns left out, as identifiers: {', '.join([*out, *ids])}"] if out or ids else []
 
 
-def _key(cell: str, on: str) -> str:
-    """Return a label's key; the paths ./a/b and a\\b become a/b."""
-    return PurePosixPath(cell.replace("\\", "/")).as_posix() if on == "path" else cell
+def _keys(table: pa.Table, column: str, on: str) -> list[str]:
+    """Return the key of each row, "" where blank; the paths ./a/b and a\\b become a/b.
+
+    A word such as unknown in several rows is no identifier.
+    """
+    cells = _cells(table, column)
+    if on == "path":
+        return [cell and PurePosixPath(cell.replace("\\", "/")).as_posix() for cell in cells]
+    nobody = find_nobody(filter(None, cells))
+    return ["" if nobody.get(cell, 0) > 1 else cell for cell in cells]

@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from clearbench.cohort.doubts import spelling_notes
+from clearbench.cohort.columns import LOOSE_STUDIES, named_columns
+from clearbench.cohort.ids import find_nobody
 from clearbench.datasets.own.label_table import LabelRow, LabelTable
-from clearbench.datasets.series import NamedScan, placeholder_notes, without_patient
-from clearbench.errors import name_some
+from clearbench.datasets.series import NamedScan, people_notes
+from clearbench.errors import BadCohort, name_some
 
+MANY = 3  # patients to one value of a study's column, so that it seems to name no studies
 MakeId = Callable[[str, str], str]  # kind ("patient", "study"), identifier in clear → id
 
 
@@ -22,18 +24,34 @@ def with_people(
     """
     blank = LabelRow({})
     rows = {item.scan_id: table.rows.get(matches[item.scan_id], blank) for item in scans}
-    told = {scan: row.patient for scan, row in rows.items() if row.patient}
-    told |= _by_header(scans, told)
-    named = [
-        _with_study(
-            _with_patient(item, told.get(item.scan_id, ""), make_id),
-            rows[item.scan_id].study,
-            make_id,
-        )
+    # a PatientID that is not one patient's becomes none by being joined on
+    told = {
+        item.scan_id: rows[item.scan_id].patient
         for item in scans
-    ]
-    notes = (*_whose(scans, told, table), *placeholder_notes(named), *without_patient(named))
-    return named, notes
+        if rows[item.scan_id].patient and (table.patients or item.patient)
+    }
+    told |= _by_header(scans, told)
+    people = [_with_patient(item, told.get(item.scan_id, ""), make_id) for item in scans]
+    studies = {item.scan_id: rows[item.scan_id].study for item in people}
+    loose = _is_no_study(people, studies, table.study)
+    named = people if loose else [_with_study(s, studies[s.scan_id], make_id) for s in people]
+    notes = (*_whose(scans, told, table), *people_notes(named, table.likely, in_clear=True))
+    return named, notes + ((loose,) if loose else ())
+
+
+def refuse_nobody(scans: list[NamedScan], matches: Mapping[str, str], on: str) -> None:
+    """Raise BadCohort if a row is joined on a word such as Anonymous, over several studies."""
+    if on == "path":
+        return
+    studies = {(item.keys[on], item.study_id) for item in scans if item.keys[on]}
+    nobody = {key: count for key, count in find_nobody(k for k, _ in studies).items() if count > 1}
+    joined = [item.keys[on] for item in scans if matches[item.scan_id] and item.keys[on] in nobody]
+    if joined:
+        raise BadCohort(
+            f"{len(joined)} scans of several studies have the {on} "
+            f"{name_some(sorted(set(joined)))}, which is nobody's name, and no label is for all of "
+            "them: join on StudyInstanceUID or path, or take that row out of the table"
+        )
 
 
 def _by_header(scans: list[NamedScan], told: Mapping[str, str]) -> dict[str, str]:
@@ -59,6 +77,33 @@ def _with_patient(item: NamedScan, patient: str, make_id: MakeId) -> NamedScan:
     return replace(item, scan=scan, patient=patient, patient_id=make_id("patient", patient))
 
 
+def _is_no_study(scans: list[NamedScan], studies: Mapping[str, str], column: str) -> str:
+    """Return why a column called study, session or exam names no studies, "" if it does.
+
+    The name of a trial, or a kind of examination, is the same for many patients, and tells no scans
+    of one patient apart. A scan without a patient counts as one.
+    """
+    if not named_columns(LOOSE_STUDIES, [column]):
+        return ""
+    named = [
+        (item, studies[item.scan_id])
+        for item in scans
+        if studies[item.scan_id] and not item.keys["StudyInstanceUID"]
+    ]
+    joined = len({(item.patient, study) for item, study in named}) < len(named)
+    of_patient: dict[str, set[str]] = defaultdict(set)
+    for item, study in named:
+        of_patient[item.patient_id].add(study)
+    different = len(set().union(*of_patient.values()))
+    shared = len(of_patient) > 1 and (different == 1 or different * MANY <= len(of_patient))
+    if not (joined and shared) or any(len(some) > 1 for some in of_patient.values()):
+        return ""
+    return (
+        f"column {column} is not taken as the study of a scan: it is the same for many patients, "
+        "and for all scans of each"
+    )
+
+
 def _with_study(item: NamedScan, study: str, make_id: MakeId) -> NamedScan:
     """Return a scan with the study that the table names, if its header has none."""
     if not study or item.keys["StudyInstanceUID"]:
@@ -75,7 +120,6 @@ def _whose(scans: list[NamedScan], told: Mapping[str, str], table: LabelTable) -
     notes = [
         f"patients are those of column {table.patients}: {len(told)} scans of "
         f"{len(set(told.values()))} patients",
-        *spelling_notes(list(told.values())),
     ]
     headers: dict[str, set[str]] = defaultdict(set)
     patients: dict[str, set[str]] = defaultdict(set)

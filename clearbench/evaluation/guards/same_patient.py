@@ -14,7 +14,7 @@ SHORT_NUMBER = re.compile(r"\d{1,5}")
 
 
 def same_patients(units: Units) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of patients whose ids differ only in zeros, .0, case, or the cohort."""
+    """Return the groups of patients whose ids differ only in zeros, dashes, .0, case, cohort."""
     several = len(set(units.cohorts)) > 1
     groups: dict[str, list[str]] = defaultdict(list)
     for patient in dict.fromkeys(units.patients):

@@ -57,14 +57,15 @@ class Split(Card):
 class TaskCard(Card):
     """What is predicted for a cohort, and how it is split and scored.
 
-    classes: the words of a label; of an ordinal label, in their order
-    positive: which of two words of a binary label, or of a survival target's event, is positive
+    classes: the words of a label; of an ordinal label, in their order; of a multilabel target, the
+        two that all its labels have
+    positive: which of two words of a label, or of a survival target's event, is positive
     unknown: values that mean unknown, such as 9 or TX; blank, NA and "unknown" do anyway, unless
-        they are classes
+        they are classes. Of a survival target they are the event's: a time of 9 stays a time
     slices: "key" takes only the slices that a reader marked, from the cohort's column key_slices
         (or key_slices_<label>, where it has one per label). An oracle: a real user has no marks.
     blank: "negative" counts a blank label of a scan as 0, for data sets that list findings only;
-        a scan without any label stays unknown
+        of several labels, a scan without any stays unknown
     head: declared before scores are seen, because encoders are ranked by it
     """
 
@@ -109,7 +110,7 @@ class TaskCard(Card):
             raise ValueError(f"a {self.target} target has one label, not {len(self.labels)}")
 
     def _classes_fit(self) -> None:
-        two = self.target in ("binary", "survival")
+        two = self.target in ("binary", "survival", "multilabel")
         if two and len(self.classes) not in (0, 2):
             raise ValueError(
                 f"classes of a {self.target} target are two words, or none for 0 and 1"
@@ -120,11 +121,11 @@ class TaskCard(Card):
                 f'"{self.classes[0]}" or "{self.classes[1]}"'
             )
         if self.positive and not (two and self.classes):
-            raise ValueError("positive is for the two classes of a binary or survival target")
+            raise ValueError(
+                "positive is for the two classes of a binary, multilabel or survival target"
+            )
         if self.target in ("multiclass", "ordinal") and len(self.classes) < 3:
             raise ValueError(f"a {self.target} label lists its three or more classes, in order")
-        if self.target == "multilabel" and self.classes:
-            raise ValueError("a multilabel target has no classes")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("classes has a word twice")
         both = set(self.classes) & set(self.unknown)

@@ -1,8 +1,9 @@
 """Text in a cohort's columns → values: labels, sides of a split, days."""
 
 import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -10,8 +11,17 @@ import numpy as np
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.card import TaskCard
-from clearbench.evaluation.task.words import YES_NO, fold, is_unknown, spellings, usual
+from clearbench.evaluation.task.words import (
+    TIME,
+    YES_NO,
+    fold,
+    is_time,
+    is_unknown,
+    spellings,
+    usual,
+)
 
+# Each word as `fold` writes it; "Training set" is also read.
 SIDES = MappingProxyType(
     {
         "train": "train",
@@ -19,10 +29,14 @@ SIDES = MappingProxyType(
         "val": "tune",
         "valid": "tune",
         "validation": "tune",
+        "dev": "tune",
         "tune": "tune",
+        "tuning": "tune",
         "test": "test",
         "testing": "test",
         "holdout": "test",
+        "hold out": "test",
+        "held out": "test",
     }
 )
 
@@ -38,8 +52,10 @@ def read_labels(cohort: Cohort, task: TaskCard) -> list[list[float]]:
     if task.blank == "unknown":
         return found
     values = np.array(found)
-    annotated = ~np.isnan(values).all(axis=0)
-    filled: list[list[float]] = np.where(np.isnan(values) & annotated, 0.0, values).tolist()
+    blank = np.array([[text is None for text in cohort.label(name)] for name in task.labels])
+    # of one label, a blank cell is all that a scan without the finding has
+    annotated = True if task.target == "binary" else ~np.isnan(values).all(axis=0)
+    filled: list[list[float]] = np.where(blank & annotated, 0.0, values).tolist()
     return filled
 
 
@@ -49,7 +65,7 @@ def _survival(cohort: Cohort, task: TaskCard) -> list[list[float]]:
     unknown = {fold(each) for each in task.unknown}
     times = [
         _time(
-            None if text is None or is_unknown(fold(text), (), unknown) else text,
+            None if text is None or _is_no_time(text, unknown) else text,
             f"{task.labels[0]} of scan {scan}",
             cohort.name,
         )
@@ -61,13 +77,16 @@ def _survival(cohort: Cohort, task: TaskCard) -> list[list[float]]:
     return found
 
 
+def _is_no_time(text: str, unknown: Collection[str]) -> bool:
+    """Tell whether a cell of times is unknown; a number of 0 or more is always a time."""
+    return not is_time(text) and is_unknown(fold(text), (), unknown)
+
+
 def _time(text: str | None, which: str, cohort: str) -> float:
     """Read a time; NaN if blank."""
-    value = _number(text)
-    # "not <=" refuses NaN too, which stands for text that isn't a number.
-    if text is not None and not 0 <= value < math.inf:
-        raise BadTask(f"label {which}, cohort {cohort}, is {text!r}; a time is a number, 0 or more")
-    return value
+    if text is not None and not is_time(text):
+        raise BadTask(f"label {which}, cohort {cohort}, is {text!r}; {TIME}; blank = unknown")
+    return _number(text)
 
 
 def _values(cohort: Cohort, name: str, task: TaskCard) -> list[float]:
@@ -110,9 +129,49 @@ def _not_allowed(name: str, cohort: Cohort, task: TaskCard, bad: Sequence[str]) 
 
 
 def notes_on_labels(cohort: Cohort, task: TaskCard) -> tuple[str, ...]:
-    """Return what was read otherwise than it is written: spellings of one value, unknown words."""
-    names = task.labels[1:] if task.target == "survival" else task.labels
-    return tuple(note for name in names for note in _notes_on(cohort, name, task))
+    """Return what was read otherwise than it is written: spellings, unknown words, sites, sides."""
+    survival = task.target == "survival"
+    names = task.labels[1:] if survival else task.labels
+    notes = [note for name in names for note in _notes_on(cohort, name, task)]
+    times = _notes_on_times(cohort, task) if survival else []
+    return (*times, *notes, *notes_on_sides(cohort, task))
+
+
+def _notes_on_times(cohort: Cohort, task: TaskCard) -> list[str]:
+    """Return a note on words in the times that count as unknown."""
+    name, unknown = task.labels[0], {fold(each) for each in task.unknown}
+    counts = Counter(text for text in cohort.label(name) if text and _is_no_time(text, unknown))
+    words = ", ".join(f"{text} ({count} scans)" for text, count in sorted(counts.items()))
+    return [f"label {name}: {words} counts as unknown"] if words else []
+
+
+def notes_on_sides(cohort: Cohort, task: TaskCard) -> tuple[str, ...]:
+    """Return how the column of a split was read: spellings, unknown sites, words of sides."""
+    if task.split.group:
+        return _notes_on_groups(task.split.group, Counter(cohort.label(task.split.group)))
+    column = task.split.column
+    counts = Counter(cohort.label(column)) if column else Counter[str | None]()
+    read = [
+        f"{text} ({count} scans) is {side}"
+        for text, count in counts.items()
+        if text and (side := _side(text)) in SIDES.values() and text.lower() not in SIDES
+    ]
+    return (f"column {column}: {', '.join(sorted(read))}",) if read else ()
+
+
+def _notes_on_groups(column: str, counts: Counter[str | None]) -> tuple[str, ...]:
+    """Return which spellings are one group, and which words and blanks are none."""
+    found = spellings(text for text in counts if text is not None)
+    known = [texts for value, texts in found.items() if not is_unknown(value, (), ())]
+    same = "; ".join(" = ".join(sorted(texts)) for texts in known if len(texts) > 1)
+    lost = [t for value in found if is_unknown(value, (), ()) for t in sorted(found[value])]
+    words = [f"{text} ({counts[text]} scans)" for text in lost]
+    words += [f"blank ({counts[None]} scans)"] if counts[None] else []
+    one = (f"column {column}: read as one value each: {same}",) if same else ()
+    if not words:
+        return one
+    unknown = f"{', '.join(words)} counts as unknown; such patients only train"
+    return (*one, f"column {column}: {unknown}")
 
 
 def _notes_on(cohort: Cohort, name: str, task: TaskCard) -> list[str]:
@@ -127,19 +186,34 @@ def _notes_on(cohort: Cohort, name: str, task: TaskCard) -> list[str]:
     ]
     same = [" = ".join(sorted(texts)) for texts in found.values() if len(texts) > 1]
     notes = [f"label {name}: {', '.join(words)} counts as unknown"] if words else []
+    blank = cohort.label(name).count(None) if task.blank == "negative" else 0
+    notes += [f"label {name}: blank ({blank} scans) counts as negative"] if blank else []
     return notes + ([f"label {name}: read as one value each: {'; '.join(same)}"] if same else [])
 
 
 def read_sides(cohort: Cohort, task: TaskCard) -> list[str]:
     """Return each scan's side of a fixed split or its group, blank where the task has neither.
 
-    The usual names of a side become train, tune or test; other text is returned unchanged.
+    The usual names of a side become train, tune or test; other text is returned unchanged. Of a
+    group, spellings are one (Bonn and bonn), and words that mean unknown are blank.
     """
     column = task.split.column or task.split.group
     texts = cohort.label(column) if column else [None] * cohort.table.num_rows
-    # A group may have the name of a side, so its text stays.
-    sides = {} if task.split.group else SIDES
-    return [sides.get((text or "").lower(), text or "") for text in texts]
+    if task.split.group:
+        return _groups(texts)
+    return [_side(text) if text else "" for text in texts]
+
+
+def _groups(texts: Sequence[str | None]) -> list[str]:
+    """Return each scan's group in its usual spelling, blank where unknown."""
+    found = spellings(text for text in texts if text is not None)
+    shown = {value: "" if is_unknown(value, (), ()) else usual(found[value]) for value in found}
+    return ["" if text is None else shown[fold(text)] for text in texts]
+
+
+def _side(text: str) -> str:
+    """Return train, tune or test; other text as it is."""
+    return SIDES.get(re.sub(r" (set|cohort|split|sample|data)$", "", fold(text)), text)
 
 
 def read_days(cohort: Cohort, task: TaskCard) -> list[float]:

@@ -10,6 +10,7 @@ from clearbench.cards import NAME, check_card
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadRequest, BadTask
 from clearbench.evaluation.task.card import Task, TaskCard, find_task
+from clearbench.evaluation.task.labels import notes_on_sides
 from clearbench.evaluation.task.prepared import prepare_task
 from clearbench.evaluation.task.understand import Wishes, understand
 from clearbench.files import write_text
@@ -89,7 +90,7 @@ def write_task(new: NewTask, path: Path) -> WrittenTask:
     summary = f"{found.target}, {ranking_metrics(found.target)[0]}"
     written = WrittenTask(path, summary, found.says)
     try:
-        return replace(written, too_rare=_too_rare(find_task(str(path)), new))
+        return _prepared(written, find_task(str(path)), new)
     except BadTask as error:
         return replace(written, problem=str(error))
 
@@ -104,10 +105,14 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _too_rare(task: Task, new: NewTask) -> tuple[str, ...]:
-    """Return the labels that would not be scored, on any of the tested cohorts."""
+def _prepared(written: WrittenTask, task: Task, new: NewTask) -> WrittenTask:
+    """Add the labels that would not be scored, on any tested cohort, and how patients are split."""
+    says = (*written.says, *notes_on_sides(new.cohort, task.card))
     found = [prepare_task(task, new.cohort, other) for other in new.tested or (None,)]
-    return tuple(dict.fromkeys(note for prepared in found for note in prepared.skipped))
+    too_rare = dict.fromkeys(note for prepared in found for note in prepared.skipped)
+    if task.card.split.column:
+        says += found[0].units.excluded
+    return replace(written, says=says, too_rare=tuple(too_rare))
 
 
 def _lines(facts: Mapping[str, Any]) -> str:

@@ -1,17 +1,20 @@
 """Which target the values of some labels make: classes, which is positive, what is unknown."""
 
-import math
 import re
+import shlex
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from clearbench.cohort.table import Cohort
 from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.words import (
+    TIME,
     UNKNOWN,
     YES_NO,
     asked,
     fold,
+    is_time,
     is_unknown,
     positive_of,
     spellings,
@@ -60,15 +63,14 @@ def understand(cohort: Cohort, labels: tuple[str, ...], wishes: Wishes) -> Under
         return _survival(cohort, labels, wishes)
     if len(labels) > 1:
         return _multilabel(cohort, labels, wishes)
-    return _one_label(_Column(cohort, labels[0], wishes), wishes)
+    return _one_label(_Column(labels[0], cohort.label(labels[0]), wishes), wishes)
 
 
 class _Column:
     """One label: the scans of each known value, by folded value, and of each unknown one."""
 
-    def __init__(self, cohort: Cohort, name: str, wishes: Wishes) -> None:
+    def __init__(self, name: str, texts: Sequence[str | None], wishes: Wishes) -> None:
         self.name = name
-        texts = cohort.label(name)
         found = spellings(text for text in texts if text is not None)
         classes, unknown = set(map(fold, wishes.classes)), set(map(fold, wishes.unknown))
         self.shown = {value: usual(several) for value, several in found.items()}
@@ -76,7 +78,8 @@ class _Column:
         out = {value for value in counts if is_unknown(value, classes, unknown)}
         self.known = {value: count for value, count in counts.items() if value not in out}
         self.unknown = Counter({self.shown[value]: counts[value] for value in sorted(out)})
-        self.unknown["blank"] = texts.count(None)
+        self.unknown["blank"] = list(texts).count(None)
+        self.said = {fold(wishes.positive)} if wishes.positive else set[str]()
         self.same = [sorted(several) for several in found.values() if len(several) > 1]
 
     def counted(self, values: list[str] | tuple[str, ...]) -> str:
@@ -94,16 +97,16 @@ class _Column:
 
     def refuse_codes(self) -> None:
         """Raise BadTask for values that are perhaps codes for unknown."""
-        codes = asked(tuple(self.known))
+        codes = [code for code in asked(tuple(self.known)) if code not in self.said]
         if codes:
             listed = " and ".join(
                 f"{self.shown[code]} ({self.known[code]} scans)" for code in codes
             )
-            rest = ",".join(self.shown[value] for value in self.known)
+            rest = _typed(self.shown[value] for value in self.known)
             raise BadTask(
                 f"label {self.name}: does {listed} mean unknown? If so: --unknown "
-                f"{','.join(self.shown[code] for code in codes)}; if it is a class: --classes "
-                f"{rest}"
+                f"{_typed(self.shown[code] for code in codes)}; if it is a class: --classes "
+                f"{rest}; if it is another word for a class, write that one in the table"
             )
 
     def hint(self) -> str:
@@ -111,9 +114,24 @@ class _Column:
         words = [text for text in self.unknown if fold(text) in UNKNOWN and self.unknown[text]]
         words = [text for text in words if text != "blank"]
         if not words:
-            return ""
-        every = ",".join([*words, *(self.shown[value] for value in self.known)])
+            return self._blank_hint()
+        every = _typed([*words, *(self.shown[value] for value in self.known)])
         return f"; {', '.join(words)} counts as unknown, unless you say: --classes {every}"
+
+    def _blank_hint(self) -> str:
+        """Return how blank cells beside one value become negative; "" without blank cells."""
+        blank = self.unknown["blank"]
+        if not blank or len(self.known) != 1:
+            return ""
+        return (
+            f"; blank ({blank} scans) counts as unknown: if it means negative, write 0 there, or "
+            'blank = "negative" in a card of classes 0 and 1'
+        )
+
+
+def _typed(values: Iterable[str]) -> str:
+    """Return values as one word of a command line."""
+    return shlex.quote(",".join(values))
 
 
 def _one_label(column: _Column, wishes: Wishes) -> Understood:
@@ -143,7 +161,7 @@ def _one_label(column: _Column, wishes: Wishes) -> Understood:
             f"{MOST_CLASSES} classes, so group them first"
         )
     classes = tuple(column.shown[value] for value in values)
-    ordered = [f"if these have an order: --order {','.join(classes)}"]
+    ordered = [f"if these have an order: --order {_typed(classes)}"]
     hint = ordered if all(ORDERED.fullmatch(value) for value in values) else []
     says = (f"classes (scans): {column.counted(values)}", *column.says(), *hint)
     return Understood("multiclass", classes, says=says)
@@ -156,7 +174,7 @@ def _as_said(column: _Column, wishes: Wishes) -> Understood:
     absent = [text for text in wishes.classes if fold(text) not in column.known]
     if lost:
         listed = ", ".join(f"{column.shown[value]} ({column.known[value]} scans)" for value in lost)
-        codes = ",".join(column.shown[value] for value in lost)
+        codes = _typed(column.shown[value] for value in lost)
         raise BadTask(
             f"label {column.name} has values that are no class: {listed}; add them to the classes, "
             f"or say that they are unknown: --unknown {codes}"
@@ -165,7 +183,9 @@ def _as_said(column: _Column, wishes: Wishes) -> Understood:
         raise BadTask(f"label {column.name} has none of the classes {', '.join(wishes.classes)}")
     says = [f"no scan has {name_some(absent)}"] if absent else []
     if len(named) == 2:
-        found = _two_words(column, named, wishes.positive)
+        # of two in an order, the higher one is positive
+        last = wishes.classes[-1] if wishes.ordered else ""
+        found = _two_words(column, named, wishes.positive or last)
         return Understood("binary", wishes.classes, found.positive, (*found.says, *says))
     target = "ordinal" if wishes.ordered else "multiclass"
     head = (
@@ -194,7 +214,9 @@ def _two_words(column: _Column, values: list[str], positive: str) -> Understood:
     wanted = fold(positive) if positive else positive_of(values)
     if wanted not in values:
         what = f"{positive} is neither." if positive else "which one is positive?"
-        usage = " or ".join(f"--positive {column.shown.get(value, value)}" for value in values)
+        usage = " or ".join(
+            f"--positive {_typed([column.shown.get(value, value)])}" for value in values
+        )
         raise BadTask(
             f"label {column.name} has the values {column.counted(values)} (scans); {what} "
             f"Say {usage}{column.hint()}"
@@ -210,52 +232,70 @@ def _two_words(column: _Column, values: list[str], positive: str) -> Understood:
 
 
 def _multilabel(cohort: Cohort, labels: tuple[str, ...], wishes: Wishes) -> Understood:
-    """Return the target of several labels of yes and no."""
-    says = []
-    for name in labels:
-        column = _Column(cohort, name, wishes)
+    """Return the target of several labels of yes and no, or of the same two words."""
+    columns = [_Column(name, cohort.label(name), wishes) for name in labels]
+    for column in columns:
         column.refuse_codes()
-        other = [value for value in column.known if value not in YES_NO]
-        if other:
-            raise BadTask(
-                f"several labels must each be 0 or 1; {name} has the values "
-                f"{name_some([column.counted([value]) for value in column.known])} (scans). Of a "
-                f"survival target: --time {labels[0]} --event {labels[-1]}"
-            )
-        positive = sum(count for value, count in column.known.items() if YES_NO[value])
-        says += [f"{name}: {positive} of {sum(column.known.values())} scans are positive"]
+    found = _words_of_all(cohort, columns, wishes)
+    positive = {fold(found.positive)} if found.positive else {v for v in YES_NO if YES_NO[v]}
+    says = list(found.says)
+    for column in columns:
+        count = sum(column.known.get(value, 0) for value in positive)
+        says += [f"{column.name}: {count} of {sum(column.known.values())} scans are positive"]
         says += column.says()
-    return Understood("multilabel", says=tuple(says))
+    return Understood("multilabel", found.classes, found.positive, tuple(says))
+
+
+def _words_of_all(cohort: Cohort, columns: Sequence[_Column], wishes: Wishes) -> Understood:
+    """Return the two words that several labels share: none where they are yes and no."""
+    texts = [text for column in columns for text in cohort.label(column.name)]
+    joined = _Column(", ".join(column.name for column in columns), texts, wishes)
+    values = [fold(each) for each in wishes.classes] or list(joined.known)
+    if not wishes.positive and all(value in YES_NO for value in values):
+        return Understood("multilabel")
+    if len(values) == 2 and set(joined.known) <= set(values):
+        pair = _two_words(joined, values, wishes.positive)
+        return Understood("multilabel", pair.classes, pair.positive, pair.says[:1])
+    odd = next((each for each in columns if not set(each.known) <= set(YES_NO)), columns[0])
+    survival = f". Of a survival target: --time {columns[0].name} --event {columns[1].name}"
+    raise BadTask(
+        "several labels must each be 0 or 1, or have the same two words, such as absent and "
+        f"present; {odd.name} has the values "
+        f"{name_some([odd.counted([value]) for value in odd.known])} (scans). Write 0 and 1 in the "
+        f"table, or make a task of each label{survival if len(columns) == 2 else ''}"
+    )
 
 
 def _survival(cohort: Cohort, labels: tuple[str, ...], wishes: Wishes) -> Understood:
     """Return the target of a time and an event."""
     time, event = labels
-    column = _Column(cohort, event, wishes)
+    column = _Column(event, cohort.label(event), wishes)
     found = _one_label(column, wishes) if len(column.known) > 1 else None
     if found is None or found.target != "binary":
         raise BadTask(
             f"label {event} has the values {column.counted(list(column.known)) or 'all blank'} "
             "(scans); an event is 0 or 1, or two words of which one is positive (--positive dead)"
         )
-    unknown = set(map(fold, wishes.unknown))
-    texts = [text for text in cohort.label(time) if text is not None]
-    bad = [text for text in texts if not _is_time(text) and not is_unknown(fold(text), (), unknown)]
-    if bad:
-        raise BadTask(
-            f"label {time}: a time is a number, 0 or more, not {name_some(sorted(set(bad)))}"
-        )
     says = tuple(
         text.replace("positive:", "event:").replace("negative:", "none:") for text in found.says
     )
-    blank = cohort.label(time).count(None)
-    lack = (f"{time}, unknown (scans): blank {blank}",) if blank else ()
-    return Understood("survival", found.classes, found.positive, (*says, *lack))
+    return Understood(
+        "survival", found.classes, found.positive, (*says, *_times(cohort, time, wishes))
+    )
 
 
-def _is_time(text: str) -> bool:
-    """Return True for a finite number from 0 on."""
-    try:
-        return 0 <= float(text) < math.inf
-    except ValueError:
-        return False
+def _times(cohort: Cohort, name: str, wishes: Wishes) -> tuple[str, ...]:
+    """Return which times are unknown; raises BadTask for cells that are no time."""
+    unknown = set(map(fold, wishes.unknown))
+    counts = Counter("blank" if text is None else text for text in cohort.label(name))
+    other = {text: count for text, count in counts.items() if not is_time(text)}
+    bad = [text for text in other if text != "blank" and not is_unknown(fold(text), (), unknown)]
+    if bad:
+        rare = 2 * sum(other[text] for text in bad) < sum(counts.values())
+        way = f", or say: --unknown {_typed(sorted(bad)[:1])}" if rare else ""
+        raise BadTask(
+            f"label {name}: {TIME}, not {name_some(sorted(bad))}. If that means unknown, clear the "
+            f"cells{way}"
+        )
+    listed = ", ".join(f"{text} {other[text]}" for text in sorted(other))
+    return (f"{name}, unknown (scans): {listed}",) if listed else ()

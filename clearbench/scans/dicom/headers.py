@@ -190,6 +190,7 @@ def _identity(tags: Tags) -> Identity:
         study_date=tags.text("StudyDate"),
         birth_date=tags.text("PatientBirthDate"),
         sex=tags.text("PatientSex"),
+        issuer=tags.text("IssuerOfPatientID"),
     )
 
 

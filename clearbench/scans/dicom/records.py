@@ -12,6 +12,7 @@ class Identity:
 
     series_uid  names the scan in its study: the SeriesInstanceUID, and after it the part, where
                 one series is several scans
+    issuer      who issued the PatientID: two hospitals may each have a patient 0001
     part        which part of its series a scan is, such as acquisition-2; "" if it is all of it
     """
 
@@ -22,6 +23,7 @@ class Identity:
     study_date: str
     birth_date: str = ""
     sex: str = ""
+    issuer: str = ""
     part: str = ""
 
     @property

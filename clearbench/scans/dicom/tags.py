@@ -15,10 +15,11 @@ pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
 
 READ = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "PatientID", "PatientBirthDate",
-    "PatientSex", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "StudyDate",
-    "AcquisitionNumber", "AcquisitionDateTime", "AcquisitionTime", "TemporalPositionIdentifier",
-    "NominalPercentageOfCardiacPhase", "SliceThickness", "ConvolutionKernel",
-    "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "KVP", "GantryDetectorTilt",
+    "PatientSex", "IssuerOfPatientID", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID",
+    "StudyDate", "AcquisitionNumber", "AcquisitionDateTime", "AcquisitionTime",
+    "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase", "SliceThickness",
+    "ConvolutionKernel", "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "KVP",
+    "GantryDetectorTilt",
     "ImageOrientationPatient", "ImagePositionPatient", "Rows", "Columns", "PixelSpacing",
     "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
     "BitsAllocated", "BitsStored", "PixelRepresentation", "SharedFunctionalGroupsSequence",

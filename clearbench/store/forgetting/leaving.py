@@ -1,10 +1,13 @@
 """Who leaves, and under which ids the store knows them."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearbench.cohort.columns import is_label
+from clearbench.cohort.ids import ISSUED
 from clearbench.cohort.pseudonyms import SECRET_FILE, open_pseudonyms, read_keys
 from clearbench.errors import BadArgument, BadStore, UnknownName, name_some
 from clearbench.store.catalogue.texts import owners_of_files
@@ -17,6 +20,7 @@ from clearbench.store.forgetting.result_tables import files_below, owned_rows
 from clearbench.store.records import list_records
 
 PSEUDONYM = re.compile(r"patient-[0-9a-f]{12}")
+FEWEST_LETTERS = 3  # of an id that is looked for among labels
 IDS = ("scan_id", "patient_id", "study_id", "series_id")
 
 
@@ -97,9 +101,47 @@ def find_leaving(
     chosen = [known_id(patient, known, store) for patient in patients]
     unknown = next((name for name in chosen if name not in known), None)
     if unknown is not None:
-        raise UnknownName.among("patient of this store", unknown, known)
+        more = _elsewhere(unknown, everybody.keys, store)
+        raise UnknownName.among("patient of this store", unknown, known, more)
     where = [name for one in chosen for name in _cohorts_of(one, everybody.rows, cohorts)]
     return _collected(everybody, Leaving(frozenset(chosen), frozenset(where)))
+
+
+def _elsewhere(name: str, keys: Mapping[str, str], store: StoreFolder) -> str:
+    """Return where an id is that is no patient's: in labels, or as a part of patients' ids."""
+    issued = issued_ids(name, keys)
+    # of one or two digits, it is a class
+    exact = name if len(name) >= FEWEST_LETTERS else ""
+    labels = find_in_labels(store, Mentions(frozenset({name}), frozenset()), exact=exact)
+    texts = (
+        (issued, "it was issued to several patients, whose ids are"),
+        (labels, "labels have it, of patients with other ids:"),
+    )
+    return "".join(f" ({text} {name_some(some)})" for some, text in texts if some)
+
+
+def issued_ids(name: str, keys: Mapping[str, str]) -> list[str]:
+    """Return the patients in clear, in a key table, who have a PatientID of several issuers."""
+    return sorted({clear for clear in keys.values() if clear.startswith(f"{name}{ISSUED}")})
+
+
+def find_in_labels(
+    store: StoreFolder, mentions: Mentions, patients: Collection[str] = (), exact: str = ""
+) -> list[str]:
+    """Return the labels that mention ids: cohort, column and rows, without those of `patients`.
+
+    exact: an id that also counts where it is a whole cell, however short it is
+    """
+    found: dict[str, int] = {}
+    for cohort in cohort_names(store):
+        table = stored_table(store, cohort)
+        for column in filter(is_label, table.column_names):
+            pairs = zip(*(table.column(c).to_pylist() for c in ("patient_id", column)), strict=True)
+            cells = Counter(cell for owner, cell in pairs if cell and owner not in patients)
+            hits = [cell for cell in cells if cell == exact or mentions.in_text(cell)]
+            if hits:
+                found[f"column {column} of cohort {cohort}"] = sum(cells[cell] for cell in hits)
+    return [f"{place} ({count} row{'s' if count > 1 else ''})" for place, count in found.items()]
 
 
 def resume_leaving(store: StoreFolder, saved: Leaving, results: Sequence[Path] = ()) -> Leaving:

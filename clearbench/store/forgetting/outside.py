@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from clearbench.cohort.ids import ISSUED
 from clearbench.cohort.pseudonyms import KEY_TABLE, patient_hash, read_keys
 from clearbench.errors import name_some
 from clearbench.store.cohorts import cohort_names, stored_table
 from clearbench.store.folder import StoreFolder
-from clearbench.store.forgetting.leaving import Leaving
+from clearbench.store.forgetting.leaving import Leaving, find_in_labels, issued_ids
 from clearbench.store.forgetting.notes import read_json, read_text
 from clearbench.store.records import list_records, seen_path
 
@@ -32,6 +33,8 @@ def find_outside(
         *_bundles(leaving, [store.root, *folders]),
         *_pretrained(leaving, store),
         *_former(leaving),
+        *_issued(leaving, store),
+        *_in_labels(leaving, store),
         *_shared(leaving),
         *_untraced(leaving, store),
         NOT_SEARCHED,
@@ -99,6 +102,30 @@ def _former(leaving: Leaving) -> Iterator[str]:
         yield (
             f"earlier results have these scans under another patient: {name_some(names)}; if it is "
             f"the same person, run `clearbench store forget {again}` too"
+        )
+
+
+def _issued(leaving: Leaving, store: StoreFolder) -> Iterator[str]:
+    """Yield the patients who have the same PatientID, of another issuer."""
+    keys = read_keys(store.root)
+    ids = {keys[name] for name in leaving.patients if name in keys}
+    for name in sorted({one.partition(ISSUED)[0] for one in ids}):
+        others = sorted({name, *issued_ids(name, keys)} & set(keys.values()) - ids)
+        if others:
+            again = " ".join(f"--patient {other}" for other in others)
+            yield (
+                f"PatientID {name} is also that of other issuers' patients; if it is the same "
+                f"person, run `clearbench store forget {again}` too"
+            )
+
+
+def _in_labels(leaving: Leaving, store: StoreFolder) -> Iterator[str]:
+    """Yield the labels of others that have an id of a patient."""
+    found = find_in_labels(store, leaving.mentions, leaving.patients)
+    if found:
+        yield (
+            f"labels of others have an id of a patient who leaves, and stay: {name_some(found)}; "
+            "take it out of their table, and add that table again"
         )
 
 

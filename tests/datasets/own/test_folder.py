@@ -379,6 +379,8 @@ def test_a_patient_whose_studies_have_other_labels_is_noted(export: Path) -> Non
     (note,) = build(export, labels, "AccessionNumber").notes
     assert note.startswith("1 patient has studies with different labels")
     assert build(export, "AccessionNumber,y\nACC-1,1\nACC-2,1\n", "AccessionNumber").notes == ()
+    other = "AccessionNumber,site,key_slices,day,y\nACC-1,a,1,0,1\nACC-2,b,2,9,1\nACC-3,,,,0\n"
+    assert build(export, other, "AccessionNumber").notes == (), "only labels are labels"
 
 
 def test_the_old_id_of_a_series_that_is_several_scans_leads_to_the_new_ones(

@@ -21,7 +21,18 @@ def units(*patients: str, cohorts: tuple[str, ...] = ()) -> Units:
     )
 
 
-@pytest.mark.parametrize("pair", [("0012", "12"), ("12", "12.0"), ("P7", "p7"), ("A 1", "a1")])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("0012", "12"),
+        ("12", "12.0"),
+        ("P7", "p7"),
+        ("A 1", "a1"),
+        ("P01", "P1"),
+        ("sub-001", "sub-1"),
+        ("P-001", "P001"),
+    ],
+)
 def test_spellings_of_one_id_are_found(pair: tuple[str, str]) -> None:
     assert same_patients(units("x", *pair, "y")) == (pair,)
 
@@ -46,3 +57,5 @@ def test_one_id_in_the_cohort_of_training_and_in_the_test_cohort() -> None:
 
 def test_other_ids_are_no_alarm() -> None:
     assert same_patients_alarm(units("P1", "P10", "P11", "Q1"), []) == ""
+    assert same_patients_alarm(units(*(f"P{n}" for n in range(300))), []) == ""
+    assert same_patients_alarm(units("1-11", "11-1", "111", "1-1-1"), []) == ""

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from clearbench.errors import BadTask
-from clearbench.evaluation.task.labels import notes_on_labels, read_days, read_labels, read_sides
+from clearbench.evaluation.task.labels import (
+    notes_on_labels,
+    notes_on_sides,
+    read_days,
+    read_labels,
+    read_sides,
+)
 
 Make = Callable[..., Any]
 STAGES = {"target": "multiclass", "classes": ["I", "II", "III"]}
@@ -83,6 +89,33 @@ def test_blank_labels_are_negative_only_where_the_card_says_so(
     np.testing.assert_array_equal(negative, [[1, 0, np.nan], [0, 1, np.nan]])
 
 
+def test_unknown_words_are_never_negative(make_cohort: Make, make_task: Make) -> None:
+    task = make_task(target="multilabel", labels=["x", "y"], blank="negative", unknown=["9"])
+    values = read_labels(make_cohort(x=["1", "9"], y=[None, "1"]), task.card)
+    np.testing.assert_array_equal(values, [[1, np.nan], [0, 1]])
+
+
+def test_blank_is_negative_for_one_label_too(make_cohort: Make, make_task: Make) -> None:
+    cohort, card = make_cohort(x=["1", None, "NA"]), make_task(blank="negative").card
+    np.testing.assert_array_equal(read_labels(cohort, card), [[1, 0, np.nan]])
+    assert "label x: blank (1 scans) counts as negative" in notes_on_labels(cohort, card)
+
+
+def test_several_labels_share_two_words(make_cohort: Make, make_task: Make) -> None:
+    words = {"classes": ["absent", "present"], "positive": "present"}
+    task = make_task(target="multilabel", labels=["x", "y"], **words)
+    cohort = make_cohort(x=["Present", "absent"], y=["absent", None])
+    np.testing.assert_array_equal(read_labels(cohort, task.card), [[1, 0], [0, np.nan]])
+
+
+def test_a_time_is_never_a_code_for_unknown(make_cohort: Make, make_task: Make) -> None:
+    task = make_task(target="survival", labels=["days", "dead"], unknown=["9", "lost"])
+    cohort = make_cohort(days=["9", "9.0", "lost", "4"], dead=["1", "0", "1", "9"])
+    values = read_labels(cohort, task.card)
+    np.testing.assert_array_equal(values, [[9, 9, np.nan, np.nan], [1, 0, np.nan, np.nan]])
+    assert "label days: lost (1 scans) counts as unknown" in notes_on_labels(cohort, task.card)
+
+
 def test_a_scan_without_time_or_event_has_neither(make_cohort: Make, make_task: Make) -> None:
     task = make_task(target="survival", labels=["days", "dead"])
     values = read_labels(make_cohort(days=["12.5", None, "3"], dead=["1", "1", None]), task.card)
@@ -100,10 +133,29 @@ def test_sides_have_their_usual_names_and_groups_their_own(
     make_cohort: Make, make_task: Make
 ) -> None:
     cohort = make_cohort(side=["Train", "VAL", "holdout", None, "spare"], x=["1"] * 5)
+    usual = make_cohort(
+        side=["Training set", "dev", "hold-out", "Test_Set", "dev set"], x=["1"] * 5
+    )
     fixed, left_out = make_task(split={"column": "side"}), make_task(split={"group": "side"})
     assert read_sides(cohort, fixed.card) == ["train", "tune", "test", "", "spare"]
     assert read_sides(cohort, left_out.card) == ["Train", "VAL", "holdout", "", "spare"]
     assert read_sides(cohort, make_task().card) == [""] * 5
+    assert read_sides(usual, fixed.card) == ["train", "tune", "test", "test", "tune"]
+    assert notes_on_sides(usual, fixed.card)[0].startswith(
+        "column side: Test_Set (1 scans) is test, Training set (1 scans) is train, dev set (1"
+    )
+
+
+def test_spellings_of_a_site_are_one_and_an_unknown_site_is_none(
+    make_cohort: Make, make_task: Make
+) -> None:
+    sites = ["Bonn", "bonn", "Bonn", "BONN ", "Ulm", "NA", "unknown", "?", None]
+    cohort, card = make_cohort(site=sites, x=["1"] * 9), make_task(split={"group": "site"}).card
+    assert read_sides(cohort, card) == ["Bonn"] * 4 + ["Ulm"] + [""] * 4
+    same, unknown = notes_on_sides(cohort, card)
+    assert same == "column site: read as one value each: BONN  = Bonn = bonn"
+    assert "? (1 scans), unknown (1 scans), blank (2 scans) counts as unknown" in unknown
+    assert notes_on_sides(make_cohort(site=["A", "B"], x=["1", "0"]), card) == ()
 
 
 @pytest.mark.parametrize("days", [["1", None], ["1", "2020-01-01"], ["1", "nan"], None])

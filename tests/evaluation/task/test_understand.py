@@ -99,7 +99,7 @@ def test_a_time_and_an_event(tmp_path: Path) -> None:
     found = understand(both, ("days", "dead"), Wishes(survival=True, positive="2"))
     assert (found.target, found.classes, found.positive) == ("survival", ("1", "2"), "2")
     assert found.says == ("event: 2 (2 scans); none: 1 (1 scans)",)
-    with pytest.raises(BadTask, match="a time is a number, 0 or more, not soon"):
+    with pytest.raises(BadTask, match=r"a time is a number of one unit, .*, not soon"):
         understand(cohort(tmp_path, days="1 soon 3", dead="1 0 1"), ("days", "dead"),
                    Wishes(survival=True))  # fmt: skip
 
@@ -110,3 +110,69 @@ def test_several_labels_are_each_yes_or_no(tmp_path: Path) -> None:
     assert found.says == ("a: 2 of 3 scans are positive", "b: 1 of 3 scans are positive")
     with pytest.raises(BadTask, match=r"does -1 .1 scans. mean unknown"):
         understand(cohort(tmp_path, a="1 0 -1", b="no yes no"), ("a", "b"), Wishes())
+
+
+def test_unknown_codes_are_the_event_s_and_a_time_of_9_stays(tmp_path: Path) -> None:
+    both = cohort(tmp_path, days="9 2 3 4", dead="1 0 9 0")
+    found = understand(both, ("days", "dead"), Wishes(survival=True, unknown=("9",)))
+    assert found.says == ("event: 1 (1 scans); none: 0 (2 scans)", "dead, unknown (scans): 9 1")
+    words = cohort(tmp_path, days="9 lost NA -5", dead="1 0 1 0")
+    found = understand(words, ("days", "dead"), Wishes(survival=True, unknown=("lost", "-5")))
+    assert found.says[-1] == "days, unknown (scans): -5 1, NA 1, lost 1"
+
+
+@pytest.mark.parametrize(("times", "bad"), [("1 -5 3", "-5"), ("12mo 3mo 7mo", "12mo, 3mo, 7mo")])
+def test_what_is_no_time_is_met_with_a_way_out(tmp_path: Path, times: str, bad: str) -> None:
+    both = cohort(tmp_path, days=times, dead="1 0 1")
+    with pytest.raises(BadTask, match=rf"one unit, .* not {bad}\. If .* unknown, clear the cells"):
+        understand(both, ("days", "dead"), Wishes(survival=True))
+
+
+def test_most_times_are_never_offered_as_unknown(tmp_path: Path) -> None:
+    both = cohort(tmp_path, days="1mo 2mo 3mo", dead="1 0 1")
+    with pytest.raises(BadTask, match=r"clear the cells$"):
+        understand(both, ("days", "dead"), Wishes(survival=True))
+    both = cohort(tmp_path, days="1 -5 3", dead="1 0 1")
+    with pytest.raises(BadTask, match=r"or say: --unknown -5$"):
+        understand(both, ("days", "dead"), Wishes(survival=True))
+
+
+def test_several_labels_may_share_two_words(tmp_path: Path) -> None:
+    both = cohort(tmp_path, a="present absent absent", b="Absent absent absent")
+    found = understand(both, ("a", "b"), Wishes())
+    assert (found.target, found.classes, found.positive) == (
+        "multilabel", ("absent", "present"), "present"
+    )  # fmt: skip
+    assert found.says[1:3] == (
+        "a: 1 of 3 scans are positive",
+        "b: 0 of 3 scans are positive",
+    )
+    unsure = cohort(tmp_path, a="left right right", b="left left right")
+    with pytest.raises(BadTask, match="which one is positive"):
+        understand(unsure, ("a", "b"), Wishes())
+    found = understand(unsure, ("a", "b"), Wishes(positive="left"))
+    assert (found.classes, found.positive) == (("right", "left"), "left")
+    with pytest.raises(BadTask, match=r"the same two words.* Write 0 and 1 .* task of each label$"):
+        understand(cohort(tmp_path, a="u v", b="0 1", c="p q"), ("a", "b", "c"), Wishes())
+
+
+def test_the_higher_one_of_two_in_an_order_is_positive(tmp_path: Path) -> None:
+    found = read(tmp_path, "low high low", classes=("low", "high"), ordered=True)
+    assert (found.target, found.classes, found.positive) == ("binary", ("low", "high"), "high")
+
+
+def test_a_positive_word_isn_t_asked_again(tmp_path: Path) -> None:
+    found = read(tmp_path, "normal not_reported", positive="not reported")
+    assert found.positive == "not_reported"
+
+
+def test_one_value_and_blanks_name_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(BadTask, match=r"blank \(2 scans\) counts as unknown: .* blank = .negative"):
+        read(tmp_path, "1  1 ")
+
+
+def test_values_of_a_command_line_are_quoted(tmp_path: Path) -> None:
+    both = cohort(tmp_path, y="yes '-- no")
+    assert "y, unknown (scans): '-- 1" in understand(both, ("y",), Wishes()).says
+    with pytest.raises(BadTask, match="--positive 'x;y' or --positive z"):
+        read(tmp_path, "x;y z z")

@@ -277,6 +277,36 @@ def test_an_unknown_patient_is_refused(store: StoreFolder) -> None:
         plan_removal(store, [ONE])
 
 
+def test_an_id_in_the_labels_of_others_is_said(store: StoreFolder) -> None:
+    """A column of ids under a name of its own became a label."""
+    cohort = load_cohort(store, "own").with_column("comes_with", [TWO, "MRN4712", TEN])
+    save_cohort(cohort, store)
+    said = " ".join(plan_removal(store, [TWO]).outside)
+    assert "labels of others have an id of a patient who leaves" in said
+    assert "column comes_with of cohort own (1 row)" in said
+    assert "labels of others" not in " ".join(plan_removal(store, [ONE]).outside)
+    with pytest.raises(UnknownName, match=r"labels have it.*column comes_with of cohort own"):
+        plan_removal(store, ["MRN4712"])
+    with pytest.raises(UnknownName) as refused:
+        plan_removal(store, ["1"])
+    assert "labels" not in str(refused.value), "a class is no id"
+
+
+def test_one_patient_id_of_two_issuers_is_asked_for(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store", create=True)
+    names = open_pseudonyms(store.root)
+    ids = ("0001^^^north", "0001^^^south", "0002")
+    patients = tuple(names.name("patient", name) for name in ids)
+    add_cohort(store, "a", patients)
+    remember_keys(store.root, dict(zip(patients, ids, strict=True)))
+    with pytest.raises(UnknownName, match=r"issued to several.*0001\^\^\^north, 0001\^\^\^south"):
+        plan_removal(store, ["0001"])
+    plan = plan_removal(store, ["0001^^^north"])
+    assert plan.leaving.patients == {patients[0]}
+    assert "--patient 0001^^^south" in " ".join(plan.outside)
+    assert "issuers" not in " ".join(plan_removal(store, ["0002"]).outside)
+
+
 def test_who_left_the_cohort_before_is_still_found(store: StoreFolder) -> None:
     """Rows were replaced, features collected; predictions and notes are left."""
     table = load_cohort(store, "own").table.slice(1)
