@@ -3,6 +3,7 @@
 Commands import heavy libraries inside their functions, so that --help stays fast.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from clearbench.cli.refusals import argument_sentence, file_sentence
 from clearbench.cli.sections import Program
 from clearbench.errors import BadArgument, ClearbenchError
 from clearbench.exit_codes import ExitCode
+from clearbench.processes import SAFE_PATH
 
 app = typer.Typer(
     name="clearbench",
@@ -76,6 +78,7 @@ def _typed_params() -> Sequence[Any]:
 
 def main() -> None:
     """Run the command line; errors of clearbench become one sentence and their exit code."""
+    os.environ.setdefault(SAFE_PATH, "1")  # of every process that a library starts, too
     try:
         app()
     except BadArgument as error:

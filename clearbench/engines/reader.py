@@ -17,6 +17,7 @@ from loky import ProcessPoolExecutor
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.cohort.table import ScanRow
 from clearbench.errors import BadStore, UnreadableScan
+from clearbench.processes import reader_pool
 from clearbench.scans.damage import damage_as_unreadable
 from clearbench.scans.hu import HuRules
 from clearbench.scans.slices import (
@@ -170,10 +171,7 @@ def _read_alone(task: ReadTask) -> ReadScan:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     """Start reader processes that ignore Ctrl-C, and end with their parent."""
-    # one thread each, because there are several readers
-    return ProcessPoolExecutor(
-        max_workers=workers, initializer=_follow_parent, env={"OMP_NUM_THREADS": "1"}
-    )
+    return reader_pool(workers, _follow_parent)
 
 
 def _follow_parent() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-from loky import get_reusable_executor
 from numpy.typing import NDArray
 
 from clearbench.errors import BadRequest, UnreadableScan
+from clearbench.processes import mapping
 from clearbench.scans.damage import damage_as_unreadable
 from clearbench.scans.dicom.grouping import group_series, is_dynamic
 from clearbench.scans.dicom.headers import read_slices
@@ -90,11 +90,11 @@ def _described(describe: Callable[[Path], FoundScan], path: Path, kind: str) -> 
 def with_values_checked(inventory: Inventory, *, workers: int = 1) -> Inventory:
     """Read every scan whole, and add what its values show: notes, or why it can't be read."""
     wanted = [scan for scan in inventory.scans if not scan.error]
-    several = workers > 1 and len(wanted) > 1
-    run = get_reusable_executor(workers).map if several else map
-    # results come in the order of `wanted`
-    checked = iter(run(_with_values_checked, wanted))
-    scans = tuple(scan if scan.error else next(checked) for scan in inventory.scans)
+    several = workers if len(wanted) > 1 else 1
+    with mapping(several) as run:
+        # results come in the order of `wanted`
+        checked = iter(run(_with_values_checked, wanted))
+        scans = tuple(scan if scan.error else next(checked) for scan in inventory.scans)
     return replace(inventory, scans=scans)
 
 
@@ -114,17 +114,12 @@ def _read_all(
 ) -> list[tuple[Slice, ...] | LeftOut]:
     """Read every header, in several processes if there are many files."""
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
-    several = workers > 1 and len(files) >= MANY_FILES
-    results = (
-        get_reusable_executor(workers).map(_read_chunk, chunks)
-        if several
-        else map(_read_chunk, chunks)
-    )
     read: list[tuple[Slice, ...] | LeftOut] = []
-    for part in results:
-        read += part
-        if on_read is not None:
-            on_read(len(read), len(files))
+    with mapping(workers if len(files) >= MANY_FILES else 1) as run:
+        for part in run(_read_chunk, chunks):
+            read += part
+            if on_read is not None:
+                on_read(len(read), len(files))
     return read
 
 
