@@ -7,7 +7,14 @@ import re
 import pytest
 
 from clearbench import errors
-from clearbench.errors import BadArgument, ClearbenchError, UnknownName, name_some, suggestion
+from clearbench.errors import (
+    BadArgument,
+    ClearbenchError,
+    UnknownName,
+    name_some,
+    plain_text,
+    suggestion,
+)
 
 CLASSES = [
     found
@@ -67,3 +74,17 @@ def test_a_few_names_are_shown_and_the_rest_counted(names: list[str], text: str)
 
 def test_how_many_names_are_shown_can_be_chosen() -> None:
     assert name_some(("x", "y", "z"), 2) == "x, y and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Müller 12 × 3", "Müller 12 × 3"),
+        ("a\nb", "a\\nb"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\u202efdp", "\\u202efdp"),
+        ("M\udcfcller", "M\\udcfcller"),
+    ],
+)
+def test_a_terminal_only_shows_plain_text(text: str, shown: str) -> None:
+    assert plain_text(text) == shown

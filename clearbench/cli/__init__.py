@@ -25,7 +25,7 @@ from clearbench.cli import (
 )
 from clearbench.cli.refusals import argument_sentence, file_sentence
 from clearbench.cli.sections import Program
-from clearbench.errors import BadArgument, ClearbenchError
+from clearbench.errors import BadArgument, ClearbenchError, plain_text
 from clearbench.exit_codes import ExitCode
 from clearbench.processes import SAFE_PATH
 
@@ -76,24 +76,29 @@ def _typed_params() -> Sequence[Any]:
     return list(command.params)
 
 
+def _complain(sentence: str) -> None:
+    """Print what stopped the command, on one line, without codes that a terminal obeys."""
+    sys.stderr.write(f"clearbench: {plain_text(sentence)}\n")
+
+
 def main() -> None:
     """Run the command line; errors of clearbench become one sentence and their exit code."""
     os.environ.setdefault(SAFE_PATH, "1")  # of every process that a library starts, too
     try:
         app()
     except BadArgument as error:
-        sys.stderr.write(f"clearbench: {argument_sentence(error, _typed_params())}\n")
+        _complain(argument_sentence(error, _typed_params()))
         sys.exit(error.exit_code)
     except ClearbenchError as error:
-        sys.stderr.write(f"clearbench: {error}\n")
+        _complain(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # else Python complains of the closed pipe at its exit
         sys.exit(ExitCode.DONE)
     except OSError as error:
-        sys.stderr.write(f"clearbench: {file_sentence(error)}\n")
+        _complain(file_sentence(error))
         sys.exit(ExitCode.REFUSED)
     except SystemExit as done:
         if done.code == ExitCode.STOPPED:
-            sys.stderr.write("clearbench: stopped; what is complete is kept, and a rerun goes on\n")
+            _complain("stopped; what is complete is kept, and a rerun goes on")
         raise

@@ -14,6 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from clearbench.cohort.columns import DATE, OTHER_NAMES, columns_of
+from clearbench.cohort.formulas import guard_formulas, without_guard
 from clearbench.errors import BadCohort, BadRequest, name_some
 from clearbench.files import write_whole
 
@@ -89,7 +90,11 @@ def _read_csv(path: Path) -> list[tuple[str, list[object]]]:
     try:
         # of equal counts, the first delimiter wins: the comma
         reader = csv.reader(lines, delimiter=max(DELIMITERS, key=header.count))
-        numbered = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        numbered = [
+            (reader.line_num, [without_guard(cell) for cell in row])
+            for row in reader
+            if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise BadCohort(f"{path}: not a readable CSV file ({error})") from error
     names = [name.strip() for name in numbered[0][1]] if numbered else []
@@ -164,4 +169,5 @@ def _write_as(suffix: str, table: pa.Table, draft: Path) -> None:
     if suffix == ".parquet":
         pyarrow.parquet.write_table(table, draft)
     else:
-        pyarrow.csv.write_csv(table, draft, pyarrow.csv.WriteOptions(quoting_style="needed"))
+        plain = guard_formulas(table)
+        pyarrow.csv.write_csv(plain, draft, pyarrow.csv.WriteOptions(quoting_style="needed"))

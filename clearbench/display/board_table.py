@@ -10,6 +10,7 @@ from rich.text import Text
 
 from clearbench.board.rendering import HEADER, cells
 from clearbench.board.tables import Row
+from clearbench.errors import plain_text
 
 INTERVAL = "95 % interval"
 # The first goes first; tier, encoder, metric and rank stay.
@@ -43,7 +44,7 @@ def board_table(metric: str, rows: Sequence[Row], width: int) -> Table:
             overflow="fold",
         )
     for number, row in enumerate(rows):
-        texts = [Text(values[number]) for values in columns.values()]
+        texts = [Text(plain_text(values[number])) for values in columns.values()]
         table.add_row(*texts, style="dim" if row.floor else None)
     return table
 

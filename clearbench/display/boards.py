@@ -20,7 +20,7 @@ from clearbench.board.tables import Board, Leaderboard, Row
 from clearbench.display.board_table import board_table
 from clearbench.display.console import err, out, say, warn
 from clearbench.display.progress import Bar
-from clearbench.errors import name_some
+from clearbench.errors import name_some, plain_text
 from clearbench.results.record import Result
 from clearbench.results.stale import StaleResult
 
@@ -83,7 +83,8 @@ def _is_declared(row: Row, board: Board) -> bool:
 
 def _show_board(board: Board, rows: Sequence[Row], console: Console) -> None:
     """Print one task's table, and its notes."""
-    title = f"[bold]{escape(board.task)}[/] · {escape(board.title)}"
+    task, words = (escape(plain_text(text)) for text in (board.task, board.title))
+    title = f"[bold]{task}[/] · {words}"
     console.print(f"\n{title}\n{board.metric}, {board.protocol}")
     console.print(board_table(board.metric, rows, console.width))
     _show_notes(board.notes)
@@ -94,7 +95,8 @@ def _show_hidden(rows: Sequence[Row]) -> None:
     if rows:
         heads = name_some(sorted({row.head for row in rows}))
         count = f"{len(rows)} {'row' if len(rows) == 1 else 'rows'}"
-        say(f"\n{count} of other heads ({heads}) not shown: clearbench leaderboard --all-heads")
+        say("")
+        say(f"{count} of other heads ({heads}) not shown: clearbench leaderboard --all-heads")
 
 
 def _show_overall(overall: Overall, console: Console) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from clearbench.errors import plain_text
 from clearbench.files import write_text
 
 SHOWN = 8
@@ -30,19 +31,27 @@ err = _console(stderr=True)
 
 
 def say(text: str) -> None:
-    """Print one line of an answer, without markup."""
+    """Print one line of an answer, without markup; nothing in it moves the terminal's cursor."""
     # soft_wrap: rich would fold long lines, and commands could not be copied whole
-    out.print(text, markup=False, soft_wrap=True)
+    out.print(plain_text(text), markup=False, soft_wrap=True)
 
 
 def warn(text: str) -> None:
     """Print one line to standard error, without markup."""
-    err.print(text, markup=False, soft_wrap=True)
+    err.print(plain_text(text), markup=False, soft_wrap=True)
+
+
+def say_lines(text: str) -> None:
+    """Print a text of ours of several lines."""
+    for line in text.splitlines():
+        say(line)
 
 
 def dump(value: Any) -> None:
     """Print records as JSON."""
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
+    # a file's name may have bytes that are no text
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
 
 
 def show_rows(
@@ -100,7 +109,7 @@ def cell(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, list | tuple):
         return _short_list(value)
-    return str(value).replace("[", "\\[")  # rich reads [ as markup
+    return plain_text(str(value)).replace("[", "\\[")  # rich reads [ as markup
 
 
 def _short_list(values: Sequence[Any]) -> str:

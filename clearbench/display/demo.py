@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clearbench.demo import SQL, Demo, DemoSteps
 from clearbench.display.boards import EvaluationProgress, show_leaderboard
-from clearbench.display.console import out, say, show_rows, warn
+from clearbench.display.console import out, say, say_lines, show_rows, warn
 from clearbench.display.embedding import EmbedProgress
 from clearbench.display.pretraining import PretrainProgress
 from clearbench.display.progress import Bar
@@ -35,9 +35,10 @@ def show_demo(run: Callable[[Path, DemoSteps], Demo], folder: Path) -> None:
     out.print(
         "\n[bold]One question in SQL:[/] the slices with most attention, of patients with disease"
     )
-    say(SQL)
+    say_lines(SQL)
     show_rows(demo.answer.to_pylist())
-    say(f"\n{WHAT_IT_IS}")
+    say("")
+    say(WHAT_IT_IS)
     say(f"Done in {time.monotonic() - start:.0f} s. What to type next:")
     for line in (
         f'clearbench query "SELECT * FROM scans LIMIT 5" --store {demo.store}',

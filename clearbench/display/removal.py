@@ -48,7 +48,8 @@ def show_garbage(found: FoundGarbage, freed: int | None, *, other_sets: bool) ->
         say("nothing can go")
     if later:
         more = _mb(sum(item.size for item in later))
-        say(f"\nsets with other views or precision, {more}: --delete --other-sets deletes them too")
+        say("")
+        say(f"sets with other views or precision, {more}: --delete --other-sets deletes them too")
         _show_items(later)
 
 

@@ -7,15 +7,16 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from clearbench.cohort.formulas import guard_formulas
 from clearbench.files import write_whole
 
 
 def as_csv(table: pa.Table) -> str:
-    """Return CSV text; lists (embeddings) are JSON text in their cell."""
+    """Return CSV text; lists (embeddings) are JSON text in their cell, and formulas are guarded."""
     # pyarrow's CSV writer refuses nested types
     columns = {name: _plain(table.column(name)) for name in table.column_names}
     sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(pa.table(columns), sink)
+    pyarrow.csv.write_csv(guard_formulas(pa.table(columns)), sink)
     return bytes(sink.getvalue()).decode()
 
 

@@ -1,0 +1,38 @@
+"""Cells that a spreadsheet would run as a formula get an apostrophe, and lose it when read again.
+
+Names and headers come from elsewhere; a cell that begins with =, +, - or @ can start a program on
+the machine of who opens the table (CWE-1236).
+"""
+
+import re
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+FORMULA = r"^('*)([=+\-@\t\r])"
+NUMBER = r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?$|^[+-]?(inf(inity)?|nan)$"
+GUARDED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def guard_formulas(table: pa.Table) -> pa.Table:
+    """Return a table in which no text is a formula; numbers such as -5 stay."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            column = table.column(place)
+            risky = pc.match_substring_regex(column, FORMULA)
+            number = pc.match_substring_regex(column, f"(?i){NUMBER}")
+            guarded = pc.replace_substring_regex(column, FORMULA, r"'\1\2")
+            chosen = pc.if_else(pc.and_not(risky, number), guarded, column)
+            table = table.set_column(place, field, chosen.cast(field.type))
+    names = [_guarded_name(name) for name in table.column_names]
+    return table.rename_columns(names)
+
+
+def _guarded_name(name: str) -> str:
+    """Return the name of a column, which a spreadsheet shows as a cell too."""
+    return f"'{name}" if re.match(FORMULA, name) else name
+
+
+def without_guard(cell: str) -> str:
+    """Return a cell as it was before `guard_formulas`."""
+    return cell[1:] if GUARDED.match(cell) else cell
