@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from clearbench.bounded import read_bytes, read_text
 from clearbench.errors import BadArgument, BadCard, UnknownName, name_some, suggestion
 from clearbench.files import write_text
 from clearbench.plugins import plugin_folders
@@ -28,6 +29,9 @@ class Card(BaseModel):
     )
 
 
+MOST_MB = 1
+DEEPEST = 30  # parts of a key, or lists in lists
+DEEP_KEY = re.compile(rf"(?:[^\s.=#\[\]]+\s*\.\s*){{{DEEPEST}}}|\[{{{DEEPEST}}}")
 AnyCard = TypeVar("AnyCard", bound=Card)
 Found = TypeVar("Found")
 
@@ -52,12 +56,20 @@ def read_card(path: Path, card_type: type[AnyCard]) -> AnyCard:
     Raises BadCard with the file, the key and the nearest allowed key.
     """
     try:
-        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+        facts = _parsed(read_text(path, MOST_MB))
     except OSError as error:
         raise BadCard(f"{path}: can't be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # a number of 5,000 digits is a ValueError; nested tables may be too deep
+    except (ValueError, RecursionError) as error:
         raise BadCard(f"{path}: not a TOML file ({error})") from error
     return check_card(facts, card_type, str(path))
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse TOML; raises ValueError, also for keys within keys beyond what a card has."""
+    if DEEP_KEY.search(text):
+        raise ValueError(f"a key of more than {DEEPEST} parts")
+    return tomllib.loads(text)
 
 
 def write_card(card: Card, path: Path) -> None:
@@ -217,4 +229,4 @@ def read_all(names: Iterable[str], find: Callable[[str], Found]) -> Readable[Fou
 
 def digest(path: Path) -> str:
     """Return the sha256 of a card's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_bytes(path, MOST_MB)).hexdigest()

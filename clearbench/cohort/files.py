@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from clearbench.bounded import read_bytes
 from clearbench.cohort.columns import DATE, OTHER_NAMES, columns_of
 from clearbench.cohort.formulas import guard_formulas, without_guard
 from clearbench.errors import BadCohort, BadRequest, name_some
@@ -22,6 +23,7 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet"})
 DELIMITERS = ",;\t|"
 OFFICE = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx and .xls begin
 INDEX = "Unnamed: 0"
+MOST_MB, MOST_COLUMNS = 2048, 5000
 EXACT = MappingProxyType({16: 2**11, 32: 2**24, 64: 2**53})  # whole numbers of a float, by bits
 BLANK = frozenset({"", "nan", "null", "?", "#n/a", "#na"})
 UNSURE = frozenset({"na", "n/a", "none"})  # unknown, or a word with a meaning: emphysema, none
@@ -98,6 +100,10 @@ def _read_csv(path: Path) -> list[tuple[str, list[object]]]:
     except csv.Error as error:
         raise BadCohort(f"{path}: not a readable CSV file ({error})") from error
     names = [name.strip() for name in numbered[0][1]] if numbered else []
+    if len(names) > MOST_COLUMNS:
+        raise BadCohort(
+            f"{path}: {len(names):,} columns; a table of scans has at most {MOST_COLUMNS}"
+        )
     rows = [_fitted(row, len(names), f"{path}, line {line}") for line, row in numbered[1:]]
     columns = [(name, [row[index] for row in rows]) for index, name in enumerate(names)]
     if columns and not columns[0][0] and _are_row_numbers(columns[0][1]):
@@ -120,7 +126,7 @@ def is_index(name: str, cells: Sequence[str | None]) -> bool:
 
 def _decoded(path: Path) -> str:
     """Return a file's text; UTF-8, or UTF-16 as Excel writes it."""
-    content = path.read_bytes()
+    content = read_bytes(path, MOST_MB)
     if content.startswith(OFFICE):
         raise BadCohort(f"{path}: an Excel file; save it as CSV UTF-8")
     # -sig: Excel puts a byte order mark before UTF-8

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
+from clearbench.bounded import MB, MOST_MB
 from clearbench.cards import describe_faults
 from clearbench.errors import BadRequest
 from clearbench.evaluation.task.card import Task, find_task
@@ -44,8 +45,12 @@ def opened_pack(path: Path) -> Iterator[Pack]:
 
 def _unpack(path: Path, root: Path) -> PackFacts:
     """Unpack and check every file."""
+    if not path.is_file():  # also a pipe, which would wait for ever
+        raise _bad(path, "no such file")
     try:
         with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(FACTS_FILE).file_size > MOST_MB * MB:
+                raise _bad(path, f"{FACTS_FILE} is larger than {MOST_MB} MB")
             facts = PackFacts.model_validate_json(archive.read(FACTS_FILE))
             names = set(archive.namelist()) - {FACTS_FILE}
             if names != set(facts.files):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clearbench.bounded import read_text
 from clearbench.errors import BadRequest
 
 SCHEMA = 4
@@ -161,7 +162,7 @@ def read_results(folders: Iterable[Path]) -> list[Result]:
 def read_result(path: Path) -> Result:
     """Read one result; raises BadRequest for a file that isn't a result."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(read_text(path))
         if facts.get("schema") == WITHOUT_LABELS_CHECK:
             more = {**dict.fromkeys(CHECKS, ""), "gates": facts["floor"]}
             more |= {"stored_views": [], "dim": 0}

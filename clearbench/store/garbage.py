@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from clearbench.bounded import read_text
 from clearbench.errors import name_some
 from clearbench.files import Draft, find_drafts
 from clearbench.store.catalogue.fold import refresh
@@ -135,7 +136,7 @@ def _named(folders: Iterable[Path], store: StoreFolder) -> tuple[frozenset[str],
         if path.name.startswith("."):
             continue
         try:
-            found |= set(_fingerprints(json.loads(path.read_text(encoding="utf-8"))))
+            found |= set(_fingerprints(json.loads(read_text(path))))
         except (OSError, ValueError):
             unreadable.append(str(path))
     return frozenset(found), sorted(unreadable)

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from clearbench.bounded import read_text
 from clearbench.errors import (
     BadRequest,
     BadStore,
@@ -106,7 +107,7 @@ def list_records(store: StoreFolder) -> list[EncoderRecord]:
 def _read_json(path: Path) -> Any:
     """Read a small record; raises BadStore if it is damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except ValueError as error:
         raise _damaged(path, error) from error
 
@@ -191,7 +192,7 @@ def seen_path(record: EncoderRecord, store: StoreFolder) -> Path:
 
 def keep_seen(listed: Path, record: EncoderRecord, store: StoreFolder) -> None:
     """Copy an encoder's list of hashed patients next to its features."""
-    text = listed.read_text(encoding="utf-8")
+    text = read_text(listed)
     write_text(seen_path(record, store), text)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clearbench.bounded import read_text
 from clearbench.encoders import torchvision_patch  # noqa: F401  before open_clip, which imports torchvision
 
 # isort: split
@@ -93,7 +94,7 @@ def describe(place: str) -> EncoderCard:
     """
     path = _config_file(place)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(read_text(path))
         model, seen = config["model_cfg"], config.get("preprocess_cfg", {})
         vision = _without_blanks(model["vision_cfg"])
         preprocess = PreprocessCfg(**_known_settings(seen))

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from clearbench.bounded import read_text
 from clearbench.encoders import torchvision_patch  # noqa: F401  before transformers, which imports torchvision
 
 # isort: split
@@ -99,7 +100,7 @@ def _read(reader: Any, path: Path) -> Any:
     one of its own networks.
     """
     try:
-        if "auto_map" in json.loads(path.read_text(encoding="utf-8")):
+        if "auto_map" in json.loads(read_text(path)):
             raise BadCard(
                 f"{path} needs code of its repository, and no such code runs here; "
                 "write the card by hand: docs/encoders/transformers.md"

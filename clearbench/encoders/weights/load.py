@@ -122,14 +122,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsUnavailable(
-            f"{path}: this pickle has more than tensors, so it is not opened. Ask for safetensors; "
-            "if the file is your own, keep its tensors only, with the averaged ones if it has "
-            "some: c = torch.load(FILE, weights_only=False); torch.save({k: c[k] for k in "
-            '("state_dict", "state_dict_ema") if k in c}, "plain.pth")'
+            f"{path}: this pickle has more than tensors, and could run code, so it is not opened. "
+            "Ask its authors for safetensors, or for the state dict alone (with the averaged one, "
+            'if it has one): torch.save({"state_dict": model.state_dict()}, "plain.pth")'
         ) from error
     except DAMAGED as error:
         line = str(error).partition("\n")[0]
-        line = line if any(map(str.isalpha, line)) else type(error).__name__
+        # torch advises to open the file unsafely, which nobody should do with it
+        said = any(map(str.isalpha, line)) and "weights_only" not in line
+        line = line if said else type(error).__name__
         raise WeightsUnavailable(f"{path}: not a readable file of weights ({line})") from error
     if not isinstance(state, dict):
         raise WeightsUnavailable(f"{path}: no state dict in it")

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from clearbench.bounded import read_bytes, read_text
 from clearbench.cards import Card, describe_faults
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.evaluation.bags.bagset import Moments
@@ -33,6 +34,7 @@ from clearbench.files import write_text, write_whole
 from clearbench.store.records import EncoderRecord
 from clearbench.versions import SCORE_LIBRARIES, library_versions
 
+MOST_MB = 4096  # of the arrays of all heads
 FACTS_FILE, ARRAYS_FILE = "bundle.json", "heads.safetensors"
 
 
@@ -167,7 +169,7 @@ def _bad(path: Path, why: str) -> BadRequest:
 def _read_facts(path: Path) -> BundleFacts:
     """Read bundle.json."""
     try:
-        return BundleFacts.model_validate_json(path.read_text(encoding="utf-8"))
+        return BundleFacts.model_validate_json(read_text(path))
     except FileNotFoundError as error:
         inner = sorted(path.parent.glob(f"*/**/{FACTS_FILE}"))
         hint = f"; there is one in {inner[0].parent}" if inner else ""
@@ -183,7 +185,7 @@ def _read_facts(path: Path) -> BundleFacts:
 def _read_arrays(path: Path, sha256: str) -> Mapping[str, NDArray[Any]]:
     """Read the arrays, if their sha256 is the one in bundle.json."""
     try:
-        image = path.read_bytes()
+        image = read_bytes(path, MOST_MB)
         if hashlib.sha256(image).hexdigest() != sha256:
             raise _bad(path, "damaged: its sha256 isn't the one in bundle.json")
         found: Mapping[str, NDArray[Any]] = load(image)

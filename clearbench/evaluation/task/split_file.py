@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from clearbench.bounded import read_text
 from clearbench.cards import Card, describe_faults
 from clearbench.errors import BadTask, name_some
 from clearbench.evaluation.task.card import Split, Task
@@ -95,7 +96,7 @@ def read_split(path: Path, task: Task) -> SplitFile:
     by hand, or has a patient on two sides of a fold.
     """
     try:
-        split = SplitFile.model_validate_json(path.read_text(encoding="utf-8"))
+        split = SplitFile.model_validate_json(read_text(path, 1024))
     except ValidationError as error:
         why = describe_faults(error, SplitFile)
         raise BadTask(f"{path}: not a split file ({why}); {_again(task)}") from error

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from clearbench.bounded import read_text
 from clearbench.cohort.columns import is_label
 from clearbench.errors import BadStore
 from clearbench.files import disk_refuses, sweep_drafts, write_whole
@@ -319,7 +320,7 @@ def _read_parquet(path: Path) -> pa.Table:
 def _result_rows(path: Path) -> list[dict[str, Any]]:
     """Return a row per metric of a result file; raises BadStore if it is damaged."""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(read_text(path))
         return _metric_rows(result)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadStore(f"{path}: damaged ({error}); remove it and evaluate again") from error

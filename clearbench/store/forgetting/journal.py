@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearbench.bounded import read_text
 from clearbench.errors import BadStore
 from clearbench.files import write_whole
 from clearbench.store.folder import StoreFolder
@@ -52,7 +53,7 @@ def read_journal(store: StoreFolder) -> Journal | None:
     if not path.is_file():
         return None
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(read_text(path))
         leaving = Leaving(
             patients=frozenset(facts["patients"]),
             cohorts=frozenset(facts["cohorts"]),

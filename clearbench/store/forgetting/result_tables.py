@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from clearbench.bounded import read_text
 from clearbench.errors import BadStore
 from clearbench.files import write_text, write_whole
 from clearbench.store.forgetting.mentions import is_telling
@@ -48,7 +49,7 @@ def facts_beside(table: Path) -> dict[str, Any]:
 def read_facts_of(path: Path) -> dict[str, Any]:
     """Return a result as JSON; {} for a file that isn't one."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(read_text(path))
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) and "encoder" in facts and "task" in facts else {}
@@ -119,7 +120,7 @@ def read_parquet(path: Path) -> pa.Table:
 def _csv(path: Path) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of a CSV file; empty ones if it isn't text."""
     try:
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+        rows = list(csv.reader(io.StringIO(read_text(path), newline="")))
     except (ValueError, csv.Error):
         rows = []
     return (rows[0], rows[1:]) if rows else ([], [])
