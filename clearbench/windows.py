@@ -23,12 +23,12 @@ OWN_WINDOW = re.compile(rf"(?P<name>[A-Za-z]\w*)=(?P<low>{NUMBER}):(?P<high>{NUM
 
 
 def parse_window(text: str) -> tuple[str, tuple[float, float]] | None:
-    """Read a preset's name or `name=lower:upper` as a name and [lower, upper] in HU.
+    """Read a preset's name (lung, Lung window) or `name=lower:upper` as a name and HU.
 
     None for any other text; upper is not checked to be above lower.
     """
     own = OWN_WINDOW.fullmatch(text)
     if own:
         return own["name"].lower(), (float(own["low"]), float(own["high"]))
-    name = text.lower()
+    name = text.lower().strip().removesuffix(" window")
     return (name, WINDOWS_HU[name]) if name in WINDOWS_HU else None

@@ -93,7 +93,11 @@ def with_window(scan: FoundScan, window: str) -> FoundScan:
 
     `window` is a name, or name=lower:upper in HU.
     """
-    named = parse_window(window)
-    if named is None or scan.error != UNNAMED_WINDOW:
+    if not window or scan.error != UNNAMED_WINDOW:
         return scan
+    named = parse_window(window)
+    if named is None:
+        known = ", ".join(WINDOWS_HU)
+        reason = f"no window is called {window!r}: one of {known}, or name=lower:upper in HU"
+        return replace(scan, error=reason)
     return replace(scan, windows=named[:1], window=window, error="")

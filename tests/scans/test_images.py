@@ -8,6 +8,7 @@ from PIL import Image
 
 from clearbench.errors import UnreadableScan
 from clearbench.scans.hu import HuRules
+from clearbench.scans.image_scans import one_image, with_window
 from clearbench.scans.inventory import find_scans
 from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.volume import Scan
@@ -169,3 +170,18 @@ def test_sizes_are_compared_before_anything_is_embedded(tmp_path: Path) -> None:
     [scan] = find_scans(tmp_path).scans
     assert "2.png has 8 bits of (5, 5), unlike 8 bits of (4, 6) of 1.png" in scan.error
     assert "give each its row in a table" in scan.error
+
+
+@pytest.mark.parametrize("window", ["lung", "Lung", "lung window", " LUNG Window "])
+def test_a_window_is_known_by_its_usual_spellings(tmp_path: Path, window: str) -> None:
+    grey(tmp_path / "1.png")
+    found = with_window(one_image(tmp_path / "1.png"), window)
+    assert (found.error, found.windows) == ("", ("lung",))
+
+
+def test_an_unknown_window_is_quoted(tmp_path: Path) -> None:
+    grey(tmp_path / "1.png")
+    found = with_window(one_image(tmp_path / "1.png"), "W1500 L-600")
+    assert found.error.startswith("no window is called 'W1500 L-600': one of brain, subdural")
+    deep(tmp_path / "2.png", 40)
+    assert with_window(one_image(tmp_path / "2.png"), "W1500 L-600").error == ""
