@@ -45,8 +45,8 @@ def opened_pack(path: Path) -> Iterator[Pack]:
 
 def _unpack(path: Path, root: Path) -> PackFacts:
     """Unpack and check every file."""
-    if not path.is_file():  # also a pipe, which would wait for ever
-        raise _bad(path, "no such file")
+    if path.exists() and not path.is_file():
+        raise _bad(path, "a folder, pipe, socket or device, not a file")
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(FACTS_FILE).file_size > MOST_MB * MB:

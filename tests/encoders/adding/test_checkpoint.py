@@ -416,7 +416,7 @@ class Code:
 
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, folder: Path) -> None:
     state = moco(network("vssm"), network("vssm"), "vssm") | {"args": Code(tmp_path / "ran")}
-    with pytest.raises(WeightsUnavailable, match="has more than tensors, so it is not opened"):
+    with pytest.raises(WeightsUnavailable, match="so it is not opened"):
         convert_checkpoint("mine", saved(state, tmp_path), "vssm", folder)
     assert not (tmp_path / "ran").exists()
     assert not folder.exists()
