@@ -48,7 +48,10 @@ def test_no_command_waits_for_a_pipe(tmp_path: Path) -> None:
         read_result(pipe(tmp_path / "r.json"))
     with pytest.raises(BadRequest, match="a pipe, socket or device"):
         read_bundle(pipe(tmp_path / "b" / "bundle.json").parent)
-    with pytest.raises(BadRequest, match="pipe, socket or device"), opened_pack(pipe(tmp_path / "p.zip")):
+    with (
+        pytest.raises(BadRequest, match="pipe, socket or device"),
+        opened_pack(pipe(tmp_path / "p.zip")),
+    ):
         pass
 
 
