@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from clearbench.cores import default_workers
-from clearbench.encoders.registry import check_trusted, find_encoder
+from clearbench.encoders.encoder import Encoder
+from clearbench.encoders.registry import Registered, check_trusted, find_encoder
 from clearbench.engines.encoders import encoder_for, keep_seen_patients
 from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.engines.local import EmbedJob, default_batch_size, run
@@ -82,20 +83,21 @@ def embed(  # noqa: PLR0913  options of a command
     folder = open_store(store or default_store(), create=True)
     readers = default_workers() if workers is None else workers
     found = gather(scans, folder, name=name, keep_ids=keep_ids, window=window, workers=readers)
+
+    def build(model: str, card: Registered) -> tuple[Encoder, bool]:
+        own = () if views else windows_of_images(card.card, found.cohort)
+        trusted = model in trust_remote_code
+        encoder = encoder_for(
+            card, folder, views or own, device, precision, weights, store_dtype, trusted
+        )
+        return encoder, bool(own)
+
+    # before the cohort is saved: an encoder that can't be had changes nothing in the store
+    first = build(models[0], cards[0])
     cohort = keep(found.cohort, folder, replace_rows=replace_rows, dry_run=dry_run)
     runs = []
-    for model, card in zip(models, cards, strict=True):
-        own = () if views else windows_of_images(card.card, found.cohort)
-        encoder = encoder_for(
-            card,
-            folder,
-            views or own,
-            device,
-            precision,
-            weights,
-            store_dtype,
-            model in trust_remote_code,
-        )
+    for number, (model, card) in enumerate(zip(models, cards, strict=True)):
+        encoder, own = build(model, card) if number else first
         tasks = read_tasks(
             found.cohort, encoder, folder, shard=shard, resample=resample, replace=replace
         )
@@ -108,7 +110,7 @@ def embed(  # noqa: PLR0913  options of a command
             tasks,
             batch_size or default_batch_size(encoder),
             readers,
-            views_from_images=bool(own),
+            views_from_images=own,
         )
         runs.append(run(job, on_event, dry=dry_run))
     if not dry_run:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,20 @@ import pytest
 
 from clearbench import pipeline
 from clearbench.cohort.table import read_cohort
-from clearbench.errors import BadArgument, BadRequest, BadStore, UnknownName
+from clearbench.errors import (
+    BadArgument,
+    BadRequest,
+    BadStore,
+    UnknownName,
+    WeightsUnavailable,
+)
 from clearbench.evaluation.head_registry import plain_heads
 from clearbench.evaluation.task.card import find_task
 from clearbench.evaluator import chosen_heads
 from clearbench.files import find_drafts
 from clearbench.results.record import Result
 from clearbench.scans.write import write_nifti
-from clearbench.store.cohorts import save_cohort
+from clearbench.store.cohorts import load_cohort, save_cohort
 from clearbench.store.feature_store import FeatureStore
 from clearbench.store.folder import open_store
 
@@ -244,6 +251,18 @@ def test_requests_that_cannot_be_served(
 def test_a_misspelt_encoder_is_corrected(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean random-vit-tiny"):
         run(cohort, tmp_path / "store", models=["random-vit-tini"])
+
+
+def test_an_encoder_that_can_not_be_had_changes_nothing(cohort: Path, tmp_path: Path) -> None:
+    """Else a failed command would bring back a patient who was taken out of the store."""
+    run(cohort, tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    save_cohort(replace(read_cohort(cohort), table=read_cohort(cohort).table.slice(1)), store)
+    before = load_cohort(store, "small").column("scan_id")
+    assert "s0" not in before
+    with pytest.raises(WeightsUnavailable):
+        run(cohort, tmp_path / "store", weights=tmp_path / "none.safetensors")
+    assert load_cohort(store, "small").column("scan_id") == before
 
 
 def test_a_store_of_another_schema_is_refused(cohort: Path, tmp_path: Path) -> None:

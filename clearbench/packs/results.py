@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet
 
 from clearbench.cohort.renaming import WITHHELD
+from clearbench.evaluation.protocol.floors import TITLES
 from clearbench.packs.plan import (
     CohortsToPack,
     PackRequest,
@@ -18,6 +19,7 @@ from clearbench.packs.plan import (
 )
 from clearbench.results.predictions import predictions_path, renamed_predictions
 from clearbench.results.record import Result, read_results
+from clearbench.results.stale import question_now
 
 NAMELESS = ("sides", "tags", "person")  # guards whose findings never name a patient or a scan
 
@@ -33,25 +35,32 @@ class PackedResults:
 def find_packed_results(request: PackRequest, cohorts: CohortsToPack) -> PackedResults:
     """Find the results of this card and these features, and give them the new names."""
     task, known = request.prepared[0].task, {record.fingerprint for record in request.records}
+    now = {question_now(each) for each in request.prepared}
     private = any(not each.cohort.public for each in cohorts.values())
     parts: list[Part] = []
     left_out = []
     for result in read_results([request.results / task.name]):
-        matches = result.task_sha256 == task.sha256 and result.fingerprint in known
+        current = result.task_sha256 == task.sha256 and result.question in now
+        matches = current and result.fingerprint in known
         predictions = _predictions(request, cohorts, result) if matches else None
         if predictions is None:
-            why = _why_not(result, matches=matches)
+            why = _why_not(result, current=current, matches=matches)
             left_out.append(f"result {result.stem}: {why}")
             continue
         parts += [predictions, Part(_place(result).as_posix(), _record(result, private))]
     return PackedResults(tuple(parts), tuple(left_out))
 
 
-def _why_not(result: Result, *, matches: bool) -> str:
+def _why_not(result: Result, *, current: bool, matches: bool) -> str:
     """Return why a result isn't packed."""
     if matches:
         return "no predictions of these patients next to it"
-    return "a floor has no stored features" if result.floor else "other card or features"
+    if not current:
+        again = f"clearbench evaluate --task {result.task} --stale"
+        return f"made before the card, labels, scans or split changed; run: {again}"
+    if result.encoder in TITLES:
+        return "a floor has no stored features"
+    return "its features aren't in this pack"
 
 
 def _place(result: Result) -> Path:

@@ -123,7 +123,7 @@ def test_results_of_another_card_stay_behind(private: Packed, tmp_path: Path) ->
     facts = sharing.pack(str(card), tmp_path / "p.zip", store=private.store)
     assert facts.results == ()
     assert len(facts.left_out) == 2
-    assert "other card" in facts.left_out[0]
+    assert "card, labels, scans or split changed" in facts.left_out[0]
 
 
 def test_results_of_unknown_patients_stay_behind(private: Packed, tmp_path: Path) -> None:
