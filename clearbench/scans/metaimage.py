@@ -29,6 +29,7 @@ from clearbench.scans.walk import is_file
 
 SUFFIXES = (".mhd", ".mha")
 LAST_KEY = "ElementDataFile"
+LONGEST_NAME = 255
 HEADER_LIMIT = 65_536  # bytes; a usual header has a few hundred
 TYPES = {
     **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2"},
@@ -169,9 +170,11 @@ def _data_file(path: Path, fields: dict[str, str], start: int) -> tuple[Path, in
     skipped = int(_numbers(fields, "HeaderSize", 1, (0.0,))[0])
     if skipped < 0:  # -1 means: count back from the end of the file
         raise UnreadableScan("its HeaderSize is negative; save it without HeaderSize")
-    if os.sep in name or name in ("", ".", "..") or "\0" in name:
+    if os.sep in name or name in ("", ".", "..") or "\0" in name or len(name) > LONGEST_NAME:
         # a header from elsewhere must not make us read any file of this machine
-        raise UnreadableScan(f"its voxels are said to be in {name!r}; they lie beside the header")
+        raise UnreadableScan(
+            f"its voxels are said to be in {name[:60]!r}, which is no file beside the header"
+        )
     return path.parent / name, skipped
 
 

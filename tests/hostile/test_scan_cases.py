@@ -1,0 +1,65 @@
+"""Each malformed scan ends in its own sentence, and costs its neighbours nothing."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clearbench.errors import UnreadableScan
+from clearbench.scans.found import FoundScan, Inventory
+from clearbench.scans.hu import HuRules
+from clearbench.scans.inventory import find_scans
+from clearbench.scans.slices import ScanSource, read_scan
+from hostile.cases import Case
+from hostile.scan_cases import HU, good_nifti, scan_cases
+
+GOOD = good_nifti()
+CASES: dict[str, list[Case]] = defaultdict(list)
+for each in scan_cases():
+    CASES[each.name.partition("/")[0]].append(each)
+
+
+def test_there_are_hundreds_of_them() -> None:
+    assert sum(map(len, CASES.values())) > 400
+    assert len({case.folder for cases in CASES.values() for case in cases}) > 400
+
+
+@pytest.mark.filterwarnings("ignore")  # libraries warn of almost each
+@pytest.mark.parametrize("kind", CASES)
+def test_a_malformed_scan_costs_only_itself(kind: str, tmp_path: Path) -> None:
+    for number, case in enumerate(CASES[kind]):
+        root = tmp_path / f"{number}"
+        for name in ("a good one", "case"):
+            (root / name).mkdir(parents=True)
+        (root / "a good one" / "scan.nii").write_bytes(GOOD)
+        case.write(root / "case")
+        inventory = find_scans(root)
+        said = what_is_said(inventory, root / "case")
+        assert said or case.name == "name/a folder", case.name
+        assert all(len(text) < 1000 and text.isprintable() for text in said), f"{case.name}: {said}"
+        good = next(scan for scan in inventory.scans if scan.path.parent.name == "a good one")
+        assert np.array_equal(read(good), HU), case.name
+
+
+def what_is_said(inventory: Inventory, folder: Path) -> list[str]:
+    """Return what is said of each scan and file below a folder; of a readable scan "read"."""
+    said = [item.reason for item in inventory.left_out if item.path.is_relative_to(folder)]
+    for scan in inventory.scans:
+        if scan.path.is_relative_to(folder):
+            said.append(scan.error or read_or_why_not(scan))
+    return said
+
+
+def read_or_why_not(scan: FoundScan) -> str:
+    try:
+        pixels = read(scan)
+    except UnreadableScan as error:
+        return str(error)
+    assert np.isfinite(pixels).all()
+    return "read"
+
+
+def read(scan: FoundScan) -> np.ndarray:
+    series = scan.identity.series_uid if scan.identity else ""
+    return read_scan(ScanSource(scan.path, series, HuRules(window=scan.window))).pixels
