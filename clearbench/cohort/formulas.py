@@ -9,9 +9,10 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-FORMULA = r"^('*)([=+\-@\t\r])"
+# Without a letter or digit, as "--" for unknown, it runs nothing.
+FORMULA = r"(?s)^('*[=+\-@\t\r].*[0-9A-Za-z])"
 NUMBER = r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?$|^[+-]?(inf(inity)?|nan)$"
-GUARDED = re.compile(r"'+[=+\-@\t\r]")
+GUARDED = re.compile(r"'+[=+\-@\t\r].*[0-9A-Za-z]", re.DOTALL)
 
 
 def guard_formulas(table: pa.Table) -> pa.Table:
@@ -21,7 +22,7 @@ def guard_formulas(table: pa.Table) -> pa.Table:
             column = table.column(place)
             risky = pc.match_substring_regex(column, FORMULA)
             number = pc.match_substring_regex(column, f"(?i){NUMBER}")
-            guarded = pc.replace_substring_regex(column, FORMULA, r"'\1\2")
+            guarded = pc.replace_substring_regex(column, FORMULA, r"'\1")
             chosen = pc.if_else(pc.and_not(risky, number), guarded, column)
             table = table.set_column(place, field, chosen.cast(field.type))
     names = [_guarded_name(name) for name in table.column_names]

@@ -11,8 +11,8 @@ from clearbench.cohort.files import read_table, write_table
 from clearbench.cohort.formulas import FORMULA, guard_formulas, without_guard
 from clearbench.store.answers import as_csv
 
-RISKY = ("=cmd|' /C calc'!A0", "+49 170 1234567", "@SUM(A1)", "-2+3", "\t=1", "'=1", "''=1", "-")
-PLAIN = ("-5", "+3", "-1.5e-3", "-1,5", "-inf", "B30f", "a=b", "'s morgens", "")
+RISKY = ("=cmd|' /C calc'!A0", "+49 170 1234567", "@SUM(A1)", "-2+3", "\t=1", "'=1", "''=1")
+PLAIN = ("-5", "+3", "-1.5e-3", "-1,5", "-inf", "B30f", "a=b", "'s morgens", "", "-", "--", "'--")
 
 
 @pytest.mark.parametrize("text", RISKY)
