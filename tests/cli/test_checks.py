@@ -113,7 +113,7 @@ def test_random_weights_are_said_aloud(
     weights_of(mine).unlink()
     assert run("check", "mine", "--device", "cpu") == 2
     said = capsys.readouterr().err
-    assert "or use random_weights to check the network without them" in said
+    assert "or use random_weights (--random-weights) to check the network" in said
     assert run("check", "mine", "--device", "cpu", "--random-weights") == 0
     said = capsys.readouterr().out
     assert "**RANDOM WEIGHTS**" in said

@@ -20,4 +20,4 @@ def check_new_name(name: str, folder: Path, *, replace: bool = False) -> None:
     known = encoder_files([folder])
     if name in encoder_names([folder]) or weights.exists():
         taken = known[name].path if name in known else weights if weights.exists() else name
-        raise BadRequest(f"{taken} exists; choose another name, or use replace")
+        raise BadRequest(f"{taken} exists; choose another name, or use replace (--replace)")

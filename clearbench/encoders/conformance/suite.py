@@ -125,7 +125,7 @@ def _check_weights_exist(found: Registered, weights: Path | str | None) -> None:
         find_weights(found.card, Path(weights) if weights is not None else None, found.folder)
     except WeightsUnavailable as error:
         raise WeightsUnavailable(
-            f"{error}; or use random_weights to check the network without them"
+            f"{error}; or use random_weights (--random-weights) to check the network without them"
         ) from error
 
 

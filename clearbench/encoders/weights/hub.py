@@ -86,7 +86,7 @@ def fetch_code(card: EncoderCard, weights: Path) -> Path:
 
 def _offline_way_out(repository: str) -> str:
     """Return what to do without the hub."""
-    return f"or download {repository} elsewhere and give its folder as weights"
+    return f"or download {repository} elsewhere and give its folder as weights (--weights FOLDER)"
 
 
 def _page(card: EncoderCard, repository: str) -> str:

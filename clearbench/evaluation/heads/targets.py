@@ -61,7 +61,9 @@ def make_targets(target: str, values: Floats, classes: int = 0) -> Targets:
         _check_survival(values)
         return Targets(values, "risk", 1)
     if target in ("multiclass", "ordinal") and not np.isin(known, range(classes)).all():
-        raise BadTask(f"a {target} target has class numbers from 0 to {classes - 1}")
+        raise BadTask(
+            f"target={target} with classes={classes} takes class numbers from 0 to {classes - 1}"
+        )
     if target == "multiclass":
         if len(known) < len(values):
             raise BadTask("a multiclass target has no unknown class (NaN); leave these units out")
@@ -71,7 +73,10 @@ def make_targets(target: str, values: Floats, classes: int = 0) -> Targets:
         cuts = np.where(np.isnan(values), np.nan, values >= np.arange(1, classes))
         return Targets(cuts, "labels", classes - 1)
     if not np.isin(known, (0, 1)).all():
-        raise BadTask(f"a {target} target has values 0, 1 or NaN (unknown)")
+        raise BadTask(
+            f"target={target} takes 0, 1 or NaN (unknown); for classes use target='multiclass' or "
+            f"'ordinal', with classes=3 or as many as there are"
+        )
     return Targets(values, "labels", values.shape[1])
 
 
@@ -81,7 +86,7 @@ def _check_shape(target: str, values: Floats) -> None:
         raise BadTask(f"no target is called {target!r}{suggestion(target, TARGETS)}")
     if target in ("binary", "multiclass", "ordinal") and values.shape[1] != 1:
         raise BadTask(
-            f"a {target} target has one column, not {values.shape[1]}; give class numbers "
+            f"target={target} takes one column, not {values.shape[1]}; give class numbers "
             '(y.argmax(axis=1) of one column per class), or use target="multilabel"'
         )
 

@@ -131,7 +131,7 @@ def test_bags_to_tune_on_may_be_given(bags: list[np.ndarray]) -> None:
 def test_what_cannot_be_fitted_is_refused(bags: list[np.ndarray]) -> None:
     with pytest.raises(BadTask, match="3 bags and 2 targets"):
         new("abmil", "binary").fit(bags[:3], [0, 1])
-    with pytest.raises(BadTask, match="a binary target has values 0, 1 or NaN"):
+    with pytest.raises(BadTask, match="target=binary takes 0, 1 or NaN"):
         new("knn", "binary").fit(bags, Y)
     with pytest.raises(UnknownName, match=r"did you mean abmil"):
         new("abmill", "binary")
