@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from clearbench import technical
-from clearbench.cohort.columns import PLACES, is_label
+from clearbench.cohort.columns import PLACES, SITES, is_label, named_columns
 from clearbench.cohort.ids import group_spellings
 from clearbench.errors import name_some, suggestion
 
@@ -16,6 +16,7 @@ def find_doubts(table: pa.Table, paths: Sequence[Path]) -> list[str]:
     """Return the notes on a checked table of scans at `paths`."""
     return [
         *_near_names(table),
+        *_sites(table),
         *_spellings(table),
         *_shared_files(table, paths),
         *_missing_files(paths),
@@ -47,6 +48,16 @@ def _near_names(table: pa.Table) -> list[str]:
         if is_label(name)
     ]
     return [f"column {name} is taken as a label{hint}" for name, hint in near if hint]
+
+
+def _sites(table: pa.Table) -> list[str]:
+    """Note a label that may be the site of each scan, where no column is called so."""
+    names = table.column_names
+    found = [] if "site" in names else named_columns(SITES, list(filter(is_label, names)))
+    return [
+        f"column {name} is taken as a label; if it is the site of each scan, call it site"
+        for name in found
+    ]
 
 
 def _shared_files(table: pa.Table, paths: Sequence[Path]) -> list[str]:

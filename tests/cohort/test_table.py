@@ -232,3 +232,14 @@ def test_two_series_of_one_study_are_of_one_patient_whatever_the_name(tmp_path: 
     assert cohort(tmp_path, text.format("1.2")).column("patient_id") == ["phantom", "phantom"]
     with pytest.raises(BadCohort, match="patient_id has phantom in 2 rows"):
         cohort(tmp_path, text.format("1.3"))
+
+
+@pytest.mark.parametrize("name", ["Hospital", "centre", "Institution Name", "Klinik"])
+def test_a_column_that_may_be_the_site_is_noted(tmp_path: Path, name: str) -> None:
+    """The floor of technical tags and --group know a site by the name site only."""
+    (tmp_path / "x.nii").touch()
+    text = f"scan_id,patient_id,path,{name}\na,1,x.nii,Bonn\n"
+    note = f"column {name} is taken as a label; if it is the site of each scan, call it site"
+    assert note in cohort(tmp_path, text).problems
+    with_site = f"scan_id,patient_id,path,{name},site\na,1,x.nii,Bonn,2\n"
+    assert note not in cohort(tmp_path, with_site).problems
