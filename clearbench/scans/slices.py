@@ -30,7 +30,7 @@ from clearbench.scans.nifti import read_nifti
 from clearbench.scans.notes import Note
 from clearbench.scans.npz import is_npz, read_npz
 from clearbench.scans.volume import Scan, Volume, upright
-from clearbench.scans.walk import NO_FILE, Walked, files_under, is_file, walk, why_unnamed
+from clearbench.scans.walk import NO_FILE, Walked, is_file, walk, why_unnamed
 
 READING_RULES = 3  # raise it when the same files may give other pixels, or be refused
 
@@ -181,8 +181,11 @@ def why_damaged(left_out: Sequence[LeftOut]) -> str:
 def not_opened(under: Walked) -> tuple[LeftOut, ...]:
     """Describe the entries that are not opened, and why."""
     return (
-        *(LeftOut(path, f"can't be opened ({why})", damaged=True) for path, why in under.closed),
-        *(LeftOut(path, why_unnamed(path), damaged=True) for path in under.unnamed),
+        *(
+            LeftOut(path, f"can't be opened ({why})", damaged=_may_be_dicom(path))
+            for path, why in under.closed
+        ),
+        *(LeftOut(path, why_unnamed(path), damaged=_may_be_dicom(path)) for path in under.unnamed),
         *(LeftOut(path, NO_FILE) for path in under.odd),
         *map(missing_file, under.broken),
     )
@@ -190,8 +193,12 @@ def not_opened(under: Walked) -> tuple[LeftOut, ...]:
 
 def missing_file(link: Path) -> LeftOut:
     """Describe a link whose file is missing; damaged, if its name may be that of a DICOM file."""
-    dicom_name = link.suffix.lower() in ("", *DICOM_SUFFIXES) or link.suffix[1:].isdigit()
-    return LeftOut(link, "a link whose file is missing", damaged=dicom_name)
+    return LeftOut(link, "a link whose file is missing", damaged=_may_be_dicom(link))
+
+
+def _may_be_dicom(path: Path) -> bool:
+    """Tell whether a file that isn't opened may be a slice of a series, by its name."""
+    return path.suffix.lower() in ("", *DICOM_SUFFIXES) or path.suffix[1:].isdigit()
 
 
 def _no_series(left_out: tuple[LeftOut, ...]) -> str:
@@ -235,7 +242,7 @@ def source_signature(path: Path) -> str:
     The rules of reading count too: after they changed, a scan is read and its pixels are compared.
     """
     rows = [f"rules of reading: {READING_RULES}"]
-    for file in [*files_under(path), *data_files(path)]:
+    for file in [*walk(path).files, *data_files(path)]:
         facts = file.stat()
         name = file.name if path.is_file() else file.relative_to(path).as_posix()
         # \0 can't be in a file name, so different files never give one text

@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearbench.errors import UnreadableScan, plain_text
+from clearbench.errors import plain_text
 
 GONE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)  # of a link: its file is missing
 NO_FILE = "a pipe, socket or device, not a file"
@@ -51,19 +51,6 @@ def walk(path: Path) -> Walked:
     return Walked(
         closed=tuple(sorted(closed)), **{name: tuple(paths) for name, paths in found.items()}
     )
-
-
-def files_under(path: Path) -> tuple[Path, ...]:
-    """Return a file, or every file below a folder, in a fixed order.
-
-    Raises UnreadableScan if an entry can't be looked at, or has a name that is not UTF-8.
-    """
-    found = walk(path)
-    for place, why in found.closed:
-        raise UnreadableScan(f"{place.name}: {why}")
-    for file in found.unnamed:
-        raise UnreadableScan(why_unnamed(file))
-    return found.files
 
 
 def why_unnamed(file: Path) -> str:

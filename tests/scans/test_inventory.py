@@ -245,3 +245,18 @@ def test_values_are_checked_when_asked_for(tmp_path: Path) -> None:
     for workers in (1, 2):
         (checked,) = with_values_checked(find_scans(tmp_path), workers=workers).scans
         assert "the offset of -1024 (or -1000) is missing" in checked.error
+
+
+def test_a_name_that_is_not_utf_8_costs_no_series_beside_it(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    """Unless the file may be one of its slices."""
+    files = write_ct(tmp_path, hu)
+    latin = os.fsdecode("Müller.nii".encode("latin-1"))
+    (tmp_path / latin).write_bytes(b"x")
+    [scan] = find_scans(tmp_path).scans
+    assert not scan.error
+    assert read_scan(ScanSource(tmp_path, scan.identity.series_uid if scan.identity else ""))
+    files[0].rename(tmp_path / os.fsdecode("Müller.dcm".encode("latin-1")))
+    [scan] = find_scans(tmp_path).scans
+    assert "its name is not UTF-8 (M\\udcfcller.dcm): rename it" in scan.error

@@ -16,13 +16,13 @@ from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.errors import UnreadableScan
 from clearbench.scans.slices import (
     ScanSource,
-    files_under,
     pixels_signature,
     read_scan,
     source_signature,
     take_every,
 )
 from clearbench.scans.volume import Scan
+from clearbench.scans.walk import walk
 from clearbench.scans.write import seeded_uid
 from clearbench.store.folder import open_store
 
@@ -247,7 +247,7 @@ def test_a_store_among_the_scans_is_not_looked_at(series: list[Path], tmp_path: 
     store = open_store(tmp_path / "clearbench-store", create=True)
     store.features.mkdir()
     (store.features / "scan.h5").write_bytes(b"features")
-    assert files_under(tmp_path) == tuple(sorted(series))
+    assert walk(tmp_path).files == tuple(sorted(series))
     assert source_signature(tmp_path) == before
 
 
@@ -257,7 +257,7 @@ def test_linked_folders_are_read_once(series: list[Path], tmp_path: Path) -> Non
     links.mkdir()
     (links / "patient").symlink_to(series[0].parent, target_is_directory=True)
     (links / "up").symlink_to(links, target_is_directory=True)
-    assert len(files_under(links)) == len(series)
+    assert len(walk(links).files) == len(series)
 
 
 def test_signatures_tell_changes_and_not_copies(series: list[Path], tmp_path: Path) -> None:
