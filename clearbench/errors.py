@@ -3,6 +3,7 @@
 * ClearbenchError                        exit code 2 unless a class says otherwise
   + BadRequest        (ValueError)       an option, argument or statement that can't be served
     - BadArgument                        one argument of a call, with its value and the reason
+    - NoMemory                           what a network was given doesn't fit in the device's memory
     - BadQuery                           SQL that is not exactly one SELECT, or that DuckDB refuses
   + UnknownName       (KeyError)         a name that is in no catalogue; offers the nearest ones
   + BadCard           (ValueError)       a TOML card that breaks its own rules
@@ -36,6 +37,10 @@ class ClearbenchError(Exception):
 
 class BadRequest(ClearbenchError, ValueError):
     """An option, argument or statement can't be served."""
+
+
+class NoMemory(BadRequest):
+    """What a network was given doesn't fit in the device's memory."""
 
 
 class BadArgument(BadRequest):

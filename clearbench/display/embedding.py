@@ -107,6 +107,8 @@ def _show_run(run: EncoderRun, dry_run: bool, verbose: bool, *, named: bool) -> 
     odd = [outcome for outcome in written if outcome.problems]
     title = f"{len(odd)} scan{'s have notes' if len(odd) > 1 else ' has notes'}"
     _show_reasons(odd, lambda outcome: "; ".join(outcome.problems), title, verbose)
+    for note in run.notes:
+        warn(f"note: {note}")
     if run.slices:
         shares = " · ".join(f"{step} {share:.0%}" for step, share in run.shares)
         say(f"{run.slices / run.seconds:.1f} slices/s; time: {shares}")

@@ -23,7 +23,7 @@ from clearbench.encoders.registry import Build, Registered, find_encoder
 from clearbench.encoders.unseen.refusal import refuse_unseen
 from clearbench.encoders.weights.hub import fetch_code
 from clearbench.encoders.weights.load import code_sha256, file_sha256, find_weights, module_sha256
-from clearbench.errors import BadCard, BadRequest, ClearbenchError, UnreadableScan
+from clearbench.errors import BadCard, BadRequest, ClearbenchError, NoMemory, UnreadableScan
 
 DTYPES = MappingProxyType(
     {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -132,21 +132,21 @@ class Encoder:
     def forward(self, images: Tensor) -> Tensor:
         """Run the network on prepared images or volumes [b, c, …] → [b, dim] float32.
 
-        Raises BadCard if the network fails or its features don't have the card's dim, BadRequest
-        if the batch doesn't fit in memory.
+        Raises BadCard if the network fails or its features don't have the card's dim, NoMemory if
+        the batch doesn't fit in memory.
         """
-        batch = images.to(DTYPES[self.precision], memory_format=_layout(self.card))
         try:
+            batch = images.to(DTYPES[self.precision], memory_format=_layout(self.card))
             with torch.inference_mode():
                 features: Tensor = self.network(batch).float()
         except ClearbenchError:
             raise
-        except torch.OutOfMemoryError as error:
-            raise BadRequest(
-                f"{self.name}: {len(images)} images don't fit in the memory of {self.device}; "
-                "use a smaller batch_size"
-            ) from error
         except (Exception, SystemExit) as error:  # foreign code may raise anything
+            if _lacks_memory(error):
+                raise NoMemory(
+                    f"{self.name}: {len(images)} images don't fit in the memory of {self.device}; "
+                    "use a smaller batch_size"
+                ) from None  # its frames would keep the tensors
             raise BadCard(f"{self.name}: the network fails with {_first_line(error)}") from error
         if features.shape != (len(images), self.card.dim):
             raise BadCard(
@@ -270,6 +270,13 @@ def _built(found: Registered, build: Build, file: Path | None) -> nn.Module:
             f"{found.name}: its builder returns a {type(network).__name__}, not a torch module"
         )
     return network
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Tell whether an error says that the device's memory is full."""
+    # On the CPU torch raises a plain RuntimeError.
+    full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return full or "DefaultCPUAllocator: " in str(error)
 
 
 def _first_line(error: BaseException) -> str:

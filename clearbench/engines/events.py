@@ -39,12 +39,16 @@ OnEvent = Callable[[EmbedStarted | ScanOutcome], None]
 
 @dataclass(frozen=True)
 class EncoderRun:
-    """One encoder's run on a list of scans; `shares` of time: read, prepare, net, write."""
+    """One encoder's run on a list of scans; `shares` of time: read, prepare, net, write.
+
+    `notes` say what went otherwise than asked.
+    """
 
     started: EmbedStarted
     outcomes: tuple[ScanOutcome, ...]
     seconds: float
     shares: tuple[tuple[str, float], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def of(self, status: str) -> tuple[ScanOutcome, ...]:
         """Return the outcomes of one status."""

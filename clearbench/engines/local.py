@@ -14,7 +14,7 @@ import torch
 from clearbench.cores import usable_cores
 from clearbench.encoders.encoder import Encoder
 from clearbench.engines.events import EmbedStarted, EncoderRun, OnEvent, ScanOutcome
-from clearbench.engines.packer import Clock, Encoded, encode
+from clearbench.engines.packer import BatchSize, Clock, Encoded, encode
 from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
 from clearbench.files import in_use, sweep_drafts
 from clearbench.scans.volume import facts_as_json
@@ -56,7 +56,7 @@ def run(job: EmbedJob, on_event: OnEvent, *, dry: bool = False) -> EncoderRun:
     features stay, and a new run continues from there.
     """
     start = time.perf_counter()
-    clock = Clock()
+    clock, size = Clock(), BatchSize(job.batch_size)
     started = _started(job)
     on_event(started)
     if dry:
@@ -70,15 +70,24 @@ def run(job: EmbedJob, on_event: OnEvent, *, dry: bool = False) -> EncoderRun:
         # before the first file, because features without a record are not found
         write_record(record, job.store)
         reads = read_ahead(job.tasks, job.workers)
-        for outcome in _written(encode(job.encoder, reads, job.batch_size, clock), job, clock):
+        for outcome in _written(encode(job.encoder, reads, size, clock), job, clock):
             finished.append(outcome)
             on_event(outcome)
     seconds = time.perf_counter() - start
     total = sum(clock.seconds.values()) or 1.0
     shares = tuple((step, spent / total) for step, spent in clock.seconds.items())
-    done = EncoderRun(started, tuple(finished), seconds, shares)
-    _remember_speed(done, job, record)
+    notes = () if size.images == job.batch_size else (_smaller(size.images, job.batch_size),)
+    done = EncoderRun(started, tuple(finished), seconds, shares, notes)
+    _remember_speed(done, job, record, size.images)
     return done
+
+
+def _smaller(size: int, wanted: int) -> str:
+    """Return the note of a run whose batches didn't fit in memory."""
+    return (
+        f"batches of {wanted} images don't fit in memory, so the rest was embedded in batches of "
+        f"{size}; use --batch-size {size} next time"
+    )
 
 
 def _expected(task: ReadTask) -> ScanOutcome:
@@ -194,7 +203,9 @@ def encoder_record(encoder: Encoder) -> EncoderRecord:
     )
 
 
-def _remember_speed(done: EncoderRun, job: EmbedJob, record: EncoderRecord) -> None:
+def _remember_speed(
+    done: EncoderRun, job: EmbedJob, record: EncoderRecord, batch_size: int
+) -> None:
     """Write a run's speed next to the features, for the leaderboard."""
     if done.slices:
         device = (
@@ -208,6 +219,6 @@ def _remember_speed(done: EncoderRun, job: EmbedJob, record: EncoderRecord) -> N
             seconds=round(done.seconds, 3),
             device=f"{job.encoder.device.type} {device}",
             cores=usable_cores(),
-            batch_size=job.batch_size,
+            batch_size=batch_size,
         )
         write_run(run_record, record, job.store)

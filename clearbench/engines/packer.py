@@ -21,13 +21,13 @@ from clearbench.encoders.finite import (
 )
 from clearbench.encoders.inputs.preprocess import neighbourhood
 from clearbench.engines.reader import ReadScan
-from clearbench.errors import UnreadableScan
+from clearbench.errors import NoMemory, UnreadableScan
 from clearbench.scans.volume import Scan
 
 
 @dataclass
 class Clock:
-    """Seconds by step; the only record in this module that changes over time."""
+    """Seconds by step; it changes over time, as the batch size does."""
 
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("read", "prepare", "net", "write"), 0.0)
@@ -38,6 +38,13 @@ class Clock:
         now = time.perf_counter()
         self.seconds[step] += now - since
         return now
+
+
+@dataclass
+class BatchSize:
+    """How many images one forward pass has: halved after a pass that didn't fit in memory."""
+
+    images: int
 
 
 @dataclass(frozen=True)
@@ -91,12 +98,13 @@ class _Segment:
 
 
 def encode(
-    encoder: Encoder, reads: Iterable[ReadScan], batch_size: int, clock: Clock
+    encoder: Encoder, reads: Iterable[ReadScan], size: BatchSize, clock: Clock
 ) -> Iterator[ReadScan | Encoded]:
     """Yield each scan when it is complete; failed scans and those with features are passed on.
 
-    Batches of exactly `batch_size` images cross the borders of scans. At most one batch is in
-    memory besides the current scan.
+    Batches cross the borders of scans, and every forward pass has exactly `size` images, so that
+    a scan's features don't depend on what else is embedded. At most one batch is in memory besides
+    the current scan.
     """
     waiting: deque[_Segment] = deque()
     moment = time.perf_counter()
@@ -110,10 +118,10 @@ def encode(
         if encoder.card.volume is not None:
             yield _whole(encoder, read, read.scan, clock)
         else:
-            yield from _feed(encoder, read, read.scan, waiting, batch_size, clock)
+            yield from _feed(encoder, read, read.scan, waiting, size, clock)
         moment = time.perf_counter()
     while waiting:
-        yield from _run_batch(encoder, waiting, batch_size, clock)
+        yield from _run_batch(encoder, waiting, size, clock)
 
 
 def _whole(encoder: Encoder, read: ReadScan, scan: Scan, clock: Clock) -> ReadScan | Encoded:
@@ -125,7 +133,7 @@ def _whole(encoder: Encoder, read: ReadScan, scan: Scan, clock: Clock) -> ReadSc
         moment = clock.add("prepare", moment)
         features = encoder.forward(volume)[None].cpu().numpy()
         clock.add("net", moment)
-    except UnreadableScan as error:
+    except (UnreadableScan, NoMemory) as error:
         return ReadScan(read.task, "failed", reason=str(error))
     uniform = uniform_images(volume)[None]
     owner = _Open(read, scan, np.ones((1, 1), np.bool_), features, uniform, 0)
@@ -137,7 +145,7 @@ def _feed(
     read: ReadScan,
     scan: Scan,
     waiting: deque[_Segment],
-    batch_size: int,
+    size: BatchSize,
     clock: Clock,
 ) -> Iterator[ReadScan | Encoded]:
     """Prepare a scan in parts, and run a batch when there are enough images."""
@@ -153,7 +161,7 @@ def _feed(
             np.zeros_like(present),
             int(present.sum()),
         )
-        step = max(1, batch_size // present.shape[1])
+        step = max(1, size.images // present.shape[1])
         for start in range(0, len(scan), step):
             moment = time.perf_counter()
             wanted = range(start, min(start + step, len(scan)))
@@ -163,8 +171,8 @@ def _feed(
                 _Segment(owner, rows + start * present.shape[1], images[torch.from_numpy(rows)])
             )
             clock.add("prepare", moment)
-            while sum(len(segment.rows) for segment in waiting) >= batch_size:
-                yield from _run_batch(encoder, waiting, batch_size, clock)
+            while sum(len(segment.rows) for segment in waiting) >= size.images:
+                yield from _run_batch(encoder, waiting, size, clock)
     except UnreadableScan as error:
         yield ReadScan(read.task, "failed", reason=str(error))
 
@@ -181,13 +189,12 @@ def _present(encoder: Encoder, scan: Scan) -> NDArray[np.bool_]:
 
 
 def _run_batch(
-    encoder: Encoder, waiting: deque[_Segment], batch_size: int, clock: Clock
+    encoder: Encoder, waiting: deque[_Segment], size: BatchSize, clock: Clock
 ) -> Iterator[Encoded]:
     """Run one batch from the start of the queue, and yield the completed scans."""
     moment = time.perf_counter()
-    batch = _take(waiting, batch_size)
-    # .cpu() waits for the GPU, so the clock measures the whole run
-    features = encoder.forward(torch.cat([segment.images for segment in batch])).cpu().numpy()
+    batch = _take(waiting, size.images)
+    features = _features(encoder, torch.cat([segment.images for segment in batch]), size)
     clock.add("net", moment)
     ends = np.cumsum([0, *(len(segment.rows) for segment in batch)])
     for segment, (start, end) in zip(batch, pairwise(ends), strict=True):
@@ -200,10 +207,40 @@ def _run_batch(
             yield _complete(owner, encoder)
 
 
-def _take(waiting: deque[_Segment], batch_size: int) -> list[_Segment]:
-    """Take `batch_size` images from the queue, or all; the last segment may be split."""
+def _features(encoder: Encoder, images: Tensor, size: BatchSize) -> NDArray[np.float32]:
+    """Return the features of images [b, dim]; `size` is halved until a pass fits in memory.
+
+    Raises NoMemory if one image doesn't fit.
+    """
+    while True:
+        try:
+            starts = range(0, len(images), size.images)
+            parts = [
+                _one_pass(encoder, images[at : at + size.images], size.images) for at in starts
+            ]
+            return np.concatenate(parts)
+        except NoMemory:
+            if size.images == 1:
+                raise
+            size.images //= 2
+
+
+def _one_pass(encoder: Encoder, images: Tensor, size: int) -> NDArray[np.float32]:
+    """Return the features of images [b, dim] from a pass of exactly `size` images.
+
+    Libraries choose how they multiply by the shape of a batch, and round differently then.
+    """
+    lacking = size - len(images)
+    full = torch.cat([images, images[-1:].expand(lacking, *images.shape[1:])])
+    # .cpu() waits for the GPU, so the clock measures the whole run
+    features: NDArray[np.float32] = encoder.forward(full)[: len(images)].cpu().numpy()
+    return features
+
+
+def _take(waiting: deque[_Segment], count: int) -> list[_Segment]:
+    """Take `count` images from the queue, or all; the last segment may be split."""
     batch: list[_Segment] = []
-    room = batch_size
+    room = count
     while waiting and room:
         segment = waiting.popleft()
         if len(segment.rows) > room:
