@@ -1,8 +1,10 @@
 """Nothing in the working folder is imported, by no command and by no process that one starts."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +85,44 @@ def test_the_readers_of_a_library_call_import_nothing_either(
     assert SAFE_PATH not in os.environ
     with safe_children():
         assert os.environ[SAFE_PATH] == "1"
+
+
+STARTING = """
+import sys, time
+from clearbench.processes import reader_pool
+
+pool = reader_pool(2)
+waiting = [pool.submit(time.sleep, 100) for _ in range(4)]
+if sys.argv[1] == "working":
+    pool.submit(time.sleep, 0)
+    time.sleep(4)
+print("started", flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("moment", ["starting", "working"])
+def test_no_reader_outlives_a_parent_that_is_killed(moment: str, tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", STARTING, moment], cwd=tmp_path, stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    parent.stdout.readline()
+    assert processes_in(tmp_path)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 40
+    while processes_in(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not processes_in(tmp_path)
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Name the processes whose working folder is `folder`."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            found += [link.parent.name] if link.resolve() == folder.resolve() else []
+    return found

@@ -1,9 +1,5 @@
 """Read scans ahead of the network, in reader processes; these import no torch."""
 
-import os
-import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
@@ -11,8 +7,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
-
-from loky import ProcessPoolExecutor
 
 from clearbench.cohort.pseudonyms import Pseudonyms
 from clearbench.cohort.table import ScanRow
@@ -31,7 +25,6 @@ from clearbench.scans.thumbnail import Sketch, take_sketch
 from clearbench.scans.volume import Scan, facts_as_json
 from clearbench.store.features import FileFacts, read_facts, renew_source
 
-PARENT_CHECK_S = 1.0
 KILLED = "its reader process was killed, probably out of memory"
 
 
@@ -135,7 +128,7 @@ def read_ahead(tasks: Iterable[ReadTask], workers: int) -> Iterator[ReadScan]:
         yield from map(read_one, tasks)
         return
     rest = iter(tasks)
-    pool = _pool(workers)
+    pool = reader_pool(workers)
     waiting: deque[tuple[ReadTask, Future[ReadScan]]] = deque()
     try:
         # one more than there are workers, so that none waits for its next scan
@@ -149,7 +142,7 @@ def read_ahead(tasks: Iterable[ReadTask], workers: int) -> Iterator[ReadScan]:
                 # loky breaks the whole pool when one process dies: the waiting scans start again
                 read = _read_alone(task)
                 again = [task for task, _ in waiting]
-                pool = _pool(workers)
+                pool = reader_pool(workers)
                 waiting = deque((task, pool.submit(read_one, task)) for task in again)
             waiting.extend((task, pool.submit(read_one, task)) for task in islice(rest, 1))
             yield read
@@ -159,7 +152,7 @@ def read_ahead(tasks: Iterable[ReadTask], workers: int) -> Iterator[ReadScan]:
 
 def _read_alone(task: ReadTask) -> ReadScan:
     """Read a scan in its own process, to find out whether it was the one that broke the pool."""
-    pool = _pool(1)
+    pool = reader_pool(1)
     try:
         read: ReadScan = pool.submit(read_one, task).result()
         return read
@@ -167,22 +160,3 @@ def _read_alone(task: ReadTask) -> ReadScan:
         return ReadScan(task, "failed", reason=KILLED)
     finally:
         pool.shutdown(wait=False, kill_workers=True)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    """Start reader processes that ignore Ctrl-C, and end with their parent."""
-    return reader_pool(workers, _follow_parent)
-
-
-def _follow_parent() -> None:
-    """Ignore Ctrl-C in a reader, because its parent handles it, and watch the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with_parent(parent: int) -> None:
-    """End this reader after its parent was killed."""
-    # an orphan gets another parent
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_S)
-    os._exit(1)  # sys.exit would end only this thread
