@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PAGES  := README.md leaderboard/README.md $(wildcard docs/*.md)
 
-.PHONY: demo test test-lowest check bench nightly board clean
+.PHONY: demo test test-lowest audit-packages check bench nightly board clean
 
 demo: $(READY)
 	$(BIN)/clearbench demo
@@ -21,6 +21,13 @@ test-lowest: pyproject.toml
 	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/constraints.txt -e ".[dev]"
 	.venv-lowest/bin/python -m pytest -q -m "not weights and not gpu and not slow" \
 	    -W "ignore::DeprecationWarning" -W "ignore::PendingDeprecationWarning"
+
+# Known faults of the packages that are installed, from a database on the network.
+audit-packages: $(READY)
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > .venv-audit/installed.txt
+	.venv-audit/bin/pip-audit --disable-pip --no-deps -r .venv-audit/installed.txt
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -42,6 +49,9 @@ bench: $(READY)
 # What is too long for CI; its reports are committed.
 nightly: $(READY)
 	$(BIN)/python -m pytest -q -m "slow and not weights and not gpu"
+	$(BIN)/python benchmarks/faults.py -o benchmarks/reports/faults.md
+	$(BIN)/python benchmarks/soak.py -o benchmarks/reports/soak.md
+	$(BIN)/python .ci/licences.py -o docs/licences.md
 	$(BIN)/python benchmarks/precision.py -o benchmarks/reports/precision.md
 	$(BIN)/python benchmarks/head_recipe.py -o benchmarks/reports/head_recipe.md
 	$(BIN)/python benchmarks/recipe_ct_ich.py -o benchmarks/reports/recipe_ct_ich.md

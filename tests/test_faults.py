@@ -1,0 +1,21 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "faults.py"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_commands_killed_at_random_moments_lose_nothing(tmp_path: Path) -> None:
+    """A few kills of each command; `make nightly` has hundreds."""
+    done = subprocess.run(
+        [sys.executable, BENCHMARK, "--kills", "12", "--others", "0", "--work", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split("|")[2:] for line in done.stdout.splitlines() if line.startswith("| `")]
+    assert sum(int(row[0]) for row in rows) == 12
