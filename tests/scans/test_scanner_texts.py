@@ -19,7 +19,8 @@ WriteCT = Callable[..., list[Path]]
 NAMES = Pseudonyms(b"k" * 32)
 KERNELS = [
     "B30f", "B40s", "B70f", "Br40d\\3", "Br40d", "Hr60h", "I31f\\3", "I31f", "Bl57d", "Qr40d",
-    "H31s", "U90u", "J40f", "D30f", "Bv38", "Ub44", "Tr20f", "STANDARD", "SOFT", "BONE", "BONEPLUS", "LUNG",
+    "H31s", "U90u", "J40f", "D30f", "Bv38", "Ub44", "Tr20f", "STANDARD", "SOFT", "BONE",
+    "BONEPLUS", "LUNG",
     "DETAIL", "EDGE", "CHST", "STD+", "HD LUNG", "A", "B", "C", "L", "YA", "YB", "UB", "FC01",
     "FC08-H", "FC51", "FL05", "Body Sharp", "B_SOFT_B", "B_VSHARP_C", "LUNG_SHARP", "32", "soft",
 ]  # fmt: skip
@@ -36,7 +37,8 @@ MODELS = [
     "NAEOTOM Alpha", "SOMATOM Perspective", "SOMATOM Edge Plus", "SOMATOM X.cite", "Volume Zoom",
     "LightSpeed VCT", "LightSpeed16", "LightSpeed Pro 32", "Discovery CT750 HD", "Discovery STE",
     "Revolution CT", "Revolution EVO", "Optima CT660", "BrightSpeed", "HiSpeed CT/i",
-    "HiSpeed Dual", "LightSpeed Ultra", "Brilliance 64", "Brilliance Big Bore", "iCT 256", "iCT SP", "Ingenuity CT",
+    "HiSpeed Dual", "LightSpeed Ultra", "Brilliance 64", "Brilliance Big Bore",
+    "iCT 256", "iCT SP", "Ingenuity CT",
     "IQon - Spectral CT", "Spectral CT 7500", "Incisive CT", "Mx8000 IDT 16", "GEMINI TF TOF 64",
     "Aquilion", "Aquilion ONE", "Aquilion Prime SP", "Alexion", "Asteion", "Activion16", "SCENARIA",
     "Supria", "ECLOS", "NeuViz 64In", "NeuViz 128", "uCT 760", "uCT 530", "BodyTom", "CereTom",
