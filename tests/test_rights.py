@@ -128,7 +128,7 @@ def test_a_draft_has_its_rights_before_its_first_byte(tmp_path: Path, private: b
 def open_to_others(place: str) -> bool:
     """Tell whether others may read a file or folder; one that is gone isn't."""
     try:
-        return bool(os.lstat(place).st_mode & 0o077)  # noqa: PTH116  a draft may vanish
+        return bool(os.lstat(place).st_mode & 0o077)
     except OSError:
         return False
 
