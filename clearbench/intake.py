@@ -84,7 +84,8 @@ def _from_folder(
     root = inventory.root if inventory.root.is_dir() else inventory.root.parent
     label = name or _plain_name(path)
     people = {item.patient_id for item in named}
-    hidden = not (name or keep_ids or len(people) > 1 or is_generic(label))
+    # also if ids are kept: a folder's name may be that of a person
+    hidden = not (name or len(people) > 1 or is_generic(label))
     if hidden:
         label = pseudonyms.name("cohort", label)
     cohort = check_cohort(unlabelled_cohort_table(named, root), label, path)

@@ -124,7 +124,7 @@ def test_a_cohort_of_one_patient_is_not_called_after_the_folder(
     assert any("--name" in note for note in found.cohort.problems)
     assert gather(folder, store).cohort.name == found.cohort.name
     assert gather(folder, store, name="mine").cohort.name == "mine"
-    assert gather(folder, store, keep_ids=True).cohort.name == folder.name
+    assert gather(folder, store, name=folder.name).cohort.name == folder.name
     # a folder of several patients keeps its name, and so does one that is called by what it holds
     write_nifti(folder / "b.nii.gz", HU, (5.0, 1.0, 1.0))
     assert gather(folder, store).cohort.name == folder.name

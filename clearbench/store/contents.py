@@ -263,11 +263,13 @@ FORMATS: tuple[tuple[Callable[[bytes, str], bool], Any], ...] = (
 def _unpacker(path: Path, head: bytes) -> Unpack | None:
     """Return what yields the names and contents of the files inside a file; None without any."""
     streams: dict[bytes, Callable[[Path], Any]] = {
-        b"\x1f\x8b": gzip.open,
+        b"\x1f\x8b\x08": gzip.open,
         b"BZh": bz2.open,
         b"\xfd7zXZ\0": lzma.open,
     }
     opened = next((each for magic, each in streams.items() if head.startswith(magic)), None)
+    if opened is bz2.open and head[4:10] != b"1AY&SY":
+        opened = None
     if opened is not None:
         return partial(_stream, opened, path)
     if head[257:262] == b"ustar":
