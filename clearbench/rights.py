@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 STORE_FILE = "store.json"
+BEGINNING = b'{"schema"'
 GROUP = "group_readable"  # the key in the store's file
 OWNER_ONLY, GROUP_READS = 0o600, 0o640
 OTHERS = 0o077  # of the group and of everybody
@@ -28,10 +29,22 @@ def is_group_readable(store: Path) -> bool:
     return isinstance(facts, dict) and facts.get(GROUP) is True
 
 
+def is_store(folder: Path) -> bool:
+    """Tell whether a folder is a feature store: its file begins with the schema version."""
+    listed = folder / STORE_FILE
+    try:
+        if not listed.is_file():
+            return False
+        with listed.open("rb") as file:
+            return file.read(len(BEGINNING)) == BEGINNING
+    except OSError:
+        return False
+
+
 def rights_at(path: Path) -> int | None:
     """Return the rights of a file to be written: those of the store that it lies in, else None."""
     for folder in path.absolute().parents:
-        if (folder / STORE_FILE).is_file():
+        if is_store(folder):
             return GROUP_READS if is_group_readable(folder) else OWNER_ONLY
     return None
 

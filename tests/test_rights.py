@@ -109,6 +109,14 @@ def test_files_elsewhere_have_the_rights_that_the_umask_gives(tmp_path: Path) ->
     assert (mode(tmp_path / "folder"), mode(tmp_path / "folder" / "file")) == (0o755, 0o644)
 
 
+def test_a_file_of_that_name_makes_no_store(tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text('{"shop": 1}')
+    before = os.umask(0o022)
+    write_text(tmp_path / "folder" / "file", "x")
+    os.umask(before)
+    assert mode(tmp_path / "folder" / "file") == 0o644
+
+
 @pytest.mark.parametrize("private", [True, False])
 def test_a_draft_has_its_rights_before_its_first_byte(tmp_path: Path, private: bool) -> None:
     open_store(tmp_path, create=True)

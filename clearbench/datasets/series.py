@@ -19,7 +19,7 @@ from clearbench.datasets.people import (
     issued_by_several,
     name_people,
 )
-from clearbench.errors import BadArgument, name_some
+from clearbench.errors import BadArgument, name_some, plain_text
 from clearbench.scans.dicom.records import Identity
 from clearbench.scans.found import FoundScan, Inventory
 from clearbench.scans.kernels import is_soft_kernel
@@ -295,6 +295,7 @@ def without_names(text: str, path: Path) -> str:
     names = {str(path), path.name, path.parent.name} - {""}
     if path.is_dir():
         names |= {name for _, folders, files in os.walk(path) for name in (*folders, *files)}
+    names |= set(map(plain_text, names))  # as an error shows a name that isn't UTF-8
     for name in sorted(names, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
     return re.sub(r"(?<!\w)(['\"]).*\1(?!\w)", "'…'", text)

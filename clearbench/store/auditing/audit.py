@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from clearbench.errors import BadRequest, name_some, plain_text
-from clearbench.rights import STORE_FILE
+from clearbench.rights import is_store
 from clearbench.store.auditing.finding import Finder, make_finder
 from clearbench.store.auditing.identifiers import Identifier, Wanted, gather_identifiers
 from clearbench.store.contents import NAME, pieces
@@ -224,7 +224,7 @@ class _Search:
 def _kept(root: Path, path: Path) -> str:
     """Return what a store keeps in a file on purpose; "" for other files."""
     for folder in path.absolute().parents:
-        if (folder / STORE_FILE).is_file():
+        if is_store(folder):
             place = path.absolute().relative_to(folder).as_posix()
             return next((why for pattern, why in KEPT.items() if fnmatch(place, pattern)), "")
         if folder == root.absolute().parent:
