@@ -18,7 +18,7 @@ def audit(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Files and folders to search: a store, results, packs, or any other.",
             show_default=False,
         ),
