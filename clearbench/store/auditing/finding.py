@@ -21,7 +21,7 @@ from clearbench.store.forgetting.mentions import ID_COLUMNS
 ENCODINGS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be", "utf-32-le")
 KEY = 3  # first bytes of a pattern, by which places are found
 FEWEST_BYTES = 6  # of a pattern: chance writes fewer into any large file
-PART = 2**24  # bytes at once
+PART = 2**20  # bytes at once; more would not fit the processor's caches
 PHRASE = 12  # words of a text that is looked for word by word
 BETWEEN = "q0q"
 SIGNS = (" ", "_", "-", "^", ", ", ",", "")  # what may stand between two words
@@ -33,6 +33,7 @@ class Finder:
 
     patterns  the bytes of long ones, in small letters, by their first bytes and their length
     words     short ones as words, by the first; exact: short numbers, which fill a cell of ids
+    starts    which three first bytes patterns have; pairs: which two
     """
 
     identifiers: tuple[Identifier, ...]
@@ -40,6 +41,7 @@ class Finder:
     words: dict[str, list[tuple[tuple[str, ...], int]]] = field(repr=False)
     exact: dict[str, int] = field(repr=False)
     starts: NDArray[np.bool_] = field(repr=False)
+    pairs: NDArray[np.bool_] = field(repr=False)
 
     def in_bytes(self, content: "bytes | mmap") -> set[Identifier]:
         """Return the long identifiers in some bytes."""
@@ -76,16 +78,22 @@ class Finder:
         if len(content) < KEY or not self.patterns:
             return set()
         small = content.lower()
-        raw = np.frombuffer(small, np.uint8)
-        keys = raw[:-2].astype(np.uint32)
-        keys |= raw[1:-1].astype(np.uint32) << 8
-        keys |= raw[2:].astype(np.uint32) << 16
         found: set[int] = set()
-        for place in np.flatnonzero(self.starts[keys]).tolist():
+        for place in self._places(np.frombuffer(small, np.uint8)):
             for length, some in self.patterns[small[place : place + KEY]].items():
                 number = some.get(small[place : place + length])
                 if number is not None and number not in found and _alone(small, place, length):
                     found.add(number)
+        return found
+
+    def _places(self, raw: NDArray[np.uint8]) -> list[int]:
+        """Return where patterns may begin: by two bytes, which is fast, then by three."""
+        pairs = raw[:-2].astype(np.uint16)
+        pairs |= np.left_shift(raw[1:-1], 8, dtype=np.uint16)
+        places = np.flatnonzero(self.pairs.take(pairs))
+        keys = pairs[places].astype(np.uint32)
+        keys |= np.left_shift(raw[places + 2], 16, dtype=np.uint32)
+        found: list[int] = places[self.starts[keys]].tolist()
         return found
 
     def _words_in(self, text: str) -> Iterator[int]:
@@ -129,7 +137,8 @@ def make_finder(identifiers: Iterable[Identifier]) -> Finder:
                 if each:
                     words[each[0]].append((each, number))
     frozen = {key: {n: dict(some) for n, some in group.items()} for key, group in patterns.items()}
-    return Finder(listed, frozen, dict(words), exact, starts)
+    pairs = np.asarray(starts.reshape(-1, 2**16).any(axis=0))
+    return Finder(listed, frozen, dict(words), exact, starts, pairs)
 
 
 def _plain(text: str) -> set[str]:
