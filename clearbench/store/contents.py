@@ -14,6 +14,7 @@ import mmap
 import re
 import tarfile
 import tempfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,13 +27,12 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from clearbench.errors import BadStore
 from clearbench.scans.dicom.identifiers import header_texts
 from clearbench.store.catalogue.texts import database_texts
 from clearbench.store.hdf5_texts import hdf5_texts
 
 NESTED = 4  # a compressed file in a compressed file, and so on
-MOST_BYTES = 2**32  # that one file may unpack to
+MOST_BYTES = 2**33  # that one file may unpack to, with all files inside it
 MOST_TEXT = 2**26  # bytes of a text file that is read as text; of a larger one, the bytes are
 PART = 2**20
 CELL = "cell"  # the place of a text that is in no column
@@ -46,7 +46,9 @@ SEALED = MappingProxyType(
         b"\x04\x22\x4d\x18": "compressed with LZ4",
     }
 )
-SPOKEN = (UnicodeDecodeError, csv.Error, ValueError, OSError, RecursionError, MemoryError)
+MOST_SAID = 200  # letters of a library's sentence
+MOST_PIXELS = 2**26
+TOO_MUCH = "it unpacks to far too much"
 
 
 @dataclass(frozen=True)
@@ -68,22 +70,36 @@ class Piece:
 
 
 OnGap = Callable[[str, str], None]
-Unpack = Callable[[Path, str, OnGap], Iterator[tuple[str, Path]]]
 
 
-def pieces(
-    path: Path, name: str, on_gap: OnGap, *, inside: str = "", depth: int = 0
-) -> Iterator[Piece]:
+@dataclass
+class _Room:
+    """The bytes that one file may still unpack to, with all files inside it."""
+
+    left: int
+
+
+Unpack = Callable[[Path, str, OnGap, _Room], Iterator[tuple[str, Path]]]
+
+
+def pieces(path: Path, name: str, on_gap: OnGap) -> Iterator[Piece]:
     """Yield everything that a regular file says which is, or was, called `name`.
 
     `on_gap` gets the place and the reason of what can't be read: encrypted, damaged, or unpacking
     to far too much. Raises OSError if the file itself can't be read.
     """
+    yield from _pieces(path, name, on_gap, "", 0, _Room(MOST_BYTES))
+
+
+def _pieces(
+    path: Path, name: str, on_gap: OnGap, inside: str, depth: int, room: _Room
+) -> Iterator[Piece]:
+    """Yield everything that a file says, and the files inside it."""
     if not path.stat().st_size:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
         head = raw[:1024]
-        for column, text in _texts(path, name, head):
+        for column, text in _texts(path, name, head, partial(on_gap, inside)):
             yield Piece(inside, column, text)
         yield Piece(inside, CELL, raw)
     why = next((why for magic, why in SEALED.items() if head.startswith(magic)), "")
@@ -95,18 +111,20 @@ def pieces(
     if depth == NESTED:
         on_gap(inside, f"compressed more than {NESTED} times")
         return
-    yield from _inside(unpack, name, on_gap, inside, depth + 1)
+    yield from _inside(unpack, name, on_gap, inside, depth + 1, room)
 
 
-def _inside(unpack: Unpack, name: str, on_gap: OnGap, inside: str, depth: int) -> Iterator[Piece]:
+def _inside(
+    unpack: Unpack, name: str, on_gap: OnGap, inside: str, depth: int, room: _Room
+) -> Iterator[Piece]:
     """Yield what the files inside a file say, and their names."""
     with tempfile.TemporaryDirectory(prefix="clearbench-search-") as folder:
         target = Path(folder) / "content"
         told = partial(_told, on_gap, inside)
-        for member, content in unpack(target, name, told):
+        for member, content in unpack(target, name, told, room):
             place = f"{inside}/{member}" if inside else member
             yield Piece(inside, NAME, member)
-            yield from pieces(content, Path(member).name, on_gap, inside=place, depth=depth)
+            yield from _pieces(content, Path(member).name, on_gap, place, depth, room)
 
 
 def _told(on_gap: OnGap, inside: str, member: str, why: str) -> None:
@@ -114,16 +132,20 @@ def _told(on_gap: OnGap, inside: str, member: str, why: str) -> None:
     on_gap("/".join(filter(None, (inside, member))), why)
 
 
-def _texts(path: Path, name: str, head: bytes) -> Iterator[tuple[str, str]]:
+def _texts(
+    path: Path, name: str, head: bytes, on_damage: Callable[[str], None]
+) -> Iterator[tuple[str, str]]:
     """Yield every text in a file with its column or attribute.
 
-    A file that is damaged, or only looks like its format, is searched by its bytes alone.
+    Of a file that is damaged, or only looks like its format, only the bytes are left.
     """
     read = next((read for fits, read in FORMATS if fits(head, name)), None)
     try:
         yield from read(path) if read else _plain(path, name)
-    except (BadStore, pa.ArrowException, *SPOKEN):
-        return
+    except Exception as error:  # noqa: BLE001  whatever a parser says of a stranger's file
+        if read is not None:
+            said = (str(error).splitlines() or [""])[0][:MOST_SAID]
+            on_damage(f"damaged, so that only its bytes could be searched ({said})")
 
 
 def _starts(*magics: bytes, at: int = 0) -> Callable[[bytes, str], bool]:
@@ -244,8 +266,12 @@ def _image(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the texts beside the pixels of an image."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        image.load()  # PNG may have texts behind its pixels
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        image = Image.open(path)
+    with image:
+        if image.width * image.height <= MOST_PIXELS:
+            image.load()  # PNG may have texts behind its pixels
         values = [*image.info.items(), *image.getexif().items()]
         yield from ((str(key), _as_text(value)) for key, value in values)
 
@@ -287,29 +313,31 @@ def _ends_as_zip(path: Path) -> bool:
 
 
 def _stream(
-    opened: Callable[[Path], Any], path: Path, target: Path, name: str, on_gap: OnGap
+    opened: Callable[[Path], Any], path: Path, target: Path, name: str, on_gap: OnGap, room: _Room
 ) -> Iterator[tuple[str, Path]]:
     """Yield the only file inside a compressed one."""
     member = Path(name).stem or "content"
     try:
         with opened(path) as source:
-            whole = _copy(source, target)
+            whole = _copy(source, target, room)
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         on_gap("", f"damaged ({error})")
         return
     if whole:
         yield member, target
     else:
-        on_gap("", f"it unpacks to more than {MOST_BYTES / 2**30:g} GB")
+        on_gap("", TOO_MUCH)
 
 
-def _zip(path: Path, target: Path, _name: str, on_gap: OnGap) -> Iterator[tuple[str, Path]]:
+def _zip(
+    path: Path, target: Path, _name: str, on_gap: OnGap, room: _Room
+) -> Iterator[tuple[str, Path]]:
     """Yield the files of a zip archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             comment = archive.comment
             for info in archive.infolist():
-                yield from _member(archive, info, target, on_gap)
+                yield from _member(archive, info, target, on_gap, room)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         on_gap("", f"a damaged archive ({error})")
         return
@@ -319,7 +347,7 @@ def _zip(path: Path, target: Path, _name: str, on_gap: OnGap) -> Iterator[tuple[
 
 
 def _member(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, on_gap: OnGap
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, on_gap: OnGap, room: _Room
 ) -> Iterator[tuple[str, Path]]:
     """Yield one file of a zip archive."""
     if info.is_dir():
@@ -328,38 +356,39 @@ def _member(
         return
     try:
         with archive.open(info) as source:
-            whole = _copy(source, target)
+            whole = _copy(source, target, room)
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
         on_gap(info.filename, f"can't be unpacked ({error})")
         return
     if whole:
         yield info.filename, target
     else:
-        on_gap(info.filename, f"it unpacks to more than {MOST_BYTES / 2**30:g} GB")
+        on_gap(info.filename, TOO_MUCH)
 
 
-def _tar(path: Path, target: Path, _name: str, on_gap: OnGap) -> Iterator[tuple[str, Path]]:
+def _tar(
+    path: Path, target: Path, _name: str, on_gap: OnGap, room: _Room
+) -> Iterator[tuple[str, Path]]:
     """Yield the files of a tar archive."""
     try:
         with tarfile.open(path, "r:") as archive:
             for info in archive:
                 source = archive.extractfile(info) if info.isreg() else None
                 target.write_bytes(b"")
-                if source is not None and not _copy(source, target):
-                    on_gap(info.name, f"it unpacks to more than {MOST_BYTES / 2**30:g} GB")
+                if source is not None and not _copy(source, target, room):
+                    on_gap(info.name, TOO_MUCH)
                     continue
                 yield info.name, target
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         on_gap("", f"a damaged archive ({error})")
 
 
-def _copy(source: IO[bytes], target: Path) -> bool:
-    """Copy a stream to a file; False if it is longer than MOST_BYTES."""
-    total = 0
+def _copy(source: IO[bytes], target: Path, room: _Room) -> bool:
+    """Copy a stream to a file; False if there is no room for all of it."""
     with target.open("wb") as file:
         while part := source.read(PART):
-            total += len(part)
-            if total > MOST_BYTES:
+            room.left -= len(part)
+            if room.left < 0:
                 return False
             file.write(part)
     return True

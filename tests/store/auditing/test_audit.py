@@ -156,6 +156,25 @@ def test_numbers_in_tables_are_found(tmp_path: Path) -> None:
     assert look(tmp_path, "7712345").clean
 
 
+def test_a_damaged_table_is_no_clean_answer(tmp_path: Path) -> None:
+    for name, content in (("a.parquet", TABLE), ("b.h5", HIDDEN["compressed.h5"])):
+        (tmp_path / name).write_bytes(content[:-200])
+    (tmp_path / "c.png").write_bytes(png(NAME)[:-30])
+    done = look(tmp_path)
+    assert len(done.unsearched) == 3
+    assert all("only its bytes" in why for _, why in done.unsearched)
+
+
+def test_many_archives_in_archives_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clearbench.store.contents.MOST_BYTES", 2**22)
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as inner:
+        for number in range(50):
+            inner.writestr(f"{number}.zip", archive("x", bytes(2**19)))
+    (tmp_path / "a.zip").write_bytes(memory.getvalue())
+    assert not look(tmp_path).clean
+
+
 @pytest.mark.parametrize(
     ("text", "inside", "found"),
     [
