@@ -70,7 +70,7 @@ MODEL_NUMBER = re.compile(
 KERNEL_WORDS = _words("""
     standard std std+ stnd soft smooth smoother sharp sharper medium detail lung lungs bone boneplus
     bone+ edge chest chst ultra ultrasharp edge+ hd hdlung hdbone asir aidr aidr3d adir firtst
-    fbp idose idose4 imr mbir veo aice dlir true fidelity clearinfinity admire safire iris qir
+    fbp idose idose4 imr mbir veo aice dlir true fidelity clearinfinity admire safire qir
     brain head body neck spine abdomen cardiac heart vessel stent angio cta pediatric child infant
     ear inner iac temporal sinus dental extremity orbit liver mediastinum routine perfusion
     enhanced enhance plus extra high low resolution very super mild strong weak volume thin thick

@@ -254,3 +254,16 @@ def test_floors_and_picks_still_see_that_kernels_differ(plain: Path) -> None:
     assert set(kernels) - others == {"B30f", "B70f"}
     assert table.column("model").to_pylist().count("Sensation 64") == 12
     assert list((plain / "store" / "results" / "sick").glob("floor-tags*.json"))
+
+
+def test_features_and_the_cohort_table_have_the_same_tokens(plain: Path) -> None:
+    built = read_table(plain / "mine.csv").to_pylist()
+    stored = {
+        row["scan_id"]: row
+        for row in read_table(plain / "scans.csv").to_pylist()
+        if row["cohort"] == "mine" and row["n_slices"]
+    }
+    assert len(stored) == len(PEOPLE) - 1
+    for name in ("kernel", "manufacturer", "model"):
+        given = {row["scan_id"]: row[name] for row in built if row["scan_id"] in stored}
+        assert {scan: row[name] for scan, row in stored.items()} == given
