@@ -1,5 +1,6 @@
 """Search files and folders for identifiers, and report where they are without showing them."""
 
+import errno
 import os
 import re
 import stat
@@ -7,14 +8,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 
 from clearbench.errors import BadRequest, name_some, plain_text
 from clearbench.rights import is_store
-from clearbench.store.auditing.finding import Finder, make_finder
+from clearbench.store.auditing.finding import Finder, make_finder, written_forms
 from clearbench.store.auditing.identifiers import Identifier, Wanted, gather_identifiers
 from clearbench.store.contents import NAME, pieces
 
+GONE = (errno.ENOENT, errno.ELOOP)
 ITS_NAME = "its name"
 # Where a store keeps them on purpose, for its owner alone.
 KEPT = {
@@ -163,9 +166,9 @@ class _Search:
                 return
             self.files += 1
             self._look_inside(root, path)
-        except FileNotFoundError:  # a link to nothing, or a draft that is gone
-            return
         except OSError as error:
+            if error.errno in GONE:  # a link to nothing, or a draft that was there before
+                return
             self.gaps.append((str(path), f"can't be read ({error.strerror or error})"))
 
     def _look_inside(self, root: Path, path: Path) -> None:
@@ -214,10 +217,17 @@ class _Search:
                 rows.append(Finding(shown, inside, kind, len(some), some[0].masked, kept))
         return tuple(sorted(rows, key=lambda row: (row.path, row.where, row.kind)))
 
+    @cached_property
+    def _masks(self) -> list[tuple[str, str]]:
+        """Return how what was found in names may be written, and its mask; the longest first."""
+        masks = {form: one.masked for one in self.in_names for form in written_forms(one.text)}
+        return sorted(masks.items(), key=lambda pair: -len(pair[0]))
+
     def masked(self, text: str) -> str:
-        """Return a path without the identifiers that were found in names."""
-        for identifier in sorted(self.in_names, key=lambda one: -len(one.text)):
-            text = re.sub(re.escape(identifier.text), identifier.masked, text, flags=re.IGNORECASE)
+        """Return a path without the identifiers that were found in names; after the search."""
+        for form, mask in self._masks:
+            if form.lower() in text.lower():
+                text = re.sub(re.escape(form), mask, text, flags=re.IGNORECASE)
         return plain_text(text)
 
 

@@ -149,7 +149,7 @@ def _plain(text: str) -> set[str]:
 def _patterns(text: str) -> set[bytes]:
     """Return the bytes that a text may be written as, in small letters."""
     found: set[bytes] = set()
-    for spelling in _joined(text):
+    for spelling in written_forms(text):
         for encoding in ENCODINGS:
             try:
                 found.add(spelling.encode(encoding).lower())
@@ -158,7 +158,7 @@ def _patterns(text: str) -> set[bytes]:
     return {each for each in found if len(each) >= FEWEST_BYTES}
 
 
-def _joined(text: str) -> set[str]:
+def written_forms(text: str) -> set[str]:
     """Return the spellings of a text, and of its words with other signs between them."""
     every = set(spellings(text))
     words = re.split(r"[\s_^,-]+", text)
