@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from clearbench.errors import StorageFull
+from clearbench.rights import GROUP_READS, OWNER_ONLY, create, make_folders, rights_at
 
 DISK_REFUSES = (
     errno.ENOSPC,
@@ -22,7 +23,6 @@ DISK_REFUSES = (
     errno.EACCES,
     errno.EPERM,
 )
-OWNER_ONLY = 0o600
 IN_USE = "in-use"
 _numbers = itertools.count()
 
@@ -37,13 +37,17 @@ def draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{unique}.tmp")
 
 
-def write_whole(path: Path, write: Callable[[Path], object], *, private: bool = False) -> None:
+def write_whole(
+    path: Path, write: Callable[[Path], object], *, private: bool = False, group: bool = False
+) -> None:
     """Write a draft in the same folder, flush it to the disk, and rename it to `path`.
 
-    Only its owner can read a `private` file, also while it is a draft. Raises StorageFull if the
-    disk refuses; then no draft is left.
+    Only its owner, and with `group` its group, can read a `private` file, also while it is a draft.
+    Files in a store are so by the store's setting. Raises StorageFull if the disk refuses; then no
+    draft is left.
     """
-    _write(path, write, lambda draft: draft.replace(path), private=private)
+    private_rights = (GROUP_READS if group else OWNER_ONLY) if private else None
+    _write(path, write, lambda draft: draft.replace(path), private_rights or rights_at(path))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,7 +69,8 @@ def write_first(path: Path, content: bytes, *, private: bool = False) -> None:
         except OSError:  # a file system without hard links
             draft.replace(path)
 
-    _write(path, lambda draft: draft.write_bytes(content), settle, private=private)
+    rights = OWNER_ONLY if private else rights_at(path)
+    _write(path, lambda draft: draft.write_bytes(content), settle, rights)
 
 
 def write_folder(path: Path, write: Callable[[Path], object]) -> None:
@@ -80,27 +85,25 @@ def write_folder(path: Path, write: Callable[[Path], object]) -> None:
         draft.mkdir()
         write(draft)
 
-    _fill_and_settle(path, draft_of(path), fill, lambda draft: draft.rename(path))
+    _fill_and_settle(path, draft_of(path), fill, lambda draft: draft.rename(path), rights_at(path))
 
 
 def _write(
     path: Path,
     write: Callable[[Path], object],
     settle: Callable[[Path], object],
-    *,
-    private: bool,
+    rights: int | None,
 ) -> None:
     """Write a draft, flush it to the disk, and give it its final name with `settle`."""
 
     def fill(draft: Path) -> None:
-        if private:
-            # made with these rights before any byte is in it: changing them later is too late
-            os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY))
+        if rights is not None:
+            create(draft, rights)
         write(draft)
         with draft.open("rb+") as file:
             os.fsync(file.fileno())  # else a crash may leave an empty file under the final name
 
-    _fill_and_settle(path, draft_of(path), fill, settle)
+    _fill_and_settle(path, draft_of(path), fill, settle, rights)
 
 
 def _fill_and_settle(
@@ -108,10 +111,11 @@ def _fill_and_settle(
     draft: Path,
     fill: Callable[[Path], object],
     settle: Callable[[Path], object],
+    rights: int | None,
 ) -> None:
     """Fill a draft and give it its final name; raises StorageFull, and leaves no draft."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent, rights)
         fill(draft)
         settle(draft)
     except OSError as error:
@@ -179,8 +183,8 @@ def in_use(folder: Path) -> Iterator[None]:
     mark = draft_of(folder / IN_USE)
     # a disk that refuses says so at the first real file
     with suppress(OSError):
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
+        make_folders(mark.parent, rights_at(mark))
+        mark.touch(mode=rights_at(mark) or 0o666)
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearbench.cohort.files import is_table
+from clearbench.cohort.generic_names import is_generic
 from clearbench.cohort.pseudonyms import open_pseudonyms, refuse_other_secret, remember_keys
 from clearbench.cohort.table import Cohort, ScanRow, check_cohort, read_cohort
 from clearbench.datasets.series import (
@@ -21,6 +22,11 @@ from clearbench.scans.inventory import find_scans
 from clearbench.scans.slices import is_image
 from clearbench.store.cohorts import cohort_names, load_cohort, merge_cohort, save_cohort
 from clearbench.store.folder import StoreFolder
+
+ONE_PATIENT = (
+    "these scans are one patient's, and what they lie in may be called after the patient: so the "
+    "cohort has a pseudonym as its name; --name (name=…) gives it another"
+)
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,14 @@ def _from_folder(
     named = name_scans(inventory, pseudonyms, keep_ids=keep_ids)
     remember_keys(store.root, key_table(named))
     root = inventory.root if inventory.root.is_dir() else inventory.root.parent
-    cohort = check_cohort(unlabelled_cohort_table(named, root), name or _plain_name(path), path)
-    notes = (*cohort.problems, *people_notes(named))
+    label = name or _plain_name(path)
+    people = {item.patient_id for item in named}
+    # also if ids are kept: a folder's name may be that of a person
+    hidden = not (name or len(people) > 1 or is_generic(label))
+    if hidden:
+        label = pseudonyms.name("cohort", label)
+    cohort = check_cohort(unlabelled_cohort_table(named, root), label, path)
+    notes = (*cohort.problems, *people_notes(named), *([ONE_PATIENT] if hidden else []))
     return Gathered(replace(cohort, problems=notes), inventory.reasons())
 
 

@@ -33,7 +33,7 @@ from clearbench.intake import gather, keep
 from clearbench.results.record import Result
 from clearbench.results.stale import StaleResult, find_stale
 from clearbench.store.catalogue.fold import refresh
-from clearbench.store.folder import default_store, open_store
+from clearbench.store.folder import default_store, open_store, share
 
 
 def _ignore(_: object) -> None:
@@ -59,6 +59,7 @@ def embed(  # noqa: PLR0913  options of a command
     resample: bool = False,
     replace: bool = False,
     replace_rows: bool = False,
+    group_readable: bool = False,
     dry_run: bool = False,
     registry: Iterable[Path] = (),
     trust_remote_code: Collection[str] = (),
@@ -72,6 +73,7 @@ def embed(  # noqa: PLR0913  options of a command
     lacks leave that cohort.
     `views` are the card's by default; images that were windowed before have their own windows:
     those of their folders, of the table's column window, or `window`.
+    With `group_readable`, the store's group may read it, now and later, except for its keys.
     `trust_remote_code` names those of `models` whose repository's code may run.
     Raises UnknownName, BadRequest, BadCohort, BadStore, WeightsUnavailable, StorageFull.
     """
@@ -81,6 +83,8 @@ def embed(  # noqa: PLR0913  options of a command
     # before a store is made: a misspelt name leaves nothing on the disk
     cards = [find_encoder(model, registry) for model in models]
     folder = open_store(store or default_store(), create=True)
+    if group_readable and not dry_run:
+        share(folder, group=True)
     readers = default_workers() if workers is None else workers
     found = gather(scans, folder, name=name, keep_ids=keep_ids, window=window, workers=readers)
 

@@ -112,3 +112,21 @@ def test_rows_leave_the_stored_cohort_only_if_asked(tmp_path: Path, store: Store
     assert load_cohort(store, "mine").column("scan_id") == ["s1", "s2"], "a dry run saves nothing"
     keep(found, store, replace_rows=True)
     assert load_cohort(store, "mine").column("scan_id") == ["s2"]
+
+
+def test_a_cohort_of_one_patient_is_not_called_after_the_folder(
+    tmp_path: Path, store: StoreFolder
+) -> None:
+    folder = tmp_path / "MUELLER_HANS_19600101"
+    write_nifti(folder / "a.nii.gz", HU, (5.0, 1.0, 1.0))
+    found = gather(folder, store)
+    assert found.cohort.name.startswith("cohort-")
+    assert any("--name" in note for note in found.cohort.problems)
+    assert gather(folder, store).cohort.name == found.cohort.name
+    assert gather(folder, store, name="mine").cohort.name == "mine"
+    assert gather(folder, store, name=folder.name).cohort.name == folder.name
+    # a folder of several patients keeps its name, and so does one that is called by what it holds
+    write_nifti(folder / "b.nii.gz", HU, (5.0, 1.0, 1.0))
+    assert gather(folder, store).cohort.name == folder.name
+    write_nifti(tmp_path / "scan_1.nii.gz", HU, (5.0, 1.0, 1.0))
+    assert gather(tmp_path / "scan_1.nii.gz", store).cohort.name == "scan_1"

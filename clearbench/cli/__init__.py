@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from clearbench.cli import (
+    auditing,
     boards,
     checks,
     cohorts,
@@ -61,8 +62,8 @@ def clearbench(
 
 
 PARTS = (
-    boards, checks, cohorts, doctor, embedding, encoders, pretraining, queries, removal, sharing,
-    tasks,
+    auditing, boards, checks, cohorts, doctor, embedding, encoders, pretraining, queries, removal,
+    sharing, tasks,
 )  # fmt: skip
 for part in PARTS:
     part.add_to(app)

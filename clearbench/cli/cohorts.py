@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from clearbench.cli.options import (
+    GroupReadable,
     Json,
     KeepIds,
     Output,
@@ -70,6 +71,7 @@ def scans(
     )
     from clearbench.display.console import dump, warn
     from clearbench.display.scans import show_inventory
+    from clearbench.rights import is_group_readable
     from clearbench.scans.image_scans import in_window
     from clearbench.scans.inventory import find_scans, with_values_checked
 
@@ -83,7 +85,8 @@ def scans(
     if not keep_ids:
         remember_keys(root, key_table(named))
     if output is not None:
-        write_table(table, output)
+        # it has paths
+        write_table(table, output, private=True, group=is_group_readable(root))
         warn(f"written: {output} ({table.num_rows} series)")
     if as_json:
         records = series_records(named, keep_ids=keep_ids)
@@ -190,6 +193,7 @@ def _build_published(
     from clearbench.datasets.public.published import build_published
     from clearbench.display.console import show_list
     from clearbench.display.scans import show_cohort
+    from clearbench.rights import is_group_readable
 
     entry = PUBLIC_DATA_SETS.get(dataset)
     found = build_published(
@@ -204,7 +208,7 @@ def _build_published(
     cohort = check_cohort(found.table, "", output)
     if found.keys:
         remember_keys(store, found.keys)
-    write_table(found.table, output)
+    write_table(found.table, output, private=True, group=is_group_readable(store))
     show_cohort(cohort)
     show_list(found.notes, "note")
     show_list(found.missing, f"{len(found.missing)} missing or left out")
@@ -228,6 +232,7 @@ def _build_folder(
     from clearbench.datasets.pick import DEFAULT_PICK
     from clearbench.datasets.series import key_table
     from clearbench.display.scans import show_built, show_cohort, show_left_out_files
+    from clearbench.rights import is_group_readable
     from clearbench.scans.inventory import find_scans
 
     inventory = find_scans(root, workers=default_workers())
@@ -245,7 +250,7 @@ def _build_folder(
     cohort = check_cohort(built.table, "", output)
     if not options["keep_ids"]:
         remember_keys(store, key_table(list(built.scans)))
-    write_table(built.table, output)
+    write_table(built.table, output, private=True, group=is_group_readable(store))
     show_built(built, output, chosen)
     show_left_out_files(inventory)
     show_cohort(cohort)
@@ -273,17 +278,20 @@ def add(
     ] = "",
     pad_ids: PadIds = 0,
     replace_rows: ReplaceRows = False,
+    group_readable: GroupReadable = False,
     store: Store = None,
 ) -> None:
     """Add a cohort to the store, or new or changed labels, without embedding again."""
     from clearbench.cohort.files import read_table
     from clearbench.display.scans import show_cohort
     from clearbench.store.cohorts import save_cohort, with_table
-    from clearbench.store.folder import open_store
+    from clearbench.store.folder import open_store, share
 
     folder = open_store(store_path(store), create=True)
     table = read_table(file, keep_words=True)
     cohort = with_table(table, name, file, folder, pad_ids=pad_ids, replace_rows=replace_rows)
+    if group_readable:
+        share(folder, group=True)
     save_cohort(cohort, folder)
     show_cohort(cohort)
 

@@ -7,6 +7,7 @@ import typer
 from clearbench.cli.options import (
     CohortName,
     Device,
+    GroupReadable,
     Json,
     KeepIds,
     Precision,
@@ -101,6 +102,7 @@ def embed(
     replace_rows: ReplaceRows = False,
     keep_ids: KeepIds = False,
     window: Window = "",
+    group_readable: GroupReadable = False,
     dry_run: DryRun = False,
     verbose: Verbose = False,
 ) -> None:
@@ -133,6 +135,7 @@ def embed(
             resample=resample,
             replace=replace,
             replace_rows=replace_rows,
+            group_readable=group_readable,
             dry_run=dry_run,
             registry=registry or (),
             trust_remote_code=words(trust_remote_code),
@@ -168,6 +171,35 @@ def verify(store: Store = None) -> None:
     say(f"{checked.intact} feature files are intact, {len(checked.damaged)} are not")
     show_list(checked.damaged, "damaged; remove these files and embed again")
     raise typer.Exit(ExitCode.FAILED if checked.damaged else ExitCode.DONE)
+
+
+@store_app.command()
+def rights(
+    store: Store = None,
+    group_readable: GroupReadable = False,
+    owner_only: Annotated[
+        bool, typer.Option("--owner-only", help="Let only the owner read the store.")
+    ] = False,
+) -> None:
+    """Show or set who may read a store; exit code 1 if others may read more than they should."""
+    from clearbench.display.console import say, show_list
+    from clearbench.errors import BadRequest
+    from clearbench.rights import is_group_readable
+    from clearbench.store.folder import find_readable, open_store, share
+
+    if group_readable and owner_only:
+        raise BadRequest("--group-readable and --owner-only exclude each other; leave one out")
+    folder = open_store(store_path(store), create=group_readable or owner_only)
+    if group_readable or owner_only:
+        share(folder, group=group_readable)
+    group = is_group_readable(folder.root)
+    who = "its owner and group, its keys by its owner alone" if group else "its owner alone"
+    say(f"{folder.root} is meant to be read by {who}")
+    wider = find_readable(folder)
+    option = "--group-readable" if group else "--owner-only"
+    title = f"{len(wider)} files and folders can be read by others; {option} puts that right"
+    show_list([str(path) for path in wider], title)
+    raise typer.Exit(ExitCode.FAILED if wider else ExitCode.DONE)
 
 
 @store_app.command()

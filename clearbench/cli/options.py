@@ -89,6 +89,14 @@ KeepIds = Annotated[
         "--keep-ids", help="Keep identifiers of DICOM headers in clear, without pseudonyms."
     ),
 ]
+GroupReadable = Annotated[
+    bool,
+    typer.Option(
+        "--group-readable",
+        help="Let the store's group read it too, now and later, except for the secret and the key "
+        "table. Without it, a new store is its owner's alone.",
+    ),
+]
 ReplaceRows = Annotated[
     bool,
     typer.Option(

@@ -12,6 +12,8 @@ OPTIONS = MappingProxyType(
     {
         "cohorts": "cohort",
         "encoder": "model",
+        "sources": "from",
+        "texts": "id",
         "floors": "no_floors",
         "heads": "head",
         "models": "model",

@@ -11,7 +11,7 @@ SECTIONS = MappingProxyType(
         "Encoders": ("models", "pretrain"),
         "Features": ("embed", "store", "query", "similar"),
         "Evaluation": ("tasks", "evaluate", "leaderboard"),
-        "Sharing": ("apply", "pack"),
+        "Sharing": ("apply", "pack", "audit"),
         "Help": ("demo", "doctor"),
     }
 )

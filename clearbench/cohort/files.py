@@ -159,14 +159,16 @@ def _text(value: object) -> str:
     return str(value).strip()
 
 
-def write_table(table: pa.Table, path: Path) -> Path:
+def write_table(table: pa.Table, path: Path, *, private: bool = False, group: bool = False) -> Path:
     """Write CSV or Parquet, by the suffix of `path`: the whole file or nothing.
 
-    Raises BadRequest for another suffix, StorageFull if the disk refuses.
+    A `private` table is its owner's alone, with `group` its group's too. Raises BadRequest for
+    another suffix, StorageFull if the disk refuses.
     """
     if not is_table(path):
         raise BadRequest(f"{path}: write a table as .csv or .parquet")
-    write_whole(path, partial(_write_as, path.suffix.lower(), table))
+    write = partial(_write_as, path.suffix.lower(), table)
+    write_whole(path, write, private=private, group=group)
     return path
 
 

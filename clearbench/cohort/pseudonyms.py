@@ -45,6 +45,10 @@ class Pseudonyms:
         """Return the pseudonym of a SeriesInstanceUID, as in cohort tables."""
         return self.name("series", series_uid)
 
+    def other(self, text: str) -> str:
+        """Return the token of a header's text that isn't kept: equal for equal texts."""
+        return self.name("other", text)
+
 
 def patient_hash(patient_id: str) -> str:
     """Return 16 hex digits, always the same for a patient, that don't show the id.

@@ -1,6 +1,7 @@
 """The series table, as `clearbench scans` lists it: with pseudonyms or, if asked, ids in clear."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,11 +19,12 @@ from clearbench.datasets.people import (
     issued_by_several,
     name_people,
 )
-from clearbench.errors import BadArgument, name_some
+from clearbench.errors import BadArgument, name_some, plain_text
 from clearbench.scans.dicom.records import Identity
 from clearbench.scans.found import FoundScan, Inventory
 from clearbench.scans.kernels import is_soft_kernel
 from clearbench.scans.notes import Note
+from clearbench.scans.scanner_texts import with_keys
 from clearbench.technical import FROM_HEADER
 
 NOT_USED = "each study counts as a patient; to say otherwise, edit patient_id in the cohort table"
@@ -61,7 +63,7 @@ def name_scans(
     clashes = _Clashes(_several(series), _several(patients), people, find_placeholders(people))
     return [
         _named(
-            _with_patient_note(scan, clashes),
+            _with_patient_note(_with_keys(scan, names), clashes),
             scan.path.relative_to(root).as_posix(),
             names,
             keep_ids,
@@ -69,6 +71,11 @@ def name_scans(
         )
         for scan in inventory.scans
     ]
+
+
+def _with_keys(scan: FoundScan, names: Pseudonyms) -> FoundScan:
+    """Return a scan whose facts have keyed tokens in the place of unknown texts."""
+    return replace(scan, facts=with_keys(scan.facts, names.other))
 
 
 def _several(counts: Counter[str]) -> set[str]:
@@ -238,7 +245,7 @@ def _kept(identifier: str) -> str:
 def series_table(scans: list[NamedScan], *, keep_ids: bool = False) -> pa.Table:
     """List scans as a table: ids, path, geometry, technical facts, problems.
 
-    Identifiers from DICOM headers appear only with `keep_ids`.
+    Identifiers from DICOM headers appear only with `keep_ids`; problems and errors name no file.
     """
     return pa.Table.from_pylist([_row(item, keep_ids) for item in scans], schema=_schema(keep_ids))
 
@@ -271,17 +278,41 @@ def _row(item: NamedScan, keep_ids: bool) -> dict[str, object]:
         "spacing_z_mm": spacing[0], "spacing_y_mm": spacing[1], "spacing_x_mm": spacing[2],
         **{column.name: getattr(facts, column.name) for column in FROM_HEADER},
         "soft_kernel": is_soft_kernel(facts.kernel), "dynamic": scan.dynamic,
-        "windows": ", ".join(scan.windows), "problems": "; ".join(facts.problems),
-        "error": scan.error,
+        "windows": ", ".join(scan.windows),
+        "problems": "; ".join(dict.fromkeys(note.text for note in facts.notes)),
+        "error": without_names(scan.error, scan.path),
     }  # fmt: skip
     return row | ({key: item.keys[key] for key in KEYS[:-1]} if keep_ids else {})
 
 
+def without_names(text: str, path: Path) -> str:
+    """Return a sentence about a scan without names of its files and folders, and without quotes.
+
+    A header's text stands between quotes, and any text may stand in a header.
+    """
+    if not text:
+        return ""
+    names = {str(path), path.name, path.parent.name} - {""}
+    if path.is_dir():
+        names |= {name for _, folders, files in os.walk(path) for name in (*folders, *files)}
+    names |= set(map(plain_text, names))  # as an error shows a name that isn't UTF-8
+    for name in sorted(names, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
+    return re.sub(r"(?<!\w)(['\"]).*\1(?!\w)", "'…'", text)
+
+
 def series_records(scans: list[NamedScan], *, keep_ids: bool = False) -> list[dict[str, object]]:
-    """Return the rows of the series table, each with its notes as records."""
+    """Return the rows of the series table for the screen: with notes as records, and files named.
+
+    They are for the screen, and not to be stored.
+    """
     rows: list[dict[str, object]] = series_table(scans, keep_ids=keep_ids).to_pylist()
-    notes = ([asdict(note) for note in item.scan.facts.notes] for item in scans)
-    return [row | {"notes": found} for row, found in zip(rows, notes, strict=True)]
+    return [
+        row
+        | {"problems": "; ".join(item.scan.facts.problems), "error": item.scan.error}
+        | {"notes": [asdict(note) for note in item.scan.facts.notes]}
+        for row, item in zip(rows, scans, strict=True)
+    ]
 
 
 def key_table(scans: list[NamedScan]) -> dict[str, str]:

@@ -85,9 +85,11 @@ def _read(task: ReadTask) -> ReadScan:
     cheap += ":resampled" if task.resample else ""
     if before is not None and before.source_signature == cheap:
         return ReadScan(task, "done")
+    names = task.pseudonyms
     whole = read_scan(
         task.source,
-        pseudonym=task.pseudonyms.series if task.pseudonyms else None,
+        pseudonym=names.series if names else None,
+        other=names.other if names else None,
         resample=task.resample,
     )
     exact = pixels_signature(whole)

@@ -32,6 +32,7 @@ from clearbench.packs.plan import (
     patient_names,
 )
 from clearbench.packs.results import PackedResults, find_packed_results
+from clearbench.rights import STORE_FILE
 from clearbench.store.features import (
     ScanFeatures,
     ScanKey,
@@ -40,7 +41,7 @@ from clearbench.store.features import (
     read_facts,
     read_slice_rows,
 )
-from clearbench.store.folder import SCHEMA, STORE_FILE
+from clearbench.store.folder import SCHEMA
 from clearbench.store.records import ENCODER_FILE, EncoderRecord
 
 KEPT_ABOUT = ("fingerprint", "card", "views", "precision", "weights_sha256", "versions")

@@ -3,6 +3,7 @@
 import gzip
 import logging
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from clearbench.scans.volume import Volume
 imageglobals.logger.setLevel(logging.CRITICAL)
 PADDING = 2**20  # bytes after the voxels that are allowed
 HARMLESS = "not SPM compatible"
+QUOTED = re.compile(r"b?(['\"]).*?\1")  # of the header, where any text may stand
 UNREADABLE = "not a readable NIfTI file"
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}  # of xyzt_units; mm, or not stated, is 1
 SAME_SPACING = 0.01  # relative
@@ -110,7 +112,7 @@ def repair_notes(image: Any, path: Path) -> tuple[Note, ...]:
     """Return notes on what is wrong in a header, and was put right by nibabel."""
     found = type(image.header).diagnose_binaryblock(_raw_header(image, path)).splitlines()
     return tuple(
-        Note("geometry", f"a fault in its header was put right: {fault}")
+        Note("geometry", f"a fault in its header was put right: {QUOTED.sub('…', fault)}")
         for fault in found
         if not fault.endswith(HARMLESS)
     )

@@ -16,6 +16,8 @@ class Note:
     text   one sentence for the user, without names of files: these may hold names of patients,
            and the text is stored
     file   the names of the files that it is about, "" if it is about all; never stored
+    value  what the header says, where that is no value of its tag: any text may stand there; never
+           stored
     tag    the DICOM keyword or header field that it is about, "" if none
     """
 
@@ -23,11 +25,13 @@ class Note:
     text: str
     file: str = ""
     tag: str = ""
+    value: str = ""
 
     @property
     def sentence(self) -> str:
         """Return the text for the screen, with the files that are left out or kept."""
-        return f"{self.text} ({self.file})" if self.file and self.kind in NAMED else self.text
+        more = repr(self.value) if self.value else self.file if self.kind in NAMED else ""
+        return f"{self.text} ({more})" if more else self.text
 
 
 def merge_notes(notes: "list[Note] | tuple[Note, ...]") -> tuple[Note, ...]:
@@ -35,5 +39,5 @@ def merge_notes(notes: "list[Note] | tuple[Note, ...]") -> tuple[Note, ...]:
     first: dict[tuple[str, ...], Note] = {}
     for note in notes:
         file = note.file if note.kind in NAMED else ""
-        first.setdefault((note.kind, note.text, note.tag, file), note)
+        first.setdefault((note.kind, note.text, note.tag, note.value, file), note)
     return tuple(first.values())

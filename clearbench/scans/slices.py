@@ -29,10 +29,12 @@ from clearbench.scans.metaimage import is_metaimage, open_metaimage, read_metaim
 from clearbench.scans.nifti import read_nifti
 from clearbench.scans.notes import Note
 from clearbench.scans.npz import is_npz, read_npz
+from clearbench.scans.scanner_texts import with_keys
 from clearbench.scans.volume import Scan, Volume, upright
 from clearbench.scans.walk import NO_FILE, Walked, is_file, walk, why_unnamed
 
-READING_RULES = 3  # raise it when the same files may give other pixels, or be refused
+# raise it when the same files may give other pixels or facts, or be refused
+READING_RULES = 4
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,23 @@ class ScanSource:
 
 
 def read_scan(
-    source: ScanSource, *, pseudonym: Callable[[str], str] | None = None, resample: bool = False
+    source: ScanSource,
+    *,
+    pseudonym: Callable[[str], str] | None = None,
+    other: Callable[[str], str] | None = None,
+    resample: bool = False,
 ) -> Scan:
     """Read one scan as axial slices, feet to head, row 0 anterior, column 0 the patient's right.
 
-    `pseudonym` turns a SeriesInstanceUID into its pseudonym, which `source.series` may be.
-    Raises UnreadableScan with the fault and its file.
+    `pseudonym` turns a SeriesInstanceUID into its pseudonym, which `source.series` may be. `other`
+    keys the tokens of a kernel, manufacturer or model that isn't known; without it, these are
+    "other". Raises UnreadableScan with the fault and its file.
     """
     with damage_as_unreadable():
         if not source.path.exists():
             raise UnreadableScan(f"{source.path} does not exist")
-        return _read(source, pseudonym, resample)
+        scan = _read(source, pseudonym, resample)
+        return replace(scan, facts=with_keys(scan.facts, other))
 
 
 def _read(source: ScanSource, pseudonym: Callable[[str], str] | None, resample: bool) -> Scan:

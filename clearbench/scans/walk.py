@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearbench.errors import plain_text
+from clearbench.rights import is_store
 
 GONE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)  # of a link: its file is missing
 NO_FILE = "a pipe, socket or device, not a file"
@@ -98,7 +99,7 @@ def _entries(path: Path, closed: list[tuple[Path, str]]) -> list[Path]:
     for folder, subfolders, names in os.walk(path, onerror=note, followlinks=True):
         place = Path(folder)
         real = place.resolve()
-        if real in seen or _is_store(place):
+        if real in seen or is_store(place):
             subfolders.clear()
             continue
         seen.add(real)
@@ -106,15 +107,3 @@ def _entries(path: Path, closed: list[tuple[Path, str]]) -> list[Path]:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         entries += [place / name for name in names if not name.startswith(".")]
     return sorted(entries)
-
-
-def _is_store(folder: Path) -> bool:
-    """Return True for a feature store: its store.json begins with the schema version."""
-    listed = folder / "store.json"
-    try:
-        if not is_file(listed):
-            return False
-        with listed.open("rb") as file:
-            return file.read(9) == b'{"schema"'
-    except OSError:
-        return False

@@ -192,18 +192,6 @@ def read_sketch(path: Path) -> Sketch | None:
         )
 
 
-def file_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield every text of an HDF5 file with the name of its place: names and attributes.
-
-    Raises BadStore for a damaged file or another schema version.
-    """
-    with _opened(path) as file:
-        for place in (file, *file.values()):
-            yield "name", str(place.name)
-            for name, value in place.attrs.items():
-                yield str(name), str(value)
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """Open a feature file; HDF5's errors, also those while reading, become BadStore."""

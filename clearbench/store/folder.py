@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearbench.errors import BadStore
-from clearbench.files import write_text
+from clearbench.files import write_whole
+from clearbench.rights import (
+    GROUP,
+    GROUP_READS,
+    OWNER_ONLY,
+    STORE_FILE,
+    is_group_readable,
+    readable_by_others,
+    set_rights,
+)
 
 SCHEMA = 1
-STORE_FILE = "store.json"
 STORE_VARIABLE = "CLEARBENCH_STORE"
+# whatever the group may read: with one of these, its members could find out who is who
+OWNERS_ALONE = frozenset({"secret.key", "keys.csv", "forgetting.json"})
 DEFAULT_STORE = "clearbench-store"
 
 
@@ -83,6 +93,34 @@ def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
     return folder
 
 
+def share(folder: StoreFolder, *, group: bool) -> None:
+    """Let the group read a store, or its owner alone; later files have the same rights.
+
+    The secret, the key table and the list of a removal are the owner's always. Raises StorageFull.
+    """
+    write_schema(folder, read_schema(folder), group=group)
+    for path in [folder.root, *folder.root.rglob("*")]:
+        if not path.is_symlink():
+            set_rights(path, _rights_of(path, group))
+
+
+def find_readable(folder: StoreFolder) -> tuple[Path, ...]:
+    """Return the files and folders of a store that others may read, against its setting."""
+    group = is_group_readable(folder.root)
+    return tuple(
+        path
+        for path in [folder.root, *sorted(folder.root.rglob("*"))]
+        if path.exists()  # a draft may be gone meanwhile
+        and not path.is_symlink()
+        and readable_by_others(path, _rights_of(path, group))
+    )
+
+
+def _rights_of(path: Path, group: bool) -> int:
+    """Return the rights of a file or folder of a store."""
+    return GROUP_READS if group and path.name not in OWNERS_ALONE else OWNER_ONLY
+
+
 def read_schema(folder: StoreFolder) -> int:
     """Return the number of a store's schema; raises BadStore if it isn't a store, or is damaged."""
     file = folder.root / STORE_FILE
@@ -96,6 +134,15 @@ def read_schema(folder: StoreFolder) -> int:
         ) from error
 
 
-def write_schema(folder: StoreFolder, schema: int) -> None:
-    """Write the number of a store's schema; raises StorageFull."""
-    write_text(folder.root / STORE_FILE, json.dumps({"schema": schema}) + "\n")
+def write_schema(folder: StoreFolder, schema: int, *, group: bool | None = None) -> None:
+    """Write a store's file: the number of its schema, and whether the group may read the store.
+
+    `group` is None to keep what the file says. Raises StorageFull.
+    """
+    group = is_group_readable(folder.root) if group is None else group
+    # the schema first: a store among scans is known by it
+    text = json.dumps({"schema": schema} | ({GROUP: True} if group else {})) + "\n"
+    file = folder.root / STORE_FILE
+    write_whole(
+        file, lambda draft: draft.write_text(text, encoding="utf-8"), private=True, group=group
+    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearbench.errors import BadStore
+from clearbench.rights import OWNER_ONLY
 from clearbench.store.folder import SCHEMA, StoreFolder, read_schema, write_schema
 
 LOCK = "migrate.lock"
@@ -66,7 +67,7 @@ def _run(steps: Sequence[Step], folder: StoreFolder) -> None:
     lock = folder.root / LOCK
     try:
         # with O_EXCL only one of several processes can make the file
-        os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY))
     except FileExistsError as error:
         raise BadStore(
             f"{lock}: another process migrates this store; wait for it, or remove the file if that "

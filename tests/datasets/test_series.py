@@ -6,9 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from clearbench.cohort.pseudonyms import Pseudonyms
-from clearbench.datasets.series import key_table, name_scans, relative_to, series_table
+from clearbench.datasets.series import (
+    key_table,
+    name_scans,
+    relative_to,
+    series_records,
+    series_table,
+    without_names,
+)
 from clearbench.errors import BadRequest
 from clearbench.scans.inventory import find_scans
 from clearbench.scans.write import seeded_uid, write_nifti
@@ -80,3 +88,34 @@ def test_another_secret_gives_other_names(root: Path) -> None:
 
 def test_paths_are_relative_to_the_cohort_s_file() -> None:
     assert relative_to("a/b", Path("/data"), Path("/lists/cohort.csv")) == "../data/a/b"
+
+
+def test_problems_and_errors_name_no_file_and_quote_no_header(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT
+) -> None:
+    def edit(dataset: Dataset, index: int) -> None:
+        if index == 1:
+            dataset.add_new("PixelSpacing", "LO", "MUELLER HANS")
+
+    for path in write_ct(tmp_path / "MUELLER_HANS", hu, edit=edit):
+        path.rename(path.with_name(f"MUELLER_{path.name}"))
+    (tmp_path / "scan.nii.gz").write_bytes(b"nothing")
+    found = find_scans(tmp_path)
+    assert "MUELLER" in str([scan.error for scan in found.scans]), "on the screen"
+    table = series_table(name_scans(found, NAMES))
+    errors = table.column("error").to_pylist()
+    assert all(errors)
+    assert "MUELLER" not in str(errors)
+    assert "damaged header" in errors[0]
+    assert "MUELLER" in str(series_records(name_scans(found, NAMES))), "--json is for the screen"
+
+
+def test_names_are_taken_out_of_sentences(tmp_path: Path) -> None:
+    folder = tmp_path / "Hans M\u00fcller"
+    folder.mkdir()
+    (folder / "Hans_1.dcm").touch()
+    (folder / b"M\xfcller.dcm".decode("utf-8", "surrogateescape")).touch()
+    for name in ("Hans_1.dcm", r"M\udcfcller.dcm", "Hans M\u00fcller", str(folder)):
+        assert without_names(f"slice 2 of 4 ({name}) is cut", folder) == "slice 2 of 4 (…) is cut"
+    assert without_names("KVP is 'a name', not a number", folder) == "KVP is '…', not a number"
+    assert without_names("", folder) == ""

@@ -12,6 +12,7 @@ from clearbench.datasets.series import NamedScan, series_table
 from clearbench.errors import BadCohort
 from clearbench.scans.found import FoundScan
 from clearbench.scans.inventory import find_scans
+from clearbench.scans.scanner_texts import with_keys
 from clearbench.technical import facts_row
 
 
@@ -40,7 +41,7 @@ def _named(scan: FoundScan, root: Path) -> NamedScan:
     study = identity.study_uid if identity else ""
     patient = identity.patient_id if identity else ""
     return NamedScan(
-        scan=scan,
+        scan=replace(scan, facts=with_keys(scan.facts, None)),
         place=place,
         scan_id=series or place.replace("/", "_"),
         patient_id=patient,

@@ -13,6 +13,7 @@ from clearbench.scans.dicom.decoding import have_same_pixels
 from clearbench.scans.dicom.objects import DYNAMIC
 from clearbench.scans.dicom.records import Slice
 from clearbench.scans.notes import Note
+from clearbench.scans.scanner_texts import OTHER, plain, plain_terms
 from clearbench.scans.volume import SAME_POSITION_MM
 
 SMALLEST_PART = 2
@@ -24,7 +25,22 @@ COMPARED = 3
 ALWAYS_ALLOWED = 2  # sequential head CT repeats a slice where two of its parts meet
 MOST_REPEATED = 0.02
 
+NUMBER = re.compile(r"[\d.+-]+")
+
 Part = tuple[Slice, ...]
+
+
+def _numbers(value: Hashable) -> str:
+    """Return a number, or several, as text; "other" for a text that is none."""
+    if isinstance(value, tuple):
+        return "x".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
+    text = str(value) or "none"
+    return text if NUMBER.fullmatch(text) or not value else OTHER
+
+
+def _terms(value: Hashable) -> str:
+    """Return the terms of an image type as text."""
+    return "x".join(plain_terms(value)) if isinstance(value, tuple) else OTHER
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,7 @@ class _Divider:
     stray        a single slice that differs is left out, also if the others are one scan
     repeated     it only counts where too many slices are at the place of another
     numbered     parts are called by their number, as the values should not be in an id
+    shown        a value as text: any text may stand in a header, and this one is stored
     """
 
     name: str
@@ -45,6 +62,7 @@ class _Divider:
     stray: bool = False
     repeated: bool = False
     numbered: bool = False
+    shown: Callable[[Hashable], str] = _numbers
 
 
 def _each(value: Callable[[Slice], Hashable]) -> Callable[[Sequence[Slice]], Sequence[Hashable]]:
@@ -88,10 +106,10 @@ DIVIDERS = (
     _Divider("orientation", _orientations, stray=True),
     _Divider("matrix", _each(lambda item: item.shape), stray=True),
     _Divider("pixels", _each(lambda item: tuple(round(mm, 3) for mm in item.pixel_mm)), stray=True),
-    _Divider("kernel", _kernels),
+    _Divider("kernel", _kernels, shown=lambda value: plain(value) or "none"),
     _Divider("time", _each(lambda item: item.phase.temporal), overlapping=True),
     _Divider("phase", _each(lambda item: item.phase.cardiac), overlapping=True),
-    _Divider("type", _each(lambda item: item.phase.image_type), overlapping=True),
+    _Divider("type", _each(lambda item: item.phase.image_type), overlapping=True, shown=_terms),
     _Divider("acquisition", _each(lambda item: item.phase.acquisition), overlapping=True),
     # Times of day and folders are names that no id should hold.
     _Divider("pass", _each(lambda item: item.phase.clock), True, repeated=True, numbered=True),
@@ -209,9 +227,10 @@ def _divide(slices: list[Slice], divider: _Divider) -> list[tuple[tuple[str, ...
     if len(by_value) == 1 or (divider.repeated and not _must_be_divided(slices)):
         return whole
     if divider.overlapping:
-        parts = _passes(by_value)
+        parts = _passes(by_value, divider)
     else:
-        parts = [(_label(value), some) for value, some in sorted(by_value.items(), key=_order)]
+        ordered = sorted(by_value.items(), key=_order)
+        parts = [(divider.shown(value), some) for value, some in ordered]
     small = [some for _, some in parts if len(some) < SMALLEST_PART]
     large = [(label, some) for label, some in parts if len(some) >= SMALLEST_PART]
     # With two passes found, a slice of neither is of a third, such as a bolus test: not of theirs.
@@ -271,7 +290,9 @@ def _without(slices: list[Slice], strays: list[list[Slice]], divider: _Divider) 
     return [replace(item, facts=item.facts.with_notes(*notes)) for item in slices]
 
 
-def _passes(by_value: dict[Hashable, list[Slice]]) -> list[tuple[str, list[Slice]]]:
+def _passes(
+    by_value: dict[Hashable, list[Slice]], divider: _Divider
+) -> list[tuple[str, list[Slice]]]:
     """Join parts that follow each other; return one list of slices for each pass over the body.
 
     In the order of their values, a part joins the first pass that it doesn't overlap.
@@ -282,7 +303,7 @@ def _passes(by_value: dict[Hashable, list[Slice]]) -> list[tuple[str, list[Slice
         fitting = (one for one in passes if not any(_overlap(reach, other) for other in one[2]))
         found = next(fitting, None)
         if found is None:
-            passes.append((_label(value), list(some), [reach]))
+            passes.append((divider.shown(value), list(some), [reach]))
         else:
             found[1].extend(some)
             found[2].append(reach)
@@ -319,10 +340,3 @@ def _order(entry: tuple[Hashable, list[Slice]]) -> tuple[object, ...]:
         except ValueError:
             return (1, 0.0, value)
     return (2, 0.0, str(value))
-
-
-def _label(value: Hashable) -> str:
-    """Return a divider's value as text."""
-    if isinstance(value, tuple):
-        return "x".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
-    return str(value) or "none"

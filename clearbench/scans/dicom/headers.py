@@ -21,8 +21,9 @@ from clearbench.scans.dicom.objects import (
 )
 from clearbench.scans.dicom.opening import not_dicom, open_header
 from clearbench.scans.dicom.records import Identity, LeftOut, Phase, Scale, Slice
-from clearbench.scans.dicom.tags import Tags, frame_tags
+from clearbench.scans.dicom.tags import BadTag, Tags, frame_tags
 from clearbench.scans.notes import Note
+from clearbench.scans.scanner_texts import as_read
 from clearbench.scans.volume import ScanFacts
 
 NO_CONTRAST = (
@@ -222,7 +223,7 @@ class _Optional:
         """Return a number, or None with a note."""
         try:
             return self.tags.number(name)
-        except ValueError as error:
+        except BadTag as error:
             self._note(name, error)
             return None
 
@@ -230,23 +231,24 @@ class _Optional:
         """Return a text, or "" with a note."""
         try:
             return self.tags.text(name)
-        except ValueError as error:
+        except BadTag as error:
             self._note(name, error)
             return ""
 
-    def _note(self, name: str, error: ValueError) -> None:
+    def _note(self, name: str, error: BadTag) -> None:
         """Note a tag that can't be read."""
-        self.notes.append(Note("header", f"{error}; it is left blank", self.file, name))
+        text = f"{error.plain}; it is left blank"
+        self.notes.append(Note("header", text, self.file, name, error.written))
 
 
 def _facts(tags: Tags, optional: _Optional, file: str) -> ScanFacts:
     """Read the technical tags that may predict a label, with notes on the ones in use."""
     facts = ScanFacts(
         thickness_mm=optional.number("SliceThickness"),
-        kernel=optional.text("ConvolutionKernel"),
+        kernel=as_read("kernel", optional.text("ConvolutionKernel")),
         contrast=_contrast(optional.text("ContrastBolusAgent")),
-        manufacturer=optional.text("Manufacturer"),
-        model=optional.text("ManufacturerModelName"),
+        manufacturer=as_read("manufacturer", optional.text("Manufacturer")),
+        model=as_read("model", optional.text("ManufacturerModelName")),
         kvp=optional.number("KVP"),
     )
     kind = tags.text("RescaleType").upper()

@@ -16,6 +16,15 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 HU_TYPES = ("", "HU", "HU_MOD", "US")  # HU_MOD: changed, but still HU; US: unspecified
+# Other texts are not repeated: a reason is stored with the other scans of the series.
+UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "PCT", "PERCENT")
+MODALITIES = frozenset(
+    {
+        "CT", "MR", "PT", "NM", "US", "CR", "DX", "MG", "XA", "RF", "OT", "SC", "SEG", "SR", "PR",
+        "KO", "REG", "DOC", "ECG", "ES", "OP", "PX", "IO", "IVUS", "OCT", "SM", "XC", "RTSTRUCT",
+        "RTPLAN", "RTDOSE", "RTIMAGE", "RTRECORD", "FID", "RWV", "M3D", "STL", "PLAN", "ANN",
+    }
+)  # fmt: skip
 
 # Of ImageType and FrameType, from value 3 on.
 NOT_PLAIN_CT = MappingProxyType(
@@ -79,9 +88,15 @@ def why_not_ct(header: Dataset) -> str:
         return "a secondary capture"
     if modality == "SEG":
         return "a segmentation (SEG)"
+    shown = (
+        modality if modality in MODALITIES else "another modality" if modality else "no modality"
+    )
     if sop_class not in (CT_IMAGE, *ENHANCED_CT):
-        return f"not a CT image ({modality or 'no modality'}, {pydicom.uid.UID(sop_class).name})"
-    return "" if modality in ("CT", "") else f"{modality}, not CT"
+        name = pydicom.uid.UID(sop_class).name
+        # pydicom's name of an unknown UID is the UID itself
+        kind = "an unknown SOP class" if name == sop_class else name
+        return f"not a CT image ({shown}, {kind})"
+    return "" if modality in ("CT", "") else f"{shown}, not CT"
 
 
 def sop_class_of(header: Dataset) -> str:
@@ -103,7 +118,9 @@ def why_not_hu(tags: Tags) -> str:
     if found:
         return found[0]
     scale = _unit(tags)
-    return "" if scale in HU_TYPES else f"pixels in {scale}, not HU"
+    if scale in HU_TYPES:
+        return ""
+    return f"pixels in {scale if scale in UNITS else 'another unit'}, not HU"
 
 
 def _unit(tags: Tags) -> str:

@@ -36,6 +36,11 @@ def open_header(path: Path) -> Dataset:
     return _open(path, stop_before_pixels=True, specific_tags=list(READ))
 
 
+def open_all_tags(path: Path) -> Dataset:
+    """Read every tag but the pixel data; raises what pydicom raises."""
+    return _open(path, stop_before_pixels=True)
+
+
 def open_whole(path: Path) -> Dataset:
     """Read a file with its pixel data; raises what pydicom raises."""
     return _open(path)

@@ -13,6 +13,7 @@ from clearbench.scans.dicom.grouping import SAME_AXIS, count_repeated, too_many_
 from clearbench.scans.dicom.records import Identity, Slice
 from clearbench.scans.grid import refuse_spacing
 from clearbench.scans.notes import Note, NoteKind, merge_notes
+from clearbench.scans.scanner_texts import plain
 from clearbench.scans.volume import (
     OBLIQUE_LIMIT_DEG,
     SAME_POSITION_MM,
@@ -232,7 +233,7 @@ def _common_facts(slices: Sequence[Slice]) -> ScanFacts:
         found[name] = max(counts, key=lambda value: (counts[value], value is not None))
         known = [value for value in counts if value not in (None, "")]
         if name in NOTED_FACTS and len(known) > 1:
-            values = name_some(sorted(f"{value}" for value in known))
+            values = name_some(sorted(map(plain, known)))
             tag = NOTED_FACTS[name]
             notes.append(Note("header", f"{tag} differs between slices ({values})", tag=tag))
     return replace(slices[0].facts, **found, notes=merge_notes(notes))

@@ -27,6 +27,14 @@ READ = [
 ]  # fmt: skip
 
 
+class BadTag(ValueError):
+    """A tag has no value of its kind; `plain` says so without the text that is there instead."""
+
+    def __init__(self, name: str, written: str, reason: str) -> None:
+        super().__init__(f"{name} is {written!r}, {reason}")
+        self.plain, self.written = f"{name} is {reason}", written
+
+
 @dataclass(frozen=True)
 class Tags:
     """The tags of one slice; each comes from the first of `data_sets` that has it."""
@@ -43,7 +51,7 @@ class Tags:
             try:
                 self._found[name] = self._first(_tag_of(name))
             except Exception as error:  # pydicom parses a value when it is asked for
-                raise ValueError(f"{name} is {self._as_written(name)!r}, not a number") from error
+                raise BadTag(name, self._as_written(name), "not a number") from error
         value = self._found[name]
         return default if value is None else value
 
@@ -102,9 +110,9 @@ class Tags:
         try:
             found = tuple(float(value) for value in values)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} is {self._as_written(name)!r}, not a number") from error
+            raise BadTag(name, self._as_written(name), "not a number") from error
         if not all(map(math.isfinite, found)):
-            raise ValueError(f"{name} is {self._as_written(name)!r}, not a finite number")
+            raise BadTag(name, self._as_written(name), "not a finite number")
         return found
 
     def has(self, name: str) -> bool:

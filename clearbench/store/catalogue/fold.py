@@ -5,6 +5,7 @@ The file itself is never opened for writing: a draft is a changed copy, and repl
 
 import json
 import shutil
+import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import pyarrow.parquet
 from clearbench.bounded import read_text
 from clearbench.cohort.columns import is_label
 from clearbench.errors import BadStore
-from clearbench.files import disk_refuses, sweep_drafts, write_whole
+from clearbench.files import disk_refuses, remove, sweep_drafts, write_whole
 from clearbench.store.catalogue.schema import CREATE, SCHEMAS
 from clearbench.store.cohorts import cohort_scans
 from clearbench.store.features import FileFacts, read_facts, read_slice_rows
@@ -123,11 +124,19 @@ def _known(catalogue: Path) -> dict[str, IndexedFile]:
 def _write_draft(
     draft: Path, store: StoreFolder, now: dict[str, IndexedFile], then: dict[str, IndexedFile]
 ) -> None:
-    """Write the new catalogue, and remove DuckDB's log, which a failed write leaves."""
+    """Write the new catalogue, in a folder that only its owner can open.
+
+    DuckDB makes its files, also its log and spilled rows, with rights of its own.
+    """
+    folder = draft.with_suffix(".tmp.d")  # the name of a draft, so it is swept after a kill
+    folder.mkdir(mode=0o700)
     try:
-        _write(draft, store, now, then)
+        new = folder / store.catalogue.name
+        _write(new, store, now, then)
+        new.chmod(stat.S_IMODE(draft.stat().st_mode))
+        new.replace(draft)
     finally:
-        draft.with_suffix(".tmp.wal").unlink(missing_ok=True)
+        remove(folder)
 
 
 def _write(

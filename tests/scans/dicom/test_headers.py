@@ -196,7 +196,8 @@ def test_an_optional_number_that_can_t_be_read_is_blank_and_noted(
     path.write_bytes(path.read_bytes().replace(b"2.500000001", b"2,500000001"))
     (item,) = read_slices(path)
     (note,) = item.facts.notes
-    assert note.text == f"{name} is '2,500000001', not a number; it is left blank"
+    assert note.text == f"{name} is not a number; it is left blank"
+    assert note.sentence == f"{note.text} ('2,500000001')"
     assert (note.kind, note.file, note.tag) == ("header", path.name, name)
     assert item.tilt_tag_deg == 0.0
 
