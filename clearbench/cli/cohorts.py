@@ -14,6 +14,7 @@ from clearbench.cli.options import (
     Window,
     checked_window,
     store_path,
+    writable,
 )
 from clearbench.cli.sections import Group
 from clearbench.datasets.public.registry import PUBLIC_DATA_SETS
@@ -114,6 +115,7 @@ def build(
             "--output",
             help="The cohort table to write, .csv or .parquet.",
             show_default=False,
+            callback=writable,
         ),
     ],
     labels: Annotated[
