@@ -1,0 +1,363 @@
+"""SQL that reaches for what it must not have, breaks off, or never ends."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+ONE_SELECT = "exactly one SELECT is accepted"
+NO_VIEW = "no view is called"
+NOT_FOR_QUERIES = "is not for queries"
+TIME = "allow more time"
+MEMORY = "GB of memory"
+
+
+@dataclass(frozen=True)
+class SqlCase:
+    """One statement, and what is said of it.
+
+    said  a part of the sentence that refuses it; "" if it is answered, as it is harmless
+    """
+
+    kind: str
+    statement: str
+    said: str
+
+
+# what a statement may try to do with a file, a database, an extension, the settings or the process
+OTHER_STATEMENTS = (
+    "ALTER TABLE labels ADD COLUMN x INT",
+    "ALTER VIEW scans RENAME TO y",
+    "ANALYZE",
+    "ATTACH '/etc/passwd' AS x",
+    "ATTACH ':memory:'",
+    "BEGIN",
+    "CALL duckdb_settings()",
+    "CALL read_text('{file}')",
+    "CHECKPOINT",
+    "COMMENT ON VIEW scans IS 'x'",
+    "COMMIT",
+    "COPY (SELECT 1) TO '{new}'",
+    "COPY (SELECT 1) TO '/dev/stdout'",
+    "COPY scans FROM '{file}'",
+    "COPY FROM DATABASE catalogue TO memory",
+    "CREATE EXTENSION REPOSITORY x",
+    "CREATE FUNCTION f(a) AS a + 1",
+    "CREATE INDEX i ON catalogue.labels (value)",
+    "CREATE MACRO f() AS TABLE FROM catalogue.files",
+    "CREATE OR REPLACE VIEW scans AS SELECT 1",
+    "CREATE PERSISTENT SECRET s (TYPE s3)",
+    "CREATE SCHEMA x",
+    "CREATE SECRET s (TYPE s3)",
+    "CREATE SEQUENCE s",
+    "CREATE TABLE catalogue.x (a INT)",
+    "CREATE TEMP TABLE x AS FROM catalogue.files",
+    "CREATE TYPE t AS ENUM ('a')",
+    "DEALLOCATE x",
+    "DELETE FROM catalogue.labels RETURNING *",
+    "DETACH catalogue",
+    "DROP SCHEMA catalogue.main CASCADE",
+    "DROP VIEW scans",
+    "EXECUTE x",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO '{new}'",
+    "EXPLAIN ANALYZE DELETE FROM catalogue.labels",
+    "EXPLAIN CREATE TABLE x AS SELECT 1",
+    "EXPLAIN UPDATE EXTENSIONS",
+    "EXPORT DATABASE '{new}'",
+    "FORCE CHECKPOINT",
+    "FORCE INSTALL httpfs",
+    "IMPORT DATABASE '{folder}'",
+    "INSERT INTO catalogue.labels VALUES (1) RETURNING *",
+    "INSTALL httpfs",
+    "INSTALL spatial FROM community",
+    "LOAD httpfs",
+    "LOAD '{file}'",
+    "MERGE INTO catalogue.labels USING scans ON true WHEN MATCHED THEN DELETE",
+    "PIVOT labels ON label USING first(value)",
+    "PRAGMA database_list",
+    "PRAGMA enable_profiling",
+    "PRAGMA show_tables",
+    "PRAGMA table_info('catalogue.files')",
+    "PREPARE x AS FROM catalogue.files",
+    "RESET memory_limit",
+    "ROLLBACK",
+    "SET allowed_directories = ['/']",
+    "SET enable_external_access = true",
+    "SET file_search_path = '/etc'",
+    "SET lock_configuration = false",
+    "SET memory_limit = '1TB'",
+    "SET SESSION schema = 'catalogue.main'",
+    "SET VARIABLE x = (SELECT 1)",
+    "TRUNCATE catalogue.labels",
+    "UPDATE catalogue.labels SET value = 'x'",
+    "UPDATE EXTENSIONS",
+    "UPDATE EXTENSIONS (httpfs)",
+    "USE catalogue",
+    "VACUUM",
+)
+
+# how the catalogue's own tables may be named
+INNER = (
+    "catalogue.files",
+    "catalogue.main.files",
+    '"catalogue"."main"."cohort_scans"',
+    "CATALOGUE.COHORT_SCANS",
+    "catalogue.labels",
+    "cohort_scans",
+    "sources",
+    "main.scans",
+    "memory.main.scans",
+    "bound_0",
+    '"catalogue.files"',
+    "duckdb_tables",
+    "duckdb_columns",
+    "duckdb_databases",
+    "duckdb_views",
+    "pragma_database_list",
+    "information_schema.columns",
+    "information_schema.tables",
+    "pg_catalog.pg_class",
+    "pg_catalog.pg_settings",
+    "pg_views",
+    "sqlite_master",
+    "sqlite_temp_master",
+    "outside",
+    "'{file}'",
+    "'/etc/passwd'",
+    "'{folder}/*.csv'",
+    "'{folder}/store/cohorts/c.parquet'",
+    "'https://example.org/x.parquet'",
+    "'file://{file}'",
+)
+
+# where a table may stand; {0} is its name
+PLACES = (
+    "SELECT * FROM {0}",
+    "FROM {0}",
+    "TABLE {0}",
+    "SELECT (SELECT count(*) FROM {0})",
+    "SELECT 1 WHERE EXISTS (FROM {0})",
+    "SELECT 1 ORDER BY (SELECT count(*) FROM {0})",
+    "SELECT 1 LIMIT (SELECT count(*) FROM {0})",
+    "SELECT list_transform([1], lambda x: (SELECT count(*) FROM {0}))",
+    "SELECT count(*) FILTER (WHERE EXISTS (FROM {0})) FROM scans",
+    "SELECT sum(1) OVER (ORDER BY (SELECT count(*) FROM {0})) FROM scans",
+    "SELECT CASE WHEN (SELECT count(*) FROM {0}) > 0 THEN 1 END",
+    "SELECT ARRAY(SELECT 1 FROM {0})",
+    "SELECT * REPLACE ((SELECT count(*) FROM {0}) AS site) FROM scans",
+    "SELECT 1 UNION ALL SELECT 2 FROM {0}",
+    "WITH x AS (FROM {0}) FROM x",
+    "WITH x AS MATERIALIZED (SELECT 1) FROM x, {0}",
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t, {0}) FROM t",
+    "SELECT * FROM scans JOIN {0} ON true",
+    "SELECT * FROM scans SEMI JOIN {0} ON true",
+    "SELECT * FROM scans, LATERAL (FROM {0})",
+    "SELECT * FROM range((SELECT count(*) FROM {0}))",
+    "SUMMARIZE {0}",
+    "DESCRIBE {0}",
+    "DESCRIBE SELECT * FROM {0}",
+    "SELECT * FROM (DESCRIBE {0})",
+    "UNPIVOT {0} ON *",
+    "PIVOT {0} ON site IN ('a') USING count(*)",
+    "EXPLAIN SELECT * FROM {0}",
+    "EXPLAIN ANALYZE SELECT * FROM {0}",
+    "EXPLAIN (ANALYZE, FORMAT json) FROM {0}",
+    "(SELECT 1) UNION (SELECT 2 FROM {0})",
+    "VALUES ((SELECT count(*) FROM {0}))",
+)
+
+TABLE_FUNCTIONS = (
+    "arrow_scan(1, 2, 3)",
+    "duckdb_columns()",
+    "duckdb_databases()",
+    "duckdb_extensions()",
+    "duckdb_functions()",
+    "duckdb_logs()",
+    "duckdb_secrets()",
+    "duckdb_settings()",
+    "duckdb_tables()",
+    "duckdb_temporary_files()",
+    "duckdb_variables()",
+    "duckdb_views()",
+    "glob('{folder}/*')",
+    "histogram('catalogue.files', path)",
+    "json_execute_serialized_sql('x')",
+    "pandas_scan(1)",
+    "parquet_metadata('{folder}/store/cohorts/c.parquet')",
+    "pragma_storage_info('catalogue.files')",
+    "pragma_table_info('catalogue.files')",
+    "python_arrow_scan(1, 2, 3)",
+    "query('FROM catalogue.files')",
+    "query('DROP VIEW scans')",
+    "query_table('catalogue.files')",
+    "query_table(['labels', 'catalogue.files'])",
+    "read_blob('{file}')",
+    "read_csv('{file}')",
+    "read_csv_auto('/etc/passwd')",
+    "read_duckdb('{folder}/store/catalogue.duckdb')",
+    "read_json('{file}')",
+    "read_parquet('{folder}/store/cohorts/c.parquet')",
+    "read_text('{folder}/store/store.json')",
+    "READ_TEXT('{file}')",
+    "main.read_text('{file}')",
+    "system.main.read_text('{file}')",
+    "read_text(['{file}'])",
+    "seq_scan('files')",
+    "sniff_csv('{file}')",
+    "sql_auto_complete('FROM ''{folder}/')",
+    "summary((FROM catalogue.files))",
+    "test_all_types()",
+    "which_secret('x', 's3')",
+)
+
+FUNCTIONS = (
+    "current_database()",
+    "current_query()",
+    "current_schemas(true)",
+    "current_setting('temp_directory')",
+    "current_setting('home_directory')",
+    "finalize('x'::BLOB)",
+    "get_block_size('catalogue')",
+    "getvariable('x')",
+    "json_serialize_plan('FROM catalogue.files')",
+    "nextval('s')",
+    "obj_description(1, 'x')",
+    "pg_get_viewdef(1)",
+    "pg_sleep(100)",
+    "read_text('{file}')",
+    "'{file}'.read_text()",
+    "sleep_ms(100000)",
+    "stats(site)",
+    "system.main.current_setting('x')",
+    "write_log('x')",
+    "__internal_decompress_string(1)",
+)
+
+# what is refused before it runs, and why
+OTHERS = (
+    ("", ONE_SELECT),
+    (" \n\t", ONE_SELECT),
+    (";", ONE_SELECT),
+    ("-- nothing", ONE_SELECT),
+    ("/* nothing */", ONE_SELECT),
+    ("SELECT 1; SELECT 2", ONE_SELECT),
+    ("SELECT 1; DROP VIEW scans", ONE_SELECT),
+    ("SELECT 1;; SELECT path FROM catalogue.files", ONE_SELECT),
+    ("nonsense", "syntax error"),
+    ("SELECT", "without selection list"),
+    ("SELECT * FROM", "syntax error"),
+    ("SELECT 'open", "unterminated"),
+    ('SELECT "open', "unterminated"),
+    ("SELECT $$open", "syntax error"),
+    ("/* open", "unterminated"),
+    ("SELECT '" + "x" * 900_000, "unterminated"),
+    ('SELECT "' + "x" * 900_000 + '" FROM scans', "not found"),
+    ("FROM " + "x" * 900_000, NO_VIEW),
+    ('SELECT "\x1b[31m" FROM scans', "not found"),
+    ('FROM "\x1b[31m\n"', NO_VIEW),
+    ("SELECT 1 )", "syntax error"),
+    ("SELECT '\ud800'", "isn't text in UTF-8"),
+    ("\udcff", "isn't text in UTF-8"),
+    ("SELECT 1\0", "null byte"),
+    ("\0", "null byte"),
+    ("SELECT 1\0; DROP VIEW scans", "null byte"),
+    ("SELECT " + "(" * 2000 + "1" + ")" * 2000, "depth"),
+    ("SELECT " + "[" * 600 + "1" + "]" * 600, "nested too deeply"),
+    ("SELECT * FROM " + "(FROM " * 400 + "scans" + ")" * 400, "nested too deeply"),
+    ("SELECT '" + "x" * 1_000_000 + "'", "at most 1,000,000"),
+    ("SELECT ?", "no values are passed"),
+    ("SELECT $name", "no values are passed"),
+    ("SHOW TABLES", "SHOW is for a view"),
+    ("SHOW ALL TABLES", "SHOW is for a view"),
+    ("SHOW DATABASES", "SHOW is for a view"),
+    ("SHOW memory_limit", "SHOW is for a view"),
+    ("SHOW SECRETS", "SHOW is for a view"),
+    ("DESCRIBE", "SHOW is for a view"),
+    ("SELECT * FROM (SHOW ALL TABLES)", "SHOW is for a view"),
+    ("WITH x AS (DELETE FROM catalogue.labels RETURNING *) FROM x", ONE_SELECT),
+    ("WITH x AS (INSERT INTO scans VALUES (1) RETURNING *) FROM x", ONE_SELECT),
+    ("WITH x AS (UPDATE scans SET site = 'x' RETURNING *) FROM x", ONE_SELECT),
+    ("WITH duckdb_settings AS (SELECT 1) FROM duckdb_settings", NOT_FOR_QUERIES),
+    ("WITH a AS (WITH pg_class AS (SELECT 1) SELECT 1) FROM pg_class", "WITH can't name"),
+    ("WITH files AS (SELECT 1) FROM catalogue.files", NO_VIEW),
+    ("SELECT path FROM scans", '"path"'),
+    ("SELECT catalogue.cohort_scans.path FROM scans", "catalogue"),
+    ("SELECT * FROM scans WHERE path = 'x'", '"path"'),
+    ("SELECT COLUMNS('path') FROM scans", "No matching columns"),
+    ("SELECT st_read('{file}')", "not in the catalog"),
+    ("SELECT getenv('CLEARBENCH_PLANTED')", "does not exist"),
+    ("SELECT 'x'::nothing_like_a_type", "does not exist"),
+    ("SELECT error('a ' || chr(10) || ' b')", "a"),
+    ("SELECT 1::HUGEINT << 126, 170141183460469231731687303715884105727::HUGEINT", "38 digits"),
+    ("SELECT CAST('x' AS INT)", "convert"),
+    ("SELECT * FROM slices LIMIT -1", "LIMIT"),
+    ("SELECT 'a' COLLATE nothing", "ollation"),
+    ("SELECT regexp_matches('a', '(')", "missing )"),
+    ("SELECT 1 FROM scans GROUP BY 99", "GROUP BY"),
+)
+
+# answered: nothing in the answer is from outside of the views
+HARMLESS = (
+    "\ufeffSELECT 1",
+    "SELECT 1 -- ; DROP VIEW scans",
+    "SELECT ';' AS semicolon",
+    "SELECT 1;;",
+    'SELECT 1 AS a, 2 AS a, 3 AS "A", 4 AS a_1',
+    "SELECT * FROM scans, labels",
+    "SELECT * FROM scans WHERE false",
+    "SELECT repeat('x', 100000)",
+    "SELECT '\x1b[31mred\x07', chr(0), chr(8238)",
+    'SELECT 1 AS "\x1b[31m", 2 AS "a\nb", 3 AS "=1+1"',
+    "WITH scans AS (SELECT 1 AS path) SELECT path FROM scans",
+    "WITH cohort_scans AS (SELECT 'mine' AS path) SELECT path FROM cohort_scans",
+    "SELECT current_user, current_schema, current_catalog",
+    "SELECT 'infinity'::TIMESTAMP, '-infinity'::DATE, INTERVAL 1 DAY, 'nan'::FLOAT",
+    "SELECT NULL, [], MAP {}, {}",
+    "SELECT scans FROM scans",
+    "SELECT * FROM range(0)",
+    "EXPLAIN SELECT * FROM scans",
+    "EXPLAIN ANALYZE SELECT * FROM scans",
+    "SUMMARIZE scans",
+    "DESCRIBE scans",
+    "SHOW scans",
+    "SELECT 1 " + "UNION SELECT 1 " * 500,
+    "SELECT 1 WHERE 1 IN (" + ", ".join(map(str, range(5000))) + ")",
+    "SELECT json_serialize_sql('FROM catalogue.files')",
+    "SELECT regexp_matches(repeat('a', 100000), '(a*)*(a*)*(a*)*b')",
+    "SELECT repeat('a', 100000) LIKE '%a%a%a%a%a%a%a%a%b'",
+    "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range < 0",
+)
+
+# too long, or too large for a memory and a disk of 0.2 GB each
+ENDLESS = {
+    "SELECT sum(range) FROM range(1000000000000)": TIME,
+    "SELECT sum(a.range % 7) FROM range(1000000) a, range(1000000) b": TIME,
+    "SELECT count(*) FROM slices a, slices b, range(1000000000000) WHERE random() < 2": TIME,
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t": TIME,
+    "EXPLAIN ANALYZE SELECT sum(range) FROM range(1000000000000)": TIME,
+    "SELECT levenshtein(repeat('a', 9000), repeat('b', 9000 + range::INT)) FROM range(9999)": TIME,
+    "SELECT list(range) FROM range(10000000000)": MEMORY,
+    "SELECT range, repeat('x', 1000) FROM range(1000000000)": MEMORY,
+    "SELECT repeat('x', 10000000 + range::INT) FROM range(1000)": MEMORY,
+    "SELECT generate_series(1, 3000000000)": MEMORY,
+    "SELECT repeat('x', 100) || range FROM range(100000000) ORDER BY random()": "allow more",
+    "SELECT length(range(10000000000))": "2^32",
+    "SELECT factorial(100000), 10::HUGEINT ** 300000": "out of range",
+    "SELECT bar(1, 0, 1, 1000000000)": "width",
+}
+
+
+def sql_cases() -> Iterator[SqlCase]:
+    """Yield every statement but the endless ones; {file}, {folder} and {new} are paths."""
+    for statement in OTHER_STATEMENTS:
+        yield SqlCase("another statement", statement, ONE_SELECT)
+    # every name in one place, and one name in every place
+    for place, name in dict.fromkeys([*product(PLACES[:1], INNER), *product(PLACES, INNER[:1])]):
+        yield SqlCase("an inner table", place.replace("{0}", name), NO_VIEW)
+    for function in TABLE_FUNCTIONS:
+        yield SqlCase("a table function", f"SELECT * FROM {function}", NOT_FOR_QUERIES)
+    for function in FUNCTIONS:
+        yield SqlCase("a function", f"SELECT {function} FROM scans", NOT_FOR_QUERIES)
+    for statement, said in OTHERS:
+        yield SqlCase("another fault", statement, said)
+    for statement in HARMLESS:
+        yield SqlCase("harmless", statement, "")
