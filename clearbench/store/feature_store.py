@@ -90,7 +90,8 @@ class FeatureStore:
         much again for the answer, and `temp_gb` of temporary files (default: half of the free
         disk).
         Raises BadQuery if it exceeds them, and for anything but one SELECT over the views;
-        BadArgument for what is no limit.
+        BadArgument for what is no limit. A single call of a function that takes minutes can't be
+        stopped: after BadQuery it goes on in a thread until it ends.
         """
         return fetch_table(self.folder, statement, Limits(timeout_s, memory_gb, temp_gb))
 

@@ -81,7 +81,7 @@ class SetLimits:
     def memory_said(self) -> str:
         """What a query is told that needs too much memory."""
         return (
-            f"needs more than {self.memory_bytes / GB:.3g} GB of memory; ask for fewer rows, "
+            f"needs more than {self.memory_bytes / GB:,.1f} GB of memory; ask for fewer rows, "
             "columns or shorter values, or allow more (--memory-gb GB, memory_gb=… in Python)"
         )
 
@@ -89,7 +89,7 @@ class SetLimits:
     def temp_said(self) -> str:
         """What a query is told that needs too much of the disk."""
         return (
-            f"needs more than {self.temp_bytes / GB:.3g} GB of temporary files; ask for less, "
+            f"needs more than {self.temp_bytes / GB:,.1f} GB of temporary files; ask for less, "
             "allow more (--temp-gb GB, temp_gb=… in Python), or set TMPDIR to a larger disk"
         )
 

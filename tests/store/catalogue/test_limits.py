@@ -135,14 +135,15 @@ def test_a_query_that_cannot_be_interrupted_is_left_to_itself(
 @pytest.mark.skipif(not module.STATM.exists(), reason="only Linux says what a process has")
 def test_memory_that_duckdb_does_not_count_is_noticed() -> None:
     connection = duckdb.connect()
-    held = set_limits(connection, Limits(memory_gb=0.2))
+    held = set_limits(connection, Limits(memory_gb=0.1))
 
     def work() -> object:
         return connection.sql(
-            "SELECT length(list_transform(range(1000000000), lambda x: x + 1))"
+            "SELECT length(list_transform(range(60000000), lambda x: x + 1))"
         ).fetchall()
 
-    with pytest.raises(BadQuery, match=r"needs more than 0\.2 GB of memory"):
+    # about 1 GB if it is left to itself
+    with pytest.raises(BadQuery, match=r"needs more than 0\.1 GB of memory"):
         run_watched(connection, held, work)
 
 
