@@ -68,9 +68,15 @@ def write_output(path: Path, write: Callable[[Path], object]) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="clearbench-") as folder:  # its owner's alone
         draft = Path(folder) / path.name
-        write(draft)
-        with draft.open("rb") as source, _open_stream(path) as stream:
-            shutil.copyfileobj(source, stream)
+        try:
+            write(draft)
+            with draft.open("rb") as source, _open_stream(path) as stream:
+                shutil.copyfileobj(source, stream)
+        except OSError as error:
+            if error.errno not in DISK_REFUSES:
+                raise
+            place = f"{path}, or {tempfile.gettempdir()}"
+            raise StorageFull(f"{place}: can't be written to ({error.strerror})") from error
 
 
 def check_output(path: Path) -> Path:

@@ -250,3 +250,9 @@ def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="file is a file, not a folder"):
         check_output(tmp_path / "file" / "deeper" / "out")
     assert check_output(tmp_path / "new" / "deeper" / "out")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_a_device_that_is_full_is_named() -> None:
+    with pytest.raises(StorageFull, match="/dev/full"):
+        write_output(Path("/dev/full"), hello)
