@@ -1,4 +1,9 @@
-"""Write files completely or not at all, and remove the drafts of killed processes."""
+"""Write files completely or not at all, and remove the drafts of killed processes.
+
+What is written is a regular file: a new one, or one that is replaced whole. A link is followed, so
+that it stays a link. A folder, pipe, socket or device is refused before anything is written; only
+`write_output`, for a path that a user typed, streams into a pipe or character device.
+"""
 
 import errno
 import itertools
@@ -6,13 +11,16 @@ import os
 import re
 import shutil
 import socket
+import stat
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
-from clearbench.errors import StorageFull
+from clearbench.errors import BadRequest, StorageFull
 from clearbench.rights import GROUP_READS, OWNER_ONLY, create, make_folders, rights_at
 
 DISK_REFUSES = (
@@ -23,6 +31,7 @@ DISK_REFUSES = (
     errno.EACCES,
     errno.EPERM,
 )
+MOST_LINKS = 40  # as Linux allows
 IN_USE = "in-use"
 _numbers = itertools.count()
 
@@ -44,10 +53,103 @@ def write_whole(
 
     Only its owner, and with `group` its group, can read a `private` file, also while it is a draft.
     Files in a store are so by the store's setting. Raises StorageFull if the disk refuses; then no
-    draft is left.
+    draft is left. Raises BadRequest if `path` is no regular file.
     """
+    if _is_stream(path):
+        raise BadRequest(f"{path} is a pipe or a device; only regular files are written")
+    target = _behind_links(path)
     private_rights = (GROUP_READS if group else OWNER_ONLY) if private else None
-    _write(path, write, lambda draft: draft.replace(path), private_rights or rights_at(path))
+    rights = private_rights or rights_at(target)
+    _write(target, write, lambda draft: draft.replace(target), rights)
+
+
+def write_output(
+    path: Path, write: Callable[[Path], object], *, private: bool = False, group: bool = False
+) -> None:
+    """Write a file as write_whole does, or stream into the pipe or character device at `path`.
+
+    A stream gets nothing before all of the content is there. Raises as write_whole does.
+    """
+    if not _is_stream(path):
+        write_whole(path, write, private=private, group=group)
+        return
+    with tempfile.TemporaryDirectory(prefix="clearbench-") as folder:  # its owner's alone
+        draft = Path(folder) / path.name
+        try:
+            write(draft)
+            with draft.open("rb") as source, _open_stream(path) as stream:
+                shutil.copyfileobj(source, stream)
+        except OSError as error:
+            if error.errno not in DISK_REFUSES:
+                raise
+            place = f"{path}, or {tempfile.gettempdir()}"
+            raise StorageFull(f"{place}: can't be written to ({error.strerror})") from error
+
+
+def check_output(path: Path) -> Path:
+    """Return a path that a user typed, if write_output can write there; raises BadRequest."""
+    if _is_stream(path):
+        return path
+    target = _behind_links(path)
+    folder = next(above for above in target.absolute().parents if above.exists())
+    if not folder.is_dir():
+        raise BadRequest(f"{folder} is a file, not a folder; name another place")
+    return path
+
+
+def _is_stream(path: Path) -> bool:
+    """Return True for a pipe or character device that is there, and for an open descriptor."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or _descriptor(path) is not None
+
+
+def _open_stream(path: Path) -> BinaryIO:
+    """Open a stream; an open descriptor is used itself, and goes on where it is."""
+    number = _descriptor(path)
+    if number is None:
+        return path.open("ab")
+    sys.stdout.flush()  # what was printed before comes first
+    return os.fdopen(os.dup(number), "wb")
+
+
+def _descriptor(path: Path) -> int | None:
+    """Return the number of the open file of this process that a path names, as /dev/stdout does."""
+    ours = {"/dev/fd", f"/proc/{os.getpid()}/fd"}
+    for _ in range(MOST_LINKS):
+        folder = path.parent.resolve()
+        if str(folder) in ours and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            break
+        path = folder / path.readlink()
+    return None
+
+
+def _behind_links(path: Path) -> Path:
+    """Return the path of the regular file to write: a new one, an old one, or a link's target.
+
+    Raises BadRequest for anything else.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise BadRequest(
+                f"{path} is a link to nothing; remove the link, or name its target"
+            ) from None
+        return path
+    except (OSError, ValueError):  # such as a part of the path that is no folder
+        if path.is_symlink():
+            raise BadRequest(f"{path} is a link that leads nowhere; remove it") from None
+        return path
+    if stat.S_ISDIR(mode):
+        raise BadRequest(f"{path} is a folder; name a file in it")
+    if not stat.S_ISREG(mode):
+        raise BadRequest(f"{path} is a socket or a block device; only regular files are written")
+    return path.resolve() if path.is_symlink() else path
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,12 +5,21 @@ import socket
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from clearbench.errors import StorageFull
-from clearbench.files import draft_of, find_drafts, in_use, sweep_drafts, write_whole
+from clearbench.errors import BadRequest, StorageFull
+from clearbench.files import (
+    check_output,
+    draft_of,
+    find_drafts,
+    in_use,
+    sweep_drafts,
+    write_output,
+    write_whole,
+)
 
 
 def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -141,3 +150,109 @@ def test_a_folder_in_use_is_marked_while_its_process_works(tmp_path: Path) -> No
     with in_use(tmp_path / "set"):
         assert [each.writer for each in find_drafts(tmp_path)] == ["running"]
     assert list((tmp_path / "set").iterdir()) == []
+
+
+def hello(draft: Path) -> None:
+    draft.write_text("hello")
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(path))
+
+
+NO_FILES: dict[str, Callable[[Path], object]] = {
+    "folder": lambda path: path.mkdir(),
+    "link to a folder": lambda path: path.symlink_to(path.parent),
+    "link to nothing": lambda path: path.symlink_to("nothing"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "socket": make_socket,
+}
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+@pytest.mark.parametrize("write", [write_whole, write_output])
+def test_what_is_no_regular_file_is_refused_before_anything_is_written(
+    tmp_path: Path, kind: str, write: Callable[..., None]
+) -> None:
+    path = tmp_path / "out"
+    NO_FILES[kind](path)
+    before = path.lstat()
+
+    def never(_draft: Path) -> None:
+        raise AssertionError("something was written")
+
+    with pytest.raises(BadRequest, match=r"out is a (folder|link|socket)"):
+        check_output(path)
+    with pytest.raises(BadRequest, match=r"out is a (folder|link|socket)"):
+        write(path, never)
+    assert [item.name for item in tmp_path.iterdir()] == ["out"]
+    assert path.lstat() == before
+
+
+@pytest.mark.parametrize("write", [write_whole, write_output])
+def test_a_link_stays_and_its_target_is_replaced_whole(
+    tmp_path: Path, write: Callable[..., None]
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
+    target.write_text("old")
+    (tmp_path / "second").symlink_to("elsewhere/file")
+    link.symlink_to("second")
+    write(check_output(link), hello)
+    assert link.is_symlink()
+    assert target.read_text() == "hello"
+    assert not target.is_symlink()
+    assert len(list(tmp_path.rglob("*"))) == 4
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_gets_the_content_and_stays_a_pipe(tmp_path: Path, linked: bool) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = tmp_path / "link" if linked else pipe
+    if linked:
+        path.symlink_to(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        write_output(check_output(path), hello)
+        assert reader.communicate(timeout=60)[0] == b"hello"
+    assert pipe.is_fifo()
+    with pytest.raises(BadRequest, match="a pipe or a device"):
+        write_whole(path, hello)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+def test_standard_output_goes_on_where_it_is(tmp_path: Path, name: str) -> None:
+    code = """
+        import sys
+        from pathlib import Path
+        from clearbench.files import write_output
+        print("before")
+        write_output(Path(sys.argv[1]), lambda draft: draft.write_text("content\\n"))
+        print("after")
+    """
+    assert run_python(code, name).stdout == "before\ncontent\nafter\n"
+    with (tmp_path / "file").open("w") as file:
+        program = [sys.executable, "-c", textwrap.dedent(code), name]
+        subprocess.run(program, stdout=file, check=True, timeout=60)
+    assert (tmp_path / "file").read_text() == "before\ncontent\nafter\n"
+
+
+def test_a_device_takes_the_content_and_stays_a_device() -> None:
+    write_output(check_output(Path("/dev/null")), hello)
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(BadRequest):
+        write_whole(Path("/dev/null"), hello)
+
+
+def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadRequest, match="file is a file, not a folder"):
+        check_output(tmp_path / "file" / "deeper" / "out")
+    assert check_output(tmp_path / "new" / "deeper" / "out")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_a_device_that_is_full_is_named() -> None:
+    with pytest.raises(StorageFull, match="/dev/full"):
+        write_output(Path("/dev/full"), hello)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from clearbench.files import write_whole
 from clearbench.results.record import Result
 
 PLOT = "label-efficiency.png"
@@ -67,6 +68,5 @@ def plot_curves(results: Sequence[Result], path: Path) -> Path:
     axes.set_ylabel(results[0].metric)
     axes.set_title(results[0].task_title, fontsize=10)
     axes.legend(fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=120)
+    write_whole(path, lambda draft: figure.savefig(draft, format="png", dpi=120))
     return path

@@ -15,6 +15,7 @@ from clearbench.cli.options import (
     Trusted,
     Weights,
     words,
+    writable,
 )
 from clearbench.exit_codes import ExitCode
 
@@ -39,6 +40,7 @@ Target = Annotated[
         "--output",
         help="Write to this file. [default: tests/golden next to the registry, else golden/ in it]",
         show_default=False,
+        callback=writable,
     ),
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace reference vectors that exist.")]

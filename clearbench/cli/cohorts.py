@@ -15,6 +15,7 @@ from clearbench.cli.options import (
     Window,
     checked_window,
     store_path,
+    writable,
 )
 from clearbench.cli.sections import Group
 from clearbench.datasets.public.registry import PUBLIC_DATA_SETS
@@ -117,6 +118,7 @@ def build(
             "--output",
             help="The cohort table to write, .csv or .parquet.",
             show_default=False,
+            callback=writable,
         ),
     ],
     labels: Annotated[

@@ -6,8 +6,15 @@ from typing import Annotated
 import typer
 
 from clearbench.errors import BadArgument
+from clearbench.files import check_output
 from clearbench.store.folder import default_store
 from clearbench.windows import WINDOWS_HU, parse_window
+
+
+def writable(path: Path | None) -> Path | None:
+    """Return a file to write, if it is none or can be one; raises BadRequest before any work."""
+    return path and check_output(path)
+
 
 Store = Annotated[
     Path | None,
@@ -81,7 +88,13 @@ TaskFolders = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Output = Annotated[
-    Path | None, typer.Option("-o", "--output", help="Write to this file instead of the screen.")
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Write to this file instead of the screen; a pipe or /dev/stdout will do.",
+        callback=writable,
+    ),
 ]
 KeepIds = Annotated[
     bool,

@@ -16,6 +16,7 @@ from clearbench.cli.options import (
     TaskName,
     store_path,
     words,
+    writable,
 )
 from clearbench.cli.queries import format_of
 from clearbench.exit_codes import ExitCode
@@ -74,7 +75,10 @@ def apply(
 def pack(
     task: TaskName,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The .zip to write.", show_default=False)
+        Path,
+        typer.Option(
+            "-o", "--output", help="The .zip to write.", show_default=False, callback=writable
+        ),
     ],
     model: Features = None,
     store: Store = None,

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearbench.cli.options import BROKEN, Json, Store, TaskFolders, TaskName, store_path, words
+from clearbench.cli.options import (
+    BROKEN,
+    Json,
+    Store,
+    TaskFolders,
+    TaskName,
+    store_path,
+    words,
+    writable,
+)
 from clearbench.cli.sections import Group
 from clearbench.exit_codes import ExitCode
 
@@ -173,6 +182,7 @@ def new(
             "--output",
             help="Where to write the card. [default: ./tasks/NAME.toml]",
             show_default=False,
+            callback=writable,
         ),
     ] = None,
 ) -> None:
@@ -267,6 +277,7 @@ def check(
             help="Write a table of scan_id and patient_id in which copies of a scan belong to one "
             "patient; `clearbench cohort add FILE` takes it.",
             show_default=False,
+            callback=writable,
         ),
     ] = None,
     store: Store = None,

@@ -17,7 +17,7 @@ from clearbench.bounded import read_bytes
 from clearbench.cohort.columns import DATE, OTHER_NAMES, columns_of
 from clearbench.cohort.formulas import guard_formulas, without_guard
 from clearbench.errors import BadCohort, BadRequest, name_some
-from clearbench.files import write_whole
+from clearbench.files import write_output
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet"})
 DELIMITERS = ",;\t|"
@@ -160,7 +160,7 @@ def _text(value: object) -> str:
 
 
 def write_table(table: pa.Table, path: Path, *, private: bool = False, group: bool = False) -> Path:
-    """Write CSV or Parquet, by the suffix of `path`: the whole file or nothing.
+    """Write CSV or Parquet, by the suffix of `path`: the whole file or nothing; or into a pipe.
 
     A `private` table is its owner's alone, with `group` its group's too. Raises BadRequest for
     another suffix, StorageFull if the disk refuses.
@@ -168,7 +168,7 @@ def write_table(table: pa.Table, path: Path, *, private: bool = False, group: bo
     if not is_table(path):
         raise BadRequest(f"{path}: write a table as .csv or .parquet")
     write = partial(_write_as, path.suffix.lower(), table)
-    write_whole(path, write, private=private, group=group)
+    write_output(path, write, private=private, group=group)
     return path
 
 

@@ -5,7 +5,15 @@ import pyarrow as pa
 
 from clearbench.errors import BadQuery
 
-NO_FILES = {"enable_external_access": "false"}  # else the SQL could read files
+# Else the SQL could read files or Python's variables, load code, spill rows, or never end.
+ALONE = {
+    "enable_external_access": "false",
+    "python_enable_replacements": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "temp_directory": "",
+    "max_execution_time": "600000",  # milliseconds
+}
 
 
 def best_series(table: pa.Table, where: str, order: str) -> dict[str, tuple[str, ...]]:
@@ -15,7 +23,7 @@ def best_series(table: pa.Table, where: str, order: str) -> dict[str, tuple[str,
     Raises BadQuery if DuckDB refuses a part, or if a part reads anything but this table.
     """
     try:
-        with duckdb.connect(config=NO_FILES) as connection:
+        with duckdb.connect(config=ALONE) as connection:
             return {study: tuple(ids) for study, ids in _ranked(connection, table, where, order)}
     except duckdb.Error as error:
         columns = ", ".join(table.column_names)
@@ -45,7 +53,7 @@ def deciding_keys(table: pa.Table, where: str, order: str) -> dict[str, str]:
     """
     keys = split_keys(order)
     decided: dict[str, str] = {}
-    with duckdb.connect(config=NO_FILES) as connection:
+    with duckdb.connect(config=ALONE) as connection:
         # in a window, ORDER BY 1 is a constant: all rows of a study are equal
         left = {study for study, ids in _ranked(connection, table, where, "1") if len(ids) > 1}
         for count, key in enumerate([*keys, "n_slices DESC"], start=1):

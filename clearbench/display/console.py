@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clearbench.errors import plain_text
-from clearbench.files import write_text
+from clearbench.files import write_output
 
 SHOWN = 8
 GAP = 2  # between two columns of a table
@@ -131,5 +131,7 @@ def show_list(lines: Sequence[str], title: str, shown: int = SHOWN) -> None:
 
 def save_text(text: str, target: Path) -> None:
     """Write text to a file, and print the file's name."""
-    write_text(target, text)
+    # a file's name may have bytes that are no text
+    content = text.encode("utf-8", "backslashreplace")
+    write_output(target, lambda draft: draft.write_bytes(content))
     warn(f"written: {target}")

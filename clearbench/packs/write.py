@@ -20,7 +20,7 @@ from clearbench.evaluation.task.card import TaskCard
 from clearbench.evaluation.task.marks import mark_columns
 from clearbench.evaluation.task.split_file import make_split_file, split_text
 from clearbench.evaluation.task.splits import Fold
-from clearbench.files import write_whole
+from clearbench.files import write_output
 from clearbench.packs.facts import FACTS_FILE, NOTICE_FILE, PackedFeatures, PackFacts, notice_of
 from clearbench.packs.plan import (
     CohortsToPack,
@@ -79,7 +79,7 @@ def write_pack(request: PackRequest, target: Path) -> PackFacts:
             whole = plain.model_copy(update={"files": files})
             _add(archive, Part(FACTS_FILE, whole.model_dump_json(indent=1).encode()))
 
-    write_whole(target, write)
+    write_output(target, write)
     return plain.model_copy(update={"files": files})
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clearbench.errors import BadRequest, BadStore, UnknownName
+from clearbench.store.catalogue.limits import TIMEOUT_S, Limits
 from clearbench.store.catalogue.query import fetch_table, run_select
 from clearbench.store.features import (
     FileFacts,
@@ -60,19 +61,39 @@ class FeatureStore:
             raise BadRequest(f"{scan_id} is in several cohorts ({names}); name one with cohort=…")
         return read_facts(found[0])
 
-    def sql(self, statement: str) -> Any:
+    def sql(
+        self,
+        statement: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        memory_gb: float | None = None,
+        temp_gb: float | None = None,
+    ) -> Any:
         """Return the DuckDB relation of one SELECT: .arrow(), .df(), .pl(), .fetchall().
 
-        Raises BadQuery for anything else.
+        Limits as for table; a relation that exceeds them raises DuckDB's own error when it is read.
+        Raises BadQuery for anything but one SELECT over the views.
         """
-        return run_select(self.folder, statement)
+        return run_select(self.folder, statement, Limits(timeout_s, memory_gb, temp_gb))
 
-    def table(self, statement: str, *, timeout_s: float | None = None) -> pa.Table:
+    def table(
+        self,
+        statement: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        memory_gb: float | None = None,
+        temp_gb: float | None = None,
+    ) -> pa.Table:
         """Return the rows of one SELECT as an Arrow table.
 
-        Raises BadQuery for anything else, and if it takes longer than `timeout_s`.
+        It may take `timeout_s` seconds, `memory_gb` (default: 40 % of the machine's memory), as
+        much again for the answer, and `temp_gb` of temporary files (default: half of the free
+        disk).
+        Raises BadQuery if it exceeds them, and for anything but one SELECT over the views;
+        BadArgument for what is no limit. A single call of a function that takes minutes can't be
+        stopped: after BadQuery it goes on in a thread until it ends.
         """
-        return fetch_table(self.folder, statement, timeout_s)
+        return fetch_table(self.folder, statement, Limits(timeout_s, memory_gb, temp_gb))
 
     def similar(self, scan_id: str, slice_index: int, encoder: str, k: int = 10) -> pa.Table:
         """Return the `k` slices of other scans that are nearest to one slice.

@@ -50,6 +50,11 @@ EVALUATE = ["evaluate", "--task", "synthetic-stage"]
         ),
         (["leaderboard", "--format", "pdf"], "--format pdf: must be one of table, md, csv, json"),
         (["query", "SELECT 1", "--format", "xls"], "--format xls: must be one of table, csv, json"),
+        (["query", "SELECT 1", "--timeout", "inf"], "--timeout inf: must be a number of seconds"),
+        (["query", "SELECT 1", "--timeout", "nan"], "--timeout nan: must be a number of seconds"),
+        (["query", "SELECT 1", "--timeout=-1"], "--timeout -1.0: must be a number of seconds"),
+        (["query", "SELECT 1", "--memory-gb", "0"], "--memory-gb 0.0: must be a number of GB"),
+        (["query", "SELECT 1", "--temp-gb", "inf"], "--temp-gb inf: must be a number of GB"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -1,8 +1,10 @@
-"""One SELECT over a store: what is allowed, the views, and embeddings without a copy."""
+"""One SELECT over a store: its limits, the views, and embeddings without a copy."""
 
 import re
-import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -10,8 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from clearbench.errors import BadQuery, suggestion
+from clearbench.errors import BadQuery, ClearbenchError
+from clearbench.store.catalogue.cells import LONG_NUMBER, for_arrow
 from clearbench.store.catalogue.fold import refresh
+from clearbench.store.catalogue.judge import judge, one_select, short
+from clearbench.store.catalogue.limits import (
+    Limits,
+    SetLimits,
+    run_watched,
+    set_limits,
+)
 from clearbench.store.catalogue.schema import (
     EMPTY_SLICES_VIEW,
     FILES_OF,
@@ -24,94 +34,145 @@ from clearbench.store.features import FileFacts, feature_buffer
 from clearbench.store.folder import StoreFolder
 
 MOST_MAPS = 50_000  # Linux allows 65,530 memory maps per process; further files are copied
-MISSING_TABLE = re.compile(r"Table with name (\w+) does not exist")
-EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?(\s*\([^)]*\))?\s+", re.IGNORECASE)
+BATCH_ROWS = 8192
+CTRL_C = "Query interrupted"  # what DuckDB says if the signal reaches it first
+# Extensions would be code from the user's home, and files could be read as tables.
+CONFIG = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_persistent_secrets": "false",
+}
 
 
-def run_select(store: StoreFolder, sql: str) -> Any:
+@dataclass(frozen=True)
+class _Ready:
+    """A locked connection with the store's views, and the only statement it may run."""
+
+    connection: Any
+    statement: str
+    limits: SetLimits
+
+
+def run_select(store: StoreFolder, sql: str, limits: Limits | None = None) -> Any:
     """Return the DuckDB relation of one SELECT over the store's views.
 
-    It has .arrow(), .df(), .pl(), .fetchall(). Raises BadQuery for anything but one SELECT (or
-    EXPLAIN of one), and for SQL that DuckDB refuses.
+    It has .arrow(), .df(), .pl(), .fetchall(), which raise DuckDB's own errors, also if the query
+    exceeds the limits. Raises BadQuery for anything but one SELECT (or EXPLAIN of one), for SQL
+    that reaches anything but the views, and for SQL that DuckDB refuses.
     """
-    connection, statement = _connected(store, sql)
-    try:
-        return connection.query(statement)
-    except duckdb.Error as error:
-        raise BadQuery(_short_message(error)) from error
+    ready = _ready(store, sql, limits or Limits())
+    with _refusals(ready.limits):
+        return ready.connection.query(ready.statement)
 
 
-def fetch_table(store: StoreFolder, sql: str, timeout_s: float | None = None) -> pa.Table:
+def fetch_table(store: StoreFolder, sql: str, limits: Limits | None = None) -> pa.Table:
     """Run one SELECT (see run_select) and return all of its rows as an Arrow table.
 
-    Raises BadQuery also if it takes longer than `timeout_s`.
+    Names of columns are made unique (a, a_1), and types that Arrow lacks are text. Raises BadQuery
+    also if the query exceeds the limits.
     """
-    connection, statement = _connected(store, sql)
-    timer = threading.Timer(timeout_s, connection.interrupt) if timeout_s else None
+    ready = _ready(store, sql, limits or Limits())
+
+    def work() -> pa.Table:
+        relation = for_arrow(ready.connection.sql(ready.statement))
+        return _all_rows(relation.to_arrow_reader(BATCH_ROWS), ready.limits)
+
+    with _refusals(ready.limits):
+        return run_watched(ready.connection, ready.limits, work)
+
+
+def _all_rows(reader: pa.RecordBatchReader, limits: SetLimits) -> pa.Table:
+    """Return all rows of an answer; raises BadQuery if they need more memory than is allowed."""
+    batches, size = [], 0
+    for batch in reader:
+        batches.append(batch)
+        size += batch.nbytes
+        if size > limits.memory_bytes:
+            raise BadQuery(f"the answer {limits.memory_said}")
+    return pa.Table.from_batches(batches, reader.schema)
+
+
+def _ready(store: StoreFolder, sql: str, limits: Limits) -> _Ready:
+    """Judge a statement, and return a locked connection that can run it; raises BadQuery."""
+    connection = duckdb.connect(":memory:", config=CONFIG)
+    with _refusals():
+        statement = one_select(connection, sql)
+    # a quote in the path would end the SQL text
+    catalogue = str(refresh(store)).replace("'", "''")
+    connection.execute(f"ATTACH '{catalogue}' AS catalogue (READ_ONLY)")
+    names = _view_names(_feature_sets(connection))
+    featured = [name for several in names.values() for name in several]
+    with _refusals():
+        judge(connection, statement, ("scans", "slices", *PLAIN_VIEWS, *featured))
+    _make_views(connection, store, statement, names)
+    set_ = set_limits(connection, limits)
+    # only after ATTACH, which needs file access; the user's statement must not have it
+    connection.execute("SET enable_external_access = false")
+    # else SQL could read Python variables as tables
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET lock_configuration = true")
+    return _Ready(connection, statement, set_)
+
+
+@contextmanager
+def _refusals(limits: SetLimits | None = None) -> Iterator[None]:
+    """Turn whatever DuckDB and Arrow raise inside of a `with` into BadQuery."""
     try:
-        if timer:
-            timer.start()
-        return connection.sql(statement).to_arrow_table()
-    except duckdb.InterruptException as error:
-        raise BadQuery(f"stopped after {timeout_s:g} s; allow more time") from error
-    except duckdb.Error as error:
-        raise BadQuery(_short_message(error)) from error
-    finally:
-        if timer:
-            timer.cancel()
+        yield
+    except ClearbenchError:
+        raise
+    # Arrow passes DuckDB's errors on as OSError; bad_alloc is a MemoryError
+    except (
+        duckdb.Error,
+        pa.ArrowException,
+        OSError,
+        MemoryError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        if str(error) == CTRL_C:
+            raise KeyboardInterrupt from error
+        raise BadQuery(short(_sentence(error, limits))) from error
 
 
-def _connected(store: StoreFolder, sql: str) -> tuple[Any, str]:
-    """Return a locked connection with the store's views, and the only statement it may run."""
-    connection = duckdb.connect(":memory:")
-    try:
-        statement = _one_select(connection, sql)
-        # a quote in the path would end the SQL text
-        catalogue = str(refresh(store)).replace("'", "''")
-        connection.execute(f"ATTACH '{catalogue}' AS catalogue (READ_ONLY)")
-        _make_views(connection, store, statement)
-        # only after ATTACH, which needs file access; the user's statement must not have it
-        connection.execute("SET enable_external_access = false")
-        # else SQL could read Python variables as tables
-        connection.execute("SET python_enable_replacements = false")
-        connection.execute("SET lock_configuration = true")
-    except duckdb.Error as error:
-        raise BadQuery(_short_message(error)) from error
-    return connection, statement
+def _sentence(error: Exception, limits: SetLimits | None) -> str:
+    """Return why a query failed, and the way out."""
+    text = str(error)
+    if LONG_NUMBER in text:
+        return "a whole number has more than 38 digits; write it ::VARCHAR or ::DOUBLE"
+    if limits is not None:
+        if text.startswith("INTERRUPT"):
+            return limits.wished.timeout_said
+        if "max_temp_directory_size" in text:
+            return limits.temp_said
+        if isinstance(error, MemoryError) or text.startswith("Out of Memory"):
+            return limits.memory_said
+    return _short_message(text)
 
 
-def _one_select(connection: Any, sql: str) -> str:
-    """Return the statement if it is exactly one SELECT, or EXPLAIN of one; raises BadQuery."""
-    statements = connection.extract_statements(sql)
-    if len(statements) != 1:
-        raise BadQuery(f"exactly one SELECT is accepted, not {len(statements)} statements")
-    kind, inner = statements[0].type, statements[0].query
-    # EXPLAIN ANALYZE runs its statement, so that must be a SELECT too
-    if kind == duckdb.StatementType.EXPLAIN:
-        parts = connection.extract_statements(EXPLAIN.sub("", inner))
-        kind = parts[0].type if len(parts) == 1 else kind
-    if kind != duckdb.StatementType.SELECT:
-        raise BadQuery(
-            f"exactly one SELECT is accepted, not {kind.name}; "
-            "features, labels and results are written by their own commands"
-        )
-    return str(inner)
+def _feature_sets(connection: Any) -> list[tuple[str, str]]:
+    """Return the encoder and the fingerprint of each set of features."""
+    return list(
+        connection.execute(
+            "SELECT DISTINCT encoder, fingerprint FROM catalogue.files ORDER BY ALL"
+        ).fetchall()
+    )
 
 
-def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
+def _make_views(
+    connection: Any,
+    store: StoreFolder,
+    statement: str,
+    names: dict[tuple[str, str], list[str]],
+) -> None:
     """Make the views; embeddings are loaded only if the statement may need them."""
     for name in PLAIN_VIEWS:
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM catalogue.{name}")
     connection.execute(SCANS_VIEW)
-    sets = connection.execute(
-        "SELECT DISTINCT encoder, fingerprint FROM catalogue.files ORDER BY ALL"
-    ).fetchall()
-    names = _view_names(sets)
     words = set(re.findall(r"\w+", statement.lower()))
     everything = "slices" in words and _mentions_embeddings(statement)
     parts: list[str] = []
-    for encoder, fingerprint in sets:
-        wanted = names[encoder, fingerprint]
+    for (encoder, fingerprint), wanted in names.items():
         if everything or words & set(wanted):
             table = _embedding_table(connection, store, encoder, fingerprint)
             bound = f"bound_{len(parts)}"
@@ -126,7 +187,7 @@ def _make_views(connection: Any, store: StoreFolder, statement: str) -> None:
         )
         connection.execute(f"CREATE VIEW slices AS {' UNION ALL '.join(selects)}")
     else:
-        connection.execute(SLICES_VIEW if sets else EMPTY_SLICES_VIEW)
+        connection.execute(SLICES_VIEW if names else EMPTY_SLICES_VIEW)
 
 
 def _mentions_embeddings(statement: str) -> bool:
@@ -180,13 +241,8 @@ def _embeddings(store: StoreFolder, file: tuple[Any, ...], *, mapped: bool) -> p
     return pa.FixedSizeListArray.from_arrays(values, dim)
 
 
-def _short_message(error: Exception) -> str:
+def _short_message(text: str) -> str:
     """Return DuckDB's message without the lines that point at a position."""
-    missing = MISSING_TABLE.search(str(error))
-    if missing:
-        views = ("scans", "slices", *PLAIN_VIEWS)
-        near = suggestion(missing[1], views)
-        return f'no view is called "{missing[1]}"{near} ({", ".join(views)}, features_<encoder>)'
-    lines = [line for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip()]
     hints = [line for line in lines[1:] if line.startswith(("Candidate", "Did you mean", "HINT"))]
     return "; ".join([lines[0], *hints]) if lines else "DuckDB refuses this statement"

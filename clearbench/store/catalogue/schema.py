@@ -73,9 +73,8 @@ SCHEMAS = MappingProxyType(
         "files": pa.schema(_FILE),
         "slice_rows": pa.schema(_SLICE),
         "encoders": pa.schema(_ENCODER),
-        "cohort_scans": pa.schema(
-            [*_SCAN_KEY, ("study_id", _T), ("day", _T), ("site", _T), ("path", _T)]
-        ),
+        # without paths, which may hold names of patients
+        "cohort_scans": pa.schema([*_SCAN_KEY, ("study_id", _T), ("day", _T), ("site", _T)]),
         "labels": pa.schema([*_SCAN_KEY, ("label", _T), ("value", _T)]),
         "splits": pa.schema([*_SCAN_KEY, ("split", _T)]),
         "results": pa.schema(_RESULT),
