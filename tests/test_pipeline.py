@@ -72,14 +72,14 @@ def test_a_sketch_is_the_same_for_every_encoder_and_no_query_shows_it(
     cohort: Path, tmp_path: Path
 ) -> None:
     """Two sets of features under other views; the sketch is pixel data and stays in the files."""
-    from clearbench.store.features import read_sketch
+    from clearbench.store.features import read_file
 
     run(cohort, tmp_path / "store")
     run(cohort, tmp_path / "store", views=["bone"])
     store = FeatureStore(tmp_path / "store")
     for number in range(5):
         files = sorted(store.folder.features.glob(f"*/small/s{number}.h5"))
-        one, other = (read_sketch(file) for file in files)
+        one, other = (read_file(file).sketch for file in files)
         assert one is not None
         assert other is not None
         np.testing.assert_array_equal(one.thumbnail, other.thumbnail)

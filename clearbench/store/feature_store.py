@@ -1,5 +1,6 @@
 """The store in Python: features of one scan, and SQL over everything."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,17 +9,14 @@ from typing import Any
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clearbench.cohort.pseudonyms import SECRET_FILE, open_pseudonyms, read_keys
 from clearbench.errors import BadRequest, BadStore, UnknownName
+from clearbench.store.catalogue.check import check_files
 from clearbench.store.catalogue.query import fetch_table, run_select
-from clearbench.store.features import (
-    FileFacts,
-    is_intact,
-    map_features,
-    read_facts,
-    read_slice_rows,
-)
+from clearbench.store.features import FileFacts, map_features, read_file
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord, find_record, list_records
+from clearbench.store.forgetting.journal import read_journal
+from clearbench.store.records import EncoderRecord, find_record, list_records, read_pins
 
 
 class FeatureStore:
@@ -58,7 +56,7 @@ class FeatureStore:
         if len(found) > 1:
             names = ", ".join(path.parent.name for path in found)
             raise BadRequest(f"{scan_id} is in several cohorts ({names}); name one with cohort=…")
-        return read_facts(found[0])
+        return read_file(found[0], record).facts
 
     def sql(self, statement: str) -> Any:
         """Return the DuckDB relation of one SELECT: .arrow(), .df(), .pl(), .fetchall().
@@ -81,8 +79,8 @@ class FeatureStore:
 
         Raises UnknownName or BadRequest as features does, BadRequest also for a missing slice.
         """
-        facts = self.facts(encoder, scan_id)
-        if slice_index not in read_slice_rows(facts.path).slice_index:
+        path = self.facts(encoder, scan_id).path
+        if slice_index not in read_file(path).rows.slice_index:
             raise BadRequest(f"{scan_id} has no slice {slice_index}")
         record = find_record(self.folder, encoder)
         # scan_id is safe in this SQL: it is the name of a feature file, so it has no quotes
@@ -97,21 +95,55 @@ class FeatureStore:
         )
 
     def verify(self) -> "Verified":
-        """Read every feature file and compare its features with the sha256 written with them."""
-        damaged, intact = [], 0
-        for path in sorted(self.folder.features.glob("*/*/*.h5")):
-            try:
-                unchanged = is_intact(read_facts(path))
-            except BadStore:
-                unchanged = False
-            intact += unchanged
-            damaged += [] if unchanged else [str(path)]
-        return Verified(intact, tuple(damaged))
+        """Read every file of the store, and compare it with itself, its place and the catalogue.
+
+        A feature file is whole if no bit of it has changed since it was written; of a file of an
+        older version only the features are compared.
+        """
+        checked = check_files(self.folder)
+        others = (*checked.others, *_faults_of_secrets(self.folder))
+        return Verified(checked.intact, checked.older, checked.damaged, others)
 
 
 @dataclass(frozen=True)
 class Verified:
-    """The number of unchanged feature files, and the paths of damaged ones."""
+    """What a store's files are like.
+
+    intact   the number of feature files that are as they were written
+    older    those of them that have a checksum of the features only
+    damaged  a sentence for each feature file that can't be used; embedding again replaces it
+    others   a sentence for each other file at fault, with the way out
+    """
 
     intact: int
+    older: int
     damaged: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Return True if no file is at fault."""
+        return not self.damaged and not self.others
+
+
+def _faults_of_secrets(folder: StoreFolder) -> list[str]:
+    """Return the faults of the files that hold identifiers, keys and pinned weights."""
+    readers = (read_pins, read_journal, _read_keys, _read_secret)
+    faults = []
+    for read in readers:
+        try:
+            read(folder)
+        except BadStore as fault:
+            faults.append(str(fault))
+    return faults
+
+
+def _read_keys(folder: StoreFolder) -> None:
+    """Read the key table; raises BadStore."""
+    read_keys(folder.root)
+
+
+def _read_secret(folder: StoreFolder) -> None:
+    """Read the secret, if there is one; raises BadStore."""
+    if os.path.lexists(folder.root / SECRET_FILE):
+        open_pseudonyms(folder.root)

@@ -16,13 +16,32 @@ NO_NOTES = frozenset(
 )  # fmt: skip
 
 
+DEEPEST = 100
+
+
 def read_json(path: Path) -> object:
     """Return the content of a JSON file; its text if it isn't JSON, "" if it isn't text."""
     text = read_text(path)
     try:
-        return json.loads(text)
-    except ValueError:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
         return text
+    return value if _is_shallow(value) else text
+
+
+def _is_shallow(value: object) -> bool:
+    """Tell whether JSON isn't nested so deeply that a search through it would stop."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def read_text(path: Path) -> str:

@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from clearbench.bounded import read_text
-from clearbench.errors import BadStore
 from clearbench.files import write_text, write_whole
 from clearbench.store.forgetting.mentions import is_telling
+from clearbench.store.parquet_files import read_parquet
 from clearbench.store.result_columns import RESULT_KEY, UNIT
 
+AGAIN = "remove it and evaluate again"
 OWNER = (*UNIT, "scan_id")
 ID_WORDS = ("scan", "patient", "unit", "study", "series")  # in names of columns of ids
 NOT_IDS = frozenset({*RESULT_KEY, "label", "view"})
@@ -50,7 +51,7 @@ def read_facts_of(path: Path) -> dict[str, Any]:
     """Return a result as JSON; {} for a file that isn't one."""
     try:
         facts = json.loads(read_text(path))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) and "encoder" in facts and "task" in facts else {}
 
@@ -63,7 +64,7 @@ def cohorts_of(facts: dict[str, Any]) -> tuple[str, ...]:
 
 def owned_rows(path: Path) -> Iterator[OwnedRow]:
     """Yield whose rows a table has; nothing for one without patients. Raises BadStore."""
-    table = read_parquet(path)
+    table = read_parquet(path, AGAIN)
     columns = [name for name in OWNER if name in table.column_names]
     if "patient_id" not in columns:
         return
@@ -91,7 +92,7 @@ def keep_rows(path: Path, cells: Collection[str]) -> None:
     if path.suffix == ".csv":
         _keep_csv_rows(path, cells)
         return
-    table = read_parquet(path)
+    table = read_parquet(path, AGAIN)
     kept = table.filter(pc.invert(rows_with(table, cells)))
     if kept.num_rows:
         write_whole(
@@ -106,15 +107,7 @@ def count_rows(path: Path, cells: Collection[str]) -> int:
     if path.suffix == ".csv":
         header, rows = _csv(path)
         return sum(_has(header, row, cells) for row in rows)
-    return int(pc.sum(rows_with(read_parquet(path), cells)).as_py() or 0)
-
-
-def read_parquet(path: Path) -> pa.Table:
-    """Read a table; raises BadStore if it is damaged."""
-    try:
-        return pyarrow.parquet.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise BadStore(f"{path}: damaged ({error}); remove it and evaluate again") from error
+    return int(pc.sum(rows_with(read_parquet(path, AGAIN), cells)).as_py() or 0)
 
 
 def _csv(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -87,7 +87,7 @@ def _texts(path: Path, name: str) -> Iterator[tuple[str, str]]:
     read = readers.get(Path(name).suffix)
     try:
         yield from read(path) if read else ()
-    except (BadStore, OSError, ValueError, csv.Error, pa.ArrowException):
+    except (BadStore, OSError, ValueError, RecursionError, csv.Error, pa.ArrowException):
         return
 
 

@@ -21,7 +21,7 @@ from clearbench.store.forgetting.result_tables import (
     owned_rows,
     read_facts_of,
 )
-from clearbench.store.records import list_records, seen_path
+from clearbench.store.records import every_record, seen_path
 
 Kind = Literal[
     "features", "draft", "slices", "rows of results", "result", "key table", "seen", "cohort"
@@ -161,7 +161,7 @@ def _keys(leaving: Leaving, store: StoreFolder) -> Iterator[Trace]:
 def _seen(leaving: Leaving, store: StoreFolder) -> Iterator[Trace]:
     """Yield the lists of patients whom an encoder has seen in its training."""
     hashes = {patient_hash(patient) for patient in leaving.patients & leaving.names}
-    for record in list_records(store):
+    for record in every_record(store):
         path = seen_path(record, store)
         lines = read_text(path).split() if path.is_file() else []
         if hashes & set(lines):
