@@ -112,7 +112,11 @@ def test_features_of_older_rules_are_kept_if_the_pixels_are_the_same(tmp_path: P
         slice_index=first.scan.slice_index,
         source_signature="of older rules",
         pixels_signature=first.pixels_signature,
-        about={"facts": {"problems": ["an old note"]}, "precision": "float32"},
+        about={
+            "facts": {"problems": ["an old note"]},
+            "precision": "float32",
+            "views": [{"name": "lung"}],
+        },
     )
     path = write_features(scan, open_store(tmp_path / "store", create=True))
     again = replace(one, done=path)

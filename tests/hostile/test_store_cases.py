@@ -16,7 +16,7 @@ from clearbench.errors import BadStore, UnreadableScan
 from clearbench.scans.slices import ScanSource
 from clearbench.store.catalogue.fold import damaged_files, refresh
 from clearbench.store.feature_store import FeatureStore
-from clearbench.store.features import write_features
+from clearbench.store.features import ScanFeatures, file_image, write_features
 from clearbench.store.folder import STORE_FILE, StoreFolder, open_store
 from clearbench.store.forgetting.journal import JOURNAL, read_journal
 from clearbench.store.garbage import find_garbage
@@ -72,6 +72,15 @@ def store(tmp_path: Path) -> StoreFolder:
     return folder
 
 
+def put_features(scan: ScanFeatures, store: StoreFolder) -> Path:
+    """Write a feature file as clearbench does, without waiting for the disk."""
+    path = scan.key.path(store)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".tmp")
+    draft.write_bytes(file_image(scan))
+    return draft.replace(path)
+
+
 def cohort_table(ids: pa.Array) -> pa.Table:
     return pa.table({"scan_id": ids, "patient_id": ids, "path": ids, "ill": ["1"] * len(ids)})
 
@@ -107,7 +116,7 @@ def assert_named(faults: Iterator[str] | list[str], cases: Mapping[Path, Case]) 
 def test_a_damaged_feature_file_is_one_missing_scan(store: StoreFolder) -> None:
     cases = {}
     for number, case in enumerate(file_cases()):
-        path = write_features(make_scan(f"case-{number}"), store)
+        path = put_features(make_scan(f"case-{number}"), store)
         case.write(path)
         cases[path] = case
     ids = [*GOOD, *(path.stem for path in cases)]
@@ -136,7 +145,7 @@ def heal(store: StoreFolder, cases: Mapping[Path, Case]) -> None:
                 facts_before(task)
             continue
         assert facts_before(task) is None, case.name
-        write_features(make_scan(path.stem), store)
+        put_features(make_scan(path.stem), store)
         assert facts_before(task) is not None
     checked = FeatureStore(store.root).verify()
     assert checked.intact == 2 + len(cases) - len(folders)
@@ -151,7 +160,7 @@ def test_a_damaged_encoder_record_costs_its_own_features(store: StoreFolder) -> 
         name = f"case-{number}"
         path = write_record(replace(RECORD, name=name, card=CARD), store)
         own = Case(case.name, case.write)
-        write_features(make_scan(GOOD[0], encoder=name), store)
+        put_features(make_scan(GOOD[0], encoder=name), store)
         own.write(path)
         cases[path] = own
     # a record that says another name is that of another folder
@@ -189,7 +198,7 @@ def test_a_damaged_cohort_costs_only_itself(store: StoreFolder) -> None:
         path = store.cohorts / f"case-{number}.parquet"
         path.touch()
         case.write(path)
-        write_features(make_scan("a", cohort=path.stem), store)
+        put_features(make_scan("a", cohort=path.stem), store)
         cases[path] = case
     assert_named(damaged_files(store), cases)
     assert_good_ones_are_there(store)
