@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,20 @@ from typing import Any
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clearbench.cohort.pseudonyms import SECRET_FILE, open_pseudonyms, read_keys
-from clearbench.errors import BadRequest, BadStore, UnknownName
+from clearbench.cohort.pseudonyms import (
+    KEY_TABLE,
+    SECRET_FILE,
+    open_pseudonyms,
+    read_keys,
+)
+from clearbench.errors import BadQuery, BadRequest, BadStore, UnknownName
 from clearbench.store.catalogue.check import check_files
+from clearbench.store.catalogue.fold import is_of_catalogue, refresh
 from clearbench.store.catalogue.query import fetch_table, run_select
 from clearbench.store.features import FileFacts, map_features, read_file
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.forgetting.journal import read_journal
-from clearbench.store.records import EncoderRecord, find_record, list_records, read_pins
+from clearbench.store.forgetting.journal import JOURNAL, read_journal
+from clearbench.store.records import PINS, EncoderRecord, find_record, list_records, read_pins
 
 
 class FeatureStore:
@@ -68,8 +75,15 @@ class FeatureStore:
     def table(self, statement: str, *, timeout_s: float | None = None) -> pa.Table:
         """Return the rows of one SELECT as an Arrow table.
 
-        Raises BadQuery for anything else, and if it takes longer than `timeout_s`.
+        A damaged catalogue is made anew first. Raises BadQuery for anything else, and if it takes
+        longer than `timeout_s`.
         """
+        try:
+            return fetch_table(self.folder, statement, timeout_s)
+        except BadQuery as fault:
+            if not is_of_catalogue(fault):
+                raise
+        refresh(self.folder, rebuild=True)
         return fetch_table(self.folder, statement, timeout_s)
 
     def similar(self, scan_id: str, slice_index: int, encoder: str, k: int = 10) -> pa.Table:
@@ -127,23 +141,23 @@ class Verified:
 
 
 def _faults_of_secrets(folder: StoreFolder) -> list[str]:
-    """Return the faults of the files that hold identifiers, keys and pinned weights."""
-    readers = (read_pins, read_journal, _read_keys, _read_secret)
+    """Return the faults of the files that hold identifiers, keys and pinned weights.
+
+    What is there for its owner only isn't a fault to others.
+    """
+    readers: dict[str, Callable[[], object]] = {
+        PINS: lambda: read_pins(folder),
+        JOURNAL: lambda: read_journal(folder),
+        KEY_TABLE: lambda: read_keys(folder.root),
+        SECRET_FILE: lambda: open_pseudonyms(folder.root),
+    }
     faults = []
-    for read in readers:
+    for name, read in readers.items():
+        path = folder.root / name
+        if not os.path.lexists(path) or (path.is_file() and not os.access(path, os.R_OK)):
+            continue
         try:
-            read(folder)
+            read()
         except BadStore as fault:
             faults.append(str(fault))
     return faults
-
-
-def _read_keys(folder: StoreFolder) -> None:
-    """Read the key table; raises BadStore."""
-    read_keys(folder.root)
-
-
-def _read_secret(folder: StoreFolder) -> None:
-    """Read the secret, if there is one; raises BadStore."""
-    if os.path.lexists(folder.root / SECRET_FILE):
-        open_pseudonyms(folder.root)

@@ -29,6 +29,7 @@ from clearbench.store.agreement import (
     view_names,
 )
 from clearbench.store.folder import ScanKey, StoreFolder
+from clearbench.store.heaps import texts_are_sound
 from clearbench.store.records import EncoderRecord
 from clearbench.store.seal import SIZE, may_have_seal, seal_holds, sealed
 
@@ -188,6 +189,8 @@ def _content(path: Path) -> bytes:
     """Return a file's bytes; raises BadStore, also for what is no file."""
     try:
         return read_bytes(path, MOST_MB)
+    except PermissionError as error:
+        raise BadStore(f"{path}: can't be read ({error.strerror}); its owner allows it") from error
     except OSError as error:
         raise damaged(path, str(error.strerror or why(error))) from error
 
@@ -197,6 +200,8 @@ def _checked(content: bytes, path: Path, record: EncoderRecord | None = None) ->
     is_sealed = may_have_seal(content)
     if is_sealed and not seal_holds(content):
         raise damaged(path, "its bytes are not those that were written")
+    if not is_sealed and not texts_are_sound(content):
+        raise damaged(path, "its texts are damaged")
     with _opened(content, path) as file:
         found = _read(file, path, is_sealed)
         key = ScanKey(*(_text(file, each.name) for each in fields(ScanKey)))

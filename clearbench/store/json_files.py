@@ -16,9 +16,10 @@ def read_json(path: Path, way_out: str) -> dict[str, Any]:
     """Return a JSON object; raises BadStore with the way out if the file has none."""
     try:
         facts = json.loads(read_text(path))
+    except PermissionError as error:
+        raise BadStore(f"{path}: can't be read ({error.strerror}); its owner allows it") from error
     except OSError as error:
-        reason = error.strerror or why(error)
-        raise BadStore(f"{path}: can't be read ({reason}); allow it, or {way_out}") from error
+        raise damaged_json(path, error.strerror or why(error), way_out) from error
     # RecursionError: a thousand lists in each other
     except (ValueError, RecursionError) as error:
         raise damaged_json(path, why(error), way_out) from error

@@ -31,6 +31,8 @@ def read_parquet(path: Path, way_out: str, columns: list[str] | None = None) -> 
             return table
     except BadStore:
         raise
+    except PermissionError as error:
+        raise BadStore(f"{path}: can't be read ({error.strerror}); its owner allows it") from error
     except OSError as error:
         reason = error.strerror or why(error)
         raise damaged_parquet(path, reason, way_out) from error

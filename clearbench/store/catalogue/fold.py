@@ -129,6 +129,11 @@ def _asked(catalogue: Path, sql: str) -> list[tuple[Any, ...]]:
         return rows
 
 
+def is_of_catalogue(fault: BaseException) -> bool:
+    """Tell whether an error was raised because DuckDB found its own file damaged."""
+    return isinstance(fault.__cause__, duckdb.Error) and "Corrupt database" in str(fault.__cause__)
+
+
 def damaged_files(store: StoreFolder) -> list[str]:
     """Return a sentence for each damaged file of the store, or for its catalogue alone."""
     try:
