@@ -235,7 +235,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_files_only(store: StoreFolde
     """Features are written over and over while the process is killed."""
     code = f"""
 import numpy as np
-from clearbench.store.features import ScanFeatures, ScanKey, write_features
+from clearbench.store.features import ScanFeatures, write_features
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord
 from clearbench.store.seal import HDF5, sealed
