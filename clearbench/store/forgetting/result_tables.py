@@ -15,8 +15,9 @@ import pyarrow.parquet
 
 from clearbench.bounded import read_text
 from clearbench.files import write_text, write_whole
+from clearbench.scans.damage import why
 from clearbench.store.forgetting.mentions import is_telling
-from clearbench.store.parquet_files import read_parquet
+from clearbench.store.parquet_files import damaged_parquet, read_parquet
 from clearbench.store.result_columns import RESULT_KEY, UNIT
 
 AGAIN = "remove it and evaluate again"
@@ -69,11 +70,22 @@ def owned_rows(path: Path) -> Iterator[OwnedRow]:
     if "patient_id" not in columns:
         return
     plain = [*cohorts_of(facts_beside(path)), ""][0]
-    for row in table.select(columns).group_by(columns).aggregate([]).to_pylist():
+    for row in _different(table, columns, path):
         # with two cohorts, the cohort stands before the ids of patients and units
         cohort, _, patient = str(row["patient_id"]).rpartition("/")
         unit = str(row.get("unit") or "").removeprefix(f"{cohort}/")
         yield OwnedRow(cohort or plain, patient, unit, str(row.get("scan_id") or ""))
+
+
+def _different(table: pa.Table, columns: list[str], path: Path) -> list[dict[str, Any]]:
+    """Return the different rows of some columns; raises BadStore if they can't be compared."""
+    try:
+        rows: list[dict[str, Any]] = (
+            table.select(columns).group_by(columns).aggregate([]).to_pylist()
+        )
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise damaged_parquet(path, f"its ids: {why(error)}", AGAIN) from error
+    return rows
 
 
 def rows_with(table: pa.Table, cells: Collection[str]) -> Any:
