@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from clearbench.cohort.columns import REQUIRED, columns_of
@@ -59,10 +60,21 @@ def load_cohort(store: StoreFolder, name: str) -> Cohort:
         raise BadStore(f"{error}. {ADD_AGAIN}") from error
 
 
+def whole_cohorts(store: StoreFolder) -> tuple[list[Cohort], list[str]]:
+    """Return the cohorts that can be read, and a sentence for each one that is damaged."""
+    cohorts, faults = [], []
+    for name in cohort_names(store):
+        try:
+            cohorts.append(load_cohort(store, name))
+        except BadStore as fault:
+            faults.append(str(fault))
+    return cohorts, faults
+
+
 def stored_table(store: StoreFolder, name: str, columns: list[str] | None = None) -> pa.Table:
     """Read a stored cohort, or some columns of it; raises BadStore if it is damaged.
 
-    Each column is there once, all cells are text, and no scan lacks its ids or its path.
+    Each column and each scan is there once, all cells are text, and no scan lacks ids or path.
     """
     path = store.cohorts / f"{name}.parquet"
     table = read_parquet(path, ADD_AGAIN, columns)
@@ -73,6 +85,8 @@ def stored_table(store: StoreFolder, name: str, columns: list[str] | None = None
     wrong += [field.name for field in table.schema if not pa.types.is_string(field.type)]
     if wrong:
         raise damaged_parquet(path, f"column {wrong[0]} is not that of a cohort", ADD_AGAIN)
+    if "scan_id" in names and pc.count_distinct(table.column("scan_id")).as_py() < table.num_rows:
+        raise damaged_parquet(path, "it has a scan twice", ADD_AGAIN)
     return table
 
 

@@ -210,12 +210,16 @@ def find_record(store: StoreFolder, reference: str, cohort: str = "") -> Encoder
 def find_records(store: StoreFolder, references: Sequence[str], cohort: str) -> list[EncoderRecord]:
     """Return the records of `references` for a cohort; without references, all that have features.
 
-    Raises BadTask if there are none, and UnknownName and BadRequest as `find_record` does.
+    Raises BadTask if there are none, BadStore if their record is damaged, and UnknownName and
+    BadRequest as `find_record` does.
     """
     if references:
         return [find_record(store, reference, cohort) for reference in references]
     records = [record for record in list_records(store) if has_cohort(store, record, cohort)]
     if not records:
+        for path, fault in damaged_records(store).items():
+            if (path.parent / cohort).is_dir():
+                raise fault
         raise BadTask(
             f"no encoder has features of cohort {cohort}; "
             f"make them with `clearbench embed {cohort} --model NAME`"

@@ -59,12 +59,11 @@ def check_files(store: StoreFolder) -> CheckedFiles:
     read = dict(_read_features(store))
     damaged = tuple(one.fault for one in read.values() if one.fault)
     intact = [one for one in read.values() if not one.fault]
-    with duckdb.connect(":memory:") as fresh:
-        fresh.execute(CREATE)
-        fold = Fold(fresh, store)
-        fold.replace_records({file.path: file for file in indexed_files(store)})
-        faults = [f"{store.root / path}: {reason}" for path, reason in sorted(fold.faults.items())]
-        faults += _faults_of_catalogue(store, fresh, read)
+    faults, same = _compared(store, read)
+    if not same:
+        faults, same = _compared(store, read)  # a result may have been written meanwhile
+    if not same:
+        faults += [f"{store.catalogue}: other than the files of the store; {REINDEX}"]
     older = sum(not one.sealed for one in intact)
     return CheckedFiles(len(intact), older, damaged, tuple(faults))
 
@@ -103,24 +102,40 @@ def _names(table: str) -> list[str]:
     return [name for name in SCHEMAS[table].names if name != "file_id"]
 
 
-def _faults_of_catalogue(store: StoreFolder, fresh: Any, read: Mapping[str, _Read]) -> list[str]:
-    """Compare the catalogue with what was read; one that has damaged files is made anew."""
-    try:
-        catalogue = refresh(store)
-        with duckdb.connect(str(catalogue), read_only=True) as connection:
-            known = dict(_known_digests(connection))
-        if any(one.fault for path, one in read.items() if path in known):
-            catalogue = refresh(store, rebuild=True)
-        wanted = {path: one.digest for path, one in read.items() if one.digest}
-        same = {path: known[path] for path in known if not read.get(path, _Read()).fault} == wanted
-        quoted = str(catalogue).replace("'", "''")
-        fresh.execute(f"ATTACH '{quoted}' AS old (READ_ONLY)")
-        same &= not any(_differs(fresh, table) for table in SCHEMAS if table not in OF_FEATURES)
-    except BadStore as fault:
-        return [str(fault)]
-    except duckdb.Error as error:
-        return [f"{store.catalogue}: damaged ({why(error)}); {REINDEX}"]
-    return [] if same else [f"{catalogue}: other than the files of the store; {REINDEX}"]
+def _compared(store: StoreFolder, read: Mapping[str, _Read]) -> tuple[list[str], bool]:
+    """Return the faults of records, and whether the catalogue says the same as all files.
+
+    One that takes a damaged file for whole is made anew.
+    """
+    unreadable, same = [], True
+    with duckdb.connect(":memory:") as fresh:
+        fresh.execute(CREATE)
+        fold = Fold(fresh, store)
+        fold.replace_records({file.path: file for file in indexed_files(store)})
+        try:
+            quoted = str(refresh(store)).replace("'", "''")
+            with duckdb.connect(str(store.catalogue), read_only=True) as connection:
+                known = dict(_known_digests(connection))
+            fresh.execute(f"ATTACH '{quoted}' AS old (READ_ONLY)")
+            same = not any(_differs(fresh, table) for table in SCHEMAS if table not in OF_FEATURES)
+            same &= _same_features(store, read, known)
+            fresh.execute("DETACH old")
+            if any(one.fault for path, one in read.items() if path in known):
+                refresh(store, rebuild=True)
+        except BadStore as fault:
+            unreadable = [str(fault)]
+        except duckdb.Error as error:
+            unreadable = [f"{store.catalogue}: damaged ({why(error)}); {REINDEX}"]
+    faults = [f"{store.root / path}: {reason}" for path, reason in sorted(fold.faults.items())]
+    return faults + unreadable, same
+
+
+def _same_features(store: StoreFolder, read: Mapping[str, _Read], known: Mapping[str, str]) -> bool:
+    """Tell whether the catalogue has the rows of every whole file, and of no file that is gone."""
+    wanted = {path: one.digest for path, one in read.items() if one.digest}
+    # a file that was written meanwhile wasn't read
+    more = [path for path in known if path not in read and not (store.root / path).exists()]
+    return not more and all(known.get(path) == digest for path, digest in wanted.items())
 
 
 def _known_digests(connection: Any) -> Iterator[tuple[str, str]]:
