@@ -114,6 +114,8 @@ def _fill_and_settle(
         path.parent.mkdir(parents=True, exist_ok=True)
         fill(draft)
         settle(draft)
+    except IsADirectoryError as error:
+        raise StorageFull(f"{path}: a folder lies where this file belongs; remove it") from error
     except OSError as error:
         if error.errno in DISK_REFUSES:
             raise disk_refuses(path, str(error.strerror)) from error

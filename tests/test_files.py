@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clearbench.errors import StorageFull
-from clearbench.files import draft_of, find_drafts, in_use, sweep_drafts, write_whole
+from clearbench.files import draft_of, find_drafts, in_use, sweep_drafts, write_text, write_whole
 
 
 def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -141,3 +141,10 @@ def test_a_folder_in_use_is_marked_while_its_process_works(tmp_path: Path) -> No
     with in_use(tmp_path / "set"):
         assert [each.writer for each in find_drafts(tmp_path)] == ["running"]
     assert list((tmp_path / "set").iterdir()) == []
+
+
+def test_a_folder_where_a_file_belongs_is_named(tmp_path: Path) -> None:
+    (tmp_path / "record.json").mkdir()
+    with pytest.raises(StorageFull, match=r"record\.json: a folder lies where this file belongs"):
+        write_text(tmp_path / "record.json", "{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
