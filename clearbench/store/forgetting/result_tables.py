@@ -80,11 +80,13 @@ def owned_rows(path: Path) -> Iterator[OwnedRow]:
 def _different(table: pa.Table, columns: list[str], path: Path) -> list[dict[str, Any]]:
     """Return the different rows of some columns; raises BadStore if they can't be compared."""
     try:
-        rows: list[dict[str, Any]] = (
-            table.select(columns).group_by(columns).aggregate([]).to_pylist()
-        )
+        different = table.select(columns).group_by(columns).aggregate([])
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise damaged_parquet(path, f"its ids: {why(error)}", AGAIN) from error
+    for field in different.schema:
+        if not (pa.types.is_string(field.type) or pa.types.is_null(field.type)):
+            raise damaged_parquet(path, f"its ids: {field.name} is no text", AGAIN)
+    rows: list[dict[str, Any]] = different.to_pylist()
     return rows
 
 

@@ -21,6 +21,7 @@ from clearbench.store.forgetting.result_tables import (
     owned_rows,
     read_facts_of,
 )
+from clearbench.store.json_files import is_count
 from clearbench.store.records import every_record, seen_path
 
 Kind = Literal[
@@ -117,8 +118,10 @@ def _results(
             # patients in training have no predictions
             there = set[str]().union(*(members.get(name, ()) for name in cohorts_of(facts)))
             unsure = set(leaving.patients) & there
-        mark = marks.get(str(path.resolve()), facts.get("forgotten", 0) + len(tested | unsure))
-        new = mark if mark != facts.get("forgotten", 0) else None
+        before = facts.get("forgotten", 0)
+        known = before if is_count(before) else 0
+        mark = marks.get(str(path.resolve()), known + len(tested | unsure))
+        new = mark if mark != known else None
         if notes or new is not None:
             yield Trace("result", path, notes, new)
 
