@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from clearbench import bounded
+from clearbench.errors import BadStore
 from clearbench.store.forgetting.mentions import Mentions
 
 # of a result: names and numbers, which a short id may equal, and never an id
@@ -20,7 +22,10 @@ DEEPEST = 100
 
 
 def read_json(path: Path) -> object:
-    """Return the content of a JSON file; its text if it isn't JSON, "" if it isn't text."""
+    """Return the content of a JSON file; its text if it isn't JSON, "" if it isn't text.
+
+    Raises BadStore if it can't be read.
+    """
     text = read_text(path)
     try:
         value = json.loads(text)
@@ -45,9 +50,14 @@ def _is_shallow(value: object) -> bool:
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text, "" if it isn't text."""
+    """Return a file's text, "" if it isn't text; raises BadStore if it can't be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return bounded.read_text(path)
+    except OSError as error:
+        raise BadStore(
+            f"{path}: can't be searched ({error.strerror}); remove it or allow it, and forget the "
+            "patient again"
+        ) from error
     except ValueError:
         return ""
 
