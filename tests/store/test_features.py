@@ -236,9 +236,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_files_only(store: StoreFolde
     code = f"""
 import numpy as np
 from clearbench.store.features import ScanFeatures, write_features
-from clearbench.store.folder import StoreFolder
-from clearbench.store.records import EncoderRecord
-from clearbench.store.seal import HDF5, sealed
+from clearbench.store.folder import ScanKey, StoreFolder
 from pathlib import Path
 store = StoreFolder(Path({str(store.root)!r}))
 ABOUT = {{"views": [{{"name": "lung"}}, {{"name": "bone"}}]}}
