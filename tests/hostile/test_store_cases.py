@@ -16,7 +16,7 @@ from clearbench.errors import BadStore, UnreadableScan
 from clearbench.scans.slices import ScanSource
 from clearbench.store.catalogue.fold import damaged_files, refresh
 from clearbench.store.feature_store import FeatureStore
-from clearbench.store.features import ScanFeatures, file_image, write_features
+from clearbench.store.features import ScanFeatures, file_image
 from clearbench.store.folder import STORE_FILE, StoreFolder, open_store
 from clearbench.store.forgetting.journal import JOURNAL, read_journal
 from clearbench.store.garbage import find_garbage
@@ -66,7 +66,7 @@ def store(tmp_path: Path) -> StoreFolder:
     record = replace(RECORD, card=CARD)
     write_record(record, folder)
     for scan in GOOD:
-        write_features(make_scan(scan), folder)
+        put_features(make_scan(scan), folder)
     ids = pa.array(GOOD)
     put_table(folder.cohorts / "c.parquet", cohort_table(ids))
     return folder
