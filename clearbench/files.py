@@ -52,33 +52,39 @@ def write_whole(
     """Write a draft in the same folder, flush it to the disk, and rename it to `path`.
 
     Only its owner, and with `group` its group, can read a `private` file, also while it is a draft.
-    Files in a store are so by the store's setting. Raises StorageFull if the disk refuses; then no
-    draft is left. Raises BadRequest if `path` is no regular file.
+    Files in a store are so by the store's setting. A link or a pipe at `path` is replaced: see
+    write_output for a path that a user typed. Raises StorageFull if the disk refuses; then no draft
+    is left.
     """
-    if _is_stream(path):
-        raise BadRequest(f"{path} is a pipe or a device; only regular files are written")
-    target = _behind_links(path)
     private_rights = (GROUP_READS if group else OWNER_ONLY) if private else None
-    rights = private_rights or rights_at(target)
-    _write(target, write, lambda draft: draft.replace(target), rights)
+    _write(path, write, lambda draft: draft.replace(path), private_rights or rights_at(path))
 
 
 def write_output(
-    path: Path, write: Callable[[Path], object], *, private: bool = False, group: bool = False
+    path: Path,
+    write: Callable[[Path], object],
+    *,
+    private: bool = False,
+    group: bool = False,
+    stream: bool = True,
 ) -> None:
-    """Write a file as write_whole does, or stream into the pipe or character device at `path`.
+    """Write a file that a user named, as write_whole does; or into the pipe or device at `path`.
 
-    A stream gets nothing before all of the content is there. Raises as write_whole does.
+    A link stays, and its target is replaced. A stream gets nothing before all of the content is
+    there, and is refused without `stream`. Raises BadRequest if `path` is anything else than a
+    regular file, and StorageFull.
     """
     if not _is_stream(path):
-        write_whole(path, write, private=private, group=group)
+        write_whole(_behind_links(path), write, private=private, group=group)
         return
+    if not stream:
+        raise BadRequest(f"{path} is a pipe or a device; name a regular file")
     with tempfile.TemporaryDirectory(prefix="clearbench-") as folder:  # its owner's alone
         draft = Path(folder) / path.name
         try:
             write(draft)
-            with draft.open("rb") as source, _open_stream(path) as stream:
-                shutil.copyfileobj(source, stream)
+            with draft.open("rb") as source, _open_stream(path) as opened:
+                shutil.copyfileobj(source, opened)
         except OSError as error:
             if error.errno not in DISK_REFUSES:
                 raise
@@ -220,6 +226,8 @@ def _fill_and_settle(
         make_folders(path.parent, rights)
         fill(draft)
         settle(draft)
+    except IsADirectoryError as error:
+        raise StorageFull(f"{path}: a folder lies where this file belongs; remove it") from error
     except OSError as error:
         if error.errno in DISK_REFUSES:
             raise disk_refuses(path, str(error.strerror)) from error

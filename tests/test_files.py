@@ -18,6 +18,7 @@ from clearbench.files import (
     in_use,
     sweep_drafts,
     write_output,
+    write_text,
     write_whole,
 )
 
@@ -171,9 +172,8 @@ NO_FILES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", NO_FILES)
-@pytest.mark.parametrize("write", [write_whole, write_output])
 def test_what_is_no_regular_file_is_refused_before_anything_is_written(
-    tmp_path: Path, kind: str, write: Callable[..., None]
+    tmp_path: Path, kind: str
 ) -> None:
     path = tmp_path / "out"
     NO_FILES[kind](path)
@@ -185,21 +185,18 @@ def test_what_is_no_regular_file_is_refused_before_anything_is_written(
     with pytest.raises(BadRequest, match=r"out is a (folder|link|socket)"):
         check_output(path)
     with pytest.raises(BadRequest, match=r"out is a (folder|link|socket)"):
-        write(path, never)
+        write_output(path, never)
     assert [item.name for item in tmp_path.iterdir()] == ["out"]
     assert path.lstat() == before
 
 
-@pytest.mark.parametrize("write", [write_whole, write_output])
-def test_a_link_stays_and_its_target_is_replaced_whole(
-    tmp_path: Path, write: Callable[..., None]
-) -> None:
+def test_a_link_stays_and_its_target_is_replaced_whole(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     target, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
     target.write_text("old")
     (tmp_path / "second").symlink_to("elsewhere/file")
     link.symlink_to("second")
-    write(check_output(link), hello)
+    write_output(check_output(link), hello)
     assert link.is_symlink()
     assert target.read_text() == "hello"
     assert not target.is_symlink()
@@ -218,7 +215,7 @@ def test_a_pipe_gets_the_content_and_stays_a_pipe(tmp_path: Path, linked: bool) 
         assert reader.communicate(timeout=60)[0] == b"hello"
     assert pipe.is_fifo()
     with pytest.raises(BadRequest, match="a pipe or a device"):
-        write_whole(path, hello)
+        write_output(path, hello, stream=False)
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
@@ -242,7 +239,7 @@ def test_a_device_takes_the_content_and_stays_a_device() -> None:
     write_output(check_output(Path("/dev/null")), hello)
     assert Path("/dev/null").is_char_device()
     with pytest.raises(BadRequest):
-        write_whole(Path("/dev/null"), hello)
+        write_output(Path("/dev/null"), hello, stream=False)
 
 
 def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
@@ -256,3 +253,19 @@ def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_device_that_is_full_is_named() -> None:
     with pytest.raises(StorageFull, match="/dev/full"):
         write_output(Path("/dev/full"), hello)
+
+
+def test_a_folder_where_a_file_belongs_is_named(tmp_path: Path) -> None:
+    (tmp_path / "record.json").mkdir()
+    with pytest.raises(StorageFull, match=r"record\.json: a folder lies where this file belongs"):
+        write_text(tmp_path / "record.json", "{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize("kind", ["link to nothing", "link to itself", "socket"])
+def test_a_file_of_the_store_takes_the_place_of_what_is_no_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "record.json"
+    NO_FILES[kind](path)
+    write_text(path, "{}")
+    assert path.read_text() == "{}"
+    assert not path.is_symlink()

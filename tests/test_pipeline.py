@@ -29,7 +29,7 @@ from clearbench.results.record import Result
 from clearbench.scans.write import write_nifti
 from clearbench.store.cohorts import load_cohort, save_cohort
 from clearbench.store.feature_store import FeatureStore
-from clearbench.store.folder import open_store
+from clearbench.store.folder import ScanKey, open_store
 
 CARD_FILE = str(Path(__file__).parent / "cards" / "tiny.toml")
 MODEL = "tiny"
@@ -72,14 +72,14 @@ def test_a_sketch_is_the_same_for_every_encoder_and_no_query_shows_it(
     cohort: Path, tmp_path: Path
 ) -> None:
     """Two sets of features under other views; the sketch is pixel data and stays in the files."""
-    from clearbench.store.features import read_sketch
+    from clearbench.store.features import read_file
 
     run(cohort, tmp_path / "store")
     run(cohort, tmp_path / "store", views=["bone"])
     store = FeatureStore(tmp_path / "store")
     for number in range(5):
         files = sorted(store.folder.features.glob(f"*/small/s{number}.h5"))
-        one, other = (read_sketch(file) for file in files)
+        one, other = (read_file(file).sketch for file in files)
         assert one is not None
         assert other is not None
         np.testing.assert_array_equal(one.thumbnail, other.thumbnail)
@@ -398,7 +398,7 @@ def test_a_disk_that_fills_up(cohort: Path, tmp_path: Path) -> None:
 
 def planted(tmp_path: Path, patients: int = 40) -> Path:
     """Features of 40 patients written without an encoder: the ill have one bright slice of six."""
-    from clearbench.store.features import ScanFeatures, ScanKey, write_features
+    from clearbench.store.features import ScanFeatures, write_features
     from clearbench.store.records import EncoderRecord, write_record
 
     store = open_store(tmp_path / "store", create=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from clearbench.files import write_whole
+from clearbench.files import write_output
 from clearbench.results.record import Result
 
 PLOT = "label-efficiency.png"
@@ -68,5 +68,5 @@ def plot_curves(results: Sequence[Result], path: Path) -> Path:
     axes.set_ylabel(results[0].metric)
     axes.set_title(results[0].task_title, fontsize=10)
     axes.legend(fontsize=8)
-    write_whole(path, lambda draft: figure.savefig(draft, format="png", dpi=120))
+    write_output(path, lambda draft: figure.savefig(draft, format="png", dpi=120))
     return path

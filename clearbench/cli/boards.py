@@ -179,7 +179,10 @@ def evaluate(
         show_stale,
     )
     from clearbench.display.console import say
+    from clearbench.display.embedding import show_damaged
     from clearbench.errors import BadRequest
+    from clearbench.store.catalogue.fold import damaged_files
+    from clearbench.store.folder import open_store
 
     if all_models and model:
         raise BadRequest("--all-models and --model exclude each other; leave one out")
@@ -216,6 +219,7 @@ def evaluate(
         words(task), store=store_path(store), results=results, task_folders=tasks or ()
     )
     show_stale(left)
+    show_damaged(damaged_files(open_store(store_path(store))))
     if fractions:
         from clearbench.display.curves import show_curves
 

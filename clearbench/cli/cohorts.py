@@ -302,11 +302,11 @@ def add(
 def list_cohorts(store: Store = None, as_json: Json = False) -> None:
     """List the cohorts of a store."""
     from clearbench.display.console import dump, show_rows
-    from clearbench.store.cohorts import cohort_names, load_cohort
+    from clearbench.display.embedding import show_damaged
+    from clearbench.store.cohorts import whole_cohorts
     from clearbench.store.folder import open_store
 
-    folder = open_store(store_path(store))
-    cohorts = [load_cohort(folder, name) for name in cohort_names(folder)]
+    cohorts, faults = whole_cohorts(open_store(store_path(store)))
     rows = [
         {
             "cohort": c.name,
@@ -317,6 +317,7 @@ def list_cohorts(store: Store = None, as_json: Json = False) -> None:
         for c in cohorts
     ]
     dump(rows) if as_json else show_rows(rows)
+    show_damaged(faults)
 
 
 @cohort_app.command()

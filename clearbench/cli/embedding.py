@@ -149,9 +149,12 @@ def embed(
 def info(store: Store = None, as_json: Json = False) -> None:
     """List the features in a store."""
     from clearbench.display.console import dump, show_rows
+    from clearbench.display.embedding import show_damaged
+    from clearbench.store.catalogue.fold import damaged_files
     from clearbench.store.feature_store import FeatureStore
 
-    table = FeatureStore(store_path(store)).table(
+    opened = FeatureStore(store_path(store))
+    table = opened.table(
         "SELECT encoder || '@' || fingerprint[:8] AS features, cohort, count(DISTINCT scan_id) AS "
         "scans, "
         "count(DISTINCT scan_id || slice_index) AS slices, list(DISTINCT view ORDER BY view) AS "
@@ -159,18 +162,18 @@ def info(store: Store = None, as_json: Json = False) -> None:
         "FROM slices GROUP BY ALL ORDER BY ALL"
     )
     dump(table.to_pylist()) if as_json else show_rows(table.to_pylist())
+    show_damaged(damaged_files(opened.folder))
 
 
 @store_app.command()
 def verify(store: Store = None) -> None:
-    """Read every feature file and compare it with its sha256."""
-    from clearbench.display.console import say, show_list
+    """Read every file of a store, and compare it with its checksum, its place and the catalogue."""
+    from clearbench.display.embedding import show_verified
     from clearbench.store.feature_store import FeatureStore
 
     checked = FeatureStore(store_path(store)).verify()
-    say(f"{checked.intact} feature files are intact, {len(checked.damaged)} are not")
-    show_list(checked.damaged, "damaged; remove these files and embed again")
-    raise typer.Exit(ExitCode.FAILED if checked.damaged else ExitCode.DONE)
+    show_verified(checked)
+    raise typer.Exit(ExitCode.DONE if checked.sound else ExitCode.FAILED)
 
 
 @store_app.command()

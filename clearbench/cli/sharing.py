@@ -87,7 +87,10 @@ def pack(
 ) -> None:
     """Write a task's features, labels, folds and results to one file, without pixels."""
     from clearbench import sharing
+    from clearbench.display.embedding import show_damaged
     from clearbench.display.sharing import show_pack
+    from clearbench.store.catalogue.fold import damaged_files
+    from clearbench.store.folder import open_store
 
     facts = sharing.pack(
         task,
@@ -98,3 +101,4 @@ def pack(
         task_folders=tasks or (),
     )
     show_pack(facts, output)
+    show_damaged(damaged_files(open_store(store_path(store))))

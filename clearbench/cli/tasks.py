@@ -285,10 +285,13 @@ def check(
 ) -> None:
     """Check a task against its cohort: units, labels, patients, copies, folds and features."""
     from clearbench.checked_task import check_task
+    from clearbench.display.embedding import show_damaged
     from clearbench.display.tasks import show_checked
     from clearbench.evaluation.task.card import find_task
+    from clearbench.store.catalogue.fold import damaged_files
     from clearbench.store.folder import open_store
 
-    task = find_task(name, tasks or ())
-    checked = check_task(task, open_store(store_path(store)), group_copies)
+    task, folder = find_task(name, tasks or ()), open_store(store_path(store))
+    checked = check_task(task, folder, group_copies)
     show_checked(checked, group_copies)
+    show_damaged(damaged_files(folder))

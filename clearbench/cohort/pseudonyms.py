@@ -8,6 +8,8 @@ with pseudonyms has a mark of their secret, so that another store notices that t
 import csv
 import hashlib
 import hmac
+import io
+import os
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from clearbench.bounded import read_bytes
 from clearbench.cohort.columns import SECRET_MARK
 from clearbench.errors import BadCohort, BadStore
 from clearbench.files import write_first, write_whole
@@ -22,6 +25,7 @@ from clearbench.files import write_first, write_whole
 SECRET_FILE = "secret.key"
 SECRET_BYTES = 32
 KEY_TABLE = "keys.csv"
+MOST_MB = 2048
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def open_pseudonyms(store: Path) -> Pseudonyms:
     Raises BadStore if the secret is cut off: its pseudonyms would be different, and easy to guess.
     """
     path = store / SECRET_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         # of processes that start together, all must use the first one's secret
         write_first(path, secrets.token_bytes(SECRET_BYTES), private=True)
     return _read_secret(path)
@@ -72,7 +76,12 @@ def open_pseudonyms(store: Path) -> Pseudonyms:
 
 def _read_secret(path: Path) -> Pseudonyms:
     """Read a secret; raises BadStore if it is cut off."""
-    secret = path.read_bytes()
+    try:
+        secret = read_bytes(path)
+    except OSError as error:
+        raise BadStore(
+            f"{path}: the secret can't be read ({error.strerror}); its owner allows it"
+        ) from error
     if len(secret) < SECRET_BYTES:
         raise BadStore(f"{path}: the secret is damaged; restore its backup, or begin a new store")
     return Pseudonyms(secret)
@@ -132,7 +141,22 @@ def _write_keys(store: Path, keys: Mapping[str, str]) -> Path:
 def read_keys(store: Path) -> dict[str, str]:
     """Return the key table as pseudonym → identifier; empty if there is none yet."""
     path = store / KEY_TABLE
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {row["pseudonym"]: row["identifier"] for row in csv.DictReader(file)}
+    try:
+        text = read_bytes(path, MOST_MB).decode("utf-8")
+        rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        return {row["pseudonym"]: _cell(row) for row in rows}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise BadStore(
+            f"{path}: damaged ({type(error).__name__}); restore its backup, or move it away: then "
+            "the ids that were made so far can't be led back any more"
+        ) from error
+
+
+def _cell(row: Mapping[str, str | None]) -> str:
+    """Return the identifier in a row of two cells; raises ValueError for another row."""
+    identifier = row["identifier"]
+    if len(row) != 2 or identifier is None:
+        raise ValueError("a row is not a pseudonym and its identifier")
+    return identifier

@@ -13,6 +13,7 @@ from clearbench.display.progress import Bar
 from clearbench.display.scans import show_left_out
 from clearbench.engines.events import EmbedReport, EmbedStarted, EncoderRun, ScanOutcome
 from clearbench.errors import name_some
+from clearbench.store.feature_store import Verified
 
 EXAMPLES = 3  # scans that are named per reason
 
@@ -60,9 +61,22 @@ class EmbedProgress(Bar):
             )
 
 
-def show_damaged(paths: list[str]) -> None:
-    """Warn of feature files that can't be read; answers are made without them."""
-    show_list(paths, f"{len(paths)} damaged feature files are left out; embed those scans again")
+def show_damaged(faults: list[str]) -> None:
+    """Warn of files that can't be used; answers are made without them."""
+    count = "1 damaged file is" if len(faults) == 1 else f"{len(faults)} damaged files are"
+    show_list(faults, f"note: {count} left out (`clearbench store verify` lists all)")
+
+
+def show_verified(checked: Verified) -> None:
+    """Show how many feature files are whole, and each file that is not."""
+    say(f"{checked.intact} feature files are intact, {len(checked.damaged)} are not")
+    if checked.older:
+        warn(
+            f"note: {checked.older} of them are of an older version, and have a checksum of their "
+            "features only: nothing else in them could be compared"
+        )
+    for faults, title in ((checked.damaged, "damaged"), (checked.others, "other files at fault")):
+        show_list(faults, title, shown=len(faults))
 
 
 def show_report(report: EmbedReport, *, dry_run: bool = False, verbose: bool = False) -> None:

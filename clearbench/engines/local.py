@@ -15,11 +15,11 @@ from clearbench.cores import usable_cores
 from clearbench.encoders.encoder import Encoder
 from clearbench.engines.events import EmbedStarted, EncoderRun, OnEvent, ScanOutcome
 from clearbench.engines.packer import BatchSize, Clock, Encoded, encode
-from clearbench.engines.reader import ReadScan, ReadTask, read_ahead
+from clearbench.engines.reader import ReadScan, ReadTask, facts_before, read_ahead
 from clearbench.files import in_use, sweep_drafts
 from clearbench.scans.volume import facts_as_json
-from clearbench.store.features import ScanFeatures, ScanKey, write_features
-from clearbench.store.folder import StoreFolder
+from clearbench.store.features import ScanFeatures, write_features
+from clearbench.store.folder import ScanKey, StoreFolder
 from clearbench.store.records import EncoderRecord, RunRecord, write_record, write_run
 from clearbench.versions import FEATURE_LIBRARIES, library_versions
 
@@ -92,7 +92,7 @@ def _smaller(size: int, wanted: int) -> str:
 
 def _expected(task: ReadTask) -> ScanOutcome:
     """Return the outcome that a dry run expects, without reading the scan."""
-    exists = task.done.is_file() and not task.replace
+    exists = not task.replace and facts_before(task) is not None
     return ScanOutcome(task.scan_id, str(task.source.path), "skipped" if exists else "written")
 
 

@@ -1,15 +1,16 @@
 """A cohort → the reading tasks for one encoder."""
 
 import re
+from dataclasses import replace as changed
 from zlib import crc32
 
 from clearbench.cohort.pseudonyms import open_pseudonyms
 from clearbench.cohort.table import Cohort
 from clearbench.encoders.encoder import Encoder
+from clearbench.engines.local import encoder_record
 from clearbench.engines.reader import ReadTask, source_of
 from clearbench.errors import BadArgument
-from clearbench.store.features import ScanKey
-from clearbench.store.folder import StoreFolder
+from clearbench.store.folder import ScanKey, StoreFolder
 
 
 def read_tasks(
@@ -24,6 +25,7 @@ def read_tasks(
     """List the reading tasks for one encoder, sorted by path, so that disk reads are in order."""
     pseudonyms = open_pseudonyms(store.root)
     wanted = _shard(shard)
+    record = changed(encoder_record(encoder), card={})  # it goes to other processes with each scan
     rows = sorted(cohort.rows(), key=lambda row: (row.path, row.series_id))
     return tuple(
         ReadTask(
@@ -35,6 +37,7 @@ def read_tasks(
             resample=resample,
             replace=replace,
             pseudonyms=pseudonyms,
+            record=record,
         )
         for row in rows
         # not hash(), which differs between processes

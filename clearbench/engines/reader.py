@@ -23,14 +23,18 @@ from clearbench.scans.slices import (
 )
 from clearbench.scans.thumbnail import Sketch, take_sketch
 from clearbench.scans.volume import Scan, facts_as_json
-from clearbench.store.features import FileFacts, read_facts, renew_source
+from clearbench.store.features import FileFacts, read_file, renew_source
+from clearbench.store.records import EncoderRecord
 
 KILLED = "its reader process was killed, probably out of memory"
 
 
 @dataclass(frozen=True)
 class ReadTask:
-    """One scan to read; `done` is the path of its feature file, if it was embedded before."""
+    """One scan to read; `done` is the path of its feature file, if it was embedded before.
+
+    record: the encoder whose features these must be
+    """
 
     scan_id: str
     patient_id: str
@@ -40,6 +44,7 @@ class ReadTask:
     resample: bool = False
     replace: bool = False
     pseudonyms: Pseudonyms | None = None
+    record: EncoderRecord | None = None
 
 
 def source_of(row: ScanRow) -> ScanSource:
@@ -80,7 +85,7 @@ def _read(task: ReadTask) -> ReadScan:
     """
     if not task.source.path.exists():
         raise UnreadableScan("the path does not exist")
-    before = None if task.replace else _facts(task.done)
+    before = None if task.replace else facts_before(task)
     cheap = source_signature(task.source.path) + task.source.rules.signature
     cheap += ":resampled" if task.resample else ""
     if before is not None and before.source_signature == cheap:
@@ -111,12 +116,16 @@ def _read(task: ReadTask) -> ReadScan:
     )
 
 
-def _facts(path: Path) -> FileFacts | None:
-    """Return the facts in a feature file; None if it is missing or can't be read."""
-    if not path.is_file():
-        return None
+def facts_before(task: ReadTask) -> FileFacts | None:
+    """Return the facts in a scan's feature file; None if it is missing or damaged.
+
+    It is read whole: a scan is done only if no bit of its features has changed. Raises
+    UnreadableScan for a folder, which no file replaces.
+    """
+    if task.done.is_dir():
+        raise UnreadableScan(f"{task.done} is a folder where its features belong; remove it")
     try:
-        return read_facts(path)
+        return read_file(task.done, task.record).facts
     except BadStore:
         return None
 

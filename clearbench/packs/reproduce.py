@@ -15,7 +15,7 @@ from clearbench.packs.read import Pack
 from clearbench.results.predictions import largest_difference, predictions_path, read_predictions
 from clearbench.results.record import Result, read_result
 from clearbench.results.write import make_result, write_result
-from clearbench.store.records import EncoderRecord, list_records
+from clearbench.store.records import EncoderRecord, every_record
 
 TOLERANCE = 1e-3  # other processors and library versions round differently
 AGAIN = "again"  # the folder of the repeated result in an unpacked pack
@@ -97,7 +97,7 @@ def _features(pack: Pack, result: Result) -> tuple[PackedFeatures, EncoderRecord
     if result.task != pack.task.name:
         raise BadRequest(f"the result is of task {result.task}, the pack of task {pack.task.name}")
     packed = {features.fingerprint: features for features in pack.facts.features}
-    for record in list_records(pack.store):
+    for record in every_record(pack.store):
         if record.fingerprint == result.fingerprint and record.fingerprint in packed:
             return packed[record.fingerprint], record.with_views(result.views)
     has = ", ".join(f"{one.encoder}@{one.fingerprint[:8]}" for one in pack.facts.features)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow.parquet
 
 from clearbench.cohort.renaming import renamed_table
-from clearbench.evaluation.bags.load import present_units
+from clearbench.evaluation.bags.load import whole_units
 from clearbench.evaluation.task.card import TaskCard
 from clearbench.evaluation.task.marks import mark_columns
 from clearbench.evaluation.task.split_file import make_split_file, split_text
@@ -35,13 +35,11 @@ from clearbench.packs.results import PackedResults, find_packed_results
 from clearbench.rights import STORE_FILE
 from clearbench.store.features import (
     ScanFeatures,
-    ScanKey,
     file_image,
     map_features,
-    read_facts,
-    read_slice_rows,
+    read_file,
 )
-from clearbench.store.folder import SCHEMA
+from clearbench.store.folder import SCHEMA, ScanKey
 from clearbench.store.records import ENCODER_FILE, EncoderRecord
 
 KEPT_ABOUT = ("fingerprint", "card", "views", "precision", "weights_sha256", "versions")
@@ -153,7 +151,7 @@ def _renamed(fold: Fold, names: dict[str, str]) -> Fold:
 
 def _chosen(request: PackRequest, record: EncoderRecord) -> _ChosenFeatures:
     """Find the scans of the task's units of which an encoder has features."""
-    kept = [present_units(prepared.units, record, request.store) for prepared in request.prepared]
+    kept = [whole_units(prepared.units, record, request.store) for prepared in request.prepared]
     scans = {
         (cohort, scan)
         for units in kept
@@ -185,7 +183,8 @@ def _image(key: ScanKey, request: PackRequest, cohorts: CohortsToPack) -> bytes:
     """Return a scan's feature file with its new names, without signatures and other facts."""
     path, packed = key.path(request.store), cohorts[key.cohort]
     names = packed.names
-    facts, rows = read_facts(path), read_slice_rows(path)
+    found = read_file(path)
+    facts, rows = found.facts, found.rows
     return file_image(
         ScanFeatures(
             key=replace(key, scan_id=names.scans[key.scan_id]),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from clearbench.errors import ClearbenchError, UnreadableScan
+from clearbench.errors import ClearbenchError, UnreadableScan, plain_text
 
 LONGEST = 200  # letters of a library's sentence that are quoted
 TOO_LARGE = "too large for this machine's memory"
@@ -42,6 +42,6 @@ def refused(what: str) -> Iterator[None]:
 
 
 def why(error: BaseException) -> str:
-    """Return the first line of a library's sentence, shortened."""
-    first = next(iter(str(error).splitlines()), "") or "no reason given"
+    """Return the first line of a library's sentence, shortened, and as a terminal shows it."""
+    first = plain_text(next(iter(str(error).splitlines()), "")) or "no reason given"
     return first if len(first) <= LONGEST else f"{first[:LONGEST]}…"

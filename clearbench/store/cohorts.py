@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from clearbench.cohort.columns import REQUIRED, columns_of
@@ -17,7 +18,9 @@ from clearbench.errors import BadArgument, BadCohort, BadStore, UnknownName, nam
 from clearbench.files import write_whole
 from clearbench.store.changes import find_changes, rows_by_scan
 from clearbench.store.folder import StoreFolder
+from clearbench.store.parquet_files import damaged_parquet, read_parquet
 
+ADD_AGAIN = "Remove this file, and add the cohort again"
 # ids that nobody else can have: pseudonyms, and UIDs of DICOM
 NOBODY_ELSE = re.compile(r"[a-z]+-[0-9a-f]{12}|\d+(\.\d+){4,}")
 
@@ -50,24 +53,46 @@ def load_cohort(store: StoreFolder, name: str) -> Cohort:
         more = f"; {store.root} has {has}. `clearbench cohort add FILE` adds one, and so does embed"
         raise UnknownName.among("cohort", name, cohort_names(store), more)
     path = store.cohorts / f"{name}.parquet"
-    return check_cohort(stored_table(store, name), name, path)
+    table = stored_table(store, name)
+    try:
+        return check_cohort(table, name, path)
+    except BadCohort as error:
+        raise BadStore(f"{error}. {ADD_AGAIN}") from error
+
+
+def whole_cohorts(store: StoreFolder) -> tuple[list[Cohort], list[str]]:
+    """Return the cohorts that can be read, and a sentence for each one that is damaged."""
+    cohorts, faults = [], []
+    for name in cohort_names(store):
+        try:
+            cohorts.append(load_cohort(store, name))
+        except BadStore as fault:
+            faults.append(str(fault))
+    return cohorts, faults
 
 
 def stored_table(store: StoreFolder, name: str, columns: list[str] | None = None) -> pa.Table:
-    """Read a stored cohort unchecked, or some columns of it; raises BadStore if it is damaged."""
+    """Read a stored cohort, or some columns of it; raises BadStore if it is damaged.
+
+    Each column and each scan is there once, all cells are text, and no scan lacks ids or path.
+    """
     path = store.cohorts / f"{name}.parquet"
-    try:
-        return pyarrow.parquet.read_table(path, columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise BadStore(f"{path}: damaged ({error}); add the cohort again") from error
+    table = read_parquet(path, ADD_AGAIN, columns)
+    names = table.column_names
+    wanted = [name for name in REQUIRED if columns is None or name in columns]
+    wrong = [name for name in {*wanted, *names} if names.count(name) != 1]
+    wrong += [name for name in wanted if not wrong and table.column(name).null_count]
+    wrong += [field.name for field in table.schema if not pa.types.is_string(field.type)]
+    if wrong:
+        raise damaged_parquet(path, f"column {wrong[0]} is not that of a cohort", ADD_AGAIN)
+    if "scan_id" in names and pc.count_distinct(table.column("scan_id")).as_py() < table.num_rows:
+        raise damaged_parquet(path, "it has a scan twice", ADD_AGAIN)
+    return table
 
 
-def cohort_scans(store: StoreFolder) -> dict[str, frozenset[str]]:
-    """Return the ids of every cohort's scans, by the cohort's name; raises BadStore if damaged."""
-    return {
-        name: frozenset(stored_table(store, name, ["scan_id"]).column("scan_id").to_pylist())
-        for name in cohort_names(store)
-    }
+def scans_of_cohort(store: StoreFolder, name: str) -> frozenset[str]:
+    """Return the ids of a cohort's scans; raises BadStore if it is damaged."""
+    return frozenset(stored_table(store, name, ["scan_id"]).column("scan_id").to_pylist())
 
 
 def with_table(

@@ -1,6 +1,8 @@
 """The store in Python: features of one scan, and SQL over everything."""
 
+import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,18 +10,21 @@ from typing import Any
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clearbench.errors import BadRequest, BadStore, UnknownName
+from clearbench.cohort.pseudonyms import (
+    KEY_TABLE,
+    SECRET_FILE,
+    open_pseudonyms,
+    read_keys,
+)
+from clearbench.errors import BadQuery, BadRequest, BadStore, UnknownName
+from clearbench.store.catalogue.check import check_files
+from clearbench.store.catalogue.fold import is_of_catalogue, refresh
 from clearbench.store.catalogue.limits import TIMEOUT_S, Limits
 from clearbench.store.catalogue.query import fetch_table, run_select
-from clearbench.store.features import (
-    FileFacts,
-    is_intact,
-    map_features,
-    read_facts,
-    read_slice_rows,
-)
+from clearbench.store.features import FileFacts, map_features, read_file
 from clearbench.store.folder import StoreFolder, open_store
-from clearbench.store.records import EncoderRecord, find_record, list_records
+from clearbench.store.forgetting.journal import JOURNAL, read_journal
+from clearbench.store.records import PINS, EncoderRecord, find_record, list_records, read_pins
 
 
 class FeatureStore:
@@ -59,7 +64,7 @@ class FeatureStore:
         if len(found) > 1:
             names = ", ".join(path.parent.name for path in found)
             raise BadRequest(f"{scan_id} is in several cohorts ({names}); name one with cohort=…")
-        return read_facts(found[0])
+        return read_file(found[0], record).facts
 
     def sql(
         self,
@@ -88,12 +93,19 @@ class FeatureStore:
 
         It may take `timeout_s` seconds, `memory_gb` (default: 40 % of the machine's memory), as
         much again for the answer, and `temp_gb` of temporary files (default: half of the free
-        disk).
+        disk). A damaged catalogue is made anew first.
         Raises BadQuery if it exceeds them, and for anything but one SELECT over the views;
         BadArgument for what is no limit. A single call of a function that takes minutes can't be
         stopped: after BadQuery it goes on in a thread until it ends.
         """
-        return fetch_table(self.folder, statement, Limits(timeout_s, memory_gb, temp_gb))
+        limits = Limits(timeout_s, memory_gb, temp_gb)
+        try:
+            return fetch_table(self.folder, statement, limits)
+        except BadQuery as fault:
+            if not is_of_catalogue(fault):
+                raise
+        refresh(self.folder, rebuild=True)
+        return fetch_table(self.folder, statement, limits)
 
     def similar(self, scan_id: str, slice_index: int, encoder: str, k: int = 10) -> pa.Table:
         """Return the `k` slices of other scans that are nearest to one slice.
@@ -102,8 +114,8 @@ class FeatureStore:
 
         Raises UnknownName or BadRequest as features does, BadRequest also for a missing slice.
         """
-        facts = self.facts(encoder, scan_id)
-        if slice_index not in read_slice_rows(facts.path).slice_index:
+        path = self.facts(encoder, scan_id).path
+        if slice_index not in read_file(path).rows.slice_index:
             raise BadRequest(f"{scan_id} has no slice {slice_index}")
         record = find_record(self.folder, encoder)
         # scan_id is safe in this SQL: it is the name of a feature file, so it has no quotes
@@ -118,21 +130,55 @@ class FeatureStore:
         )
 
     def verify(self) -> "Verified":
-        """Read every feature file and compare its features with the sha256 written with them."""
-        damaged, intact = [], 0
-        for path in sorted(self.folder.features.glob("*/*/*.h5")):
-            try:
-                unchanged = is_intact(read_facts(path))
-            except BadStore:
-                unchanged = False
-            intact += unchanged
-            damaged += [] if unchanged else [str(path)]
-        return Verified(intact, tuple(damaged))
+        """Read every file of the store, and compare it with itself, its place and the catalogue.
+
+        A feature file is whole if no bit of it has changed since it was written; of a file of an
+        older version only the features are compared.
+        """
+        checked = check_files(self.folder)
+        others = (*checked.others, *_faults_of_secrets(self.folder))
+        return Verified(checked.intact, checked.older, checked.damaged, others)
 
 
 @dataclass(frozen=True)
 class Verified:
-    """The number of unchanged feature files, and the paths of damaged ones."""
+    """What a store's files are like.
+
+    intact   the number of feature files that are as they were written
+    older    those of them that have a checksum of the features only
+    damaged  a sentence for each feature file that can't be used; embedding again replaces it
+    others   a sentence for each other file at fault, with the way out
+    """
 
     intact: int
+    older: int
     damaged: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Return True if no file is at fault."""
+        return not self.damaged and not self.others
+
+
+def _faults_of_secrets(folder: StoreFolder) -> list[str]:
+    """Return the faults of the files that hold identifiers, keys and pinned weights.
+
+    What is there for its owner only isn't a fault to others.
+    """
+    readers: dict[str, Callable[[], object]] = {
+        PINS: lambda: read_pins(folder),
+        JOURNAL: lambda: read_journal(folder),
+        KEY_TABLE: lambda: read_keys(folder.root),
+        SECRET_FILE: lambda: open_pseudonyms(folder.root),
+    }
+    faults = []
+    for name, read in readers.items():
+        path = folder.root / name
+        if not os.path.lexists(path) or (path.is_file() and not os.access(path, os.R_OK)):
+            continue
+        try:
+            read()
+        except BadStore as fault:
+            faults.append(str(fault))
+    return faults

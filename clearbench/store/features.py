@@ -5,7 +5,8 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,29 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clearbench.bounded import read_bytes
 from clearbench.errors import BadStore
 from clearbench.files import write_whole
-from clearbench.scans.thumbnail import Sketch
-from clearbench.store.folder import StoreFolder
+from clearbench.scans.damage import why
+from clearbench.scans.thumbnail import BINS, LEVELS, SIZE_PX, Sketch
+from clearbench.store.agreement import (
+    Disagreement,
+    check_about,
+    check_place,
+    check_record,
+    damaged,
+    view_names,
+)
+from clearbench.store.folder import ScanKey, StoreFolder
+from clearbench.store.heaps import texts_are_sound
+from clearbench.store.records import EncoderRecord
+from clearbench.store.seal import SIZE, may_have_seal, seal_holds, sealed
 
 FILE_SCHEMA = 2
+MOST_MB = 1024  # of a feature file; 3,000 slices under 3 views of 4,096 numbers are 150 MB
+DTYPES = ("float32", "float16")
 ORIENTATION = "SPL"
 ALIGNMENT = 64  # bytes; Arrow and DuckDB read the features from the mapped file without a copy
-
-
-@dataclass(frozen=True)
-class ScanKey:
-    """The key of a feature file: encoder, cohort and scan."""
-
-    encoder: str
-    fingerprint: str
-    cohort: str
-    scan_id: str
-
-    def path(self, store: StoreFolder) -> Path:
-        """Return the path of the file."""
-        return store.encoder(self.encoder, self.fingerprint) / self.cohort / f"{self.scan_id}.h5"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,29 @@ class FileFacts:
     about: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class SliceRows:
+    """The slices of a file: slice_index [n], z_mm [n], present [n, views]."""
+
+    slice_index: NDArray[np.int32]
+    z_mm: NDArray[np.float32]
+    present: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """A feature file that was checked whole; its features are mapped by `map_features`.
+
+    sealed: whether its checksum is of everything in it, or, in a file of an older version, of the
+    features only
+    """
+
+    facts: FileFacts
+    rows: SliceRows
+    sketch: Sketch | None
+    sealed: bool
+
+
 def write_features(scan: ScanFeatures, store: StoreFolder) -> Path:
     """Write one scan's file, complete or not at all.
 
@@ -86,13 +111,15 @@ def write_features(scan: ScanFeatures, store: StoreFolder) -> Path:
 
 
 def file_image(scan: ScanFeatures) -> bytes:
-    """Return the file's bytes.
+    """Return the file's bytes, sealed.
 
     HDF5 writes into memory, since it may fail halfway on a full disk; the bytes are one write.
     """
     memory = io.BytesIO()
     # from 1 byte on: the features of a small scan are aligned too
-    with h5py.File(memory, "w", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
+    with h5py.File(
+        memory, "w", userblock_size=SIZE, alignment_threshold=1, alignment_interval=ALIGNMENT
+    ) as file:
         # not chunked and not compressed: only one whole block can be memory-mapped
         file["features"] = np.ascontiguousarray(scan.features)
         file["present"] = scan.present
@@ -103,7 +130,7 @@ def file_image(scan: ScanFeatures) -> bytes:
             file["thumbnail"] = scan.sketch.thumbnail
             file["histogram"] = scan.sketch.histogram
             file["thumbnail"].attrs.update(slices=scan.sketch.slices, source=scan.sketch.source)
-    return memory.getvalue()
+    return sealed(memory.getvalue())
 
 
 def _attributes(scan: ScanFeatures) -> dict[str, Any]:
@@ -118,6 +145,7 @@ def _attributes(scan: ScanFeatures) -> dict[str, Any]:
         "orientation": ORIENTATION,
         "source_signature": scan.source_signature,
         "pixels_signature": scan.pixels_signature,
+        # for older versions, which know no seal
         "sha256": hashlib.sha256(np.ascontiguousarray(scan.features).data).hexdigest(),
         "about": json.dumps(dict(scan.about), sort_keys=True),
     }
@@ -126,88 +154,192 @@ def _attributes(scan: ScanFeatures) -> dict[str, Any]:
 def renew_source(path: Path, source_signature: str, facts: Mapping[str, Any]) -> None:
     """Note that a source was read again with equal pixels: its new signature, facts and notes.
 
-    The features stay as they are; the file is replaced whole. Raises StorageFull.
+    The features stay as they are; the file is replaced whole. Raises BadStore for a damaged file,
+    which must not get a new seal, and StorageFull.
     """
-    memory = io.BytesIO(path.read_bytes())
+    content = _content(path)
+    _checked(content, path)
+    memory = io.BytesIO(content)
     with h5py.File(memory, "r+") as file:
         about = json.loads(str(file.attrs["about"]))
         about["facts"] = dict(facts)
         file.attrs["source_signature"] = source_signature
         file.attrs["about"] = json.dumps(about, sort_keys=True)
-    write_whole(path, lambda draft: draft.write_bytes(memory.getvalue()))
+    image = memory.getvalue()
+    whole = sealed(image) if may_have_seal(image) else image
+    write_whole(path, lambda draft: draft.write_bytes(whole))
+
+
+def read_file(path: Path, record: EncoderRecord | None = None) -> FeatureFile:
+    """Read a feature file whole, and check it: its checksum, its structure, and its place.
+
+    With `record`, its features must be those of that encoder. Nothing that the file says is used
+    before all of its bytes are known to be those that were written. Raises BadStore for a damaged
+    file, one of another scan, or one of another schema version.
+    """
+    return _checked(_content(path), path, record)
 
 
 def read_facts(path: Path) -> FileFacts:
-    """Read a file's attributes and shape, not its features.
-
-    Raises BadStore for a damaged file or another schema version.
-    """
-    with _opened(path) as file:
-        dataset = file["features"]
-        return FileFacts(
-            path=path,
-            # HDF5 gives no offset for a dataset without elements
-            offset=int(dataset.id.get_offset() or 0),
-            dtype=str(dataset.dtype),
-            shape=tuple(dataset.shape),
-            patient_id=str(file.attrs["patient_id"]),
-            source_signature=str(file.attrs["source_signature"]),
-            pixels_signature=str(file.attrs["pixels_signature"]),
-            sha256=str(file.attrs["sha256"]),
-            about=json.loads(str(file.attrs["about"])),
-        )
+    """Return a file's attributes and shape, checked as `read_file` does."""
+    return read_file(path).facts
 
 
-@dataclass(frozen=True)
-class SliceRows:
-    """The slices of a file: slice_index [n], z_mm [n], present [n, views]."""
-
-    slice_index: NDArray[np.int32]
-    z_mm: NDArray[np.float32]
-    present: NDArray[np.bool_]
-
-
-def read_slice_rows(path: Path) -> SliceRows:
-    """Read the numbers, positions and present views of a file's slices; raises BadStore."""
-    with _opened(path) as file:
-        return SliceRows(
-            file["slice_index"][()], file["z_mm"][()], file["present"][()].astype(bool)
-        )
+def _content(path: Path) -> bytes:
+    """Return a file's bytes; raises BadStore, also for what is no file."""
+    try:
+        return read_bytes(path, MOST_MB)
+    except PermissionError as error:
+        raise BadStore(f"{path}: can't be read ({error.strerror}); its owner allows it") from error
+    except OSError as error:
+        raise damaged(path, str(error.strerror or why(error))) from error
 
 
-def read_sketch(path: Path) -> Sketch | None:
-    """Read a scan's thumbnails and histogram; None if the file has none.
-
-    They are pixel data: only for guards, never for an export or a query.
-    """
-    with _opened(path) as file:
-        if "thumbnail" not in file:
-            return None
-        thumbnail = file["thumbnail"]
-        return Sketch(
-            thumbnail=thumbnail[()],
-            histogram=file["histogram"][()],
-            slices=int(thumbnail.attrs["slices"]),
-            source=str(thumbnail.attrs["source"]),
-        )
+def _checked(content: bytes, path: Path, record: EncoderRecord | None = None) -> FeatureFile:
+    """Return what a file's bytes hold; raises BadStore whatever is wrong with them."""
+    is_sealed = may_have_seal(content)
+    if is_sealed and not seal_holds(content):
+        raise damaged(path, "its bytes are not those that were written")
+    if not is_sealed and not texts_are_sound(content):
+        raise damaged(path, "its texts are damaged")
+    with _opened(content, path) as file:
+        found = _read(file, path, is_sealed)
+        key = ScanKey(*(_text(file, each.name) for each in fields(ScanKey)))
+        check_place(key, path)
+        if record is not None:
+            facts = found.facts
+            kind = facts.dtype, view_names(facts.about), facts.shape[2]
+            check_record((key.encoder, key.fingerprint, *kind), record)
+        _check_values(found, content)
+        return found
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Open a feature file; HDF5's errors, also those while reading, become BadStore."""
+def _opened(content: bytes, path: Path) -> Iterator[Any]:
+    """Open a file's bytes; whatever HDF5 raises, also while it reads, becomes BadStore."""
     try:
-        # no locks: a feature file never changes, and some network file systems refuse them
-        with h5py.File(path, "r", locking=False) as file:
-            schema = int(file.attrs.get("schema", 0))
+        # from memory: no lock, no second reading, and the bytes are those that were checked
+        with h5py.File(h5py.h5f.open_file_image(content)) as file:
+            schema = file.attrs.get("schema", 0)
+            if not isinstance(schema, np.integer):
+                raise Disagreement("no number of a schema")
             if schema != FILE_SCHEMA:
                 raise BadStore(
                     f"{path}: schema {schema}, but this clearbench reads {FILE_SCHEMA}; embed again"
                 )
             yield file
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        if isinstance(error, BadStore):  # it is a RuntimeError too
-            raise
-        raise BadStore(f"{path}: not a readable feature file; remove it and embed again") from error
+    except BadStore:
+        raise
+    except Disagreement as error:
+        raise damaged(path, str(error)) from error
+    except Exception as error:
+        raise damaged(path, f"{type(error).__name__}: {why(error)}") from error
+
+
+def _read(file: Any, path: Path, is_sealed: bool) -> FeatureFile:
+    """Read an open file; raises Disagreement for what clearbench doesn't write."""
+    features = _dataset(file, "features", DTYPES, (None, None, None))
+    count, views, dim = map(int, features.shape)
+    array = partial(_array, file)
+    facts = FileFacts(
+        path=path,
+        # HDF5 gives no offset for a dataset without elements
+        offset=int(features.id.get_offset() or 0),
+        dtype=str(features.dtype),
+        shape=(count, views, dim),
+        patient_id=_text(file, "patient_id"),
+        source_signature=_text(file, "source_signature"),
+        pixels_signature=_text(file, "pixels_signature"),
+        sha256=_text(file, "sha256"),
+        about=check_about(json.loads(_text(file, "about")), views),
+    )
+    rows = SliceRows(
+        slice_index=array("slice_index", "int32", (count,)),
+        z_mm=array("z_mm", "float32", (count,)),
+        present=array("present", "bool", (count, views)),
+    )
+    return FeatureFile(facts, rows, _sketch(file), is_sealed)
+
+
+def _text(file: Any, name: str) -> str:
+    """Return an attribute that is a text."""
+    value = file.attrs.get(name)
+    if not isinstance(value, str):
+        raise Disagreement(f"no text {name}")
+    return value
+
+
+def _array(file: Any, name: str, dtype: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
+    """Return a small dataset of a type and a shape; None: any length."""
+    found: NDArray[Any] = _dataset(file, name, (dtype,), shape)[()]
+    return found
+
+
+def _dataset(
+    file: Any, name: str, dtypes: tuple[str, ...], shape: tuple[int | None, ...]
+) -> h5py.Dataset:
+    """Return a dataset of one of some types and of a shape, whose values are all in this file."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise Disagreement(f"no dataset {name} in the file itself")
+    found = file[name]
+    if not isinstance(found, h5py.Dataset) or str(found.dtype) not in dtypes:
+        raise Disagreement(f"{name} is no dataset of {' or '.join(dtypes)}")
+    if len(found.shape or ()) != len(shape) or any(
+        wanted not in (None, length) for wanted, length in zip(shape, found.shape, strict=True)
+    ):
+        raise Disagreement(f"{name} is of shape {found.shape}")
+    layout = found.id.get_create_plist().get_layout()
+    # no chunks: nothing is unpacked, and nothing is elsewhere
+    if layout != h5py.h5d.CONTIGUOUS or found.external:
+        raise Disagreement(f"{name} is not one block in this file")
+    if found.id.get_storage_size() != found.nbytes:
+        raise Disagreement(f"{name} has not all of its values")
+    return found
+
+
+def _sketch(file: Any) -> Sketch | None:
+    """Read thumbnails and histogram; None if the file has none of both."""
+    if "thumbnail" not in file and "histogram" not in file:
+        return None
+    thumbnail = _dataset(file, "thumbnail", ("uint8",), (LEVELS, SIZE_PX, SIZE_PX))
+    source = thumbnail.attrs["source"]
+    if not isinstance(source, str):
+        raise Disagreement("no text source")
+    return Sketch(
+        thumbnail=thumbnail[()],
+        histogram=_array(file, "histogram", "float32", (BINS,)),
+        slices=int(thumbnail.attrs["slices"]),
+        source=source,
+    )
+
+
+def _check_values(found: FeatureFile, content: bytes) -> None:
+    """Raise Disagreement if the features aren't those that were written, or aren't numbers."""
+    facts = found.facts
+    count = int(np.prod(facts.shape, dtype=object))
+    size = count * np.dtype(facts.dtype).itemsize
+    if facts.offset + size > len(content):
+        raise Disagreement("features go beyond the end of the file")
+    block = memoryview(content)[facts.offset : facts.offset + size]
+    if not found.sealed and hashlib.sha256(block).hexdigest() != facts.sha256:
+        raise Disagreement("its features are not those that were written")
+    values = np.frombuffer(block, facts.dtype).reshape(facts.shape)
+    # a view that a slice lacks is NaN
+    if not np.isfinite(values).all() and not np.isfinite(values[found.rows.present]).all():
+        raise Disagreement("features are not finite numbers")
+
+
+def file_texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield every text of an HDF5 file with the name of its place: names and attributes.
+
+    No link is followed. Raises BadStore for a damaged file or another schema version.
+    """
+    with _opened(_content(path), path) as file:
+        yield from (("name", str(name)) for name in file)
+        own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
+        for place in (file, *(file[name] for name in own)):
+            for name, value in place.attrs.items():
+                yield str(name), str(value)
 
 
 def map_features(facts: FileFacts) -> NDArray[Any]:
@@ -226,8 +358,3 @@ def feature_buffer(facts: FileFacts, *, mapped: bool = True) -> pa.Buffer:
     with source:
         source.seek(facts.offset)
         return source.read_buffer(size)
-
-
-def is_intact(facts: FileFacts) -> bool:
-    """Return True if a file's features still have the sha256 that was written with them."""
-    return hashlib.sha256(feature_buffer(facts)).hexdigest() == facts.sha256

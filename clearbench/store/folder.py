@@ -16,8 +16,10 @@ from clearbench.rights import (
     readable_by_others,
     set_rights,
 )
+from clearbench.store.json_files import damaged_json, is_count, read_json
 
 SCHEMA = 1
+LARGEST_SCHEMA = 1000
 STORE_VARIABLE = "CLEARBENCH_STORE"
 # whatever the group may read: with one of these, its members could find out who is who
 OWNERS_ALONE = frozenset({"secret.key", "keys.csv", "forgetting.json"})
@@ -53,6 +55,20 @@ class StoreFolder:
     def encoder(self, name: str, fingerprint: str) -> Path:
         """The folder of one encoder's features."""
         return self.features / f"{name}-{fingerprint[:8]}"
+
+
+@dataclass(frozen=True)
+class ScanKey:
+    """The key of a feature file: encoder, cohort and scan."""
+
+    encoder: str
+    fingerprint: str
+    cohort: str
+    scan_id: str
+
+    def path(self, store: StoreFolder) -> Path:
+        """Return the path of the file."""
+        return store.encoder(self.encoder, self.fingerprint) / self.cohort / f"{self.scan_id}.h5"
 
 
 def default_store() -> Path:
@@ -126,12 +142,11 @@ def read_schema(folder: StoreFolder) -> int:
     file = folder.root / STORE_FILE
     if not file.is_file():
         raise BadStore(f"{folder.root}: not a clearbench store (no {STORE_FILE} in it)")
-    try:
-        return int(json.loads(file.read_text())["schema"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadStore(
-            f'{file}: damaged; if this version made the store, write {{"schema": {SCHEMA}}} into it'
-        ) from error
+    way_out = f'if this version made the store, write {{"schema": {SCHEMA}}} into it'
+    schema = read_json(file, way_out).get("schema")
+    if isinstance(schema, int) and is_count(schema) and schema <= LARGEST_SCHEMA:
+        return schema
+    raise damaged_json(file, "schema is no small whole number", way_out)
 
 
 def write_schema(folder: StoreFolder, schema: int, *, group: bool | None = None) -> None:

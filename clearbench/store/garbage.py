@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from clearbench.bounded import read_text
-from clearbench.errors import name_some
+from clearbench.errors import BadStore, name_some
 from clearbench.files import Draft, find_drafts
 from clearbench.store.catalogue.fold import refresh
-from clearbench.store.cohorts import cohort_scans, load_cohort
+from clearbench.store.cohorts import cohort_names, load_cohort, scans_of_cohort
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import EncoderRecord, list_records
+from clearbench.store.records import EncoderRecord, damaged_records, list_records
 
 ABANDONED_S = 7 * 24 * 3600  # after a week, a draft of another host counts as abandoned
 BUNDLE = "bundle.json"
@@ -66,7 +66,7 @@ class _Set:
 def find_garbage(store: StoreFolder, results: Sequence[Path] = ()) -> FoundGarbage:
     """List what can go; features that a result in the store or below `results` names stay.
 
-    Raises BadStore for a damaged cohort or record.
+    Nothing of a damaged cohort, or of an encoder whose record is damaged, is listed.
     """
     drafts = find_drafts(store.root)
     left = [draft for draft in drafts if _abandoned(draft)]
@@ -78,7 +78,9 @@ def find_garbage(store: StoreFolder, results: Sequence[Path] = ()) -> FoundGarba
     older = [] if unreadable else list(_older(free, sets, named))
     going = {path for item in older for path in item.paths if item.kind == "superseded set"}
     rest = [each for each in free if each.folder not in going]
-    stray = list(_stray(rest, cohort_scans(store)))
+    members, faults = _members(store)
+    faults += map(str, damaged_records(store).values())
+    stray = list(_stray(rest, members))
     going |= {path for item in stray for path in item.paths}
     items = (
         *(_draft(draft) for draft in left),
@@ -86,7 +88,8 @@ def find_garbage(store: StoreFolder, results: Sequence[Path] = ()) -> FoundGarba
         *stray,
         *(_empty(each) for each in rest if going.issuperset(each.files)),
     )
-    return FoundGarbage(items, (*_in_use(busy), *_kept(kept), *_unsure(unreadable)))
+    notes = (*_in_use(busy), *_kept(kept), *_unsure(unreadable), *faults)
+    return FoundGarbage(items, notes)
 
 
 def delete_garbage(found: FoundGarbage, store: StoreFolder, *, other_sets: bool = False) -> int:
@@ -124,7 +127,8 @@ def _sets(store: StoreFolder) -> Iterator[_Set]:
     for record in list_records(store):
         folder = store.encoder(record.name, record.fingerprint)
         files = tuple(path for path in sorted(folder.glob("*/*.h5")) if path.name[0] != ".")
-        times = (path.stat().st_mtime for path in (*files, *folder.glob("*.json")))
+        # of a link itself, which may lead nowhere
+        times = (path.lstat().st_mtime for path in (*files, *folder.glob("*.json")))
         yield _Set(record, folder, files, max(times))
 
 
@@ -137,7 +141,7 @@ def _named(folders: Iterable[Path], store: StoreFolder) -> tuple[frozenset[str],
             continue
         try:
             found |= set(_fingerprints(json.loads(read_text(path))))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             unreadable.append(str(path))
     return frozenset(found), sorted(unreadable)
 
@@ -176,13 +180,27 @@ def _described(record: EncoderRecord) -> str:
     return f"{record.reference} ({', '.join(record.views)}; {record.precision})"
 
 
-def _stray(sets: Iterable[_Set], members: dict[str, frozenset[str]]) -> Iterator[Garbage]:
+def _members(store: StoreFolder) -> tuple[dict[str, frozenset[str] | None], list[str]]:
+    """Return the ids of every cohort's scans, None for a damaged one, and the faults of these."""
+    members: dict[str, frozenset[str] | None] = {}
+    faults = []
+    for name in cohort_names(store):
+        try:
+            members[name] = scans_of_cohort(store, name)
+        except BadStore as fault:
+            members[name] = None
+            faults.append(str(fault))
+    return members, faults
+
+
+def _stray(sets: Iterable[_Set], members: dict[str, frozenset[str] | None]) -> Iterator[Garbage]:
     """Yield the features of scans that no cohort has, by set and cohort."""
     for each in sets:
         groups: dict[str, list[Path]] = {}
         for path in each.files:
             cohort = path.parent.name
-            if path.stem not in members.get(cohort, ()):
+            known = members.get(cohort, frozenset())
+            if known is not None and path.stem not in known:
                 groups.setdefault(cohort, []).append(path)
         for cohort, paths in groups.items():
             name = f"{each.record.reference}: {name_some([path.stem for path in paths])}"

@@ -3,10 +3,11 @@
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 from clearbench.bounded import read_text
@@ -20,10 +21,24 @@ from clearbench.errors import (
 )
 from clearbench.files import write_text
 from clearbench.store.folder import StoreFolder
+from clearbench.store.json_files import (
+    damaged_json,
+    is_count,
+    is_number,
+    is_optional_number,
+    is_optional_text,
+    is_text,
+    is_texts,
+    read_json,
+    wrong_key,
+)
 
 ENCODER_FILE = "encoder.json"
+PINS = "pins.json"
 FLOOR = "floor"  # the source of a floor that is no network
 FLOORS = ("random", FLOOR)
+DTYPES = ("float32", "float16")  # of features
+EMBED_AGAIN = "embed with this encoder again, which writes it anew"
 
 
 @dataclass(frozen=True)
@@ -83,38 +98,84 @@ class RunRecord:
 
 
 def write_record(record: EncoderRecord, store: StoreFolder) -> Path:
-    """Write an encoder's record next to its features, unless it is there already."""
+    """Write an encoder's record next to its features, unless it is there already, undamaged."""
     path = store.encoder(record.name, record.fingerprint) / ENCODER_FILE
-    if not path.is_file():
+    try:
+        read_record(path)
+    except BadStore:
         text = json.dumps(asdict(record), indent=1, sort_keys=True) + "\n"
         write_text(path, text)
     return path
 
 
 def list_records(store: StoreFolder) -> list[EncoderRecord]:
-    """Return the record of every encoder with features, by name, then fingerprint."""
-    records = []
+    """Return the record of every encoder with features, by name, then fingerprint.
+
+    A damaged record, which `damaged_records` names, costs only its own features.
+    """
+    return [found for _, found in _records(store) if isinstance(found, EncoderRecord)]
+
+
+def damaged_records(store: StoreFolder) -> dict[Path, BadStore]:
+    """Return the fault of every damaged record, by its path."""
+    return {path: found for path, found in _records(store) if isinstance(found, BadStore)}
+
+
+def every_record(store: StoreFolder) -> list[EncoderRecord]:
+    """Return the record of every encoder with features; raises BadStore if one is damaged."""
+    for fault in damaged_records(store).values():
+        raise fault
+    return list_records(store)
+
+
+def _records(store: StoreFolder) -> Iterator[tuple[Path, EncoderRecord | BadStore]]:
+    """Yield the path of every record, and the record or its fault."""
     for path in sorted(store.features.glob(f"*/{ENCODER_FILE}")):
-        facts = _read_json(path)
         try:
-            lists = {"views": tuple(facts["views"]), "stored_views": ()}
-            records.append(EncoderRecord(**{**facts, **lists}))
-        except (TypeError, KeyError) as error:
-            raise _damaged(path, error) from error
-    return records
+            yield path, read_record(path)
+        except BadStore as fault:
+            yield path, fault
 
 
-def _read_json(path: Path) -> Any:
-    """Read a small record; raises BadStore if it is damaged."""
+RECORD_KEYS: Mapping[str, Any] = MappingProxyType(
+    {
+        **dict.fromkeys(("name", "fingerprint", "precision", "weights_sha256"), is_text),
+        "dim": lambda value: is_count(value) and value > 0,
+        "views": lambda value: is_texts(value) and value and len(set(value)) == len(value),
+        "store_dtype": lambda value: value in DTYPES,
+        "card": lambda value: isinstance(value, dict),
+    }
+)
+CARD_KEYS: Mapping[str, Any] = MappingProxyType(
+    {
+        **dict.fromkeys(("title", "family", "pooling", "source", "scope"), is_optional_text),
+        "weights": lambda value: _has(value, "licence", is_optional_text),
+        "facts": lambda value: _has(value, "parameters_m", is_optional_number),
+        "input": lambda value: value is None or isinstance(value, dict),
+    }
+)
+
+
+def _has(table: object, key: str, test: Callable[[object], bool]) -> bool:
+    """Tell whether a table of a card is one, and its key is as the catalogue needs it."""
+    return table is None or (isinstance(table, dict) and test(table.get(key)))
+
+
+def read_record(path: Path) -> EncoderRecord:
+    """Read an encoder's record; raises BadStore if it is damaged, or of another folder."""
+    facts = read_json(path, EMBED_AGAIN)
+    card = facts.get("card") or {}
+    wrong = wrong_key(facts, RECORD_KEYS) or wrong_key(card, CARD_KEYS)
+    if wrong:
+        raise damaged_json(path, f"{wrong} is missing or of another type", EMBED_AGAIN)
+    lists = {"views": tuple(facts["views"]), "stored_views": ()}
     try:
-        return json.loads(read_text(path))
-    except ValueError as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> BadStore:
-    """Return the error for a damaged record."""
-    return BadStore(f"{path}: damaged ({error}); remove it and embed again")
+        record = EncoderRecord(**{**facts, **lists})
+    except TypeError as error:
+        raise damaged_json(path, str(error), EMBED_AGAIN) from error
+    if path.parent.name != f"{record.name}-{record.fingerprint[:8]}":
+        raise damaged_json(path, f"it is the record of {record.reference}", EMBED_AGAIN)
+    return record
 
 
 def find_record(store: StoreFolder, reference: str, cohort: str = "") -> EncoderRecord:
@@ -130,6 +191,10 @@ def find_record(store: StoreFolder, reference: str, cohort: str = "") -> Encoder
         record for record in known if record.name == name and record.fingerprint.startswith(digits)
     ]
     if not found:
+        for path, fault in damaged_records(store).items():
+            folder, _, fp8 = path.parent.name.rpartition("-")
+            if folder == name and fp8.startswith(digits[:8]):
+                raise fault
         where = f" of cohort {cohort}" if cohort else ""
         names = {record.name for record in known}
         # A misspelt name is no encoder to embed with.
@@ -145,12 +210,16 @@ def find_record(store: StoreFolder, reference: str, cohort: str = "") -> Encoder
 def find_records(store: StoreFolder, references: Sequence[str], cohort: str) -> list[EncoderRecord]:
     """Return the records of `references` for a cohort; without references, all that have features.
 
-    Raises BadTask if there are none, and UnknownName and BadRequest as `find_record` does.
+    Raises BadTask if there are none, BadStore if their record is damaged, and UnknownName and
+    BadRequest as `find_record` does.
     """
     if references:
         return [find_record(store, reference, cohort) for reference in references]
     records = [record for record in list_records(store) if has_cohort(store, record, cohort)]
     if not records:
+        for path, fault in damaged_records(store).items():
+            if (path.parent / cohort).is_dir():
+                raise fault
         raise BadTask(
             f"no encoder has features of cohort {cohort}; "
             f"make them with `clearbench embed {cohort} --model NAME`"
@@ -205,16 +274,38 @@ def write_run(run: RunRecord, record: EncoderRecord, store: StoreFolder) -> None
 
 
 def measured_rate(record: EncoderRecord, store: StoreFolder) -> float | None:
-    """Return the median slices per second of all runs; None if there are no runs."""
+    """Return the median slices per second of all runs; None if there are no runs.
+
+    A damaged record of a run counts as none.
+    """
     folder = store.encoder(record.name, record.fingerprint) / "runs"
-    runs = []
+    rates = []
     for path in sorted(folder.glob("*.json")):
         try:
-            runs.append(RunRecord(**_read_json(path)))
-        except TypeError as error:
-            raise _damaged(path, error) from error
-    rates = [run.slices_per_s for run in runs if run.slices]
+            run = read_run(path)
+        except BadStore:
+            continue
+        rates += [run.slices_per_s] if run.slices else []
     return round(median(rates), 1) if rates else None
+
+
+RUN_KEYS: Mapping[str, Any] = MappingProxyType(
+    {
+        **dict.fromkeys(("slices", "scans", "cores", "batch_size"), is_count),
+        "seconds": lambda value: is_number(value) and value >= 0,
+        "device": is_text,
+    }
+)
+
+
+def read_run(path: Path) -> RunRecord:
+    """Read the record of a run; raises BadStore if it is damaged."""
+    way_out = "remove it: only the speed of one run is lost"
+    facts = read_json(path, way_out)
+    wrong = wrong_key(facts, RUN_KEYS)
+    if wrong or set(facts) != set(RUN_KEYS):
+        raise damaged_json(path, f"{wrong or 'its keys'}: not those of a run", way_out)
+    return RunRecord(**facts)
 
 
 def pin_weights(store: StoreFolder, encoder: str, sha256: str) -> None:
@@ -222,8 +313,8 @@ def pin_weights(store: StoreFolder, encoder: str, sha256: str) -> None:
 
     Raises WeightsUnavailable if this store used other weights for that encoder before.
     """
-    path = store.root / "pins.json"
-    pins = _read_json(path) if path.is_file() else {}
+    path = store.root / PINS
+    pins = read_pins(store)
     if pins.setdefault(encoder, sha256) != sha256:
         raise WeightsUnavailable(
             f"{encoder}: the weights changed since this store first used them "
@@ -232,3 +323,14 @@ def pin_weights(store: StoreFolder, encoder: str, sha256: str) -> None:
         )
     text = json.dumps(pins, indent=1, sort_keys=True) + "\n"
     write_text(path, text)
+
+
+def read_pins(store: StoreFolder) -> dict[str, str]:
+    """Return the hashes of weights by encoder; raises BadStore if they are damaged."""
+    path = store.root / PINS
+    way_out = "remove it: the weights that are used next are pinned again"
+    pins = read_json(path, way_out) if os.path.lexists(path) else {}
+    for name, pin in pins.items():
+        if not is_text(pin):
+            raise damaged_json(path, f"the pin of {name} is no text", way_out)
+    return pins

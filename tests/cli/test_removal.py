@@ -10,8 +10,8 @@ import pytest
 
 from clearbench.cli import main
 from clearbench.store.cohorts import cohort_names, load_cohort
-from clearbench.store.features import ScanFeatures, ScanKey, write_features
-from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.features import ScanFeatures, write_features
+from clearbench.store.folder import ScanKey, StoreFolder, open_store
 from clearbench.store.records import EncoderRecord, write_record
 
 FP = "0123456789abcdef" * 4

@@ -12,13 +12,12 @@ from clearbench.scans.thumbnail import take_sketch
 from clearbench.scans.write import write_nifti
 from clearbench.store.features import (
     ScanFeatures,
-    ScanKey,
-    is_intact,
+    file_image,
     map_features,
     read_facts,
     write_features,
 )
-from clearbench.store.folder import open_store
+from clearbench.store.folder import ScanKey, open_store
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,11 @@ def test_features_of_older_rules_are_kept_if_the_pixels_are_the_same(tmp_path: P
         slice_index=first.scan.slice_index,
         source_signature="of older rules",
         pixels_signature=first.pixels_signature,
-        about={"facts": {"problems": ["an old note"]}, "precision": "float32"},
+        about={
+            "facts": {"problems": ["an old note"]},
+            "precision": "float32",
+            "views": [{"name": "lung"}],
+        },
     )
     path = write_features(scan, open_store(tmp_path / "store", create=True))
     again = replace(one, done=path)
@@ -123,7 +126,48 @@ def test_features_of_older_rules_are_kept_if_the_pixels_are_the_same(tmp_path: P
     assert facts.about["facts"]["problems"] == []
     assert facts.about["precision"] == "float32"
     np.testing.assert_array_equal(map_features(facts), features)
-    assert is_intact(facts)
+
+
+@pytest.mark.parametrize("fault", ["flipped", "cut", "of another scan", "a pipe"])
+def test_damaged_features_are_not_done(tmp_path: Path, fault: str) -> None:
+    one = task(tmp_path, 0)
+    first = read_one(one)
+    assert first.scan is not None
+    scan = ScanFeatures(
+        key=ScanKey("enc", "f" * 64, "c", "s0"),
+        patient_id="p0",
+        features=np.zeros((2, 1, 2), np.float32),
+        present=np.ones((2, 1), bool),
+        z_mm=first.scan.z_mm,
+        slice_index=first.scan.slice_index,
+        source_signature=first.source_signature,
+        pixels_signature=first.pixels_signature,
+        about={"views": [{"name": "lung"}]},
+    )
+    store = open_store(tmp_path / "store", create=True)
+    path = write_features(scan, store)
+    again = replace(one, done=path)
+    assert read_one(again).status == "done"
+    good = path.read_bytes()
+    if fault == "a pipe":
+        path.unlink()
+        os.mkfifo(path)
+    elif fault == "of another scan":
+        other = replace(scan, key=replace(scan.key, scan_id="s1"))
+        path.write_bytes(file_image(other))
+    else:
+        path.write_bytes(good[:-1] + (bytes([good[-1] ^ 1]) if fault == "flipped" else b""))
+    assert read_one(again).status == "read"
+    assert write_features(scan, store) == path
+    assert read_one(again).status == "done"
+
+
+def test_a_folder_where_features_belong_fails_its_scan(tmp_path: Path) -> None:
+    one = replace(task(tmp_path, 0), done=tmp_path / "s0.h5")
+    one.done.mkdir()
+    read = read_one(one)
+    assert read.status == "failed"
+    assert read.reason.endswith("s0.h5 is a folder where its features belong; remove it")
 
 
 def test_what_the_user_says_of_values_is_part_of_the_source(tmp_path: Path) -> None:

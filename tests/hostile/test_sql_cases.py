@@ -16,8 +16,9 @@ from clearbench.store.catalogue.fold import refresh
 from clearbench.store.catalogue.limits import Limits
 from clearbench.store.catalogue.query import fetch_table
 from clearbench.store.cohorts import save_cohort
-from clearbench.store.features import ScanFeatures, ScanKey, write_features
-from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.features import ScanFeatures, write_features
+from clearbench.store.folder import ScanKey, StoreFolder, open_store
+from clearbench.store.records import EncoderRecord, write_record
 from hostile.sql_cases import ENDLESS, TIME, SqlCase, sql_cases
 
 PLANTED = "MUELLER_HANS_19540302"
@@ -55,6 +56,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreFolder:
         about={"fingerprint": "01" * 32, "views": [{"name": "lung"}], "facts": {}},
     )
     write_features(features, opened)
+    record = EncoderRecord("enc-a", "01" * 32, 4, ("lung",), "float32", "float32", "00" * 32)
+    write_record(record, opened)
     refresh(opened)
     return opened
 

@@ -13,8 +13,8 @@ from clearbench.cohort.table import read_cohort
 from clearbench.packs.facts import PackFacts
 from clearbench.scans.thumbnail import Sketch
 from clearbench.store.cohorts import save_cohort
-from clearbench.store.features import ScanFeatures, ScanKey, write_features
-from clearbench.store.folder import open_store
+from clearbench.store.features import ScanFeatures, write_features
+from clearbench.store.folder import ScanKey, open_store
 from clearbench.store.records import EncoderRecord, write_record
 
 PATIENTS = 30

@@ -14,7 +14,7 @@ from clearbench import sharing
 from clearbench.errors import BadTask
 from clearbench.packs.read import opened_pack
 from clearbench.store.feature_store import FeatureStore
-from clearbench.store.features import read_sketch
+from clearbench.store.features import read_file
 from clearbench.store.folder import open_store
 
 Packed = Any  # see conftest
@@ -92,11 +92,11 @@ def test_features_are_as_they_were_stored(private: Packed) -> None:
 
 
 def test_no_picture_or_histogram_is_packed(private: Packed) -> None:
-    assert all(read_sketch(path) for path in private.store.glob("features/*/own/*.h5"))
+    assert all(read_file(path).sketch for path in private.store.glob("features/*/own/*.h5"))
     with opened_pack(private.file) as pack:
         packed = list(pack.store.root.glob("features/*/own/*.h5"))
         assert packed
-        assert not any(read_sketch(path) for path in packed)
+        assert not any(read_file(path).sketch for path in packed)
 
 
 def all_scans(store: Path) -> list[str]:

@@ -11,8 +11,8 @@ import pytest
 
 from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.store.cohorts import save_cohort
-from clearbench.store.features import ScanFeatures, ScanKey, write_features
-from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.features import ScanFeatures, write_features
+from clearbench.store.folder import ScanKey, StoreFolder, open_store
 from clearbench.store.records import EncoderRecord, write_record
 
 FP = "0123456789abcdef" * 4

@@ -13,6 +13,7 @@ from clearbench.store.cohorts import (
     load_cohort,
     merge_cohort,
     save_cohort,
+    whole_cohorts,
     with_table,
 )
 from clearbench.store.folder import StoreFolder
@@ -40,6 +41,23 @@ def test_an_unknown_cohort_offers_the_nearest(store: StoreFolder, cohort: Cohort
 def test_a_damaged_cohort_is_named(store: StoreFolder, cohort: Cohort) -> None:
     save_cohort(cohort, store).write_text("nothing")
     with pytest.raises(BadStore, match=r"c\.parquet: damaged"):
+        load_cohort(store, "c")
+
+
+def test_a_damaged_cohort_hides_no_other(store: StoreFolder, cohort: Cohort) -> None:
+    save_cohort(cohort, store)
+    path = save_cohort(replace(cohort, name="d"), store)
+    path.write_text("nothing")
+    cohorts, [fault] = whole_cohorts(store)
+    assert [each.name for each in cohorts] == ["c"]
+    assert fault.startswith(f"{path}: damaged (")
+    assert fault.endswith("; remove this file, and add the cohort again")
+
+
+def test_a_stored_cohort_with_a_scan_twice_is_damaged(store: StoreFolder) -> None:
+    whole = table(scan_id=["s1", "s2"], patient_id=["p1", "p2"])
+    save_cohort(replace(whole, table=pa.concat_tables([whole.table] * 2)), store)
+    with pytest.raises(BadStore, match=r"c\.parquet: damaged \(it has a scan twice\)"):
         load_cohort(store, "c")
 
 

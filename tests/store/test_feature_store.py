@@ -1,12 +1,16 @@
 import gc
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 from clearbench.errors import BadQuery, BadRequest, BadStore, UnknownName
+from clearbench.store.catalogue.fold import refresh
 from clearbench.store.feature_store import FeatureStore
 from clearbench.store.features import ScanFeatures, write_features
 from clearbench.store.folder import StoreFolder
@@ -65,3 +69,82 @@ def test_a_table_is_arrow(full: StoreFolder, add_set: Callable[..., EncoderRecor
     assert table.to_pydict() == {"n": [6]}
     with pytest.raises(BadQuery, match="not DROP"):
         store.sql("DROP VIEW scans")
+
+
+def flip(path: Path, place: int, *, in_silence: bool = False) -> None:
+    """Flip a bit; in silence: as a disk does it, without a new time."""
+    facts, content = path.stat(), bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+    if in_silence:
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+COUNT = "SELECT count(DISTINCT scan_id) AS n FROM slices"
+
+
+def test_a_flipped_bit_costs_one_scan_and_verify_names_it(full: StoreFolder) -> None:
+    [path] = full.features.glob("*/c/s2.h5")
+    flip(path, path.read_bytes().rfind(b'"fingerprint"'))
+    store = FeatureStore(full.root)
+    assert store.table(COUNT).to_pydict() == {"n": [1]}
+    checked = store.verify()
+    assert (checked.intact, checked.older, checked.others) == (1, 0, ())
+    [fault] = checked.damaged
+    assert fault.startswith(f"{path}: not a readable feature file (")
+    assert fault.endswith("; embed that scan again, which replaces it")
+    with pytest.raises(BadStore, match=r"s2\.h5: not a readable feature file"):
+        store.features("enc-a", "s2")
+
+
+def test_what_a_disk_forgot_in_silence_leaves_the_catalogue_after_a_check(
+    full: StoreFolder,
+) -> None:
+    store = FeatureStore(full.root)
+    assert store.table(COUNT).to_pydict() == {"n": [2]}
+    [path] = full.features.glob("*/c/s2.h5")
+    flip(path, -1, in_silence=True)
+    assert not store.verify().sound
+    assert store.table(COUNT).to_pydict() == {"n": [1]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE files SET patient_id = 'other' WHERE scan_id = 's1'",
+        "UPDATE slice_rows SET z_mm = 7 WHERE row_number = 1",
+        "DELETE FROM slice_rows WHERE row_number = 1",
+        "DELETE FROM files WHERE scan_id = 's1'",
+        "UPDATE labels SET value = '0'",
+        "UPDATE results SET value = 1.0",
+        "INSERT INTO predictions SELECT * FROM predictions",
+    ],
+)
+def test_a_catalogue_that_says_something_else_is_named(full: StoreFolder, change: str) -> None:
+    store = FeatureStore(full.root)
+    assert store.verify().sound
+    with duckdb.connect(str(full.catalogue)) as connection:
+        connection.execute(change)
+    [fault] = store.verify().others
+    assert fault.startswith(f"{full.catalogue}: other than the files of the store; ")
+    refresh(full, rebuild=True)
+    assert store.verify().sound
+
+
+@pytest.mark.parametrize("name", ["pins.json", "keys.csv", "secret.key", "forgetting.json"])
+def test_a_damaged_record_beside_the_features_is_named(full: StoreFolder, name: str) -> None:
+    (full.root / name).write_bytes(b"\xff")
+    [fault] = FeatureStore(full.root).verify().others
+    assert fault.startswith(f"{full.root / name}: ")
+
+
+def test_features_of_a_scan_that_left_its_cohort_are_checked_too(full: StoreFolder) -> None:
+    [cohort] = full.cohorts.glob("*.parquet")
+    table = pyarrow.parquet.read_table(cohort)
+    pyarrow.parquet.write_table(table.slice(0, 1), cohort)
+    store = FeatureStore(full.root)
+    assert store.verify().intact == 2
+    [path] = full.features.glob("*/c/s2.h5")
+    flip(path, 600)
+    assert [text.partition(": ")[0] for text in store.verify().damaged] == [str(path)]
+    assert store.table(COUNT).to_pydict() == {"n": [1]}

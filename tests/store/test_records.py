@@ -7,11 +7,13 @@ from clearbench.store.folder import StoreFolder
 from clearbench.store.records import (
     EncoderRecord,
     RunRecord,
+    every_record,
     find_record,
     has_cohort,
     list_records,
     measured_rate,
     pin_weights,
+    read_run,
     write_run,
 )
 
@@ -61,8 +63,14 @@ def test_the_error_for_an_unknown_set_shows_how_to_make_it(
 def test_a_damaged_record_is_named(store: StoreFolder, add_set: AddSet, text: str) -> None:
     add_set()
     (store.features / "enc-a-01234567" / "encoder.json").write_text(text)
+    other = add_set("enc-b")
+    assert list_records(store) == [other]
+    with pytest.raises(BadStore, match=r"encoder\.json: damaged .*embed with this encoder again"):
+        find_record(store, "enc-a")
     with pytest.raises(BadStore, match=r"encoder\.json: damaged"):
-        list_records(store)
+        every_record(store)
+    add_set()
+    assert [record.name for record in every_record(store)] == ["enc-a", "enc-b"]
 
 
 def test_the_rate_is_the_median_of_runs(store: StoreFolder, add_set: AddSet) -> None:
@@ -75,8 +83,9 @@ def test_the_rate_is_the_median_of_runs(store: StoreFolder, add_set: AddSet) -> 
         path.rename(runs / f"run-{number}.json")
     assert measured_rate(record, store) == 50.0
     (runs / "run-9.json").write_text('{"other": 1}')
+    assert measured_rate(record, store) == 50.0
     with pytest.raises(BadStore, match=r"run-9\.json: damaged"):
-        measured_rate(record, store)
+        read_run(runs / "run-9.json")
 
 
 def test_the_first_weights_are_pinned(store: StoreFolder) -> None:

@@ -31,7 +31,7 @@ from clearbench.encoders.encoder import Encoder, load_encoder
 from clearbench.encoders.fingerprint import fingerprint
 from clearbench.encoders.registry import Registered, find_encoder
 from clearbench.errors import BadCard, BadRequest
-from clearbench.files import write_whole
+from clearbench.files import write_output
 from clearbench.versions import NETWORK_LIBRARIES, library_versions
 
 FACTS = ("card_sha256", "fingerprint", "weights_sha256", "views", "versions")
@@ -147,7 +147,8 @@ def _write(vectors: ReferenceVectors, path: Path) -> None:
         "features": torch.from_numpy(vectors.features),
     }
     facts = {key: json.dumps(getattr(vectors, key)) for key in FACTS} | {"precision": '"float32"'}
-    write_whole(path, lambda draft: draft.write_bytes(save(tensors, metadata=facts)))
+    image = save(tensors, metadata=facts)
+    write_output(path, lambda draft: draft.write_bytes(image), stream=False)
 
 
 def read_vectors(path: Path) -> ReferenceVectors:

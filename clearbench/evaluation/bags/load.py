@@ -1,6 +1,6 @@
 """Bags: all features of one patient, study or scan, with the origin of each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.errors import BadTask, name_some
+from clearbench.errors import BadStore, BadTask, name_some
 from clearbench.evaluation.task.units import Units
-from clearbench.store.features import map_features, read_facts, read_slice_rows
-from clearbench.store.folder import StoreFolder
+from clearbench.store.agreement import view_names
+from clearbench.store.features import map_features, read_file
+from clearbench.store.folder import ScanKey, StoreFolder
 from clearbench.store.records import EncoderRecord, find_records, record_of_cohort
+
+OwnedFile = tuple[Path, EncoderRecord]
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,63 @@ def load_bags(
         )
     kept = present_units(units, record, store)
     every: list[Sequence[Sequence[int] | None]] = [(None,) * len(scans) for scans in kept.scans]
-    files, marked = _files(kept, record, store), kept.key_slices or every
+    kept, marked, bags = _loaded(kept, kept.key_slices or every, record, store)
+    files = _owned_files(kept, record, store)
     _check_windows(files, record)
-    bags = tuple(map(partial(_load, views=record.views), files, marked))
     common = common_views(bags, kept.cohorts, record)
     if common != record.views and len(set(kept.cohorts)) > 1:
         bags = tuple(map(partial(_load, views=common), files, marked))
         kept = kept.take(range(len(kept.ids)), (_left_out_views(common, record),))
     return _without_empty(kept, bags, record)
+
+
+def _loaded(
+    units: Units,
+    marked: Sequence[Sequence[Sequence[int] | None]],
+    record: EncoderRecord,
+    store: StoreFolder,
+) -> tuple[Units, list[Sequence[Sequence[int] | None]], tuple[Bag, ...]]:
+    """Load each unit's bag; return the units of whole files, their marked slices and their bags.
+
+    Raises BadTask if no unit has only whole files.
+    """
+    bags: dict[int, Bag] = {}
+    faults = []
+    for row, files in enumerate(_owned_files(units, record, store)):
+        try:
+            bags[row] = _load(files, marked[row], views=record.views)
+        except BadStore:
+            faults.append(row)
+    kept = _without_damaged(units, faults, record)
+    return kept, [marked[row] for row in bags], tuple(bags.values())
+
+
+def whole_units(units: Units, record: EncoderRecord, store: StoreFolder) -> Units:
+    """Return the units whose features are all there and undamaged; the others are in `excluded`.
+
+    Every file is read. Raises BadTask as `present_units` does, or if all are damaged.
+    """
+    kept = present_units(units, record, store)
+    faults = []
+    for row, files in enumerate(_owned_files(kept, record, store)):
+        try:
+            for path, owner in files:
+                read_file(path, owner)
+        except BadStore:
+            faults.append(row)
+    return _without_damaged(kept, faults, record)
+
+
+def _without_damaged(units: Units, faults: Collection[int], record: EncoderRecord) -> Units:
+    """Leave out the units of damaged files; raises BadTask if none is left."""
+    if not faults:
+        return units
+    names = name_some([units.ids[row] for row in faults])
+    again = _embed_command({units.cohorts[row] for row in faults}, record)
+    note = f"{len(faults)} with damaged features of {record.reference}: {names} ({again})"
+    if len(faults) == len(units.ids):
+        raise BadTask(note)
+    return units.take([row for row in range(len(units.ids)) if row not in faults], (note,))
 
 
 def _without_empty(
@@ -91,14 +143,14 @@ def _left_out_views(common: Sequence[str], record: EncoderRecord) -> str:
     return f"only the views {', '.join(common)} are used; not all cohorts have {', '.join(out)}"
 
 
-def _check_windows(files: Sequence[Sequence[Path]], record: EncoderRecord) -> None:
+def _check_windows(files: Sequence[Sequence[OwnedFile]], record: EncoderRecord) -> None:
     """Raise BadTask if one view stands for two windows in the features of two cohorts."""
-    folders = {paths[0].parent: paths[0] for paths in files}
+    folders = {path.parent: path for owned in files for path, _ in owned[:1]}
     if len(folders) < 2:
         return
     seen: dict[str, object] = {}
     for path in folders.values():
-        for view in read_facts(path).about["views"]:
+        for view in read_file(path).facts.about["views"]:
             window = view.get("windows_hu")
             if view["name"] in record.views and seen.setdefault(view["name"], window) != window:
                 raise BadTask(
@@ -107,16 +159,20 @@ def _check_windows(files: Sequence[Sequence[Path]], record: EncoderRecord) -> No
                 )
 
 
-def _files(units: Units, record: EncoderRecord, store: StoreFolder) -> list[tuple[Path, ...]]:
-    """Return the paths of the feature files of each unit's scans; they may be missing."""
-    roots = {
-        cohort: store.encoder(found.name, found.fingerprint)
-        for cohort in set(units.cohorts)
-        for found in [record_of_cohort(record, cohort, store)]
+def _owned_files(
+    units: Units, record: EncoderRecord, store: StoreFolder
+) -> list[tuple[OwnedFile, ...]]:
+    """Return the path of each feature file of each unit, with the record of its encoder."""
+    owners = {
+        cohort: record_of_cohort(record, cohort, store) for cohort in sorted(set(units.cohorts))
     }
     return [
-        tuple(roots[cohort] / cohort / f"{scan}.h5" for scan in scans)
+        tuple(
+            (ScanKey(owner.name, owner.fingerprint, cohort, scan).path(store), owner)
+            for scan in scans
+        )
         for cohort, scans in zip(units.cohorts, units.scans, strict=True)
+        for owner in [owners[cohort]]
     ]
 
 
@@ -125,14 +181,14 @@ def present_units(units: Units, record: EncoderRecord, store: StoreFolder) -> Un
 
     Raises BadTask with the command that makes them if no unit has features.
     """
-    files = _files(units, record, store)
-    present = [i for i, paths in enumerate(files) if all(path.is_file() for path in paths)]
+    files = _owned_files(units, record, store)
+    present = [i for i, owned in enumerate(files) if all(path.is_file() for path, _ in owned)]
     missing = sorted(set(range(len(units.ids))) - set(present))
-    cohorts = sorted({units.cohorts[i] for i in missing}) or [""]
-    command = f"clearbench embed {cohorts[0]} --model {record.name}{views_option(record)}"
+    cohorts = {units.cohorts[i] for i in missing}
+    command = _embed_command(cohorts, record)
     if not present:
         raise BadTask(
-            f"no unit of cohort {', '.join(cohorts)} has features of {record.reference}; "
+            f"no unit of cohort {', '.join(sorted(cohorts))} has features of {record.reference}; "
             f"make them: {command}"
         )
     names = name_some([units.ids[i] for i in missing])
@@ -142,6 +198,12 @@ def present_units(units: Units, record: EncoderRecord, store: StoreFolder) -> Un
         else ()
     )
     return units.take(present, note)
+
+
+def _embed_command(cohorts: Iterable[str], record: EncoderRecord) -> str:
+    """Return the command that makes features of the first of some cohorts again."""
+    cohort = next(iter(sorted(cohorts)), "")
+    return f"clearbench embed {cohort} --model {record.name}{views_option(record)}"
 
 
 def lacking_features(units: Units, cohort: str, store: StoreFolder) -> tuple[str, ...]:
@@ -173,19 +235,21 @@ def views_option(record: EncoderRecord) -> str:
 
 
 def _load(
-    paths: Sequence[Path], marked: Sequence[Sequence[int] | None], views: Sequence[str] = ()
+    files: Sequence[OwnedFile],
+    marked: Sequence[Sequence[int] | None],
+    views: Sequence[str] = (),
 ) -> Bag:
     """Load one bag from its scans' files; `marked` has the only slices to take of each, or None.
 
-    views: the only views to take; () for all
+    views: the only views to take; () for all. Raises BadStore for a damaged file.
     """
     parts, ids, indices, seen, pixels = [], [], [], [], []
-    for path, keys in zip(paths, marked, strict=True):
-        facts = read_facts(path)
-        rows = read_slice_rows(path)
+    for (path, owner), keys in zip(files, marked, strict=True):
+        found = read_file(path, owner)
+        facts, rows = found.facts, found.rows
         pixels.append(facts.pixels_signature)
         scan = path.stem
-        names = [str(view["name"]) for view in facts.about["views"]]
+        names = view_names(facts.about)
         wanted = np.isin(rows.slice_index, keys) if keys is not None else True
         taken = np.isin(names, views) if views else True
         present = (rows.present & np.reshape(wanted, (-1, 1)) & taken).reshape(-1)

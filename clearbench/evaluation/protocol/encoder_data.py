@@ -118,7 +118,11 @@ def make_encoder_data(
         raise BadArgument("precision", precision, "heads train in float32 or bfloat16")
     folds = with_features(prepared, units)
     if folds != prepared.folds:
-        too_rare(units, folds, prepared.task)  # raises if too few patients are left to score
+        try:
+            too_rare(units, folds, prepared.task)
+        except BadTask as error:  # too few patients are left to score
+            lacking = units.excluded[len(prepared.units.excluded) :]
+            raise BadTask("; ".join((str(error), *lacking))) from error
     reduced = replace(
         prepared,
         units=units,

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from clearbench.errors import BadStore
 from clearbench.evaluation.guards.copies import Sketches
 from clearbench.evaluation.task.units import Units
 from clearbench.scans.thumbnail import Sketch
-from clearbench.store.features import read_sketch
+from clearbench.store.features import read_file
 from clearbench.store.folder import StoreFolder
 from clearbench.store.records import EncoderRecord
 
@@ -23,5 +24,8 @@ def read_sketches(units: Units, record: EncoderRecord, store: StoreFolder) -> Sk
 
 
 def _sketch(path: Path) -> Sketch | None:
-    """Read one scan's sketch; None if the scan is not embedded."""
-    return read_sketch(path) if path.is_file() else None
+    """Read one scan's sketch; None if the scan is not embedded, or its file is damaged."""
+    try:
+        return read_file(path).sketch
+    except BadStore:
+        return None

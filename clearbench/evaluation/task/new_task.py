@@ -13,7 +13,7 @@ from clearbench.evaluation.task.card import Task, TaskCard, find_task
 from clearbench.evaluation.task.labels import notes_on_sides
 from clearbench.evaluation.task.prepared import prepare_task
 from clearbench.evaluation.task.understand import Wishes, understand
-from clearbench.files import write_text
+from clearbench.files import write_output
 from clearbench.metrics.registry import ranking_metrics
 
 
@@ -86,7 +86,8 @@ def write_task(new: NewTask, path: Path) -> WrittenTask:
         "head": new.head,
     }
     check_card(facts | {"split": new.split}, TaskCard, str(path))
-    write_text(path, f"{_lines(facts)}\n[split]\n{_lines(new.split)}")
+    text = f"{_lines(facts)}\n[split]\n{_lines(new.split)}"
+    write_output(path, lambda draft: draft.write_text(text, encoding="utf-8"), stream=False)
     summary = f"{found.target}, {ranking_metrics(found.target)[0]}"
     written = WrittenTask(path, summary, found.says)
     try:

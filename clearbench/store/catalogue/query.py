@@ -99,12 +99,12 @@ def _ready(store: StoreFolder, sql: str, limits: Limits) -> _Ready:
         statement = one_select(connection, sql)
     # a quote in the path would end the SQL text
     catalogue = str(refresh(store)).replace("'", "''")
-    connection.execute(f"ATTACH '{catalogue}' AS catalogue (READ_ONLY)")
-    names = _view_names(_feature_sets(connection))
-    featured = [name for several in names.values() for name in several]
-    with _refusals():
+    with _refusals():  # also where the catalogue is damaged
+        connection.execute(f"ATTACH '{catalogue}' AS catalogue (READ_ONLY)")
+        names = _view_names(_feature_sets(connection))
+        featured = [name for several in names.values() for name in several]
         judge(connection, statement, ("scans", "slices", *PLAIN_VIEWS, *featured))
-    _make_views(connection, store, statement, names)
+        _make_views(connection, store, statement, names)
     set_ = set_limits(connection, limits)
     # only after ATTACH, which needs file access; the user's statement must not have it
     connection.execute("SET enable_external_access = false")

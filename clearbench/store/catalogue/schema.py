@@ -70,6 +70,7 @@ _RESULT = [
 SCHEMAS = MappingProxyType(
     {
         "sources": pa.schema([("path", _T), ("kind", _T), ("size", _I), ("mtime_ns", _I)]),
+        "damaged": pa.schema([("path", _T), ("reason", _T)]),
         "files": pa.schema(_FILE),
         "slice_rows": pa.schema(_SLICE),
         "encoders": pa.schema(_ENCODER),

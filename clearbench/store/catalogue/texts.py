@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from clearbench.errors import BadStore
-from clearbench.store.catalogue.fold import refresh
+from clearbench.store.catalogue.fold import ask
 from clearbench.store.folder import StoreFolder
 
 PART = 10_000  # rows at once
@@ -19,8 +19,7 @@ UNION ALL SELECT comment FROM duckdb_tables() WHERE comment IS NOT NULL
 
 def owners_of_files(store: StoreFolder) -> dict[Path, str]:
     """Return the patient of every feature file that the catalogue has, by its path."""
-    with duckdb.connect(str(refresh(store)), read_only=True) as connection:
-        rows = connection.execute("SELECT path, patient_id FROM files").fetchall()
+    rows = ask(store, "SELECT path, patient_id FROM files")
     return {store.root / path: str(patient) for path, patient in rows}
 
 

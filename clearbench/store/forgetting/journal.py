@@ -1,17 +1,30 @@
 """A removal that was begun: who leaves and where, so that a second run can finish it."""
 
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from clearbench.bounded import read_text
-from clearbench.errors import BadStore
 from clearbench.files import write_whole
 from clearbench.store.folder import StoreFolder
 from clearbench.store.forgetting.leaving import Leaving
 from clearbench.store.forgetting.traces import Folders
+from clearbench.store.json_files import damaged_json, is_count, is_texts, read_json, wrong_key
 
 JOURNAL = "forgetting.json"
+LISTS = ("patients", "cohorts", "names", "identifiers", "shared", "results", "pretraining")
+JOURNAL_KEYS: Mapping[str, Any] = MappingProxyType(
+    {
+        **dict.fromkeys(LISTS, is_texts),
+        "scans": lambda value: (
+            isinstance(value, list) and all(is_texts(pair) and len(pair) == 2 for pair in value)
+        ),
+        "marks": lambda value: isinstance(value, dict) and all(map(is_count, value.values())),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -50,23 +63,20 @@ def write_journal(store: StoreFolder, journal: Journal) -> None:
 def read_journal(store: StoreFolder) -> Journal | None:
     """Return the journal of a removal that was begun; None if none was. Raises BadStore."""
     path = journal_path(store)
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    try:
-        facts = json.loads(read_text(path))
-        leaving = Leaving(
-            patients=frozenset(facts["patients"]),
-            cohorts=frozenset(facts["cohorts"]),
-            scans=frozenset((cohort, scan) for cohort, scan in facts["scans"]),
-            names=frozenset(facts["names"]),
-            identifiers=frozenset(facts["identifiers"]),
-            shared=frozenset(facts["shared"]),
-        )
-        folders = Folders(
-            tuple(map(Path, facts["results"])), tuple(map(Path, facts["pretraining"]))
-        )
-        return Journal(leaving, folders, dict(facts["marks"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadStore(
-            f"{path}: damaged ({error}); remove it, and forget the patient again"
-        ) from error
+    way_out = "remove it, and forget the patient again"
+    facts = read_json(path, way_out)
+    wrong = wrong_key(facts, JOURNAL_KEYS)
+    if wrong:
+        raise damaged_json(path, f"{wrong} is of another type", way_out)
+    leaving = Leaving(
+        patients=frozenset(facts["patients"]),
+        cohorts=frozenset(facts["cohorts"]),
+        scans=frozenset((cohort, scan) for cohort, scan in facts["scans"]),
+        names=frozenset(facts["names"]),
+        identifiers=frozenset(facts["identifiers"]),
+        shared=frozenset(facts["shared"]),
+    )
+    folders = Folders(tuple(map(Path, facts["results"])), tuple(map(Path, facts["pretraining"])))
+    return Journal(leaving, folders, facts["marks"])

@@ -17,7 +17,7 @@ from clearbench.store.folder import StoreFolder
 from clearbench.store.forgetting.mentions import Mentions, is_telling
 from clearbench.store.forgetting.notes import count_notes, read_json
 from clearbench.store.forgetting.result_tables import files_below, owned_rows
-from clearbench.store.records import list_records
+from clearbench.store.records import every_record
 
 PSEUDONYM = re.compile(r"patient-[0-9a-f]{12}")
 FEWEST_LETTERS = 3  # of an id that is looked for among labels
@@ -204,7 +204,7 @@ def _everybody(store: StoreFolder, results: Sequence[Path]) -> _Everybody:
         _Row(row.cohort, row.scan_id, row.patient_id, _ids(row.patient_id, row.unit, row.scan_id))
         for row in found
     )
-    encoders = {record.name for record in list_records(store)}
+    encoders = {record.name for record in every_record(store)}
     return _Everybody(
         scanned=tuple(_scanned(store, owners)),
         tested=tuple(tested),

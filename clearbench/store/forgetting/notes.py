@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from clearbench import bounded
+from clearbench.errors import BadStore
 from clearbench.store.forgetting.mentions import Mentions
 
 # of a result: names and numbers, which a short id may equal, and never an id
@@ -16,19 +18,46 @@ NO_NOTES = frozenset(
 )  # fmt: skip
 
 
+DEEPEST = 100
+
+
 def read_json(path: Path) -> object:
-    """Return the content of a JSON file; its text if it isn't JSON, "" if it isn't text."""
+    """Return the content of a JSON file; its text if it isn't JSON, "" if it isn't text.
+
+    Raises BadStore if it can't be read.
+    """
     text = read_text(path)
     try:
-        return json.loads(text)
-    except ValueError:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
         return text
+    return value if _is_shallow(value) else text
+
+
+def _is_shallow(value: object) -> bool:
+    """Tell whether JSON isn't nested so deeply that a search through it would stop."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text, "" if it isn't text."""
+    """Return a file's text, "" if it isn't text; raises BadStore if it can't be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return bounded.read_text(path)
+    except OSError as error:
+        raise BadStore(
+            f"{path}: can't be searched ({error.strerror}); remove it or allow it, and forget the "
+            "patient again"
+        ) from error
     except ValueError:
         return ""
 

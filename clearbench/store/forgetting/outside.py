@@ -11,7 +11,7 @@ from clearbench.store.cohorts import cohort_names, stored_table
 from clearbench.store.folder import StoreFolder
 from clearbench.store.forgetting.leaving import Leaving, find_in_labels, issued_ids
 from clearbench.store.forgetting.notes import read_json, read_text
-from clearbench.store.records import list_records, seen_path
+from clearbench.store.records import every_record, seen_path
 
 BUNDLE = "bundle.json"
 NOT_SEARCHED = (
@@ -85,7 +85,7 @@ def _bundles(leaving: Leaving, folders: Iterable[Path]) -> Iterator[str]:
 def _pretrained(leaving: Leaving, store: StoreFolder) -> Iterator[str]:
     """Yield the encoders that were pretrained on one of the patients."""
     hashes = {patient_hash(patient) for patient in leaving.patients}
-    for record in list_records(store):
+    for record in every_record(store):
         path = seen_path(record, store)
         if path.is_file() and hashes & set(read_text(path).split()):
             yield (

@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from clearbench.bounded import read_text
-from clearbench.errors import BadStore
 from clearbench.files import write_text, write_whole
+from clearbench.scans.damage import why
 from clearbench.store.forgetting.mentions import is_telling
+from clearbench.store.parquet_files import damaged_parquet, read_parquet
 from clearbench.store.result_columns import RESULT_KEY, UNIT
 
+AGAIN = "remove it and evaluate again"
 OWNER = (*UNIT, "scan_id")
 ID_WORDS = ("scan", "patient", "unit", "study", "series")  # in names of columns of ids
 NOT_IDS = frozenset({*RESULT_KEY, "label", "view"})
@@ -50,7 +52,7 @@ def read_facts_of(path: Path) -> dict[str, Any]:
     """Return a result as JSON; {} for a file that isn't one."""
     try:
         facts = json.loads(read_text(path))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) and "encoder" in facts and "task" in facts else {}
 
@@ -63,16 +65,29 @@ def cohorts_of(facts: dict[str, Any]) -> tuple[str, ...]:
 
 def owned_rows(path: Path) -> Iterator[OwnedRow]:
     """Yield whose rows a table has; nothing for one without patients. Raises BadStore."""
-    table = read_parquet(path)
+    table = read_parquet(path, AGAIN)
     columns = [name for name in OWNER if name in table.column_names]
     if "patient_id" not in columns:
         return
     plain = [*cohorts_of(facts_beside(path)), ""][0]
-    for row in table.select(columns).group_by(columns).aggregate([]).to_pylist():
+    for row in _different(table, columns, path):
         # with two cohorts, the cohort stands before the ids of patients and units
         cohort, _, patient = str(row["patient_id"]).rpartition("/")
         unit = str(row.get("unit") or "").removeprefix(f"{cohort}/")
         yield OwnedRow(cohort or plain, patient, unit, str(row.get("scan_id") or ""))
+
+
+def _different(table: pa.Table, columns: list[str], path: Path) -> list[dict[str, Any]]:
+    """Return the different rows of some columns; raises BadStore if they can't be compared."""
+    try:
+        different = table.select(columns).group_by(columns).aggregate([])
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise damaged_parquet(path, f"its ids: {why(error)}", AGAIN) from error
+    for field in different.schema:
+        if not (pa.types.is_string(field.type) or pa.types.is_null(field.type)):
+            raise damaged_parquet(path, f"its ids: {field.name} is no text", AGAIN)
+    rows: list[dict[str, Any]] = different.to_pylist()
+    return rows
 
 
 def rows_with(table: pa.Table, cells: Collection[str]) -> Any:
@@ -91,7 +106,7 @@ def keep_rows(path: Path, cells: Collection[str]) -> None:
     if path.suffix == ".csv":
         _keep_csv_rows(path, cells)
         return
-    table = read_parquet(path)
+    table = read_parquet(path, AGAIN)
     kept = table.filter(pc.invert(rows_with(table, cells)))
     if kept.num_rows:
         write_whole(
@@ -106,15 +121,7 @@ def count_rows(path: Path, cells: Collection[str]) -> int:
     if path.suffix == ".csv":
         header, rows = _csv(path)
         return sum(_has(header, row, cells) for row in rows)
-    return int(pc.sum(rows_with(read_parquet(path), cells)).as_py() or 0)
-
-
-def read_parquet(path: Path) -> pa.Table:
-    """Read a table; raises BadStore if it is damaged."""
-    try:
-        return pyarrow.parquet.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise BadStore(f"{path}: damaged ({error}); remove it and evaluate again") from error
+    return int(pc.sum(rows_with(read_parquet(path, AGAIN), cells)).as_py() or 0)
 
 
 def _csv(path: Path) -> tuple[list[str], list[list[str]]]:

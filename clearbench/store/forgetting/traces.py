@@ -21,7 +21,8 @@ from clearbench.store.forgetting.result_tables import (
     owned_rows,
     read_facts_of,
 )
-from clearbench.store.records import list_records, seen_path
+from clearbench.store.json_files import is_count
+from clearbench.store.records import every_record, seen_path
 
 Kind = Literal[
     "features", "draft", "slices", "rows of results", "result", "key table", "seen", "cohort"
@@ -117,8 +118,10 @@ def _results(
             # patients in training have no predictions
             there = set[str]().union(*(members.get(name, ()) for name in cohorts_of(facts)))
             unsure = set(leaving.patients) & there
-        mark = marks.get(str(path.resolve()), facts.get("forgotten", 0) + len(tested | unsure))
-        new = mark if mark != facts.get("forgotten", 0) else None
+        before = facts.get("forgotten", 0)
+        known = before if is_count(before) else 0
+        mark = marks.get(str(path.resolve()), known + len(tested | unsure))
+        new = mark if mark != known else None
         if notes or new is not None:
             yield Trace("result", path, notes, new)
 
@@ -161,7 +164,7 @@ def _keys(leaving: Leaving, store: StoreFolder) -> Iterator[Trace]:
 def _seen(leaving: Leaving, store: StoreFolder) -> Iterator[Trace]:
     """Yield the lists of patients whom an encoder has seen in its training."""
     hashes = {patient_hash(patient) for patient in leaving.patients & leaving.names}
-    for record in list_records(store):
+    for record in every_record(store):
         path = seen_path(record, store)
         lines = read_text(path).split() if path.is_file() else []
         if hashes & set(lines):

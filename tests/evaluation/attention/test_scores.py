@@ -18,8 +18,8 @@ from clearbench.evaluation.task.prepared import prepare_task
 from clearbench.results.write import make_result, write_result
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.catalogue.query import fetch_table
-from clearbench.store.features import ScanFeatures, ScanKey, write_features
-from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.features import ScanFeatures, write_features
+from clearbench.store.folder import ScanKey, StoreFolder, open_store
 from clearbench.store.records import EncoderRecord
 
 Make = Callable[..., Any]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from clearbench.errors import BadTask
-from clearbench.evaluation.bags.load import load_bags
+from clearbench.evaluation.bags.load import load_bags, whole_units
 from clearbench.evaluation.task.units import make_units
-from clearbench.store.features import ScanFeatures, ScanKey, write_features
-from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.features import ScanFeatures, write_features
+from clearbench.store.folder import ScanKey, StoreFolder, open_store
 from clearbench.store.records import EncoderRecord, write_record
 
 Make = Callable[..., Any]
@@ -161,3 +161,36 @@ def test_a_test_cohort_with_other_views_is_met_on_those_of_both(
     np.testing.assert_array_equal(first.features, train[:, 1])
     np.testing.assert_array_equal(second.features, test[:, 0])
     assert kept.excluded == ("only the views bone are used; not all cohorts have lung",)
+
+
+def test_units_with_damaged_features_are_left_out_by_name(
+    store: StoreFolder, make_cohort: Make, make_task: Make
+) -> None:
+    for scan in ("s0", "s1", "s2", "s3"):
+        write(store, scan, 2)
+    [cut, other] = [next(store.features.glob(f"*/c/{scan}.h5")) for scan in ("s1", "s3")]
+    cut.write_bytes(cut.read_bytes()[:700])
+    other.write_bytes(next(store.features.glob("*/c/s2.h5")).read_bytes())
+    cohort = make_cohort(patient_id=["a", "b", "c", "c"], x=["1", "0", "1", "1"])
+    units = make_units(cohort, make_task().card)
+    kept, bags = load_bags(units, RECORD, store)
+    assert (kept.ids, len(bags)) == (("a",), 1)
+    assert kept.excluded == (
+        "2 with damaged features of e@ffffffff: b, c (clearbench embed c --model e)",
+    )
+    assert whole_units(units, RECORD, store) == kept
+    for path in store.features.glob("*/c/*.h5"):
+        path.write_bytes(b"")
+    for load in (load_bags, whole_units):
+        with pytest.raises(BadTask, match="3 with damaged features of e@ffffffff: a, b, c"):
+            load(units, RECORD, store)
+
+
+def test_features_of_another_length_than_the_record_says_are_damaged(
+    store: StoreFolder, make_cohort: Make, make_task: Make
+) -> None:
+    write(store, "s0", 2)
+    write(store, "s1", 2, of=replace(RECORD, views=("lung",)))
+    units = make_units(make_cohort(x=["1", "0"]), make_task().card)
+    kept, _ = load_bags(units, RECORD, store)
+    assert kept.ids == units.ids[:1]

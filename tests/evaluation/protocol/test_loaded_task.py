@@ -15,8 +15,8 @@ from clearbench.cohort.table import check_cohort
 from clearbench.errors import BadArgument, UnknownName
 from clearbench.evaluation.heads.mean_pool import MeanPoolClassifier
 from clearbench.store.cohorts import load_cohort, save_cohort
-from clearbench.store.features import ScanFeatures, ScanKey, write_features
-from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.features import ScanFeatures, write_features
+from clearbench.store.folder import ScanKey, StoreFolder, open_store
 from clearbench.store.records import EncoderRecord, write_record
 
 RECORD = EncoderRecord("e", "f" * 64, 4, ("lung",), "float32", "float32", "w")

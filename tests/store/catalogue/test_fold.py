@@ -12,12 +12,18 @@ import pytest
 import clearbench.store.catalogue.fold as fold
 from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.errors import BadStore
-from clearbench.store.catalogue.fold import refresh
+from clearbench.store.catalogue.fold import damaged_files, refresh
 from clearbench.store.catalogue.query import run_select
 from clearbench.store.cohorts import save_cohort
 from clearbench.store.features import ScanFeatures, write_features
 from clearbench.store.folder import StoreFolder
-from clearbench.store.records import EncoderRecord
+from clearbench.store.records import (
+    EMBED_AGAIN,
+    EncoderRecord,
+    RunRecord,
+    list_records,
+    write_run,
+)
 
 MakeScan = Callable[..., ScanFeatures]
 
@@ -39,13 +45,13 @@ def scans_of_c(*scans: str) -> Cohort:
 def read_files(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Record which feature files are read from now on."""
     read: list[Path] = []
-    real = fold.read_facts
+    real = fold.read_file
 
-    def spy(path: Path) -> Any:
+    def spy(path: Path, record: EncoderRecord) -> Any:
         read.append(path)
-        return real(path)
+        return real(path, record)
 
-    monkeypatch.setattr(fold, "read_facts", spy)
+    monkeypatch.setattr(fold, "read_file", spy)
     return read
 
 
@@ -106,11 +112,58 @@ def test_a_damaged_feature_file_is_left_out_until_it_is_whole(
     assert rows(full, FILES) == [("s1", 3), ("s2", 3)]
 
 
-@pytest.mark.parametrize("place", ["results/t/*.json", "cohorts/c.parquet"])
-def test_a_damaged_result_or_cohort_is_named(full: StoreFolder, place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "lost"),
+    [
+        ("results/t/*.json", {"results", "predictions", "attention"}),
+        ("results/t/*.predictions.parquet", {"predictions"}),
+        ("results/t/*.attention.parquet", {"attention"}),
+        ("cohorts/c.parquet", {"cohort_scans", "labels", "splits", "files", "slice_rows"}),
+        ("features/*/encoder.json", {"encoders", "files", "slice_rows"}),
+        ("features/*/runs/*.json", set()),
+    ],
+)
+def test_a_damaged_record_costs_only_its_own_rows(
+    full: StoreFolder, place: str, lost: set[str]
+) -> None:
+    write_run(RunRecord(9, 2, 1.0, "cpu", 2, 16), list_records(full)[0], full)
     [path] = full.root.glob(place)
+    before = path.read_bytes()
+    tables = ["results", "predictions", "attention", "cohort_scans", "labels", "splits"]
+    tables += ["encoders", "files", "slice_rows"]
+
+    def filled() -> set[str]:
+        return {name for name in tables if rows(full, f"SELECT count(*) FROM {name}") != [(0,)]}
+
+    assert filled() == set(tables)
     path.write_text("[1")
-    with pytest.raises(BadStore, match=f"{path.name}: damaged"):
+    assert filled() == set(tables) - lost
+    [fault] = damaged_files(full)
+    assert fault.startswith(f"{path}: damaged (")
+    path.write_bytes(before)
+    assert filled() == set(tables)
+    assert damaged_files(full) == []
+
+
+def test_features_without_their_record_are_left_out_and_named(full: StoreFolder) -> None:
+    [path] = full.features.glob("*/encoder.json")
+    path.unlink()
+    assert rows(full, FILES) == []
+    assert damaged_files(full) == [f"{path}: missing; {EMBED_AGAIN}"]
+
+
+def test_a_damaged_catalogue_is_made_anew(full: StoreFolder) -> None:
+    refresh(full)
+    image = bytearray(full.catalogue.read_bytes())
+    image[8192:] = bytes(len(image) - 8192)
+    full.catalogue.write_bytes(image)
+    assert damaged_files(full) == []
+    assert rows(full, FILES) == [("s1", 3), ("s2", 3)]
+
+
+def test_a_catalogue_that_is_a_folder_is_named(full: StoreFolder) -> None:
+    full.catalogue.mkdir()
+    with pytest.raises(BadStore, match=r"catalogue\.duckdb: a folder, .* remove it"):
         refresh(full)
 
 
@@ -136,7 +189,7 @@ def test_a_full_disk_keeps_the_old_catalogue(
 import resource
 from pathlib import Path
 from clearbench.errors import StorageFull
-from clearbench.store.catalogue.fold import refresh
+from clearbench.store.catalogue.fold import damaged_files, refresh
 from clearbench.store.folder import StoreFolder
 resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
 try:
@@ -162,7 +215,6 @@ def test_predictions_of_older_heads_have_no_cut(full: StoreFolder) -> None:
 def test_a_table_of_other_columns_is_named(full: StoreFolder) -> None:
     [path] = full.results.rglob("*.predictions.parquet")
     pyarrow.parquet.write_table(pa.table({"task": ["t"], "odd": [1]}), path)
-    with pytest.raises(
-        BadStore, match=r"predictions.parquet: columns of another version .task, odd"
-    ):
-        refresh(full)
+    [fault] = damaged_files(full)
+    assert "predictions.parquet: damaged (columns of another version" in fault
+    assert "it has task, odd" in fault

@@ -22,8 +22,8 @@ from clearbench.cohort.pseudonyms import patient_hash, remember_keys
 from clearbench.cohort.table import check_cohort
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import save_cohort
-from clearbench.store.features import ScanFeatures, ScanKey, write_features
-from clearbench.store.folder import StoreFolder, open_store
+from clearbench.store.features import ScanFeatures, write_features
+from clearbench.store.folder import ScanKey, StoreFolder, open_store
 from clearbench.store.records import EncoderRecord, seen_path, write_record
 
 FP = "0123456789abcdef" * 4

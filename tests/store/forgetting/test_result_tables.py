@@ -70,3 +70,20 @@ def test_a_damaged_table_is_named(tmp_path: Path) -> None:
     path.write_text("cut")
     with pytest.raises(BadStore, match=r"r\.predictions\.parquet: damaged"):
         count_rows(path, {"p1"})
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array([1, 2]),
+        pa.array([2**62, 1], pa.timestamp("us")),
+        pa.array([["p1"], ["p2"]]),
+        pa.array([b"p1", b"\xff"]),
+    ],
+    ids=lambda ids: str(ids.type),
+)
+def test_ids_that_are_no_texts_are_refused(tmp_path: Path, ids: pa.Array) -> None:
+    """They can't be compared with those of a patient, so none could be found."""
+    path = write(tmp_path / "r.predictions.parquet", patient_id=ids)
+    with pytest.raises(BadStore, match=r"r\.predictions\.parquet: damaged \(its ids: "):
+        list(owned_rows(path))
