@@ -8,6 +8,7 @@ from types import MappingProxyType
 from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
+from clearbench.bounded import exists, is_file
 from clearbench.encoders.card import EncoderCard
 from clearbench.errors import WeightsUnavailable
 
@@ -25,10 +26,12 @@ SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
 
 def in_folder(path: Path) -> Path:
     """Return a file, or the one weights file of a folder; raises WeightsUnavailable."""
-    if path.is_file():
+    if is_file(path):
         return path
-    if not path.is_dir():
+    if not exists(path):
         raise WeightsUnavailable(f"{path}: no such file or folder of weights")
+    if not path.is_dir():
+        raise WeightsUnavailable(f"{path}: a pipe, socket or device, not a file of weights")
     found = [path / name for name in USUAL_FILES if (path / name).is_file()]
     found = found or sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
     if not found:
