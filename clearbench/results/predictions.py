@@ -190,7 +190,9 @@ def _values(table: pa.Table, name: str) -> NDArray[np.generic]:
     """Return a column in the type that results have; raises ValueError for another one."""
     kind = PREDICTIONS.field(name).type
     column = table.column(name)
-    if column.type != kind and (pa.types.is_string(kind) or pa.types.is_nested(column.type)):
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    like = any(is_kind(column.type) for is_kind in numbers) and not pa.types.is_string(kind)
+    if column.type != kind and not like:
         raise ValueError(f"{name} has {column.type}, not {kind}")
     if column.null_count and name not in (*UNKNOWN, CUT):
         raise ValueError(f"{name} has a blank")

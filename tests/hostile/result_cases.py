@@ -102,8 +102,7 @@ def no_results() -> Iterator[Case]:
         "quotes of Python": str(FACTS).encode(),
         "two records": GOOD + GOOD,
         "NUL": b"\0" * 1000,
-        "100 MB": GOOD + b" " * (100 * 2**20),
-        "a million keys": json.dumps({f"a{n}": n for n in range(1_000_000)}).encode(),
+        "200,000 keys": json.dumps({f"a{n}": n for n in range(200_000)}).encode(),
     }
     either = ("an older schema",)
     for what, content in contents.items():
