@@ -205,7 +205,7 @@ def _check_values(columns: Mapping[str, NDArray[np.generic]], result: Result) ->
     if not len(columns["unit"]):
         raise ValueError("it has no rows")
     for name in HEAD_KEY:
-        if not 0 <= columns[name].min() or not columns[name].max() <= MOST:
+        if not columns[name].min() >= 0 or not columns[name].max() <= MOST:
             raise ValueError(f"{name} is from {columns[name].min()} to {columns[name].max()}")
     scores, truth = columns["score"].astype(float), columns["truth"].astype(float)
     if not np.isfinite(scores).all():

@@ -65,9 +65,7 @@ Name = Annotated[str, AfterValidator(_named)]
 Count = Annotated[int, Field(ge=0, le=MOST)]
 Names = Annotated[tuple[Text, ...], Field(max_length=1000)]
 Notes = tuple[Text, ...]
-Score = Annotated[
-    dict[str, float | None], _with_keys(value=NUMBER, low=NUMBER, high=NUMBER)
-]
+Score = Annotated[dict[str, float | None], _with_keys(value=NUMBER, low=NUMBER, high=NUMBER)]
 FoldScore = Annotated[
     dict[str, Any],
     _with_keys(repeat=int, fold=int, seed=int, train=int, tune=int, test=int),

@@ -68,7 +68,9 @@ def pack_of(
     return sink.getvalue()
 
 
-def raw_pack(write: Callable[[zipfile.ZipFile], object], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+def raw_pack(
+    write: Callable[[zipfile.ZipFile], object], method: int = zipfile.ZIP_DEFLATED
+) -> bytes:
     """Return an archive that a function fills."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", method) as archive:
@@ -215,9 +217,7 @@ def good_bundle(head: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     bags = [rng.normal(size=(3, DIM)).astype(np.float32) for _ in range(24)]
     truth = np.arange(24) % 2
     quick = replace(presets.PRESETS["default"], steps=2, networks=1, passes=0)
-    made: Any = (
-        MeanPoolClassifier() if head == "mean-logreg" else MILClassifier(head, preset=quick)
-    )
+    made: Any = MeanPoolClassifier() if head == "mean-logreg" else MILClassifier(head, preset=quick)
     made.fit(bags, truth)
     arrays = {f"0/{name}": np.ascontiguousarray(v) for name, v in made.state_dict().items()}
     arrays |= {"common/mean": np.zeros(DIM), "common/spread": np.ones(DIM)}
@@ -249,9 +249,7 @@ def good_bundle(head: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return facts, arrays
 
 
-def write_bundle(
-    head: str, arrays: bytes | None, folder: Path, /, **changed: Any
-) -> None:
+def write_bundle(head: str, arrays: bytes | None, folder: Path, /, **changed: Any) -> None:
     """Write a bundle with some facts changed, and its arrays, or others."""
     facts, good = good_bundle(head)
     content = save(good) if arrays is None else arrays
@@ -315,9 +313,7 @@ def array_cases(head: str) -> Iterator[Case]:
             changed = {k: v for k, v in good.items() if k != name}
             if other is not None:
                 changed[name] = np.ascontiguousarray(other)
-            yield Case(
-                f"bundle/{head}, {name} {what}", partial(write_bundle, head, save(changed))
-            )
+            yield Case(f"bundle/{head}, {name} {what}", partial(write_bundle, head, save(changed)))
     for dtype in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "complex64", "float16"):
         tensors = {
             name: torch.from_numpy(array).to(getattr(torch, dtype)).contiguous()
@@ -404,5 +400,3 @@ def signed(case: Case, folder: Path) -> None:
     case.write(folder)
     content = (folder / ARRAYS).read_bytes()
     write_bundle("abmil", content, folder)
-
-

@@ -36,6 +36,7 @@ from clearbench.errors import BadArgument, BadCard, UnknownName, WeightsUnavaila
 
 Branch = Literal["base", "momentum"]
 StateDict = dict[str, Any]
+MOST_PX = 4096  # of a side, as on a card
 
 BRANCHES: Mapping[Branch, tuple[str, ...]] = MappingProxyType(
     {
@@ -111,7 +112,13 @@ def _saved_sizes(saved: StateDict, net: str, where: Path) -> tuple[Sizes, int] |
         return None
     if facts.get("net") != net:
         raise BadArgument("net", net, f"{where} has the network {facts.get('net')}")
-    return check_sizes(net, dict(facts["sizes"]), "checkpoint"), int(facts["size_px"])
+    try:
+        sizes, size_px = dict(facts["sizes"]), int(facts["size_px"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise WeightsUnavailable(f"{where}: the sizes in it are damaged ({error})") from error
+    if not 0 < size_px <= MOST_PX:
+        raise WeightsUnavailable(f"{where}: its images have {size_px} px")
+    return check_sizes(net, sizes, str(where)), size_px
 
 
 def _left_out(everything: StateDict, kept: StateDict, branch: Branch) -> tuple[str, ...]:
