@@ -115,6 +115,12 @@ class StorageFull(ClearbenchError, OSError):
     exit_code = ExitCode.FAILED
 
 
+def check_between(name: str, value: float, least: float, most: float, more: str = "") -> None:
+    """Raise BadArgument for a number that isn't from `least` to `most`; NaN never is."""
+    if not least <= value <= most:
+        raise BadArgument(name, value, f"must be from {least:,g} to {most:,}{more}")
+
+
 def shortened(text: str) -> str:
     """Return a message without the middle of words that no reader needs whole.
 

@@ -207,6 +207,14 @@ def _check_values(columns: Mapping[str, NDArray[np.generic]], result: Result) ->
     for name in HEAD_KEY:
         if not columns[name].min() >= 0 or not columns[name].max() <= MOST:
             raise ValueError(f"{name} is from {columns[name].min()} to {columns[name].max()}")
+    _check_scores(columns, result)
+    key = [columns[name].astype(str) for name in (*HEAD_KEY, "unit", "label")]
+    if len(set(zip(*key, strict=True))) < len(columns["unit"]):
+        raise ValueError("a head has a unit twice")
+
+
+def _check_scores(columns: Mapping[str, NDArray[np.generic]], result: Result) -> None:
+    """Raise ValueError for scores, truths and labels that no evaluation writes."""
     scores, truth = columns["score"].astype(float), columns["truth"].astype(float)
     if not np.isfinite(scores).all():
         raise ValueError("score is not a number everywhere")
@@ -217,9 +225,6 @@ def _check_values(columns: Mapping[str, NDArray[np.generic]], result: Result) ->
     labels = set(columns["label"].tolist()) - set(result.outputs)
     if labels:
         raise ValueError(f"label {min(labels)} is none of the result's outputs")
-    key = [columns[name].astype(str) for name in (*HEAD_KEY, "unit", "label")]
-    if len(set(zip(*key, strict=True))) < len(columns["unit"]):
-        raise ValueError("a head has a unit twice")
 
 
 def _read_table(path: Path, columns: Collection[str]) -> pa.Table:

@@ -130,8 +130,8 @@ def pack_cases() -> Iterator[Case]:
             ),
         )
     for name in ("../outside", "/tmp/outside", "a/../../outside", "C:/outside", "a\\..\\outside",
-                 "store/../../outside", "x" * 5000, "a/" * 2000 + "b", "store", "store/", "tasks/t.toml/a",
-                 "."):  # fmt: skip
+                 "store/../../outside", "x" * 5000, "a/" * 2000 + "b", "store", "store/",
+                 "tasks/t.toml/a", "."):  # fmt: skip
         files = {**FILES, name: b"x"}
         yield Case(
             f"pack/a file called {name[:20]}",
@@ -169,7 +169,8 @@ def pack_cases() -> Iterator[Case]:
             lambda a: a.writestr("pack.json", json.dumps(PACK_FACTS).encode("utf-16"))),
         "bzip2": lambda: raw_pack(lambda a: a.writestr("pack.json", "{}"), zipfile.ZIP_BZIP2),
         "LZMA, damaged": lambda: raw_pack(
-            lambda a: a.writestr("pack.json", "x" * 500), zipfile.ZIP_LZMA).replace(b"\x5d", b"\xff"),
+            lambda a: a.writestr("pack.json", "x" * 500), zipfile.ZIP_LZMA
+        ).replace(b"\x5d", b"\xff"),
         "locked": lambda: flagged(1),
         "another method": lambda: pack_of().replace(b"\x08\x00", b"\x63\x00"),
         "a size of 4 GB": lambda: false_size("pack.json", 2**32 - 2),

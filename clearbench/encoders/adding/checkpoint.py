@@ -14,7 +14,7 @@ from clearbench.cards import write_card
 from clearbench.encoders.adding.choice import Chosen, choose_network, refuse_lists
 from clearbench.encoders.adding.inferred import USUAL, infer_sizes, not_of
 from clearbench.encoders.adding.names import check_new_name
-from clearbench.encoders.card import EncoderCard, WeightFacts
+from clearbench.encoders.card import MOST_PX, EncoderCard, WeightFacts
 from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.nets.build import build_net, our_keys
 from clearbench.encoders.nets.sizes import (
@@ -36,7 +36,6 @@ from clearbench.errors import BadArgument, BadCard, UnknownName, WeightsUnavaila
 
 Branch = Literal["base", "momentum"]
 StateDict = dict[str, Any]
-MOST_PX = 4096  # of a side, as on a card
 
 BRANCHES: Mapping[Branch, tuple[str, ...]] = MappingProxyType(
     {
