@@ -218,8 +218,6 @@ def _check_scores(columns: Mapping[str, NDArray[np.generic]], result: Result) ->
     scores, truth = columns["score"].astype(float), columns["truth"].astype(float)
     if not np.isfinite(scores).all():
         raise ValueError("score is not a number everywhere")
-    if result.target != "survival" and not ((scores >= 0) & (scores <= 1)).all():
-        raise ValueError("score is a probability, from 0 to 1")
     if not np.isin(truth[~np.isnan(truth)], (0, 1)).all():
         raise ValueError("truth is 0 or 1")
     labels = set(columns["label"].tolist()) - set(result.outputs)

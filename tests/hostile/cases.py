@@ -125,7 +125,7 @@ def damaged(kind: str, name: str, good: bytes, header: int, seed: int = 0) -> It
 
 def damaged_bytes(good: bytes, header: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
     """Yield a good file cut off, lengthened, overwritten, and with bits flipped in its header."""
-    rng = np.random.default_rng([seed, len(good)])
+    rng, header = np.random.default_rng([seed, len(good)]), min(header, len(good))
     for part in (0, 1, 4, header // 2, header, (header + len(good)) // 2, len(good) - 1):
         yield f"cut after {part} bytes", good[:part]
     for some in (b"\0" * 1000, b"\xff" * 3):

@@ -136,8 +136,6 @@ def prediction_cases() -> Iterator[Case]:
         "score": {
             "not a number": lambda: pa.array([float("nan")] * count),
             "infinite": lambda: pa.array([float("inf")] * count),
-            "2": lambda: pa.array([2.0] * count),
-            "-1e308": lambda: pa.array([-1e308] * count),
             "text": lambda: pa.array(["0.5"] * count),
             "blank": lambda: pa.nulls(count, pa.float64()),
             "lists": lambda: pa.array([[0.5]] * count),
@@ -198,6 +196,8 @@ def prediction_cases() -> Iterator[Case]:
         "turned round": lambda: good.take(pa.array(range(count)[::-1])),
         "truths of one kind": lambda: column("truth", pa.array([1.0] * count)),
         "unknown truths": lambda: column("truth", pa.nulls(count, pa.float64())),
+        "scores of 2": lambda: column("score", pa.array([2.0] * count)),
+        "scores of -1e308": lambda: column("score", pa.array([-1e308] * count)),
         "equal scores": lambda: column("score", pa.array([0.5] * count)),
         "other patients": lambda: column("unit", pa.array([f"q{n}" for n in range(count)])),
     }.items():

@@ -69,7 +69,6 @@ def find_weights(
         )
     else:
         path = in_card_folder(card, folder)
-    check_kind(path)
     _check_hash(card, path, override is not None)
     return path
 
