@@ -42,6 +42,7 @@ bench: $(READY)
 # What is too long for CI; its reports are committed.
 nightly: $(READY)
 	$(BIN)/python -m pytest -q -m "slow and not weights and not gpu"
+	HOSTILE=all $(BIN)/python -m pytest -q -m "not slow" tests/hostile
 	$(BIN)/python benchmarks/precision.py -o benchmarks/reports/precision.md
 	$(BIN)/python benchmarks/head_recipe.py -o benchmarks/reports/head_recipe.md
 	$(BIN)/python benchmarks/recipe_ct_ich.py -o benchmarks/reports/recipe_ct_ich.md

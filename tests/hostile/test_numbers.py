@@ -18,7 +18,7 @@ from clearbench.store.folder import open_store
 from hostile.limits import LONGEST, NEVER, limited
 from hostile.weight_cases import CARD, good_state, pickled
 
-ABSURD = ("-1", str(2**63), "9" * 400, "nan", "inf", "-inf", "1e308", "0x10", "½", "9" * 5000)
+ABSURD = ("-1", str(2**63), "9" * 5000, "nan", "1e308")
 # A command in which the option counts, by the command's words.
 COMMANDS = {
     "embed": "embed own --model random-vit-tiny",

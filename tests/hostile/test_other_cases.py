@@ -13,7 +13,7 @@ from clearbench.evaluation.guards.contamination import read_seen
 from clearbench.evaluation.task.card import Task, TaskCard
 from clearbench.evaluation.task.split_file import read_split
 from hostile.cases import Case
-from hostile.limits import by_kind, said_by, try_each
+from hostile.limits import by_kind, said_by, try_each, usual_part
 from hostile.other_cases import NAMES, other_cases
 
 CARD = TaskCard(
@@ -37,7 +37,7 @@ DOORS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", DOORS)
 def test_a_malformed_file_is_refused_in_a_sentence(kind: str, tmp_path: Path) -> None:
-    try_each(by_kind(other_cases())[kind], tmp_path, check)
+    try_each(usual_part(by_kind(other_cases())[kind]), tmp_path, check)
 
 
 def check(case: Case, folder: Path) -> None:

@@ -9,7 +9,7 @@ from clearbench.evaluation.bundles.bundle import read_bundle
 from clearbench.packs.read import opened_pack
 from clearbench.store.records import list_records
 from hostile.cases import Case
-from hostile.limits import said_by, try_each
+from hostile.limits import said_by, try_each, usual_part
 from hostile.pack_cases import PACK, bundle_cases, more_damage, pack_cases
 
 KINDS = {"pack": pack_cases, "bundle": bundle_cases}
@@ -22,7 +22,7 @@ def test_a_malformed_pack_or_bundle_is_refused_in_a_sentence(
 ) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    try_each(KINDS[kind](), tmp_path / "cases", check)
+    try_each(usual_part(KINDS[kind]()), tmp_path / "cases", check)
     assert not list((tmp_path / "temporary").glob("clearbench*"))
     assert {path.name for path in tmp_path.iterdir()} == {"cases", "temporary"}
 

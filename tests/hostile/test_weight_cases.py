@@ -11,7 +11,7 @@ from clearbench.encoders.encoder import load_encoder
 from clearbench.encoders.families.lecl import build
 from clearbench.encoders.weights.load import find_weights
 from hostile.cases import Case
-from hostile.limits import by_kind, said_by, try_each
+from hostile.limits import by_kind, said_by, try_each, usual_part
 from hostile.weight_cases import CARD, NAMES, more_damage, weight_cases
 
 
@@ -19,7 +19,7 @@ from hostile.weight_cases import CARD, NAMES, more_damage, weight_cases
 @pytest.mark.parametrize("kind", NAMES)
 def test_malformed_weights_are_refused_in_a_sentence(kind: str, tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(CARD)
-    try_each(by_kind(weight_cases())[kind], tmp_path / "cases", check)
+    try_each(usual_part(by_kind(weight_cases())[kind]), tmp_path / "cases", check)
 
 
 @pytest.mark.slow
