@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clearbench.bounded import read_bytes, read_text
-from clearbench.errors import BadArgument, BadCard, UnknownName, name_some, suggestion
+from clearbench.errors import BadArgument, BadCard, UnknownName, suggestion
 from clearbench.files import write_text
 from clearbench.plugins import plugin_folders
 
@@ -29,9 +29,19 @@ class Card(BaseModel):
     )
 
 
-MOST_MB = 1
+MOST_MB = 0.25
+SHOWN = 5  # faults that are named; the others are counted
 DEEPEST = 30  # parts of a key, or lists in lists
-DEEP_KEY = re.compile(rf"(?:[^\s.=#\[\]]+\s*\.\s*){{{DEEPEST}}}|\[{{{DEEPEST}}}")
+# The signs that nest, and as one piece what may hold them: texts and comments. Every piece ends
+# where its text ends, also one without its last quote, so that no part is read twice.
+PIECES = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?+'
+    r"|'''(?:[^']|'(?!''))*+(?:''')?+"
+    r'|"(?:[^"\\\n]|\\.)*+"?+'
+    r"|'[^'\n]*+'?+"
+    r"|#[^\n]*+|[\[{\]}.=,\n]",
+    re.DOTALL,
+)
 AnyCard = TypeVar("AnyCard", bound=Card)
 Found = TypeVar("Found")
 
@@ -67,9 +77,27 @@ def read_card(path: Path, card_type: type[AnyCard]) -> AnyCard:
 
 def _parsed(text: str) -> dict[str, Any]:
     """Parse TOML; raises ValueError, also for keys within keys beyond what a card has."""
-    if DEEP_KEY.search(text):
-        raise ValueError(f"a key of more than {DEEPEST} parts")
+    if _depth(text) > DEEPEST:
+        raise ValueError(f"keys or lists of more than {DEEPEST} levels")
     return tomllib.loads(text)
+
+
+def _depth(text: str) -> int:
+    """Return how deep a card nests: lists and tables in each other, or the parts of a key.
+
+    The parser's time grows with the square of it.
+    """
+    deepest = opened = dots = 0
+    for piece in PIECES.finditer(text):
+        sign = piece[0]
+        if sign == ".":
+            dots += 1
+        elif sign in "=,\n":
+            dots = 0
+        else:
+            opened += (sign in "[{") - (sign in "]}")
+        deepest = max(deepest, opened, dots)
+    return deepest
 
 
 def write_card(card: Card, path: Path) -> None:
@@ -89,8 +117,11 @@ def check_card(facts: dict[str, Any], card_type: type[AnyCard], where: str) -> A
 
 def describe_faults(error: ValidationError, card_type: type[Card]) -> str:
     """Return a record's first few faults in plain words, and the number of the others."""
-    faults = [_fault(item, card_type) for item in error.errors()]
-    return name_some(faults, separator="; ")
+    items = error.errors(include_url=False, include_input=False)
+    # of a thousand faults, only those that are shown are put into words
+    faults = [_fault(item, card_type) for item in items[:SHOWN]]
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return "; ".join(faults) + more
 
 
 def _fault(item: Any, card_type: type[Card]) -> str:

@@ -25,6 +25,9 @@ def usable_cores() -> int:
     return max(1, min(cores, int(given))) if given.isdecimal() else cores
 
 
+MOST_WORKERS = 1024  # processes that a command may ask for
+
+
 def default_workers() -> int:
     """Return how many readers suit this process: half its cores, at most eight."""
     return max(1, min(MOST_READERS, usable_cores() // 2))

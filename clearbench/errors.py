@@ -20,10 +20,15 @@ Each message names what is wrong, where, and what to do.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Self
 
 from clearbench.exit_codes import ExitCode
+
+LONG_WORD = re.compile(r"(\S{200})\S{200,}(\S{100})")
+LONGEST = 1800  # letters of a message
+LONGEST_NAME = 200  # of a name that may be a misspelt one
 
 
 class ClearbenchError(Exception):
@@ -32,7 +37,7 @@ class ClearbenchError(Exception):
     exit_code = ExitCode.REFUSED
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in self.args)
+        return shortened(" ".join(str(part) for part in self.args))
 
 
 class BadRequest(ClearbenchError, ValueError):
@@ -57,7 +62,7 @@ class BadArgument(BadRequest):
         self.name, self.value, self.reason = name, value, reason
 
     def __str__(self) -> str:
-        return f"{self.name}={self.value!r}: {self.reason}"
+        return shortened(f"{self.name}={self.value!r}: {self.reason}")
 
 
 class BadQuery(BadRequest):
@@ -115,8 +120,25 @@ class StorageFull(ClearbenchError, OSError):
     exit_code = ExitCode.FAILED
 
 
+def check_between(name: str, value: float, least: float, most: float, more: str = "") -> None:
+    """Raise BadArgument for a number that isn't from `least` to `most`; NaN never is."""
+    if not least <= value <= most:
+        raise BadArgument(name, value, f"must be from {least:,g} to {most:,}{more}")
+
+
+def shortened(text: str) -> str:
+    """Return a message without the middle of words that no reader needs whole.
+
+    A cell, a key or a value of a stranger's file may have a million letters.
+    """
+    text = LONG_WORD.sub(r"\1…\2", text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
 def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return "; did you mean a or b?" for the known names nearest to `name`, or nothing."""
+    if len(name) > LONGEST_NAME:  # the time of a comparison grows with the square of it
+        return ""
     names = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=cutoff)
     return f"; did you mean {' or '.join(names[match] for match in near)}?" if near else ""
@@ -134,4 +156,4 @@ def plain_text(text: str) -> str:
 def name_some(names: Sequence[str], shown: int = 5, separator: str = ", ") -> str:
     """Return "a, b, c, d, e and 3 more": the first `shown` names, and a count of the rest."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return separator.join(names[:shown]) + more
+    return separator.join(map(shortened, names[:shown])) + more

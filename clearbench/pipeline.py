@@ -8,16 +8,16 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from clearbench.cores import default_workers
+from clearbench.cores import MOST_WORKERS, default_workers
 from clearbench.encoders.encoder import Encoder
 from clearbench.encoders.registry import Registered, check_trusted, find_encoder
 from clearbench.engines.encoders import encoder_for, keep_seen_patients
 from clearbench.engines.events import EmbedReport, OnEvent
 from clearbench.engines.local import EmbedJob, default_batch_size, run
-from clearbench.engines.plan import read_tasks
+from clearbench.engines.plan import read_shard, read_tasks
 from clearbench.engines.views import windows_of_images
-from clearbench.errors import BadArgument
-from clearbench.evaluation.heads.presets import RETRAINED_HEADS, check_retrained
+from clearbench.errors import BadArgument, check_between
+from clearbench.evaluation.heads.presets import RETRAINED_HEADS, check_retrained, check_seeds
 from clearbench.evaluation.protocol.encoder_data import load_encoder_data
 from clearbench.evaluation.protocol.learning_curve import read_training_sizes
 from clearbench.evaluation.task.card import find_task
@@ -38,6 +38,9 @@ from clearbench.store.folder import default_store, open_store, share
 
 def _ignore(_: object) -> None:
     """Do nothing with an event."""
+
+
+MOST_IMAGES = 65_536  # of one forward pass
 
 
 def embed(  # noqa: PLR0913  options of a command
@@ -79,6 +82,7 @@ def embed(  # noqa: PLR0913  options of a command
     """
     models = as_names(models)
     _check(models, weights, store_dtype, batch_size, workers)
+    read_shard(shard)  # before an encoder is loaded
     check_trusted(trust_remote_code, models)
     # before a store is made: a misspelt name leaves nothing on the disk
     cards = [find_encoder(model, registry) for model in models]
@@ -143,10 +147,10 @@ def _check(
         raise BadArgument("weights", weights, "a file of weights is for one encoder; name one")
     if store_dtype not in ("float32", "float16"):
         raise BadArgument("store_dtype", store_dtype, "must be float32 or float16")
-    if batch_size is not None and batch_size < 1:
-        raise BadArgument("batch_size", batch_size, "must be at least 1")
-    if workers is not None and workers < 0:
-        raise BadArgument("workers", workers, "must be at least 0 (0: read in this process)")
+    if batch_size is not None:
+        check_between("batch_size", batch_size, 1, MOST_IMAGES)
+    if workers is not None:
+        check_between("workers", workers, 0, MOST_WORKERS, " (0: read in this process)")
 
 
 def as_names(given: Sequence[str]) -> tuple[str, ...]:
@@ -191,6 +195,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     if not tasks:
         raise BadArgument("tasks", "", "name a task (`clearbench tasks list` shows them)")
     check_retrained(draws)
+    check_seeds(seeds)
     folder = open_store(store or default_store())
     sizes = read_training_sizes(fractions) if fractions else ()
     if stale and (heads or sizes):

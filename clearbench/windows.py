@@ -18,6 +18,7 @@ WINDOWS_HU = MappingProxyType(
         "liver": (-45.0, 105.0),
     }
 )
+MOST_HU = 100_000  # of a window's ends; the values of a CT end at about 30,000
 NUMBER = r"-?\d+(?:\.\d*)?"
 OWN_WINDOW = re.compile(rf"(?P<name>[A-Za-z]\w*)=(?P<low>{NUMBER}):(?P<high>{NUMBER})", re.ASCII)
 
@@ -29,6 +30,7 @@ def parse_window(text: str) -> tuple[str, tuple[float, float]] | None:
     """
     own = OWN_WINDOW.fullmatch(text)
     if own:
-        return own["name"].lower(), (float(own["low"]), float(own["high"]))
+        low, high = float(own["low"]), float(own["high"])
+        return (own["name"].lower(), (low, high)) if max(abs(low), abs(high)) <= MOST_HU else None
     name = text.lower().strip().removesuffix(" window")
     return (name, WINDOWS_HU[name]) if name in WINDOWS_HU else None

@@ -236,7 +236,7 @@ def test_a_slice_that_lacks_a_window_is_kept(tmp_path: Path, shared_data: Path) 
     [
         ({"models": []}, "models=.*name an encoder"),
         ({"shard": "4/3"}, "1 ≤ i ≤ n"),
-        ({"batch_size": 0}, "batch_size=0: must be at least 1"),
+        ({"batch_size": 0}, "batch_size=0: must be from 1 to 65,536"),
         ({"store_dtype": "int8"}, "store_dtype='int8': must be float32 or float16"),
         ({"models": ["a", "b"], "weights": "w.bin"}, "one encoder"),
     ],

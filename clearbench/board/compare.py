@@ -68,6 +68,8 @@ def _by_folds(one: ComparedResult, other: ComparedResult, common: frozenset[str]
         np.array([_fold_value(each, fold, common) for fold in folds]) for each in (one, other)
     )
     rows = one.result.fold_scores
+    if not rows:
+        raise BadTask(f"the result of {one.name} doesn't say how large its folds are")
     shares = [row["test"] / (row["train"] + row["tune"]) for row in rows]
     repeats = tuple(repeat for repeat, _ in folds)
     design = Design(float(np.mean(shares)), repeats, _count_patients(one, common))

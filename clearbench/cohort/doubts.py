@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from clearbench import technical
+from clearbench.bounded import exists, is_file
 from clearbench.cohort.columns import PLACES, SITES, is_label, named_columns
 from clearbench.cohort.ids import group_spellings
 from clearbench.errors import name_some, suggestion
@@ -70,7 +71,7 @@ def _shared_files(table: pa.Table, paths: Sequence[Path]) -> list[str]:
         rows[place].append(row)
     people, labels = [], []
     for (path, _), some in rows.items():
-        if len(some) > 1 and path.is_file():
+        if len(some) > 1 and is_file(path):
             several = [len(set(values) - {None}) > 1 for values in zip(*some, strict=True)]
             people += [path.name] if several[0] else []
             labels += [path.name] if any(several[1:]) and not several[0] else []
@@ -90,7 +91,7 @@ def _series(table: pa.Table) -> list[str | None]:
 
 def _missing_files(paths: Sequence[Path]) -> list[str]:
     """Note paths that do not exist; only those scans will fail."""
-    missing = [str(path) for path in paths if not path.exists()]
+    missing = [str(path) for path in paths if not exists(path)]
     return (
         [f"{len(missing)} of {len(paths)} paths do not exist: {name_some(missing)}"]
         if missing

@@ -18,6 +18,7 @@ NOBODY = frozenset(
     )
 )  # fmt: skip
 ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+\d+")  # 1.23457E+11, as spreadsheets show long numbers
+MOST_DIGITS = 64  # that ids are filled up to
 ISSUED = "^^^"  # between an id and who issued it, as HL7 writes it
 COUNTED = 2  # times the rows of any other id, that an id 0 or x may have and still be one of them
 

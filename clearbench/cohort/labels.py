@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from clearbench.cohort.columns import REQUIRED, SECRET_MARK, columns_of
-from clearbench.cohort.ids import lacks_zeros, pad_id, plain_id, with_nearest
+from clearbench.cohort.ids import MOST_DIGITS, lacks_zeros, pad_id, plain_id, with_nearest
 from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.cohort.tidy import without_index
-from clearbench.errors import BadCohort, name_some, suggestion
+from clearbench.errors import BadCohort, check_between, name_some, suggestion
 
 # new labels never change these
 FIXED = (*REQUIRED, "cohort", "public", "study_id", "series_id", SECRET_MARK)
@@ -32,6 +32,7 @@ def update_labels(cohort: Cohort, labels: pa.Table, source: Path, pad_ids: int =
     notes += [f"column {name} is left out: paths stay" for name in paths]
     labels = labels.drop_columns(list(paths))
     key = label_key(labels, source)
+    check_between("pad_ids", pad_ids, 0, MOST_DIGITS)
     if pad_ids:
         ids = [name and pad_id(name, pad_ids) for name in labels.column(key).to_pylist()]
         labels = _with_column(labels, key, ids)

@@ -125,6 +125,7 @@ FEWEST_WORDS = 5  # patients; fewer may differ by chance
 FEWEST_SHORT = 8  # patients, for short words
 LONG_WORD = 5  # letters; codes such as IIIA are shorter
 LONG_TEXT = 8  # words of a sentence
+LONGEST = 300  # letters of a date, an address or a number
 MOST_CELLS = 500  # that are looked at
 MOST = 0.8  # share of the cells that must have the pattern
 
@@ -209,8 +210,9 @@ def _words(cell: str) -> int:
 
 
 def _share(pattern: re.Pattern[str], cells: Sequence[str]) -> float:
-    """Return the share of the cells that a pattern fits."""
-    return sum(pattern.fullmatch(cell) is not None for cell in cells) / len(cells)
+    """Return the share of the cells that a pattern fits; long ones are texts, and fit none."""
+    short = (cell for cell in cells if len(cell) <= LONGEST)
+    return sum(pattern.fullmatch(cell) is not None for cell in short) / len(cells)
 
 
 def _is_file_of_a_person(cell: str) -> bool:

@@ -10,6 +10,9 @@ from clearbench.encoders.nets.sizes import check_sizes, features_dim, pooling_of
 from clearbench.errors import BadRequest, ClearbenchError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+SEED = re.compile(r"[0-9]{1,18}")
+MOST_DIM = 1_000_000
+MOST_PX = 4096  # of a side of an image
 AXES = {"R": 2, "L": 2, "A": 1, "P": 1, "S": 0, "I": 0}  # letter → axis of a scan [z, y, x]
 
 Hu = tuple[float, float]
@@ -45,7 +48,7 @@ class InputFacts(Card):
     that the network leaves out rows and columns: the first and last rows, first and last columns.
     """
 
-    size_px: int = Field(gt=0, le=4096)
+    size_px: int = Field(gt=0, le=MOST_PX)
     views: Literal["free"] | dict[str, Hu]
     default_views: tuple[str, ...] = ()
     channels: Literal["repeat", "stack", "hu"] = "repeat"
@@ -156,7 +159,7 @@ class EncoderCard(Card):
     net: str = ""
     revision: str | None = None
     scope: Literal["slice", "volume"] = "slice"
-    dim: int = Field(gt=0)
+    dim: int = Field(gt=0, le=MOST_DIM)
     pooling: Literal["cls", "mean", "cls+mean", "projection", "native"]
     precision: Literal["float32", "bfloat16"] = "bfloat16"  # the lowest that auto may choose
     weights: WeightFacts
@@ -171,8 +174,10 @@ class EncoderCard(Card):
     def _seeded(self) -> Self:
         """Random weights need a seed."""
         scheme, _, seed = self.source.partition(":")
-        if scheme == "random" and not seed.isdecimal():
-            raise ValueError(f'source "{self.source}": write random:<seed>, a whole number')
+        if scheme == "random" and not SEED.fullmatch(seed):
+            raise ValueError(
+                f'source "{self.source}": write random:<seed>, a whole number of up to 18 digits'
+            )
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clearbench.encoders.nets.build import build_net, our_keys
 from clearbench.encoders.nets.sizes import NETS, Sizes, check_sizes, why_no_size
+from clearbench.encoders.weights.files import check_kind
 from clearbench.encoders.weights.load import load_strictly
 from clearbench.errors import BadRequest, WeightsUnavailable
 
@@ -71,6 +72,7 @@ def check_golden(net: str, path: Path) -> GoldenCheck:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read sizes (Python literals in the metadata) and tensors."""
+    check_kind(path)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

@@ -24,7 +24,7 @@ def read_tasks(
 ) -> tuple[ReadTask, ...]:
     """List the reading tasks for one encoder, sorted by path, so that disk reads are in order."""
     pseudonyms = open_pseudonyms(store.root)
-    wanted = _shard(shard)
+    wanted = read_shard(shard)
     record = changed(encoder_record(encoder), card={})  # it goes to other processes with each scan
     rows = sorted(cohort.rows(), key=lambda row: (row.path, row.series_id))
     return tuple(
@@ -45,9 +45,9 @@ def read_tasks(
     )
 
 
-def _shard(text: str) -> tuple[int, int]:
-    """Read `i/n`: the i-th of n parts, counted from 1."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text or "1/1")
+def read_shard(text: str) -> tuple[int, int]:
+    """Read `i/n`: the i-th of n parts, counted from 1; raises BadArgument."""
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text or "1/1")
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise BadArgument("shard", text, "write i/n with 1 ≤ i ≤ n, e.g. 2/8")
     return int(match[1]), int(match[2])

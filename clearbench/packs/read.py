@@ -4,7 +4,6 @@ import hashlib
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +11,15 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from clearbench.bounded import MB, MOST_MB
-from clearbench.cards import describe_faults
+from clearbench.bounded import MB, MOST_MB, open_bytes
+from clearbench.cards import NAME, describe_faults
 from clearbench.errors import BadRequest
 from clearbench.evaluation.task.card import Task, find_task
 from clearbench.packs.facts import FACTS_FILE, PackFacts
 from clearbench.store.folder import StoreFolder, open_store
+
+MOST_PACK_MB = 2**20  # 1 TB
+MOST_TIMES = 30  # a pack's features don't shrink, its records do
 
 
 @dataclass(frozen=True)
@@ -45,26 +47,37 @@ def opened_pack(path: Path) -> Iterator[Pack]:
 
 def _unpack(path: Path, root: Path) -> PackFacts:
     """Unpack and check every file."""
-    if path.exists() and not path.is_file():
-        raise _bad(path, "a folder, pipe, socket or device, not a file")
     try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.getinfo(FACTS_FILE).file_size > MOST_MB * MB:
-                raise _bad(path, f"{FACTS_FILE} is larger than {MOST_MB} MB")
-            facts = PackFacts.model_validate_json(archive.read(FACTS_FILE))
-            names = set(archive.namelist()) - {FACTS_FILE}
-            if names != set(facts.files):
-                raise _bad(path, f"its files don't match the list in {FACTS_FILE}")
+        with open_bytes(path, MOST_PACK_MB) as file, zipfile.ZipFile(file) as archive:
+            facts = _facts(archive, path.stat().st_size)
             for name, sha256 in facts.files.items():
                 _extract(archive, name, sha256, root)
     except OSError as error:
         raise _bad(path, error.strerror or str(error)) from error
     except ValidationError as error:
         raise _bad(path, f"{FACTS_FILE}: {describe_faults(error, PackFacts)}") from error
-    # KeyError: the archive lacks a file. RuntimeError: zipfile's error for an encrypted one.
-    # zlib.error: damage inside a compressed file, before zipfile compares its checksum.
-    except (zipfile.BadZipFile, KeyError, RuntimeError, zlib.error) as error:
-        raise _bad(path, str(error).replace("\n", " ")[:200]) from error
+    # whatever zipfile and what it unpacks with raise for a damaged archive
+    except Exception as error:
+        why = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise _bad(path, why[:200]) from error
+    return facts
+
+
+def _facts(archive: zipfile.ZipFile, size: int) -> PackFacts:
+    """Return pack.json, if the archive has the files that it lists, and they are no bomb."""
+    members = archive.infolist()
+    names = [member.filename for member in members]
+    if archive.getinfo(FACTS_FILE).file_size > MOST_MB * MB:
+        raise zipfile.BadZipFile(f"{FACTS_FILE} is larger than {MOST_MB} MB")
+    # no file is unpacked beyond the size that it has here
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > MOST_MB * MB + MOST_TIMES * size:
+        raise zipfile.BadZipFile(f"it would unpack to {unpacked / MB:,.0f} MB")
+    facts = PackFacts.model_validate_json(archive.read(FACTS_FILE))
+    if sorted(names) != sorted([*facts.files, FACTS_FILE]):
+        raise zipfile.BadZipFile(f"its files don't match the list in {FACTS_FILE}")
+    if not NAME.fullmatch(facts.task) or not set(facts.results) <= set(facts.files):
+        raise zipfile.BadZipFile(f"{FACTS_FILE} names a task or results that it can't have")
     return facts
 
 
@@ -78,8 +91,8 @@ def _bad(path: Path, why: str) -> BadRequest:
 def _extract(archive: zipfile.ZipFile, name: str, sha256: str, root: Path) -> None:
     """Write one file below the folder, if its sha256 matches."""
     parts = PurePosixPath(name).parts
-    # On Windows a backslash separates folders too.
-    if PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name:
+    # On Windows a backslash separates folders too, and a colon ends a drive.
+    if PurePosixPath(name).is_absolute() or ".." in parts or set(name) & set("\\:\0"):
         raise zipfile.BadZipFile(f"{name} would be written outside of the folder")
     place = root.joinpath(*parts)
     place.parent.mkdir(parents=True, exist_ok=True)

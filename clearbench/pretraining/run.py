@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from clearbench.cards import NAME, list_cards
+from clearbench.cores import MOST_WORKERS
 from clearbench.datasets.lesions.slice_sets import SliceSet, because, thinned
 from clearbench.encoders.adding.inferred import USUAL
 from clearbench.encoders.card import EncoderCard
@@ -16,7 +17,7 @@ from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.nets.build import build_net
 from clearbench.encoders.nets.sizes import NETS, check_sizes
 from clearbench.encoders.registry import FOLDER, find_encoder
-from clearbench.errors import BadArgument, BadCard, UnknownName
+from clearbench.errors import BadArgument, BadCard, UnknownName, check_between
 from clearbench.files import disk_refuses
 from clearbench.pretraining import outcome
 from clearbench.pretraining.data import Pairs
@@ -68,6 +69,7 @@ def pretrain(  # noqa: PLR0913  each is an option of its own
     _check_target(target, label)
     chosen = choose_device(device)
     settings = settings or PretrainSettings()
+    check_between("workers", workers or 0, 0, MOST_WORKERS)
     readers = (WORKERS_GPU if chosen.type == "cuda" else 0) if workers is None else workers
     settings = replace(settings, precision=choose_precision(precision, chosen))
     with joined(chosen) as place:

@@ -46,6 +46,9 @@ class PretrainSettings:
             self._require(name, 0 < getattr(self, name) < math.inf, "must be above 0, and finite")
         for name in ("weight_decay", "lesion_weight", "warmup_epochs", "clip", "seed"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "must be at least 0")
+        for name, most in MOST.items():
+            value = getattr(self, name)
+            self._require(name, value is None or value <= most, f"must be at most {most:,}")
         if self.others_per_lesion is not None:
             self._require("others_per_lesion", self.others_per_lesion >= 0, "must be at least 0")
         for name, known in CHOICES.items():
@@ -75,6 +78,13 @@ class PretrainSettings:
         ]
 
 
+# More than any training has; beyond it, numbers overflow or networks fill the memory.
+MOST = {
+    **dict.fromkeys(("epochs", "batch_size", "lr", "weight_decay", "warmup_epochs"), 1_000_000),
+    **dict.fromkeys(("clip", "temperature", "lesion_weight", "others_per_lesion"), 1_000_000),
+    **dict.fromkeys(("hidden", "projection"), 65_536),
+    "seed": 2**63 - 1,
+}
 CHOICES = {
     "lambda_placement": ("inside", "outside"),
     "negatives": ("all", "other-patients"),

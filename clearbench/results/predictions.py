@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from clearbench.arrays import Floats
 from clearbench.errors import BadRequest
 from clearbench.metrics.cuts import balanced
 from clearbench.metrics.outputs import truth_of_output
-from clearbench.results.record import Result
+from clearbench.parquet import read_parquet
+from clearbench.results.record import MOST, Result
 from clearbench.store.result_columns import (
     ATTENTION,
     CUT,
@@ -29,6 +29,9 @@ from clearbench.store.result_columns import (
 if TYPE_CHECKING:  # boards read predictions without loading torch
     from clearbench.evaluation.protocol.evaluate import Evaluation, FoldResult
     from clearbench.evaluation.task.units import Units
+
+
+UNKNOWN = ("truth", "time")  # columns that may be blank
 
 
 class HeadKey(NamedTuple):
@@ -175,21 +178,61 @@ def read_predictions(result: Result) -> dict[HeadKey, StoredPredictions]:
     wanted = [name for name in PREDICTIONS.names if name not in (*RESULT_KEY, CUT)]
     table = _read_table(predictions_path(result), wanted)
     present = [*wanted, *({CUT} & set(table.column_names))]
-    columns = {name: table.column(name).to_numpy() for name in present}
     try:
+        columns = {name: _values(table, name) for name in present}
+        _check_values(columns, result)
         return _by_head(columns, result)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise _unreadable(predictions_path(result), error) from error
+
+
+def _values(table: pa.Table, name: str) -> NDArray[np.generic]:
+    """Return a column in the type that results have; raises ValueError for another one."""
+    kind = PREDICTIONS.field(name).type
+    column = table.column(name)
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    like = any(is_kind(column.type) for is_kind in numbers) and not pa.types.is_string(kind)
+    if column.type != kind and not like:
+        raise ValueError(f"{name} has {column.type}, not {kind}")
+    if column.null_count and name not in (*UNKNOWN, CUT):
+        raise ValueError(f"{name} has a blank")
+    found: NDArray[np.generic] = column.cast(kind).to_numpy()
+    return found
+
+
+def _check_values(columns: Mapping[str, NDArray[np.generic]], result: Result) -> None:
+    """Raise ValueError for numbers that no evaluation writes."""
+    if not len(columns["unit"]):
+        raise ValueError("it has no rows")
+    for name in HEAD_KEY:
+        if not columns[name].min() >= 0 or not columns[name].max() <= MOST:
+            raise ValueError(f"{name} is from {columns[name].min()} to {columns[name].max()}")
+    _check_scores(columns, result)
+    key = [columns[name].astype(str) for name in (*HEAD_KEY, "unit", "label")]
+    if len(set(zip(*key, strict=True))) < len(columns["unit"]):
+        raise ValueError("a head has a unit twice")
+
+
+def _check_scores(columns: Mapping[str, NDArray[np.generic]], result: Result) -> None:
+    """Raise ValueError for scores, truths and labels that no evaluation writes."""
+    scores, truth = columns["score"].astype(float), columns["truth"].astype(float)
+    if not np.isfinite(scores).all():
+        raise ValueError("score is not a number everywhere")
+    if not np.isin(truth[~np.isnan(truth)], (0, 1)).all():
+        raise ValueError("truth is 0 or 1")
+    labels = set(columns["label"].tolist()) - set(result.outputs)
+    if labels:
+        raise ValueError(f"label {min(labels)} is none of the result's outputs")
 
 
 def _read_table(path: Path, columns: Collection[str]) -> pa.Table:
     """Read a table that has at least these columns; raises BadRequest."""
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = read_parquet(path)
         for name in columns:
-            # Only for its KeyError if the column is missing.
+            # Only for its KeyError if the column is missing, or there twice.
             table.column(name)
-    except (OSError, KeyError, pa.ArrowException) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise _unreadable(path, error) from error
     return table
 

@@ -38,8 +38,8 @@ EVALUATE = ["evaluate", "--task", "synthetic-stage"]
     [
         (["embed", "scans"], "--model: name an encoder"),
         ([*EMBED, "--store-dtype", "int8"], "--store-dtype int8: must be float32 or float16"),
-        ([*EMBED, "--batch-size", "0"], "--batch-size 0: must be at least 1"),
-        ([*EMBED, "--workers", "-1"], "--workers -1: must be at least 0"),
+        ([*EMBED, "--batch-size", "0"], "--batch-size 0: must be from 1 to 65,536"),
+        ([*EMBED, "--workers", "-1"], "--workers -1: must be from 0 to 1,024"),
         ([*EMBED, "-m", "x", "--weights", "w"], "--weights w: a file of weights is for one"),
         (["evaluate"], "--task: name a task"),
         ([*EVALUATE, "--draws", "1"], "--draws 1: must be 0, or at least 2"),

@@ -21,7 +21,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series, write_nifti
-from hostile.cases import Case, damaged, damaged_bytes, put, write_files
+from hostile.cases import Case, damaged, damaged_bytes, put, random_damage, write_files
 
 HU = np.random.default_rng(0).integers(-1000, 1000, (4, 20, 16)).astype(np.int16)
 SPACING_MM = (3.0, 0.8, 0.7)
@@ -357,6 +357,18 @@ def name_cases() -> Iterator[Case]:
             f"kind/a link to itself called {name}",
             lambda folder, name=name: (folder / name).symlink_to(name),
         )
+
+
+def more_damage(kind: str, seeds: range) -> Iterator[Case]:
+    """Yield scans with random damage."""
+    name, good, header = {
+        "dicom": lambda: (*next(iter(good_dicom().items())), 2000),
+        "nifti": lambda: ("scan.nii", good_nifti(), 352),
+        "nifti.gz": lambda: ("scan.nii.gz", good_nifti("scan.nii.gz"), 200),
+        "mha": lambda: ("scan.mha", meta() + HU.tobytes(), len(meta())),
+        "png": lambda: ("1.png", png((HU[0] + 1000).astype(np.uint16)), 60),
+    }[kind]()
+    yield from random_damage(kind, name, good, header, seeds)
 
 
 def scan_cases() -> Iterator[Case]:

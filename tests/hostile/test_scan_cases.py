@@ -12,7 +12,8 @@ from clearbench.scans.hu import HuRules
 from clearbench.scans.inventory import find_scans
 from clearbench.scans.slices import ScanSource, read_scan
 from hostile.cases import Case
-from hostile.scan_cases import HU, good_nifti, scan_cases
+from hostile.limits import limited, try_each
+from hostile.scan_cases import HU, good_nifti, more_damage, scan_cases
 
 GOOD = good_nifti()
 CASES: dict[str, list[Case]] = defaultdict(list)
@@ -40,6 +41,18 @@ def test_a_malformed_scan_costs_only_itself(kind: str, tmp_path: Path) -> None:
         assert all(len(text) < 1000 and text.isprintable() for text in said), f"{case.name}: {said}"
         good = next(scan for scan in inventory.scans if scan.path.parent.name == "a good one")
         assert np.array_equal(read(good), HU), case.name
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["dicom", "nifti", "nifti.gz", "mha", "png"])
+def test_no_damage_of_a_scan_is_another_error(kind: str, tmp_path: Path) -> None:
+    def check(_: Case, folder: Path) -> None:
+        with limited():
+            said = what_is_said(find_scans(folder), folder)
+        assert said
+
+    try_each(more_damage(kind, range(2000)), tmp_path, check)
 
 
 def what_is_said(inventory: Inventory, folder: Path) -> list[str]:

@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from clearbench.cohort.columns import DATE, KNOWN, OTHER_NAMES, columns_of, is_label, plain_name
 from clearbench.cohort.identifiers import has_ids, likely_patients
-from clearbench.cohort.ids import find_nobody, pad_id, rounded_ids
+from clearbench.cohort.ids import MOST_DIGITS, find_nobody, pad_id, rounded_ids
 from clearbench.cohort.tidy import check_same_patients
-from clearbench.errors import BadCohort, name_some
+from clearbench.errors import BadCohort, check_between, name_some
 
 Labels = dict[str, str | None]
 # Columns that hold no label, and not what a cohort takes from the table.
@@ -48,6 +48,7 @@ def label_table(table: pa.Table, column: str, source: Path, on: str, pad_ids: in
     contradict each other, for columns that name patients differently, for rows whose patient is
     called Anonymous, NA and the like, and for ids that a spreadsheet rounded.
     """
+    check_between("pad_ids", pad_ids, 0, MOST_DIGITS)
     names = table.column_names
     patients = _patient_column(table, column, source)
     study = next((name for name in columns_of("study_id", names) if name != column), "")

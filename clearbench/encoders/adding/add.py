@@ -11,12 +11,12 @@ from clearbench.encoders.adding.request import UNKNOWN, AddRequest, Changes
 from clearbench.encoders.adding.request import make_request as make_request
 from clearbench.encoders.adding.size import check_size
 from clearbench.encoders.adding.sources import given_facts, library_facts, origin, unknown_facts
-from clearbench.encoders.card import EncoderCard
+from clearbench.encoders.card import MOST_PX, EncoderCard
 from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.plugins import family_builder, family_module
 from clearbench.encoders.weights.load import file_sha256, find_weights, write_weights
 from clearbench.encoders.weights.revision import fix_revision
-from clearbench.errors import BadRequest, UnknownName
+from clearbench.errors import BadRequest, UnknownName, check_between
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def add_encoder(
     check_new_name(name, folder, replace=replace)
     given = changes or Changes()
     _check_pooling(given.pooling)
+    check_between("size_px", given.size_px, 0, MOST_PX)
     described = _changed(_described(request, given), given, request)
     check_size(described, given=bool(given.size_px))
     if request.checkpoint is not None:

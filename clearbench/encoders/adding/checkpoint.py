@@ -14,7 +14,7 @@ from clearbench.cards import write_card
 from clearbench.encoders.adding.choice import Chosen, choose_network, refuse_lists
 from clearbench.encoders.adding.inferred import USUAL, infer_sizes, not_of
 from clearbench.encoders.adding.names import check_new_name
-from clearbench.encoders.card import EncoderCard, WeightFacts
+from clearbench.encoders.card import MOST_PX, EncoderCard, WeightFacts
 from clearbench.encoders.inputs.views import choose_views
 from clearbench.encoders.nets.build import build_net, our_keys
 from clearbench.encoders.nets.sizes import (
@@ -111,7 +111,13 @@ def _saved_sizes(saved: StateDict, net: str, where: Path) -> tuple[Sizes, int] |
         return None
     if facts.get("net") != net:
         raise BadArgument("net", net, f"{where} has the network {facts.get('net')}")
-    return check_sizes(net, dict(facts["sizes"]), "checkpoint"), int(facts["size_px"])
+    try:
+        sizes, size_px = dict(facts["sizes"]), int(facts["size_px"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise WeightsUnavailable(f"{where}: the sizes in it are damaged ({error})") from error
+    if not 0 < size_px <= MOST_PX:
+        raise WeightsUnavailable(f"{where}: its images have {size_px} px")
+    return check_sizes(net, sizes, str(where)), size_px
 
 
 def _left_out(everything: StateDict, kept: StateDict, branch: Branch) -> tuple[str, ...]:

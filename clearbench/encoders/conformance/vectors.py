@@ -30,7 +30,8 @@ from clearbench.encoders.conformance.findings import CheckResult
 from clearbench.encoders.encoder import Encoder, load_encoder
 from clearbench.encoders.fingerprint import fingerprint
 from clearbench.encoders.registry import Registered, find_encoder
-from clearbench.errors import BadCard, BadRequest
+from clearbench.encoders.weights.files import check_kind
+from clearbench.errors import BadCard, BadRequest, WeightsUnavailable
 from clearbench.files import write_output
 from clearbench.versions import NETWORK_LIBRARIES, library_versions
 
@@ -154,17 +155,32 @@ def _write(vectors: ReferenceVectors, path: Path) -> None:
 def read_vectors(path: Path) -> ReferenceVectors:
     """Read reference vectors; raises BadRequest for another file."""
     try:
+        check_kind(path)
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
         facts = {key: json.loads(metadata[key]) for key in FACTS}
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    # RecursionError: lists in lists
+    except (
+        WeightsUnavailable, OSError, SafetensorError, KeyError, ValueError, RecursionError
+    ) as error:  # fmt: skip
         raise _no_vectors(path) from error
     slices, features = tensors.get("slices_hu"), tensors.get("features")
     if not (_is(slices, torch.int16) and _is(features, torch.float32)):
         raise _no_vectors(path)
+    if not _are_facts(facts):
+        raise _no_vectors(path)
     views = tuple(facts.pop("views"))
     return ReferenceVectors(_array(slices), _array(features), views, **facts)
+
+
+def _are_facts(facts: Mapping[str, Any]) -> bool:
+    """Tell whether facts are texts, a list of texts, and texts by name."""
+    views, versions = facts["views"], facts["versions"]
+    listed = isinstance(views, list) and isinstance(versions, dict)
+    plain = [facts[name] for name in FACTS if name not in ("views", "versions")]
+    every = [*plain, *views, *versions.values()] if listed else [None]
+    return all(isinstance(each, str) for each in every)
 
 
 def _no_vectors(path: Path) -> BadRequest:

@@ -5,7 +5,6 @@ is open_clip's configuration (`model_cfg`) without the text tower: embed_dim, qu
 vision_cfg; or `net` names one of open_clip's configurations.
 """
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clearbench.bounded import read_text
+from clearbench.bounded import read_json
 from clearbench.encoders import torchvision_patch  # noqa: F401  before open_clip, which imports torchvision
 
 # isort: split
@@ -48,6 +47,9 @@ CLIP_TEXT = (
     "attn_mask",
     *SCALE,
 )
+
+
+MOST_LAYERS, MOST_WIDTH = 1000, 1_000_000
 
 
 class Tower(nn.Module):
@@ -94,7 +96,7 @@ def describe(place: str) -> EncoderCard:
     """
     path = _config_file(place)
     try:
-        config = json.loads(read_text(path))
+        config = read_json(path)
         model, seen = config["model_cfg"], config.get("preprocess_cfg", {})
         vision = _without_blanks(model["vision_cfg"])
         preprocess = PreprocessCfg(**_known_settings(seen))
@@ -154,12 +156,15 @@ def _input(preprocess: PreprocessCfg, image_size: Any) -> dict[str, Any]:
 
 def _square(image_size: Any) -> int:
     """Return the side of a square image size, which is one number or two."""
-    sides = set(image_size) if isinstance(image_size, list | tuple) else {image_size}
-    if len(sides) != 1:
+    sides = list(image_size) if isinstance(image_size, list | tuple) else [image_size]
+    if not sides or any(side != sides[0] for side in sides):
         raise BadRequest(
             f"image_size {image_size}: must be square, as slices are padded to squares"
         )
-    return int(sides.pop())
+    side = sides.pop()
+    if not isinstance(side, int):
+        raise BadRequest(f"image_size {image_size!r}: must be a whole number")
+    return side
 
 
 def _text_keys(model: dict[str, Any]) -> tuple[str, ...]:
@@ -219,7 +224,19 @@ def _refuse_unknown(title: str, table: str, facts: Any, known: tuple[str, ...]) 
 def _tower(sizes: dict[str, Any], title: str) -> Tower:
     """Build the visual tower of a configuration."""
     vision = dict(sizes["vision_cfg"])
+    _refuse_huge(sizes, title)
     try:
         return Tower(_build_vision_tower(sizes["embed_dim"], vision, bool(sizes.get("quick_gelu"))))
     except (TypeError, ValueError, RuntimeError, AssertionError, LookupError) as error:
-        raise BadCard(f"{title}: open_clip can't build these sizes ({error})") from error
+        first = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise BadCard(f"{title}: open_clip can't build these sizes ({first})") from error
+
+
+def _refuse_huge(sizes: dict[str, Any], title: str) -> None:
+    """Refuse sizes that no network has, before their layers are made one by one."""
+    for table in (sizes, sizes["vision_cfg"]):
+        for key, value in table.items():
+            most = MOST_LAYERS if key == "layers" else MOST_WIDTH
+            for number in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(number, int | float) and not abs(number) <= most:
+                    raise BadCard(f"{title}: {key} is more than {most:,}, which no network has")

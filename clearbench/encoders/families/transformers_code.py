@@ -4,7 +4,6 @@ Code, configuration and weights are read from one folder, at the card's revision
 returns the output of a model of transformers, or a plain tensor.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clearbench.bounded import read_json
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.families.transformers_towers import Pooled, last_line, quiet
 from clearbench.encoders.weights.hub import fetch_code
@@ -100,7 +100,7 @@ def _classes(card: EncoderCard, folder: Path) -> dict[str, str]:
     Raises BadCard for classes of another repository: the card's revision doesn't fix that code.
     """
     try:
-        listed = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("auto_map", {})
+        listed = read_json(folder / CONFIG).get("auto_map", {})
         named = {key: str(value) for key, value in listed.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise BadCard(f"{folder / CONFIG}: not a readable configuration ({error})") from error

@@ -8,34 +8,38 @@ from pydantic import Field
 from clearbench.cards import Card, check_card
 from clearbench.errors import BadCard, UnknownName
 
-Positive = Annotated[int, Field(gt=0)]
-Even = Annotated[int, Field(gt=0, multiple_of=2)]  # the stem starts with half the channels
+Positive = Annotated[int, Field(gt=0, le=1_000_000)]
+Even = Annotated[
+    int, Field(gt=0, le=1_000_000, multiple_of=2)
+]  # the stem starts with half the channels
 
 PATCH_PX = 16
+MOST_WEIGHTS = 2_000_000_000  # of a network: a card is no order to fill the memory
+MOST_STAGES = 12
 
 
 class VitSizes(Card):
     """ViT: a stem of four convolutions or 16 px patches, `depth` blocks, a class token."""
 
-    embed_dim: int = Field(gt=0, multiple_of=8)
-    depth: int = Field(gt=0)
-    num_heads: int = Field(gt=0)
+    embed_dim: int = Field(gt=0, le=1_000_000, multiple_of=8)
+    depth: Positive
+    num_heads: Positive
     conv_stem: bool = True
 
 
 class VssmSizes(Card):
     """VSSM: blocks per stage, channels per stage, states per channel of the selective scan."""
 
-    depths: tuple[Positive, ...] = Field(min_length=1)
-    dims: tuple[Even, ...] = Field(min_length=1)
-    ssm_d_state: int = Field(default=16, gt=0)
+    depths: tuple[Positive, ...] = Field(min_length=1, max_length=MOST_STAGES)
+    dims: tuple[Even, ...] = Field(min_length=1, max_length=MOST_STAGES)
+    ssm_d_state: int = Field(default=16, gt=0, le=1024)
 
 
 class GatedCnnSizes(Card):
     """Gated CNN: blocks per stage, channels per stage."""
 
-    depths: tuple[Positive, ...] = Field(min_length=1)
-    dims: tuple[Even, ...] = Field(min_length=1)
+    depths: tuple[Positive, ...] = Field(min_length=1, max_length=MOST_STAGES)
+    dims: tuple[Even, ...] = Field(min_length=1, max_length=MOST_STAGES)
 
 
 Sizes = VitSizes | VssmSizes | GatedCnnSizes
@@ -76,7 +80,16 @@ def check_sizes(net: str, facts: dict[str, Any], where: str) -> Sizes:
             raise BadCard(f"{where}: embed_dim {sizes.embed_dim} is not a multiple of num_heads")
     elif len(sizes.depths) != len(sizes.dims):
         raise BadCard(f"{where}: depths and dims need one number per stage")
+    if _weights(sizes) > MOST_WEIGHTS:
+        raise BadCard(f"{where}: these sizes make a network of more than {MOST_WEIGHTS:,} weights")
     return sizes
+
+
+def _weights(sizes: Sizes) -> int:
+    """Return about how many weights a network has: those of its blocks."""
+    if isinstance(sizes, VitSizes):
+        return 12 * sizes.embed_dim**2 * sizes.depth
+    return sum(8 * dim**2 * depth for dim, depth in zip(sizes.dims, sizes.depths, strict=True))
 
 
 def features_dim(sizes: Sizes) -> int:

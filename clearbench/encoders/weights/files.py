@@ -8,6 +8,7 @@ from types import MappingProxyType
 from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
+from clearbench.bounded import exists, is_file, open_bytes
 from clearbench.encoders.card import EncoderCard
 from clearbench.errors import WeightsUnavailable
 
@@ -20,20 +21,46 @@ USUAL_FILES = (
 HUBS = MappingProxyType(  # scheme of a card's source → type of repository on the hub
     {"hf-hub": "model", "hf-dataset": "dataset"}
 )
+MOST_MB = 2**20  # 1 TB
+BEGINNINGS = (b"PK", b"\x80")  # a zip archive, as torch writes it; a pickle of earlier versions
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".tar")
 
 
 def in_folder(path: Path) -> Path:
     """Return a file, or the one weights file of a folder; raises WeightsUnavailable."""
-    if path.is_file():
+    if is_file(path):
         return path
-    if not path.is_dir():
+    if not exists(path):
         raise WeightsUnavailable(f"{path}: no such file or folder of weights")
+    if not path.is_dir():
+        raise WeightsUnavailable(f"{path}: a pipe, socket or device, not a file of weights")
     found = [path / name for name in USUAL_FILES if (path / name).is_file()]
     found = found or sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
     if not found:
         raise WeightsUnavailable(f"{path}: no weights in it ({', '.join(USUAL_FILES)})")
     return found[0]
+
+
+def check_kind(path: Path) -> None:
+    """Refuse what can be no file of weights, before it is read or hashed.
+
+    Raises WeightsUnavailable for a missing file, a pipe or device, and for a file that begins as no
+    weights do.
+    """
+    try:
+        with open_bytes(path, MOST_MB) as file:
+            start = file.read(9)
+    except FileNotFoundError as error:
+        raise WeightsUnavailable(f"{path}: no such file") from error
+    except OSError as error:
+        raise WeightsUnavailable(f"{path}: can't be read ({error.strerror or error})") from error
+    if not start:
+        raise WeightsUnavailable(f"{path}: an empty file; download it again")
+    if not start.startswith(BEGINNINGS) and start[8:] != b"{":
+        raise WeightsUnavailable(
+            f"{path}: not a file of weights: it begins neither as safetensors nor as a file of "
+            "torch (an error page, or a pointer of git-lfs, may have been saved in its place)"
+        )
 
 
 def in_package(package: str, name: str) -> Path:

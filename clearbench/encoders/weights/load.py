@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import pathlib
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from clearbench.encoders.card import EncoderCard
-from clearbench.encoders.weights.files import HUBS, in_card_folder, in_folder, in_package
+from clearbench.encoders.weights.files import (
+    HUBS,
+    check_kind,
+    in_card_folder,
+    in_folder,
+    in_package,
+)
 from clearbench.encoders.weights.hub import fetch_weights
 from clearbench.encoders.weights.networks import SavedNetwork, saved_networks
 from clearbench.errors import WeightsUnavailable
@@ -35,8 +41,8 @@ PLAIN: tuple[Any, ...] = (
 )
 if torch.__version__ >= "2.7":  # compared as versions; from then on with names that numpy 2 moved
     PLAIN += tuple((SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))
-# what torch and safetensors raise for a damaged file
-DAMAGED = (SafetensorError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError)
+FREE_BYTES = 2**24  # that an archive of tensors may unpack to more than twice its size
+MOST_TABLES = 30_000  # in a checkpoint; an optimiser has one for each tensor
 
 
 def find_weights(
@@ -112,21 +118,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises WeightsUnavailable for a damaged file, or a pickle with code.
     """
-    if not path.is_file():
-        raise WeightsUnavailable(f"{path}: no such file")
+    check_kind(path)
     try:
         if path.suffix == ".safetensors" or _is_safetensors(path):
-            return dict(load_file(path))
-        with warnings.catch_warnings(), torch.serialization.safe_globals([*PLAIN]):
-            warnings.simplefilter("ignore")  # torch warns about pickles in old formats
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state: Any = dict(load_file(path))
+        else:
+            _check_archive(path)
+            with warnings.catch_warnings(), torch.serialization.safe_globals([*PLAIN]):
+                warnings.simplefilter("ignore")  # torch warns about pickles in old formats
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsUnavailable(
             f"{path}: this pickle has more than tensors, and could run code, so it is not opened. "
             "Ask its authors for safetensors, or for the state dict alone (with the averaged one, "
             'if it has one): torch.save({"state_dict": model.state_dict()}, "plain.pth")'
         ) from error
-    except DAMAGED as error:
+    # whatever torch and safetensors raise for a damaged file
+    except Exception as error:
         line = str(error).partition("\n")[0]
         # torch advises to open the file unsafely, which nobody should do with it
         said = any(map(str.isalpha, line)) and "weights_only" not in line
@@ -134,7 +142,52 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightsUnavailable(f"{path}: not a readable file of weights ({line})") from error
     if not isinstance(state, dict):
         raise WeightsUnavailable(f"{path}: no state dict in it")
+    _check_content(state, path)
     return state
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a zip archive that unpacks to more than it has: torch stores what it writes."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > 2 * path.stat().st_size + FREE_BYTES:
+        raise ValueError(f"it would unpack to {unpacked >> 20:,} MB")
+
+
+def _check_content(state: dict[Any, Any], path: Path) -> None:
+    """Refuse tensors that aren't plain, and tables in tables without end.
+
+    A tensor may claim a million rows and have the numbers of one; a table may hold itself.
+    """
+    waiting: list[tuple[str, Any]] = [("", state)]
+    plain: set[int] = set()
+    for _ in range(MOST_TABLES):
+        if not waiting:
+            return
+        place, level = waiting.pop()
+        inner = level.items() if isinstance(level, Mapping) else enumerate(level)
+        for key, value in inner:
+            if id(value) in plain:
+                continue
+            if isinstance(value, torch.Tensor) and _is_plain(value):
+                plain.add(id(value))
+            elif isinstance(value, torch.Tensor):
+                raise WeightsUnavailable(
+                    f"{path}: {place}{key} is not a plain tensor ({value.layout}, "
+                    f"{value.dtype}, {tuple(value.shape)}), or has fewer numbers than its shape"
+                )
+            elif isinstance(value, Mapping | list | tuple):
+                waiting.append((f"{place}{key}."[:200], value))
+    raise WeightsUnavailable(f"{path}: more than {MOST_TABLES:,} tables or lists in each other")
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Tell whether a tensor is dense, on the CPU, and has as many numbers as its shape says."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -156,9 +209,12 @@ def read_weights(path: Path, averaged: bool | None = None) -> dict[str, Any]:
     if {found.averaged for found in both if found.numbers >= _half_of(both)} == {True, False}:
         return _chosen(both, averaged, path)
     state = checkpoint.get("state_dict", checkpoint)
-    if not isinstance(state, dict):
+    if not isinstance(state, Mapping):
         raise WeightsUnavailable(f"{path}: no state dict in it")
-    return state
+    named = {str(key): value for key, value in state.items()}
+    if len(named) < len(state):
+        raise WeightsUnavailable(f"{path}: two of its keys are one when written as text")
+    return named
 
 
 def _half_of(networks: Sequence[SavedNetwork]) -> float:
@@ -185,7 +241,7 @@ def without_unused(state: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
 
 def _shape(value: Any) -> Any:
     """Return a tensor's shape; None if the value is not a tensor."""
-    return getattr(value, "shape", None)
+    return value.shape if isinstance(value, torch.Tensor) else None
 
 
 def write_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -194,6 +250,13 @@ def write_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
     plain = {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
     # not save_file: it makes files that only their owner can read
     write_whole(path, lambda draft: draft.write_bytes(save(plain)))
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    """Return whether a tensor has floats of 16 bits or more, complex numbers or others."""
+    if tensor.is_floating_point():
+        return "float" if tensor.element_size() > 1 else "float8"
+    return "complex" if tensor.is_complex() else "whole"
 
 
 @dataclass(frozen=True)
@@ -235,6 +298,14 @@ def load_strictly(module: torch.nn.Module, state: dict[str, Any], where: Path | 
     faults = key_faults(module, state)
     if faults:
         raise WeightsUnavailable(f"{where}: weights of another network: keys {faults}")
+    have = module.state_dict()
+    whole = [key for key, value in state.items() if _kind(value) != _kind(have[key])]
+    if whole:
+        raise WeightsUnavailable(
+            f"{where}: {len(whole)} of {len(state)} tensors have another type of numbers "
+            f"({whole[0]}: {state[whole[0]].dtype}, not {have[whole[0]].dtype}); ask for the "
+            "weights before they were quantised"
+        )
     damaged = [key for key, value in state.items() if bool(torch.isnan(value).any())]
     if damaged:
         raise WeightsUnavailable(

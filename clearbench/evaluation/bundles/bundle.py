@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -21,8 +22,8 @@ from safetensors.numpy import load, save
 
 from clearbench.bounded import read_bytes, read_text
 from clearbench.cards import Card, describe_faults
-from clearbench.errors import BadRequest, UnknownName
-from clearbench.evaluation.bags.bagset import Moments
+from clearbench.errors import BadRequest
+from clearbench.evaluation.bags.bagset import BagSet, Moments
 from clearbench.evaluation.bundles.thresholds import RULE, choose_thresholds
 from clearbench.evaluation.heads.estimator import BagEstimator, HeadRequest
 from clearbench.evaluation.heads.make import make_head
@@ -151,11 +152,39 @@ def read_bundle(path: Path) -> Bundle:
     facts = _read_facts(path / FACTS_FILE)
     arrays = _read_arrays(path / ARRAYS_FILE, facts.arrays_sha256)
     try:
-        common = Moments(arrays["common/mean"], arrays["common/spread"])
+        common = _common(facts, arrays)
         heads = tuple(map(partial(_head, facts, arrays), range(len(facts.heads))))
-    except (KeyError, ValueError, RuntimeError, UnknownName) as error:
-        raise _bad(path, f"its heads don't fit this clearbench version: {error}") from error
+        for head in heads:
+            _try(head, facts, common)
+    # whatever numpy and torch raise for arrays of another number, shape or type
+    except Exception as error:
+        first = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise _bad(path, f"its heads don't fit this clearbench version: {first[:200]}") from error
     return Bundle(facts, heads, common)
+
+
+def _common(facts: BundleFacts, arrays: Mapping[str, NDArray[Any]]) -> Moments:
+    """Return the moments of all instances; raises ValueError for those of other features."""
+    mean, spread = arrays["common/mean"], arrays["common/spread"]
+    instances = facts.encoder.dim
+    if mean.shape != (instances,) or spread.shape != (instances,):
+        raise ValueError(f"moments of {mean.shape} and {spread.shape}, not of {instances} features")
+    if mean.dtype.kind != "f" or spread.dtype.kind != "f":
+        raise ValueError(f"moments of {mean.dtype} and {spread.dtype}")
+    if not facts.heads or facts.outputs != facts.task_card.outputs:
+        raise ValueError("no heads, or other outputs than those of its card")
+    if len(facts.thresholds) != len(facts.outputs):
+        raise ValueError(f"{len(facts.thresholds)} thresholds of {len(facts.outputs)} outputs")
+    return Moments(mean, spread)
+
+
+def _try(head: BagEstimator, facts: BundleFacts, common: Moments) -> None:
+    """Let a head judge a bag of nothing, so that it fails here and not at the last scan."""
+    bag = np.zeros((2, facts.encoder.dim), np.float32)
+    dtype = getattr(torch, facts.head_precision)
+    scores = head.predictions(BagSet.of([bag], dtype=dtype, common=common)).scores
+    if scores.shape != (1, len(facts.outputs)) or not np.isfinite(scores).all():
+        raise ValueError("its scores are of another shape, or no numbers")
 
 
 def _bad(path: Path, why: str) -> BadRequest:
@@ -191,8 +220,9 @@ def _read_arrays(path: Path, sha256: str) -> Mapping[str, NDArray[Any]]:
         found: Mapping[str, NDArray[Any]] = load(image)
     except OSError as error:
         raise _bad(path, str(error.strerror)) from error
-    except SafetensorError as error:
-        raise _bad(path, str(error)) from error
+    # TypeError and KeyError: numpy has no bfloat16 and no 8-bit floats
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
+        raise _bad(path, f"not arrays of numpy: {error}") from error
     return found
 
 

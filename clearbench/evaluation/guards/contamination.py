@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from clearbench.bounded import read_text
 from clearbench.cohort.pseudonyms import patient_hash
 from clearbench.datasets.public.contains import find_data_set, plain, relation
 from clearbench.errors import BadStore
@@ -49,7 +50,7 @@ def read_seen(path: Path) -> frozenset[str]:
     Raises BadStore for a file that is missing or can't be read.
     """
     try:
-        return frozenset(path.read_text(encoding="utf-8").split())
+        return frozenset(read_text(path).split())
     except (OSError, UnicodeDecodeError) as error:
         raise BadStore(
             f"{path}: the list of patients seen in pretraining can't be read; put it back next to "

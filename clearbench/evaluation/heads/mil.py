@@ -25,6 +25,7 @@ from clearbench.evaluation.heads.training import (
 )
 
 NET = "net"  # on disk: the prefix of a network's arrays
+MOST = 1000  # networks, and outputs of each
 APART = 10**9  # between the seeds of a head's networks; seeds of heads are far smaller
 
 
@@ -106,6 +107,9 @@ class MILClassifier(CalibratedHead):
         """Make new networks and load their arrays."""
         moments = Moments(arrays["mean"], arrays["spread"])
         networks, self.outputs_ = (int(count) for count in arrays["counts"])
+        # before networks of these sizes are made
+        if not 0 < networks <= MOST or not 0 < self.outputs_ <= MOST:
+            raise ValueError(f"{networks} networks of {self.outputs_} outputs")
         self.trained_ = []
         for number in range(networks):
             start = f"{NET}.{number}."

@@ -12,9 +12,10 @@ of 64: the preset does not follow it there, and copies none of its faults.
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from clearbench.errors import BadArgument, UnknownName
+from clearbench.errors import BadArgument, UnknownName, check_between
 
 HEADS_VERSION = 2  # raised when heads are trained or calibrated in another way
+MOST_HEADS = 1000  # of a fold, or retrained; seeds of a fold's heads are that many numbers apart
 RETRAINED_HEADS = 10  # on bootstrapped training patients, for a fixed split
 
 
@@ -85,8 +86,15 @@ PRESETS = MappingProxyType(
 
 def check_retrained(heads: int) -> None:
     """Refuse a number of retrained heads that can show no spread; raises BadArgument."""
-    if heads < 0 or heads == 1:
+    if heads == 1:
         raise BadArgument("draws", heads, "must be 0, or at least 2 to show a spread")
+    check_between("draws", heads, 0, MOST_HEADS)
+
+
+def check_seeds(seeds: int | None) -> None:
+    """Refuse a number of heads per fold that can't be trained; raises BadArgument."""
+    if seeds is not None:
+        check_between("seeds", seeds, 1, MOST_HEADS)
 
 
 def find_preset(name: str | Preset) -> Preset:

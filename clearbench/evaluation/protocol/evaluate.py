@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.arrays import Floats
-from clearbench.errors import BadArgument
 from clearbench.evaluation.attention.faithfulness import Faithfulness, measure_faithfulness
 from clearbench.evaluation.attention.scores import AttentionData, HeadAttention, score_attention
 from clearbench.evaluation.bags.load import Bag
 from clearbench.evaluation.head_registry import find_head
 from clearbench.evaluation.heads.estimator import BagEstimator, Predictions
 from clearbench.evaluation.heads.parallel import run_all
-from clearbench.evaluation.heads.presets import find_preset
+from clearbench.evaluation.heads.presets import check_seeds, find_preset
 from clearbench.evaluation.protocol.encoder_data import EncoderData
 from clearbench.evaluation.protocol.one_head import HeadConfig, job_of_fold, train_head
 from clearbench.evaluation.task.prepared import PreparedTask
@@ -167,8 +166,7 @@ def _attention_data(data: EncoderData, results: Sequence[FoldResult]) -> Attenti
 
 def _seeds(data: EncoderData, config: HeadConfig) -> int:
     """Return how many heads are trained per fold; one, if all would be the same or are averages."""
-    if config.seeds is not None and config.seeds < 1:
-        raise BadArgument("seeds", config.seeds, "must be at least 1")
+    check_seeds(config.seeds)
     # Labels are shuffled by the seed, so then even a deterministic head differs.
     if find_head(config.head).deterministic and not data.shuffled:
         return 1

@@ -5,6 +5,7 @@ it, so a smaller training set is part of a larger one, and small sets have every
 often as the whole.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from clearbench.statistics import FoldScores, Score, score_with_bootstrap
 SUBSETS = 10  # training subsets per size, over folds and repeats; at least
 TUNE_PARTS = 5  # one fifth of a subset tunes
 FEWEST = 8  # training patients
+WHOLE = re.compile(r"\d{1,9}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def read_training_sizes(text: str) -> tuple[int, ...]:
     Raises BadArgument for anything else, or fewer than FEWEST patients.
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
-    wrong = [w for w in words if w != "all" and not (w.isdecimal() and int(w) >= FEWEST)]
+    wrong = [w for w in words if w != "all" and not (WHOLE.fullmatch(w) and int(w) >= FEWEST)]
     if wrong or not words:
         reason = f"numbers of training patients from {FEWEST} on, or all; example: 16,32,64,all"
         raise BadArgument("fractions", text, reason)

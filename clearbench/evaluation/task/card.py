@@ -36,7 +36,7 @@ class Split(Card):
 
     folds: int = Field(default=5, ge=2, le=50)
     repeats: int = Field(default=5, ge=1, le=100)
-    seed: int = 1337
+    seed: int = Field(default=1337, ge=0, lt=2**63)
     column: str = ""
     group: str = ""
     test: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class TaskCard(Card):
     """
 
     title: str
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, lt=2**31)
     cohort: str
     target: Literal["binary", "multiclass", "multilabel", "ordinal", "survival"]
     labels: tuple[str, ...] = Field(min_length=1)

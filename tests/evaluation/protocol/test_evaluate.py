@@ -312,7 +312,7 @@ def test_what_is_not_there_is_refused(prepared: PreparedTask, store: StoreFolder
         evaluate_one(prepared, store, "abmill", "default")
     with pytest.raises(UnknownName, match="no preset is called"):
         evaluate_one(prepared, store, "abmil", "none")
-    with pytest.raises(BadRequest, match="seeds=0: must be at least 1"):
+    with pytest.raises(BadRequest, match="seeds=0: must be from 1 to 1,000"):
         evaluate_one(prepared, store, "abmil", "default", seeds=0)
     with pytest.raises(BadRequest, match="gpu"):
         evaluate_one(prepared, store, "abmil", "default", device="gpu")
