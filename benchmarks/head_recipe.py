@@ -6,7 +6,8 @@ Candidates beside the recipe of version 0.2 ("before") on the same bags. A scene
 a bag's slices share half of their variance, over LATENT directions whose variances fall as in the
 features of networks; ill patients are shifted along one of them all, in every slice or in some.
 Trained on the scene's patients, a fifth of them for tuning, and tested on TEST others. Every head
-is trained from SEEDS seeds. The synthetic tasks are those of `clearbench demo`, by five folds.
+is trained from SEEDS seeds. The synthetic tasks are those of `clearbench demo`, by five folds; and
+on the features of a random network, which no simulated scene resembles, with many more patients.
 
 A second run continues from what is in `--work`. No real scan is used.
 """
@@ -106,6 +107,9 @@ SCENES = (
 )
 HEADED = tuple(scene.name for scene in SCENES if scene.net != "abmil")
 OTHER_TARGETS = tuple(scene.name for scene in SCENES if scene.target != "binary")
+RANDOM_MODEL, RANDOM_PATIENTS, RANDOM_TRAINED, RANDOM_TRIALS = "random-vit-tiny", 360, 65, 6
+RANDOM_TASKS = (("synthetic-lung-disease", "lung_disease"), ("synthetic-lesion-location", "liver"))
+RANDOM = tuple(f"{label}, {RANDOM_MODEL}" for _, label in RANDOM_TASKS)
 DEMO = tuple(f"{task}, {model}" for task, model in product(DEMO_TASKS, DEMO_MODELS))
 BLIND = ("no signal",)  # AUROC of 0.5 by design
 
@@ -116,10 +120,13 @@ def recipe(rate: float, steps: int, networks: int, passes: float = 2) -> Preset:
     return replace(default, learning_rate=rate, steps=steps, networks=networks, passes=passes)
 
 
-DEFAULT = "1e-3 × 60 steps × 3 networks"
+DEFAULT, LONGER = "1e-3 × 60 steps × 3 networks", "1e-3 × 100 steps × 2 networks"
 CANDIDATES = {
     "1e-3 × 60 steps × 1 network": recipe(1e-3, 60, 1),
     DEFAULT: recipe(1e-3, 60, 3),
+    LONGER: recipe(1e-3, 100, 2),
+    "1e-3 × 80 steps × 2 networks": recipe(1e-3, 80, 2),
+    "1e-3 × 140 steps × 1 network": recipe(1e-3, 140, 1),
     "1e-3 × 40 steps × 5 networks": recipe(1e-3, 40, 5),
     "2e-3 × 40 steps × 3 networks": recipe(2e-3, 40, 3),
     "3e-4 × 100 steps × 2 networks": recipe(3e-4, 100, 2),
@@ -226,7 +233,11 @@ def new_head(candidate: str, net: str, target: str, classes: int, seed: int) -> 
 
 def run_one(data: Data, scene: str, trial: int, net: str, target: str) -> Iterator[Facts]:
     """Train every candidate's heads, and score them on the test bags."""
-    few = (BEFORE, DEFAULT) if scene in HEADED + OTHER_TARGETS + DEMO else (BEFORE, *CANDIDATES)
+    few = (
+        (BEFORE, DEFAULT, LONGER)
+        if scene in HEADED + OTHER_TARGETS + DEMO
+        else (BEFORE, *CANDIDATES)
+    )
     for candidate in few:
         start, heads = time.process_time(), []
         for seed in range(SEEDS):
@@ -301,6 +312,29 @@ def demo_data(work: Path) -> Iterator[tuple[str, int, str, Data]]:
             yield f"{task}, {model}", fold, found.target, Data(*parts, len(found.outputs))
 
 
+def random_data(work: Path) -> Iterator[tuple[str, int, str, Data]]:
+    """Yield tasks on a random network's features: name, trial, target, data.
+
+    As many drawn patients as a small cohort has are trained on, and all others are tested on.
+    """
+    cohort = write_cohort(work / "random" / "cohort", patients=RANDOM_PATIENTS)
+    store = work / "random" / "store"
+    pipeline.embed(cohort, (RANDOM_MODEL,), store=store, precision="float32")
+    for name, (task, label) in zip(RANDOM, RANDOM_TASKS, strict=True):
+        found = load_task(task, RANDOM_MODEL, store=store)
+        column = found.outputs.index(label) if len(found.outputs) > 2 else 0
+        values = np.asarray(found.targets, float).reshape(len(found.bags), -1)[:, [column]]
+        every, targets = BagSet.of(found.bags), make_targets("binary", values, 2)
+        for trial in range(RANDOM_TRIALS):
+            order = np.random.default_rng(trial).permutation(np.unique(found.patients))
+            trained = np.isin(found.patients, order[:RANDOM_TRAINED])
+            rows, test = np.flatnonzero(trained), np.flatnonzero(~trained)
+            part = stratify(strata_of(targets.take(rows)), 5, trial)
+            sides = (rows[part != 0], rows[part == 0], test)
+            parts = (LabelledBags(every.take(side), targets.take(side)) for side in sides)
+            yield name, trial, "binary", Data(*parts)
+
+
 def run_all(work: Path, trials: int, only: Sequence[str]) -> None:
     """Run every scene and trial that is not in `work` yet."""
     done = {(each["scene"], each["trial"]) for each in read_facts(work)}
@@ -318,9 +352,10 @@ def run_all(work: Path, trials: int, only: Sequence[str]) -> None:
         for trial, scene in product(range(trials), SCENES):
             make = partial(simulate, scene, trial)
             keep(scene.name, trial, scene.net, scene.target, make)
-        if not only or set(only) & set(DEMO):
-            for name, fold, target, data in demo_data(work):
-                keep(name, fold, "abmil", target, lambda data=data: data)
+        for names, make_data in ((DEMO, demo_data), (RANDOM, random_data)):
+            if not only or set(only) & set(names):
+                for name, number, target, data in make_data(work):
+                    keep(name, number, "abmil", target, lambda data=data: data)
 
 
 def read_facts(work: Path) -> list[Facts]:
@@ -354,6 +389,17 @@ def line_of(name: str, facts: Sequence[Facts], before: Sequence[Facts]) -> str:
     )
 
 
+def random_lines(facts: Sequence[Facts], names: Sequence[str]) -> list[str]:
+    """Write a line per recipe: means over the tasks of a random network's features."""
+    here = [each for each in facts if each["scene"] in RANDOM]
+    before = [each for each in here if each["candidate"] == BEFORE]
+    lines = []
+    for name in names:
+        found = [each for each in here if each["candidate"] == name]
+        lines += [line_of(name, found, before)] if found else []
+    return lines
+
+
 COLUMNS = (
     "AUROC | against before | Brier | against a constant | log loss | calibration slope "
     "| over seeds | CPU s | × before |"
@@ -366,14 +412,15 @@ def table(first: str, lines: Sequence[str]) -> list[str]:
 
 
 def compared(facts: Sequence[Facts], scenes: Sequence[str]) -> list[str]:
-    """Write two lines per scene: before, and the default."""
+    """Write a line per scene for before, the default, and the recipe with more steps."""
     lines = []
     for scene in scenes:
         here = [each for each in facts if each["scene"] == scene]
-        before = [each for each in here if each["candidate"] == BEFORE]
-        now = [each for each in here if each["candidate"] == DEFAULT]
-        if before:
-            lines += [line_of(f"{scene}: before", before, before), line_of("default", now, before)]
+        parts = [[f for f in here if f["candidate"] == c] for c in (BEFORE, DEFAULT, LONGER)]
+        names = (f"{scene}: before", "default", "longer")
+        lines += [
+            line_of(name, part, parts[0]) for name, part in zip(names, parts, strict=True) if part
+        ]
     return lines
 
 
@@ -409,6 +456,12 @@ def report(work: Path) -> str:
                     for name in names
                 ],
             ),
+            "## A random network on drawn scans",
+            "",
+            f"Features of {RANDOM_MODEL} of {RANDOM_PATIENTS} drawn patients: {RANDOM_TRAINED} are "
+            f"trained on, the others tested, {RANDOM_TRIALS} trials.",
+            "",
+            *table("recipe", random_lines(facts, names)),
             "## By scene",
             "",
             *table("scene", compared(facts, plain)),
