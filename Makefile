@@ -49,7 +49,7 @@ bench: $(READY)
 # What is too long for CI; its reports are committed.
 nightly: $(READY)
 	$(BIN)/python -m pytest -q -m "slow and not weights and not gpu"
-	HOSTILE=all $(BIN)/python -m pytest -q -m "not slow" tests/hostile
+	$(BIN)/python benchmarks/hostile.py -o benchmarks/reports/hostile.md
 	$(BIN)/python benchmarks/faults.py -o benchmarks/reports/faults.md
 	$(BIN)/python benchmarks/soak.py -o benchmarks/reports/soak.md
 	$(BIN)/python .ci/licences.py -o docs/licences.md

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -76,38 +76,47 @@ def memory_mb(name: str) -> int:
 
 @dataclass
 class Tried:
-    """What some cases cost at most, and what fell."""
+    """How many cases there were, and what one of them cost at most."""
 
     cases: int = 0
     longest_s: float = 0.0
     most_mb: int = 0
-    fallen: list[str] = field(default_factory=list)
 
 
-def try_each(cases: Iterable[Case], root: Path, check: Callable[[Case, Path], object]) -> Tried:
+TRIED: dict[str, Tried] = {}  # of this process, by format; benchmarks/hostile.py shows it
+
+
+@contextmanager
+def tried(kind: str, cases: int = 1) -> Iterator[None]:
+    """Count some cases that are tried together, and what they cost."""
+    start, before = time.perf_counter(), start_peak()
+    yield
+    one = TRIED.setdefault(kind, Tried())
+    one.cases += cases
+    one.longest_s = max(one.longest_s, time.perf_counter() - start)
+    one.most_mb = max(one.most_mb, memory_mb("VmHWM") - before)
+
+
+def try_each(cases: Iterable[Case], root: Path, check: Callable[[Case, Path], object]) -> None:
     """Write every case into a folder of its own, and check it there; what falls stops no other.
 
     `check` gets the case and its folder, and raises whatever it likes.
     """
-    tried = Tried()
-    for case in cases:
-        folder = root / f"{tried.cases}"
+    fallen: list[str] = []
+    for number, case in enumerate(cases):
+        folder = root / f"{number}"
         folder.mkdir(parents=True)
         case.write(folder)
-        start, before = time.perf_counter(), start_peak()
         try:
-            check(case, folder)
+            with tried(case.name.partition("/")[0]):
+                check(case, folder)
         # pytest's own failure is no Exception
         except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001
             lines = [line for line in str(error).splitlines() if line.strip()]
             told = " / ".join(lines[:2])[:300]
-            tried.fallen.append(f"{case.name}: {type(error).__name__}: {told}")
-        tried.longest_s = max(tried.longest_s, time.perf_counter() - start)
-        tried.most_mb = max(tried.most_mb, memory_mb("VmHWM") - before)
-        tried.cases += 1
+            fallen.append(f"{case.name}: {type(error).__name__}: {told}")
         shutil.rmtree(folder, ignore_errors=True)
-    assert not tried.fallen, "\n" + "\n".join(tried.fallen)
-    return tried
+    assert not fallen, "\n" + "\n".join(fallen)
 
 
 def usual_part(cases: Iterable[Case]) -> list[Case]:

@@ -23,6 +23,7 @@ from clearbench.store.garbage import find_garbage
 from clearbench.store.records import PINS, RunRecord, read_pins, write_record
 from clearbench.store.result_columns import PREDICTIONS
 from hostile.cases import Case
+from hostile.limits import tried
 from hostile.store_cases import (
     FP,
     RECORD,
@@ -121,7 +122,8 @@ def test_a_damaged_feature_file_is_one_missing_scan(store: StoreFolder) -> None:
         cases[path] = case
     ids = [*GOOD, *(path.stem for path in cases)]
     put_table(store.cohorts / "c.parquet", cohort_table(pa.array(ids)))
-    assert_named(damaged_files(store), cases)
+    with tried("store: features, all at once", len(cases)):
+        assert_named(damaged_files(store), cases)
     checked = FeatureStore(store.root).verify()
     assert (checked.intact, checked.others) == (2, ())
     assert_named(list(checked.damaged), cases)
@@ -164,7 +166,8 @@ def test_a_damaged_encoder_record_costs_its_own_features(store: StoreFolder) -> 
         own.write(path)
         cases[path] = own
     # a record that says another name is that of another folder
-    assert_named(damaged_files(store), cases)
+    with tried("store: records, all at once", len(cases)):
+        assert_named(damaged_files(store), cases)
     assert_good_ones_are_there(store)
     table = FeatureStore(store.root).table("SELECT encoder FROM encoders")
     assert table.to_pydict() == {"encoder": ["enc"]}
@@ -186,7 +189,8 @@ def test_a_damaged_run_costs_only_its_speed(store: StoreFolder) -> None:
         path.touch()
         case.write(path)
         cases[path] = case
-    assert_named(damaged_files(store), cases)
+    with tried("store: records, all at once", len(cases)):
+        assert_named(damaged_files(store), cases)
     table = FeatureStore(store.root).table("SELECT slices_per_s FROM encoders")
     assert table.to_pydict() == {"slices_per_s": [9.0]}
 
@@ -200,7 +204,8 @@ def test_a_damaged_cohort_costs_only_itself(store: StoreFolder) -> None:
         case.write(path)
         put_features(make_scan("a", cohort=path.stem), store)
         cases[path] = case
-    assert_named(damaged_files(store), cases)
+    with tried("store: tables, all at once", len(cases)):
+        assert_named(damaged_files(store), cases)
     assert_good_ones_are_there(store)
     found = find_garbage(store)
     assert found.items == (), "what an unreadable cohort has is not known"
@@ -223,7 +228,8 @@ def test_a_damaged_result_costs_only_itself(store: StoreFolder) -> None:
             path = place / f"{number}{suffix}"
             case.write(path)
             cases[path] = case
-    assert_named(damaged_files(store), cases)
+    with tried("store: tables, all at once", len(cases)):
+        assert_named(damaged_files(store), cases)
     whole = sum(suffix != ".json" for _, suffix in every)
     opened = FeatureStore(store.root)
     assert opened.table("SELECT metric FROM results").num_rows == whole
@@ -259,7 +265,7 @@ def test_a_damaged_record_of_the_store_is_one_sentence(name: str, store: StoreFo
         path.unlink(missing_ok=True)
         path.touch()
         case.write(path)
-        with pytest.raises(BadStore) as caught:
+        with tried("store: keys and settings"), pytest.raises(BadStore) as caught:
             read(store.root)
         fault = str(caught.value)
         if "isn't a clearbench store" not in fault:
@@ -270,8 +276,9 @@ def test_a_damaged_record_of_the_store_is_one_sentence(name: str, store: StoreFo
 def test_a_damaged_catalogue_is_made_anew(case: Case, store: StoreFolder) -> None:
     path = refresh(store)
     case.write(path)
-    assert damaged_files(store) == []
-    assert_good_ones_are_there(store)
+    with tried("store: catalogue"):
+        assert damaged_files(store) == []
+        assert_good_ones_are_there(store)
     for fault in FeatureStore(store.root).verify().others:
         assert "catalogue.duckdb: damaged" in fault
         assert "make it anew: clearbench store reindex" in fault
