@@ -216,7 +216,7 @@ def test_a_card_that_cannot_be_loaded_is_refused_in_one_sentence(
         (["freeze", "min"], "did you mean mine"),
         (["check", "mine", "--random-weights", "--weights", "x"], "exclude each other"),
         (["check", "mine", "--golden", "x", "--random-weights"], "--golden brings weights; leave"),
-        (["check", "mine", "--golden", "x"], "x: not a readable safetensors file"),
+        (["check", "mine", "--golden", "x"], "x: no such file"),
         (["check", "mine", "--weights", "nowhere"], "nowhere: no such file or folder of weights"),
         (["check", "mine", "--device", "toaster"], "--device toaster: must be auto, cpu, cuda"),
         (["check", "mine", "--precision", "int4"], "--precision int4: must be auto, float32"),

@@ -193,7 +193,7 @@ def places(done: Audit, work: Path) -> dict[str, set[str]]:
     return found
 
 
-PATHS = {"series.csv", "mine.csv", "store/catalogue.duckdb", "store/cohorts/export.parquet",
+PATHS = {"series.csv", "mine.csv", "store/cohorts/export.parquet",
          "store/cohorts/mine.parquet"}  # fmt: skip
 
 # what folders are called by; "free text": a family's name that stands in KVP too
