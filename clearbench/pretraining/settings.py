@@ -46,11 +46,11 @@ class PretrainSettings:
             self._require(name, 0 < getattr(self, name) < math.inf, "must be above 0, and finite")
         for name in ("weight_decay", "lesion_weight", "warmup_epochs", "clip", "seed"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "must be at least 0")
+        if self.others_per_lesion is not None:
+            self._require("others_per_lesion", self.others_per_lesion >= 0, "must be at least 0")
         for name, most in MOST.items():
             value = getattr(self, name)
             self._require(name, value is None or value <= most, f"must be at most {most:,}")
-        if self.others_per_lesion is not None:
-            self._require("others_per_lesion", self.others_per_lesion >= 0, "must be at least 0")
         for name, known in CHOICES.items():
             self._require(name, getattr(self, name) in known, f"must be one of {', '.join(known)}")
         self._require("momentum", 0 <= self.momentum < 1, "must be at least 0 and below 1")
