@@ -336,7 +336,9 @@ def test_a_damaged_feature_file_is_named_beside_the_answer(
     [damaged, *_] = sorted((store / "features").rglob("*.h5"))
     damaged.write_bytes(b"noise")
     assert run("query", "SELECT count(*) AS n FROM scans", monkeypatch=monkeypatch) == 0
-    assert "1 damaged feature files are left out" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{damaged.name}: not a readable feature file" in said
+    assert "embed that scan again" in said
     assert run("store", "reindex", monkeypatch=monkeypatch) == 0
     assert damaged.name in capsys.readouterr().err
 
