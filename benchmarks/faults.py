@@ -411,7 +411,8 @@ def copied(bench: Bench, number: int) -> tuple[bool, bool]:
     subprocess.run(["cp", "-r", place.store, copy], stderr=subprocess.DEVNULL, check=False)
     done = wait(child) == 0
     shutil.rmtree(place.store)
-    copy.rename(place.store)
+    if copy.exists():  # else the store wasn't there yet
+        copy.rename(place.store)
     return done, left_running(child)
 
 
