@@ -30,11 +30,13 @@ import pyarrow.parquet
 from clearbench.scans.dicom.identifiers import header_texts
 from clearbench.store.catalogue.texts import database_texts
 from clearbench.store.hdf5_texts import hdf5_texts
+from clearbench.store.seal import HDF5
 
 NESTED = 4  # a compressed file in a compressed file, and so on
 MOST_BYTES = 2**33  # that one file may unpack to, with all files inside it
 MOST_TEXT = 2**26  # bytes of a text file that is read as text; of a larger one, the bytes are
 PART = 2**20
+HEAD = 8192  # bytes by which a format is known
 CELL = "cell"  # the place of a text that is in no column
 NAME = "name"  # the place of the name of a file in an archive
 SEALED = MappingProxyType(
@@ -98,7 +100,7 @@ def _pieces(
     if not path.stat().st_size:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-        head = raw[:1024]
+        head = raw[:HEAD]
         for column, text in _texts(path, name, head, partial(on_gap, inside)):
             yield Piece(inside, column, text)
         yield Piece(inside, CELL, raw)
@@ -141,7 +143,11 @@ def _texts(
     """
     read = next((read for fits, read in FORMATS if fits(head, name)), None)
     try:
-        yield from read(path) if read else _plain(path, name)
+        for column, text in read(path) if read else _plain(path, name):
+            yield column, text
+            plain = _unescaped(text)
+            if plain != text:
+                yield column, plain
     except Exception as error:  # noqa: BLE001  whatever a parser says of a stranger's file
         if read is not None:
             said = (str(error).splitlines() or [""])[0][:MOST_SAID]
@@ -151,6 +157,11 @@ def _texts(
 def _starts(*magics: bytes, at: int = 0) -> Callable[[bytes, str], bool]:
     """Return a test of a file's first bytes."""
     return lambda head, _name: head[at:].startswith(magics)
+
+
+def _is_hdf5(head: bytes, _name: str) -> bool:
+    """Tell whether a file is HDF5, which may begin with 512 or more bytes of others: the seal."""
+    return any(head.startswith(HDF5, start) for start in (0, 512, 1024, 2048, 4096))
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, str]]:
@@ -212,12 +223,15 @@ def _plain(path: Path, name: str) -> Iterator[tuple[str, str]]:
     elif suffix in (".csv", ".tsv"):
         yield from _csv(text)
     yield CELL, text
-    plain = html.unescape(ESCAPE.sub(_letter, text))
-    if plain != text:
-        yield CELL, plain
 
 
+ESCAPES = frozenset("\\%&")
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})")
+
+
+def _unescaped(text: str) -> str:
+    """Return a text with the letters for which it has escapes: "\\u00e4", "%C3", "&auml;"."""
+    return html.unescape(ESCAPE.sub(_letter, text)) if ESCAPES.intersection(text) else text
 
 
 def _letter(found: "re.Match[str]") -> str:
@@ -279,7 +293,7 @@ def _image(path: Path) -> Iterator[tuple[str, str]]:
 FORMATS: tuple[tuple[Callable[[bytes, str], bool], Any], ...] = (
     (_starts(b"PAR1"), _parquet),
     (_starts(b"ARROW1"), _arrow),
-    (_starts(b"\x89HDF\r\n\x1a\n"), hdf5_texts),
+    (_is_hdf5, hdf5_texts),
     (_starts(b"DUCK", at=8), database_texts),
     (_starts(b"DICM", at=128), header_texts),
     (_starts(b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*"), _image),

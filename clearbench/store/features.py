@@ -329,19 +329,6 @@ def _check_values(found: FeatureFile, content: bytes) -> None:
         raise Disagreement("features are not finite numbers")
 
 
-def file_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield every text of an HDF5 file with the name of its place: names and attributes.
-
-    No link is followed. Raises BadStore for a damaged file or another schema version.
-    """
-    with _opened(_content(path), path) as file:
-        yield from (("name", str(name)) for name in file)
-        own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
-        for place in (file, *(file[name] for name in own)):
-            for name, value in place.attrs.items():
-                yield str(name), str(value)
-
-
 def map_features(facts: FileFacts) -> NDArray[Any]:
     """Return features [n, views, dim], memory-mapped and read-only."""
     array: NDArray[Any] = np.frombuffer(feature_buffer(facts), dtype=facts.dtype).reshape(

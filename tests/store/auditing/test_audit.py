@@ -26,6 +26,7 @@ from pydicom.dataset import Dataset
 from clearbench.errors import BadRequest
 from clearbench.store.auditing.audit import Audit, audit
 from clearbench.store.auditing.identifiers import Identifier, gather_identifiers
+from clearbench.store.seal import sealed
 
 WriteCT = Callable[..., list[Path]]
 NAME = "Oberlaender"
@@ -41,9 +42,10 @@ def parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def hdf5(write: Callable[[h5py.File], object]) -> bytes:
+def hdf5(write: Callable[[h5py.File], object], before: int = 0) -> bytes:
+    """Return a file in which HDF5 leaves some bytes to others before its own."""
     memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
+    with h5py.File(memory, "w", userblock_size=before) as file:
         write(file)
     return memory.getvalue()
 
@@ -79,7 +81,9 @@ def png(text: str) -> bytes:
 
 
 def _long(file: h5py.File) -> None:
-    file.create_dataset("x", data=[NAME] * 500, chunks=(100,), compression="gzip")
+    # of a fixed length: others lie in a heap, which nothing compresses
+    data = np.array([NAME.encode()] * 500)
+    file.create_dataset("x", data=data, chunks=(100,), compression="gzip")
 
 
 MANY = f"Frau {NAME}\n".encode() * 50
@@ -106,6 +110,10 @@ HIDDEN = {
     "renamed.dat": TABLE,
     "attribute.h5": hdf5(lambda file: file.create_group("a/b").attrs.update(x=NAME)),
     "compressed.h5": hdf5(_long),
+    "sealed.h5": sealed(hdf5(_long, 512)),
+    "after 2048 bytes.h5": hdf5(_long, 2048),
+    "escaped.h5": hdf5(lambda file: file.attrs.update(about=json.dumps({"x": "Oberl\u00e4nder"}))),
+    "escaped.parquet": parquet(pa.table({"x": [json.dumps("Oberl\u00e4nder")]})),
     "name.h5": hdf5(lambda file: file.create_group(f"a/{NAME}")),
     "fixed.h5": hdf5(lambda file: file.create_dataset("x", data=np.array([NAME.encode()]))),
     "a.gz": gzip.compress(MANY),
