@@ -33,7 +33,9 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
             # as dictionaries, words that repeat are held once
             texts = [each.name for each in found.schema_arrow if _is_text(each.type)]
             found = pyarrow.parquet.ParquetFile(file, read_dictionary=texts)
-            return _unfolded(found.read(columns))
+            table = _unfolded(found.read(columns))
+            table.validate(full=True)  # else damaged texts are seen only when they are used
+            return table
         except _TooLarge:
             raise
         # whatever the library raises for a damaged file

@@ -6,10 +6,9 @@ from typing import Any
 
 from clearbench.errors import BadStore
 from clearbench.store.folder import ScanKey
+from clearbench.store.json_files import is_optional_number
 from clearbench.store.records import EncoderRecord
 from clearbench.technical import FROM_HEADER
-
-LARGEST = 1e300  # of a number in JSON, which may have any digits
 
 
 class Disagreement(ValueError):
@@ -66,10 +65,8 @@ def _check_facts(facts: object) -> None:
 
 
 def _is_number(value: object) -> bool:
-    """Tell whether a value is a number that a column can hold, or unknown."""
-    if isinstance(value, int):
-        return not isinstance(value, bool) and abs(value) < LARGEST
-    return value is None or isinstance(value, float)
+    """Tell whether a value is a number that a column can hold, or unknown: NaN is unknown too."""
+    return isinstance(value, float) or is_optional_number(value)
 
 
 def check_place(key: ScanKey, path: Path) -> None:

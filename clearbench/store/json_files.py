@@ -1,11 +1,10 @@
 """Small JSON files of a store, read so that any damage is one sentence."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clearbench.bounded import read_text
+from clearbench import bounded
 from clearbench.errors import BadStore
 from clearbench.scans.damage import why
 
@@ -15,13 +14,12 @@ LARGEST = 2**53  # of a whole number; JSON may have any
 def read_json(path: Path, way_out: str) -> dict[str, Any]:
     """Return a JSON object; raises BadStore with the way out if the file has none."""
     try:
-        facts = json.loads(read_text(path))
+        facts = bounded.read_json(path)
     except PermissionError as error:
         raise BadStore(f"{path}: can't be read ({error.strerror}); its owner allows it") from error
     except OSError as error:
         raise damaged_json(path, error.strerror or why(error), way_out) from error
-    # RecursionError: a thousand lists in each other
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise damaged_json(path, why(error), way_out) from error
     if not isinstance(facts, dict):
         raise damaged_json(path, "not a JSON object", way_out)
@@ -34,8 +32,8 @@ def damaged_json(path: Path, reason: str, way_out: str) -> BadStore:
 
 
 def is_text(value: object) -> bool:
-    """Tell whether a JSON value is a text, without halves of letters, which no file can hold."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    """Tell whether a JSON value is a text."""
+    return isinstance(value, str)
 
 
 def is_optional_text(value: object) -> bool:

@@ -19,6 +19,7 @@ from clearbench.store.folder import StoreFolder
 from clearbench.store.json_files import (
     damaged_json,
     is_count,
+    is_optional_number,
     is_optional_text,
     read_json,
     wrong_key,
@@ -141,14 +142,8 @@ def result_rows(path: Path) -> Rows:
 def _is_score(score: object) -> bool:
     """Tell whether a score has a value and its interval; each may be null."""
     return isinstance(score, dict) and all(
-        part in score and (score[part] is None or _is_double(score[part]))
-        for part in ("value", "low", "high")
+        part in score and is_optional_number(score[part]) for part in ("value", "low", "high")
     )
-
-
-def _is_double(value: object) -> bool:
-    """Tell whether a value is a number that a column of SQL can hold."""
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**53)
 
 
 def result_table(path: Path, schema: pa.Schema) -> pa.Table:
