@@ -42,6 +42,7 @@ import nibabel
 import numpy as np
 import pyarrow.parquet
 import torch
+from soak import CARD
 
 from clearbench.cli import main as clearbench
 from clearbench.files import find_drafts
@@ -54,21 +55,6 @@ FAULTS = ("running", "damaged", "fails", "differs", "drafts")
 # What two undisturbed runs of `evaluate` don't share.
 OF_A_RUN = ("created", "seconds", "slices_per_s", "path")
 
-CARD = """
-title = "A very small ViT, seeded random weights"
-family = "timm"
-source = "random:0"
-net = "test_vit"
-dim = 64
-pooling = "mean"
-[weights]
-licence = "Apache-2.0"
-[input]
-size_px = 32
-views = { abdomen = [-160.0, 240.0] }
-mean = [0.5, 0.5, 0.5]
-std = [0.5, 0.5, 0.5]
-"""
 TASK = """
 title = "Brighter (synthetic)"
 version = 1

@@ -2,7 +2,7 @@
 
     python benchmarks/head_recipe.py [--trials 2] [--work FOLDER] [--only NAME …] [-o REPORT.md]
 
-Candidates beside the recipe of version 0.2 ("before") on the same bags. A scene simulates patients:
+Candidates, with the recipe of version 0.2 ("before"), on the same bags. A scene simulates patients:
 a bag's slices share half of their variance, over LATENT directions whose variances fall as in the
 features of networks; ill patients are shifted along one of them all, in every slice or in some.
 Trained on the scene's patients, a fifth of them for tuning, and tested on TEST others. Every head
@@ -371,7 +371,7 @@ def seeds_spread(facts: Sequence[Facts]) -> float:
 
 
 def line_of(name: str, facts: Sequence[Facts], before: Sequence[Facts]) -> str:
-    """Write one line: means over trials, AUROC beside that of `before` in the same trials."""
+    """Write one line: means over trials, AUROC next to that of `before` in the same trials."""
     mean = {
         key: float(np.nanmean([each[key] for each in facts]))
         for key in ("auroc", "brier", "constant", "log_loss", "seconds")

@@ -1,4 +1,4 @@
-"""The recipe of heads on real head CTs: version 0.2's beside the default, on the same folds.
+"""The recipe of heads on real head CTs: version 0.2's next to the default, on the same folds.
 
     python benchmarks/recipe_ct_ich.py [--ct-ich FOLDER | --store STORE] [--model NAME …]
                                        [--seeds 3] [--work FOLDER] [-o REPORT.md]

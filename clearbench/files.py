@@ -227,7 +227,7 @@ def _fill_and_settle(
         fill(draft)
         settle(draft)
     except IsADirectoryError as error:
-        raise StorageFull(f"{path}: a folder lies where this file belongs; remove it") from error
+        raise StorageFull(f"{path}: a folder is where this file belongs; remove it") from error
     except OSError as error:
         if error.errno in DISK_REFUSES:
             raise disk_refuses(path, str(error.strerror)) from error

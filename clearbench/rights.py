@@ -42,7 +42,7 @@ def is_store(folder: Path) -> bool:
 
 
 def rights_at(path: Path) -> int | None:
-    """Return the rights of a file to be written: those of the store that it lies in, else None."""
+    """Return the rights of a file to be written: those of the store that it is in, else None."""
     for folder in path.absolute().parents:
         if is_store(folder):
             return GROUP_READS if is_group_readable(folder) else OWNER_ONLY

@@ -257,7 +257,7 @@ def test_a_device_that_is_full_is_named() -> None:
 
 def test_a_folder_where_a_file_belongs_is_named(tmp_path: Path) -> None:
     (tmp_path / "record.json").mkdir()
-    with pytest.raises(StorageFull, match=r"record\.json: a folder lies where this file belongs"):
+    with pytest.raises(StorageFull, match=r"record\.json: a folder is where this file belongs"):
         write_text(tmp_path / "record.json", "{}")
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
 

@@ -61,14 +61,14 @@ OTHER_NAMES = MappingProxyType(
         DATE: ("studydate", "scandate", "examdate", "acquisitiondate", "seriesdate", "date"),
     }
 )  # fmt: skip
-# Perhaps the site of each scan: the user is told, as a label of this name is possible too.
+# Perhaps the site of each scan: it is noted, as a label of this name is possible too.
 SITES = (
     "hospital", "hospitalname", "hospitalid", "centre", "center", "centreid", "centerid",
     "centrename", "centername", "clinic", "institution", "institutionname", "siteid", "sitename",
     "krankenhaus", "klinik", "zentrum", "standort", "hopital", "hospitalcode", "ospedale",
     "centro", "ziekenhuis", "医院", "病院", "병원",
 )  # fmt: skip
-# These name patients in a table that has no surer column: beside one, they may number its rows,
+# These name patients in a table that has no surer column: next to one, they may number its rows,
 # or the patients of one site.
 ALONE = MappingProxyType(
     {

@@ -81,7 +81,7 @@ def _kind(texts: Sequence[str | None]) -> Comma | None:
 
 
 def _are_lists(known: set[str], commas: set[str]) -> bool:
-    """Tell whether cells such as 1,2 and 3,4 beside 5 look like lists: their codes go up."""
+    """Tell whether cells such as 1,2 and 3,4 next to 5 look like lists: their codes go up."""
     pairs = [CODES.fullmatch(text) for text in commas]
     few = len(commas) > 1 and len(known) <= MOST_CODES
     return few and all(pair and int(pair[1]) < int(pair[2]) for pair in pairs)

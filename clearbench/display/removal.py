@@ -97,7 +97,7 @@ def show_plan(plan: Plan) -> None:
         f"{_scans(sorted({scan for _, scan in leaving.scans}))}; "
         f"paths and identifiers in clear: {len(leaving.identifiers)}"
     )
-    show_rows(_rows(plan), "what goes (catalogue.duckdb is made anew)")
+    show_rows(_rows(plan), "what goes (catalogue.duckdb is made again)")
     show_list(plan.outside, "what is not removed", shown=len(plan.outside))
 
 

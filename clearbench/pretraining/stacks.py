@@ -133,7 +133,7 @@ def _write_stack(read: ReadScan, target: Path) -> str:
     pixels = np.rint(read.scan.pixels).astype(np.int16)
     index = read.scan.slice_index
     # the index first: where the stack exists, both files are complete
-    # both are pixel data of a patient, or lie beside them
+    # both are pixel data of a patient, or lie next to them
     where = target.with_suffix(".index.npy")
     write_whole(where, lambda draft: _save(draft, index), private=True)
     write_whole(target, lambda draft: _save(draft, pixels), private=True)

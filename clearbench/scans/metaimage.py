@@ -173,7 +173,7 @@ def _data_file(path: Path, fields: dict[str, str], start: int) -> tuple[Path, in
     if os.sep in name or name in ("", ".", "..") or "\0" in name or len(name) > LONGEST_NAME:
         # a header from elsewhere must not make us read any file of this machine
         raise UnreadableScan(
-            f"its voxels are said to be in {name[:60]!r}, which is no file beside the header"
+            f"its voxels are said to be in {name[:60]!r}, which is no file next to the header"
         )
     return path.parent / name, skipped
 

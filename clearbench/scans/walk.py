@@ -1,4 +1,4 @@
-"""What lies under a path: regular files, links to nothing, and what is no file or can't be opened.
+"""What is under a path: regular files, links to nothing, and what is no file or can't be opened.
 
 Only regular files are ever opened: a pipe would wait for ever, and /dev/zero has no end.
 """

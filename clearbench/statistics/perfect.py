@@ -34,7 +34,7 @@ def auroc_interval(value: float, positive: int, negative: int) -> tuple[float, f
 
 
 def _root(value: float, positive: int, negative: int, z: float) -> float:
-    """Return the lowest AUROC from which `value` lies z standard errors away."""
+    """Return the lowest AUROC from which `value` is z standard errors away."""
 
     def gap(true: float) -> float:
         return value - true - z * sqrt(_variance(true, positive, negative))

@@ -70,7 +70,7 @@ def _is_number(value: object) -> bool:
 
 
 def check_place(key: ScanKey, path: Path) -> None:
-    """Raise Disagreement if a file lies where another one belongs."""
+    """Raise Disagreement if a file is where another one belongs."""
     fp8 = key.fingerprint[:8]
     if path.parts[-3:] != (f"{key.encoder}-{fp8}", key.cohort, f"{key.scan_id}.h5"):
         raise Disagreement(

@@ -122,14 +122,14 @@ def _inside(
     """Yield what the files inside a file say, and their names."""
     with tempfile.TemporaryDirectory(prefix="clearbench-search-") as folder:
         target = Path(folder) / "content"
-        told = partial(_told, on_gap, inside)
-        for member, content in unpack(target, name, told, room):
+        report = partial(_report, on_gap, inside)
+        for member, content in unpack(target, name, report, room):
             place = f"{inside}/{member}" if inside else member
             yield Piece(inside, NAME, member)
             yield from _pieces(content, Path(member).name, on_gap, place, depth, room)
 
 
-def _told(on_gap: OnGap, inside: str, member: str, why: str) -> None:
+def _report(on_gap: OnGap, inside: str, member: str, why: str) -> None:
     """Report what can't be read in a file that may be inside another."""
     on_gap("/".join(filter(None, (inside, member))), why)
 
@@ -277,7 +277,7 @@ def _json_texts(key: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def _image(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the texts beside the pixels of an image."""
+    """Yield the texts next to the pixels of an image."""
     from PIL import Image
 
     with warnings.catch_warnings():

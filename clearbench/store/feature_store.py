@@ -93,7 +93,7 @@ class FeatureStore:
 
         It may take `timeout_s` seconds, `memory_gb` (default: 40 % of the machine's memory), as
         much again for the answer, and `temp_gb` of temporary files (default: half of the free
-        disk). A damaged catalogue is made anew first.
+        disk). A damaged catalogue is made again first.
         Raises BadQuery if it exceeds them, and for anything but one SELECT over the views;
         BadArgument for what is no limit. A single call of a function that takes minutes can't be
         stopped: after BadQuery it goes on in a thread until it ends.

@@ -38,7 +38,7 @@ PINS = "pins.json"
 FLOOR = "floor"  # the source of a floor that is no network
 FLOORS = ("random", FLOOR)
 DTYPES = ("float32", "float16")  # of features
-EMBED_AGAIN = "embed with this encoder again, which writes it anew"
+EMBED_AGAIN = "embed with this encoder again, which writes it again"
 
 
 @dataclass(frozen=True)

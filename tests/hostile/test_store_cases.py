@@ -281,6 +281,6 @@ def test_a_damaged_catalogue_is_made_anew(case: Case, store: StoreFolder) -> Non
         assert_good_ones_are_there(store)
     for fault in FeatureStore(store.root).verify().others:
         assert "catalogue.duckdb: damaged" in fault
-        assert "make it anew: clearbench store reindex" in fault
+        assert "make it again: clearbench store reindex" in fault
     refresh(store, rebuild=True)
     assert FeatureStore(store.root).verify().sound

@@ -26,7 +26,7 @@ SUFFIX = re.compile(
     rf"(\.nii(\.gz)?|\.dcm|\.mh[ad]|\.npz|{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})$",
     re.IGNORECASE,
 )
-# Plain names of columns that hold an identifier, beside its own.
+# Plain names of columns that hold an identifier, next to its own.
 USUAL_NAMES = MappingProxyType(
     {
         "AccessionNumber": (*ACCESSIONS, "acc"),  # which may be a label elsewhere

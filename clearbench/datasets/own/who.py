@@ -25,17 +25,17 @@ def with_people(
     blank = LabelRow({})
     rows = {item.scan_id: table.rows.get(matches[item.scan_id], blank) for item in scans}
     # a PatientID that is not one patient's becomes none by being joined on
-    told = {
+    stated = {
         item.scan_id: rows[item.scan_id].patient
         for item in scans
         if rows[item.scan_id].patient and (table.patients or item.patient)
     }
-    told |= _by_header(scans, told)
-    people = [_with_patient(item, told.get(item.scan_id, ""), make_id) for item in scans]
+    stated |= _by_header(scans, stated)
+    people = [_with_patient(item, stated.get(item.scan_id, ""), make_id) for item in scans]
     studies = {item.scan_id: rows[item.scan_id].study for item in people}
     loose = _is_no_study(people, studies, table.study)
     named = people if loose else [_with_study(s, studies[s.scan_id], make_id) for s in people]
-    notes = (*_whose(scans, told, table), *people_notes(named, table.likely, in_clear=True))
+    notes = (*_whose(scans, stated, table), *people_notes(named, table.likely, in_clear=True))
     return named, notes + ((loose,) if loose else ())
 
 
@@ -54,16 +54,16 @@ def refuse_nobody(scans: list[NamedScan], matches: Mapping[str, str], on: str) -
         )
 
 
-def _by_header(scans: list[NamedScan], told: Mapping[str, str]) -> dict[str, str]:
-    """Return the patients of scans without a row whose PatientID is that of one told patient."""
+def _by_header(scans: list[NamedScan], stated: Mapping[str, str]) -> dict[str, str]:
+    """Return the patients of scans without a row whose PatientID is that of one stated patient."""
     known: dict[str, set[str]] = defaultdict(set)
     for item in scans:
-        if item.scan_id in told and item.patient:
-            known[item.patient].add(told[item.scan_id])
+        if item.scan_id in stated and item.patient:
+            known[item.patient].add(stated[item.scan_id])
     return {
         item.scan_id: next(iter(known[item.patient]))
         for item in scans
-        if item.scan_id not in told and len(known[item.patient]) == 1
+        if item.scan_id not in stated and len(known[item.patient]) == 1
     }
 
 
@@ -113,20 +113,20 @@ def _with_study(item: NamedScan, study: str, make_id: MakeId) -> NamedScan:
     return replace(item, study_id=make_id("study", name))
 
 
-def _whose(scans: list[NamedScan], told: Mapping[str, str], table: LabelTable) -> tuple[str, ...]:
+def _whose(scans: list[NamedScan], stated: Mapping[str, str], table: LabelTable) -> tuple[str, ...]:
     """Note that the patients are the table's, and where headers say otherwise."""
-    if not (told and table.patients):
+    if not (stated and table.patients):
         return ()
     notes = [
-        f"patients are those of column {table.patients}: {len(told)} scans of "
-        f"{len(set(told.values()))} patients",
+        f"patients are those of column {table.patients}: {len(stated)} scans of "
+        f"{len(set(stated.values()))} patients",
     ]
     headers: dict[str, set[str]] = defaultdict(set)
     patients: dict[str, set[str]] = defaultdict(set)
     for item in scans:
-        if item.scan_id in told and item.patient:
-            headers[item.patient].add(told[item.scan_id])
-            patients[told[item.scan_id]].add(item.patient)
+        if item.scan_id in stated and item.patient:
+            headers[item.patient].add(stated[item.scan_id])
+            patients[stated[item.scan_id]].add(item.patient)
     for groups, text in (
         (headers, "one PatientID in the headers, but several patients in the table"),
         (patients, "one patient in the table, but several PatientIDs in the headers"),

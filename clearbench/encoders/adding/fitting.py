@@ -13,7 +13,7 @@ from clearbench.encoders.weights.networks import SavedNetwork
 from clearbench.errors import WeightsUnavailable
 
 LEAST_SHARE = 0.5  # of the architecture's numbers; positions may be of another size
-# first words of names beside a network, which embedding doesn't need
+# first words of names next to a network, which embedding doesn't need
 TRAINING_ONLY = re.compile(
     r"(^|_)(loss(es)?|criterion|metrics?|acc(uracy)?|auroc)(_|\d|$)"
     r"|^(mask_token|masked_embed|n_averaged|num_updates|queue|queue_ptr)$"

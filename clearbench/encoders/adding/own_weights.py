@@ -29,7 +29,7 @@ from clearbench.errors import WeightsUnavailable
 class OwnWeights:
     """A network with the weights of a checkpoint, its card, and what was taken and left out.
 
-    dropped   the keys beside the encoder that were left out; `reasons` counts them with the reason
+    dropped   the keys of other networks that were left out; `reasons` counts them with the reason
     notes     what differs from the architecture: channels, resampled positions
     """
 

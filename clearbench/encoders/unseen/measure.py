@@ -39,7 +39,7 @@ def measure_values(network: nn.Module, images: Tensor) -> Unseen | None:
 
     Changed means another bit, in any of several draws. A border that changes nothing is tried again
     in double precision, where the smallest weight shows. Returns None if equal images have
-    different features, so that nothing can be told.
+    different features, so that nothing can be said.
     """
     with torch.inference_mode():
         trial = _Trial(network, images, _drawn)

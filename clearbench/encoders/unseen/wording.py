@@ -43,7 +43,7 @@ def _counted(count: int, names: str) -> str:
 
 
 def axis_names(card: EncoderCard) -> tuple[str, ...]:
-    """Name what lies along each axis of a network's input."""
+    """Name what is along each axis of a network's input."""
     if card.volume is None:
         return ("rows", "columns")
     return tuple(PLANES[axis] for axis in card_axes(card))

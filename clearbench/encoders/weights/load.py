@@ -28,7 +28,7 @@ from clearbench.encoders.weights.networks import SavedNetwork, saved_networks
 from clearbench.errors import WeightsUnavailable
 from clearbench.files import write_whole
 
-# values beside the tensors of common trainings (timm's, torchvision's and DINO's arguments, a best
+# values next to the tensors of common trainings (timm's, torchvision's and DINO's arguments, a best
 # score): they only hold values, so opening them runs no code
 SCALAR = np.float64(0).__reduce__()[0]
 NUMBERS = ("float64", "float32", "int64", "int32", "bool")

@@ -1,6 +1,6 @@
 """The networks in a checkpoint: where each is, and whether it is an average of another.
 
-Trainings keep an average of their weights beside the raw ones: an EMA, a teacher, a momentum
+Trainings keep an average of their weights next to the raw ones: an EMA, a teacher, a momentum
 encoder. Wrappers of DDP, FSDP and torch.compile are removed from the names of tensors.
 """
 

@@ -136,7 +136,7 @@ def _way_out(copies: Sequence[Copy]) -> str:
 
 
 def grouped_patients(copies: Sequence[Copy], cohort: str) -> dict[str, str]:
-    """Return the patient to whom copies within a cohort belong, by the patients that change.
+    """Return the patient that copies within a cohort belong to, by the patients that change.
 
     Patients who share a copy, or a chain of copies, become the first of them.
     """

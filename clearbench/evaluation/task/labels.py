@@ -93,7 +93,7 @@ def _values(cohort: Cohort, name: str, task: TaskCard) -> list[float]:
     """Read one label column as numbers, NaN where unknown."""
     words = _allowed(task)
     exact = len({fold(each) for each in task.classes}) < len(task.classes)
-    key = str if exact else fold  # classes that differ by case only are told apart by it
+    key = str if exact else fold  # classes that differ by case only stay different by it
     unknown, classes = {fold(each) for each in task.unknown}, set(map(fold, words))
     texts = cohort.label(name)
     known = {

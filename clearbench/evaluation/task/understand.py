@@ -119,7 +119,7 @@ class _Column:
         return f"; {', '.join(words)} counts as unknown, unless you say: --classes {every}"
 
     def _blank_hint(self) -> str:
-        """Return how blank cells beside one value become negative; "" without blank cells."""
+        """Return how blank cells next to one value become negative; "" without blank cells."""
         blank = self.unknown["blank"]
         if not blank or len(self.known) != 1:
             return ""

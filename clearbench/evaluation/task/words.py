@@ -53,7 +53,7 @@ NOTHING = frozenset(
     {"none", "nil", "nothing", "no finding", "no findings", "unremarkable", "normal", "absent",
      "healthy", "control", "clear"}
 )  # fmt: skip
-# Good for the patient: "not X" is then the positive one, and X beside a third word is unsure.
+# Good for the patient: "not X" is then the positive one, and X next to a third word is unsure.
 HEALTHY = re.compile(
     r"benign|alive|surviv(ed|ors?|al)|living|[cpry]*[tnm]0|intact|neg(ative)?|normal|healthy|absent"
     r"|unremarkable|clear|controls?|stable|unaffected|uninvolved|unchanged|regular"
@@ -134,7 +134,7 @@ def asked(values: Collection[str]) -> tuple[str, ...]:
 
 
 def _is_doubtful(value: str, values: Collection[str]) -> bool:
-    """Tell whether a value beside yes and no is perhaps unknown, or perhaps one of them."""
+    """Tell whether a value next to yes and no is perhaps unknown, or perhaps one of them."""
     sides = {YES_NO.get(each) for each in values}
     if NOT_FOUND.fullmatch(value):
         return 0 in sides
@@ -179,7 +179,7 @@ def _positive_of_denied(word: str, base: str) -> str:
 
 
 def _is_no_finding(word: str) -> bool:
-    """Tell whether a word beside a healthy one isn't surely a finding: "not reported", "benign"."""
+    """Tell whether a word with a healthy one is no sure finding: "not reported", "benign"."""
     words = (ASKED, DOUBTFUL, HEALTHY, NO_FINDING)
     return word in NOTHING | UNKNOWN or any(each.fullmatch(word) for each in words)
 

@@ -25,7 +25,7 @@ from clearbench.store.catalogue.schema import CREATE, SCHEMAS
 from clearbench.store.folder import StoreFolder
 
 OF_FEATURES = ("sources", "damaged", "files", "slice_rows")  # the other tables are of records
-REINDEX = "make it anew: clearbench store reindex"
+REINDEX = "make it again: clearbench store reindex"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class _Read:
 def check_files(store: StoreFolder) -> CheckedFiles:
     """Read every feature file, record, cohort and result, and compare the catalogue with them.
 
-    A catalogue that takes a damaged file for whole is made anew.
+    A catalogue that takes a damaged file for whole is made again.
     """
     read = dict(_read_features(store))
     damaged = tuple(one.fault for one in read.values() if one.fault)
@@ -105,7 +105,7 @@ def _names(table: str) -> list[str]:
 def _compared(store: StoreFolder, read: Mapping[str, _Read]) -> tuple[list[str], bool]:
     """Return the faults of records, and whether the catalogue says the same as all files.
 
-    One that takes a damaged file for whole is made anew.
+    One that takes a damaged file for whole is made again.
     """
     unreadable, same = [], True
     with duckdb.connect(":memory:") as fresh:

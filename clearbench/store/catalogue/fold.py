@@ -107,7 +107,7 @@ def _replace_catalogue(store: StoreFolder, now: Files, then: Files) -> None:
 
 
 def ask(store: StoreFolder, sql: str) -> list[tuple[Any, ...]]:
-    """Return the rows of SQL over an up-to-date catalogue; one that is damaged is made anew.
+    """Return the rows of SQL over an up-to-date catalogue; one that is damaged is made again.
 
     Raises BadStore if that doesn't help.
     """

@@ -70,7 +70,7 @@ NODES = frozenset(
     | {"ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER"}
     | {"ORDER_DEFAULT", "ASCENDING", "DESCENDING"}
 )
-WRITES = "_QUERY_NODE"  # the end of what WITH can name beside a SELECT: INSERT and its like
+WRITES = "_QUERY_NODE"  # the end of what WITH can name next to a SELECT: INSERT and its like
 SOURCES = frozenset(
     {"BASE_TABLE", "SUBQUERY", "JOIN", "TABLE_FUNCTION", "EXPRESSION_LIST", "EMPTY", "PIVOT"}
     | {"SHOW_REF"}

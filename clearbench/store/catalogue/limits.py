@@ -52,7 +52,7 @@ class Limits:
 
     @property
     def timeout_said(self) -> str:
-        """What a query is told that took too long."""
+        """Why a query that took too long ends, and the way out."""
         return (
             f"stopped after {self.timeout_s:g} s; ask for less, or allow more time "
             "(--timeout SECONDS, timeout_s=… in Python)"
@@ -79,7 +79,7 @@ class SetLimits:
 
     @property
     def memory_said(self) -> str:
-        """What a query is told that needs too much memory."""
+        """Why a query that needs too much memory ends, and the way out."""
         return (
             f"needs more than {self.memory_bytes / GB:,.1f} GB of memory; ask for fewer rows, "
             "columns or shorter values, or allow more (--memory-gb GB, memory_gb=… in Python)"
@@ -87,7 +87,7 @@ class SetLimits:
 
     @property
     def temp_said(self) -> str:
-        """What a query is told that needs too much of the disk."""
+        """Why a query that needs too much of the disk ends, and the way out."""
         return (
             f"needs more than {self.temp_bytes / GB:,.1f} GB of temporary files; ask for less, "
             "allow more (--temp-gb GB, temp_gb=… in Python), or set TMPDIR to a larger disk"
@@ -155,7 +155,7 @@ def run_watched(connection: Any, limits: SetLimits, work: Callable[[], Answer]) 
     """Return what `work` returns, which runs a query of a connection; raises what it raises.
 
     DuckDB keeps the limits, but for a single call of a function: lpad('x', 2000000000) can't be
-    interrupted, and the memory of a list of 10⁹ numbers isn't counted. So the query runs beside
+    interrupted, and the memory of a list of 10⁹ numbers isn't counted. So the query runs next to
     this thread, which raises BadQuery if it doesn't stop; it is then left to itself. Ctrl-C stops
     it too.
     """

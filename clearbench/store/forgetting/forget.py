@@ -114,7 +114,7 @@ def _check_begun(saved: Leaving, patients: Sequence[str], store: StoreFolder) ->
 
 
 def forget(plan: Plan, on_file: OnFile | None = None) -> Searched:
-    """Remove what the plan lists, index the store anew, and search every file for the ids.
+    """Remove what the plan lists, index the store again, and search every file for the ids.
 
     Where something is found, the journal with the ids stays, so that the same call searches again.
     Raises StorageFull if the disk refuses.

@@ -49,7 +49,7 @@ def _splits(leaving: Leaving, files: Iterable[Path]) -> Iterator[str]:
         if found:
             task = path.name.removesuffix(".split.json")
             yield (
-                f"{path} lists {name_some(found)}, and stays as it is: make the folds anew with "
+                f"{path} lists {name_some(found)}, and stays as it is: make the folds again with "
                 f"`clearbench tasks freeze {task} --replace`"
             )
 

@@ -142,7 +142,7 @@ def cells_of(leaving: Leaving, facts: dict[str, Any]) -> frozenset[str]:
 
 
 def _tested(leaving: Leaving, result: Path) -> set[str]:
-    """Return the leaving patients of whom a result has predictions."""
+    """Return the leaving patients with predictions in a result."""
     table = result.with_name(f"{result.name.removesuffix('.json')}.predictions.parquet")
     if not table.is_file():
         return set()
@@ -162,7 +162,7 @@ def _keys(leaving: Leaving, store: StoreFolder) -> Iterator[Trace]:
 
 
 def _seen(leaving: Leaving, store: StoreFolder) -> Iterator[Trace]:
-    """Yield the lists of patients whom an encoder has seen in its training."""
+    """Yield the lists of patients that an encoder has seen in its training."""
     hashes = {patient_hash(patient) for patient in leaving.patients & leaving.names}
     for record in every_record(store):
         path = seen_path(record, store)
