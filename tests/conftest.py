@@ -1,6 +1,7 @@
 """What tests of several packages need: shared data, written scans, results with predictions."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,15 @@ from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
 WriteCT = Callable[..., list[Path]]
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """What a command sets for its own children isn't there in the next test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from huggingface_hub import hf_hub_download, list_repo_files, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    LocalEntryNotFoundError,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -22,6 +23,7 @@ from clearbench.encoders.weights.files import (
     SUFFIXES,
     USUAL_FILES,
     cached,
+    hub_cache,
     in_cache,
     source_type,
 )
@@ -129,7 +131,25 @@ def _refusals(
             f"or needs a token (HF_TOKEN) for it; {offline}"
         ) from error
     except (HUB_ERROR, OSError, ValueError) as error:
-        raise WeightsUnavailable(_no_network(title, offline)) from error
+        raise WeightsUnavailable(_why_not(error, title, offline)) from error
+
+
+def _why_not(error: Exception, title: str, offline: str) -> str:
+    """Return what is wrong with the disk, the hub or the network, and what to do."""
+    if isinstance(error, LocalEntryNotFoundError):  # the first question got no answer
+        return _no_network(title, offline)
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        return f"{title}: the model hub answers with error {status}; try again later, {offline}"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
+        return (
+            f"{title}: the download can't be kept in {hub_cache()} ({error.strerror}); set HF_HOME "
+            f"to a folder with more room, {offline}"
+        )
+    return (
+        f"{title}: the download broke off; run the command again, and it goes on where it was, "
+        f"{offline}"
+    )
 
 
 def _is_offline() -> bool:

@@ -1,3 +1,4 @@
+import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -142,13 +143,21 @@ def test_a_repository_that_is_none_is_named(
 
 
 @pytest.mark.parametrize(
-    "error", [HUB_ERROR("refused"), ConnectionError("x"), LocalEntryNotFoundError("x")]
+    ("error", "said"),
+    [
+        (LocalEntryNotFoundError("x"), "can't be reached"),
+        (HUB_ERROR("refused"), "broke off; run the command again"),
+        (ConnectionError(104, "reset by peer"), "broke off; run the command again"),
+        (OSError("Consistency check failed"), "broke off; run the command again"),
+        (hub_error(HfHubHTTPError, 503), "answers with error 503; try again later"),
+        (OSError(errno.ENOSPC, "No space left"), r"kept in .* \(No space left\); set HF_HOME"),
+    ],
 )
-def test_a_connection_that_breaks_is_no_traceback(
-    make_card: MakeCard, answering: Callable[[Any], None], error: Exception
+def test_a_download_that_fails_says_why(
+    make_card: MakeCard, answering: Callable[[Any], None], error: Exception, said: str
 ) -> None:
     answering(error)
-    with pytest.raises(WeightsUnavailable, match="can't be reached"):
+    with pytest.raises(WeightsUnavailable, match=f"{said}.*or download someone/something"):
         find_weights(make_card(source=HUB))
 
 
