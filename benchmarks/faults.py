@@ -51,6 +51,7 @@ from clearbench.store.feature_store import FeatureStore
 SCANS, SLICES, SIZE_PX = 24, 4, 48
 PATIENCE_S = 20.0
 UNREADABLE = "can't be read"
+MOUNT = ("mount", "-t", "tmpfs", "-o")
 FAULTS = ("running", "damaged", "fails", "differs", "drafts")
 # What two undisturbed runs of `evaluate` don't share.
 OF_A_RUN = ("created", "seconds", "slices_per_s", "path")
@@ -90,11 +91,13 @@ EMBED = (
 READERS = (*EMBED[:-1], "2")
 EVALUATE = ("evaluate", "--task", "task.toml", "--head", "mean-logreg", "--head", "abmil")
 READ = Command("embed, 2 readers", READERS)
+EVALUATED = Command("evaluate", EVALUATE, (EMBED,))
+SMALL_DISK = "the disk is full"
 COMMANDS = (
     Command("embed", EMBED),
     READ,
     Command("embed --replace", (*EMBED, "--replace"), (EMBED,)),
-    Command("evaluate", EVALUATE, (EMBED,)),
+    EVALUATED,
     Command("query", ("query", "SELECT count(*) FROM slices"), (EMBED,)),
     Command("cohort add", ("cohort", "add", "labels.csv", "--name", "kills"), (EMBED,)),
     Command(
@@ -387,6 +390,42 @@ def small_files(bench: Bench, number: int) -> tuple[bool, bool]:
     return wait(child) == 0, left_running(child)
 
 
+def small_disk(bench: Bench, number: int) -> tuple[bool, bool]:
+    """Let the disk of the store be full after some KiB or MiB, and have more room afterwards."""
+    place, kept = bench.place, bench.place.root / "kept"
+    shutil.rmtree(place.store, ignore_errors=True)
+    place.store.mkdir()
+    size = used_kib(bench.start) + 64 * 4**number
+    subprocess.run([*MOUNT, f"size={size}k", "store", place.store], check=True)
+    try:
+        if bench.start.exists():
+            shutil.copytree(bench.start, place.store, dirs_exist_ok=True)
+        child = forked(typed(bench.command.words), place.inputs, place.log)
+        done, running = wait(child) == 0, left_running(child)
+        shutil.copytree(place.store, kept)
+    finally:
+        subprocess.run(["umount", place.store], check=True)
+    place.store.rmdir()
+    kept.rename(place.store)
+    return done, running
+
+
+def used_kib(folder: Path) -> int:
+    """Return how much a folder takes on a disk with blocks of 4 KiB."""
+    files = [path for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
+    return sum(4 * (path.stat().st_size // 4096 + 1) for path in files)
+
+
+def may_mount() -> bool:
+    """Tell whether a small disk can be mounted here: only root can, and not in every container."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*MOUNT, "size=64k", "try", folder]
+        if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+            return False
+        subprocess.run(["umount", folder], check=True)
+    return True
+
+
 def copied(bench: Bench, number: int) -> tuple[bool, bool]:
     """Copy the store while it is written, and go on with the copy."""
     place, copy = bench.place, bench.place.root / "copy"
@@ -416,6 +455,8 @@ OTHERS: tuple[tuple[str, Command, Disturb], ...] = (
     ("readers are killed", READ, reader_killed),
     ("eight at once", COMMANDS[0], eight_writers),
     ("writes beyond some KiB fail", COMMANDS[0], small_files),
+    (SMALL_DISK, READ, small_disk),
+    (SMALL_DISK, EVALUATED, small_disk),
     ("the store is copied meanwhile", COMMANDS[0], copied),
     ("the clock goes back", COMMANDS[0], clock_back),
 )
@@ -430,8 +471,9 @@ def run_all(options: argparse.Namespace, root: Path) -> dict[str, Tally]:
     for number, command in enumerate(chosen):
         share = options.kills // len(chosen) + (number < options.kills % len(chosen))
         work.append((command.name, command, killed(rng), share))
+    mounts = may_mount()
     for name, command, disturb in OTHERS:
-        if not wanted or name in wanted:
+        if (not wanted or name in wanted) and (mounts or name != SMALL_DISK):
             work.append((f"{command.name}: {name}", command, disturb, options.others))
     found = {}
     for name, command, disturb, times in work:

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GROUP = "clearbench.encoders"
+LIST = "entry_points.txt"
+MOST_FAMILIES = 1000  # of a package
 
 
 @dataclass(frozen=True)
 class PlugIn:
-    """A family of encoders in an installed package; `value` is "package.module:build"."""
+    """A family of encoders in an installed package; `value` is "package.module:build".
+
+    family  "" if the package's list of families is damaged
+    """
 
     distribution: str
     version: str
@@ -23,20 +28,50 @@ class PlugIn:
         return self.value.partition(":")[0].partition(".")[0].strip()
 
     def __str__(self) -> str:
-        return f"{self.distribution} {self.version}"
+        return f"{self.distribution} {self.version}".rstrip()
 
 
 def find_plugins() -> tuple[PlugIn, ...]:
-    """List the encoder families of installed packages, by family and distribution."""
-    found = [_plugin(entry) for entry in importlib.metadata.entry_points(group=GROUP)]
-    return tuple(sorted(set(found), key=lambda plugin: (plugin.family, str(plugin))))
+    """List the encoder families of installed packages, by family and distribution.
+
+    A package whose list of families is damaged has one plug-in without a family.
+    """
+    found: dict[str, tuple[PlugIn, ...]] = {}
+    for package in importlib.metadata.distributions():
+        plugins = _plugins_of(package)
+        # of a package that is there twice, Python imports the first
+        for name in {plugin.distribution for plugin in plugins} - found.keys():
+            found[name] = plugins
+    every = {plugin for plugins in found.values() for plugin in plugins}
+    return tuple(sorted(every, key=lambda plugin: (plugin.family, str(plugin))))
 
 
-def _plugin(entry: importlib.metadata.EntryPoint) -> PlugIn:
-    """Read one entry point."""
-    name = entry.dist.name if entry.dist is not None else "an unnamed distribution"
-    version = entry.dist.version if entry.dist is not None else ""
-    return PlugIn(name, version, entry.name, entry.value)
+def _plugins_of(package: importlib.metadata.Distribution) -> tuple[PlugIn, ...]:
+    """Return a package's encoder families; no fault of other packages matters here."""
+    try:
+        listed = package.read_text(LIST) or ""
+        if GROUP not in listed:
+            return ()
+        entries = list(package.entry_points.select(group=GROUP))
+    # whatever Python raises for a damaged list
+    except Exception as error:  # noqa: BLE001
+        read = getattr(error, "object", b"")  # what isn't UTF-8
+        ours = GROUP.encode() in read if isinstance(read, bytes) and read else GROUP in listed
+        return (_plugin(package, "", ""),) if ours else ()
+    if len(entries) > MOST_FAMILIES:
+        return (_plugin(package, "", ""),)
+    return tuple(_plugin(package, each.name, each.value) for each in entries)
+
+
+def _plugin(package: importlib.metadata.Distribution, family: str, value: str) -> PlugIn:
+    """Return one family of a package, which may have no name or version itself."""
+    try:
+        name, version = package.name, package.version
+    # whatever Python raises for damaged metadata
+    except Exception:  # noqa: BLE001
+        name, version = "", ""
+    unnamed = f"a package without a name in {package.locate_file('')}"
+    return PlugIn(name or unnamed, version or "", family, value)
 
 
 def plugin_folders(folder: str) -> dict[Path, PlugIn]:

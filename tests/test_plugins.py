@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clearbench.cards import find_card, list_cards
+from clearbench.encoders.plugins import find_faults
 from clearbench.errors import BadCard
 from clearbench.plugins import PlugIn, find_plugins, package_folders, plugin_folders
 
@@ -98,3 +99,45 @@ def test_a_plug_in_without_a_package_brings_no_cards(installed: Install, value: 
         installed("aa_lost", {"a": value})
     assert plugin_folders("registry") == before
     assert not [p for p in package_folders(plugin.package) if (p / "registry").exists()]
+
+
+OURS = b"[clearbench.encoders]\n"
+DAMAGED = {
+    "not UTF-8": OURS + b"f\xfcm = aa_one:build\n",
+    "a line without a value": OURS + b"fam\n",
+    "two thousand families": OURS + b"".join(b"f%d = aa_one:build\n" % n for n in range(2000)),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_list_of_families_is_one_fault_and_costs_no_other_plug_in(
+    installed: Install, content: bytes
+) -> None:
+    place = installed("aa_one", {}) / "aa_one-1.5.dist-info" / "entry_points.txt"
+    installed("aa_two", {"two": "aa_two:build"})
+    place.write_bytes(content)
+    assert ours() == [("aa_one", "", ""), ("aa_two", "two", "aa_two:build")]
+    [reason] = [fault.reason for fault in find_faults() if fault.plugin.distribution == "aa_one"]
+    assert "plug-in aa_one 1.5: its list of families (entry_points.txt) is damaged" in reason
+    assert "pip uninstall aa_one" in reason
+
+
+def test_damaged_lists_of_other_packages_do_not_matter(installed: Install) -> None:
+    place = installed("aa_one", {}) / "aa_one-1.5.dist-info" / "entry_points.txt"
+    for content in (b"[console_scripts]\nno value\n", b"\xff" * 200, bytes(range(256))):
+        place.write_bytes(content)
+        assert ours() == []
+
+
+@pytest.mark.parametrize("metadata", [b"", b"Name: b\xfc\n", None])
+def test_a_package_without_a_name_is_named_by_its_place(
+    installed: Install, metadata: bytes | None
+) -> None:
+    place = installed("aa_one", {"f": "aa_nowhere:build"}) / "aa_one-1.5.dist-info" / "METADATA"
+    place.unlink()
+    if metadata is not None:
+        place.write_bytes(metadata)
+    reasons = [fault.reason for fault in find_faults() if fault.plugin.family == "f"]
+    assert len(reasons) == 1
+    assert f"a package without a name in {place.parents[1]}" in reasons[0]
+    assert "remove its .dist-info folder" in reasons[0]

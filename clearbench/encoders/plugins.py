@@ -11,7 +11,7 @@ from typing import Any
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.registry import Build
 from clearbench.errors import BadCard, BadRequest, ClearbenchError, MissingExtra, UnknownName
-from clearbench.plugins import GROUP, PlugIn, find_plugins, package_folders
+from clearbench.plugins import GROUP, LIST, PlugIn, find_plugins, package_folders
 
 FAMILIES = MappingProxyType(
     {
@@ -110,6 +110,8 @@ def authors_code(card: EncoderCard) -> str:
 
 def _refusal(plugin: PlugIn, plugins: Sequence[PlugIn]) -> str:
     """Return why a plug-in is not imported, and what to do; "" if it can be."""
+    if not plugin.family:
+        return f"plug-in {plugin}: its list of families ({LIST}) is damaged; {_repair(plugin)}"
     named = f'plug-in {plugin}, family "{plugin.family}"'
     if plugin.family in FAMILIES:
         return (
@@ -132,6 +134,8 @@ def _refusal(plugin: PlugIn, plugins: Sequence[PlugIn]) -> str:
 def _repair(plugin: PlugIn) -> str:
     """Return what to do about a damaged plug-in."""
     name = plugin.distribution
+    if " " in name:
+        return "reinstall it, or remove its .dist-info folder"
     return f"repair or reinstall {name}, or remove it: pip uninstall {name}"
 
 

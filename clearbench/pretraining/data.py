@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,10 +11,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from clearbench.datasets.lesions.slice_sets import SliceSet
 from clearbench.errors import UnreadableScan
+from clearbench.npy import read_npy_row
 from clearbench.pretraining.views import ViewMaker
 from clearbench.scans.images import read_hu_image
 
-OPEN_STACKS = 64
 MOST_DAMAGED = 20  # unreadable slices in a row; more means that the data are wrong
 
 
@@ -43,18 +41,11 @@ def read_slice(slices: SliceSet, index: int) -> NDArray[np.int16]:
     if row < 0:
         return read_hu_image(path)
     try:
-        plane: NDArray[np.int16] = _stack(path)[row]
+        # not as a memory map: a file that gets shorter meanwhile would end the process
+        plane: NDArray[np.int16] = read_npy_row(path, row)
     except (OSError, ValueError) as error:
         raise UnreadableScan(f"not a readable stack of slices ({error})") from error
     return plane
-
-
-@lru_cache(maxsize=OPEN_STACKS)
-def _stack(path: Path) -> NDArray[np.int16]:
-    """Open a stack of slices as a memory map."""
-    # np.memmap keeps its file open, and a process may open only so many
-    mapped: NDArray[np.int16] = np.load(path, mmap_mode="r")
-    return mapped
 
 
 class Pairs(Dataset[Item]):

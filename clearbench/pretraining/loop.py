@@ -101,18 +101,43 @@ def resume(state: TrainingState, work: Work, net: dict[str, Any]) -> int:
     path = work.folder / CHECKPOINT
     if not path.is_file():
         return 0
-    saved = read_checkpoint(path)
-    changed = work.settings.differs(saved["settings"])
-    changed += [
-        f"{name} = {value}" for name, value in saved["net"].items() if net.get(name) != value
-    ]
+    try:
+        saved = read_checkpoint(path)
+        changed = work.settings.differs(saved["settings"])
+        changed += [
+            f"{name} = {value}" for name, value in saved["net"].items() if net.get(name) != value
+        ]
+        if not changed:
+            _take(state, saved)
+    # whatever torch raises for the state of another network
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        reason = f"it has no {reason}" if isinstance(error, KeyError) else reason
+        raise BadRequest(
+            f"{path}: no checkpoint that training can resume from ({reason[:200]}); take it away "
+            "to train from the start, or use another folder as out"
+        ) from error
     if changed:
         raise BadRequest(f"{path} has {', '.join(changed)}; use the same, or another folder as out")
+    return len(state.history)
+
+
+def _take(state: TrainingState, saved: dict[str, Any]) -> None:
+    """Take over what was saved; raises ValueError, or what torch raises, for a foreign state."""
     state.moco.load_state_dict(saved["moco"])
     state.optimiser.load_state_dict(saved["optimiser"])
     state.scaler.load_state_dict(saved["scaler"])
     state.history[:] = [EpochFacts(**epoch) for epoch in saved["history"]]
-    return len(state.history)
+    numbers = [value for epoch in state.history for value in asdict(epoch).values()]
+    if not all(value is None or isinstance(value, int | float) for value in numbers):
+        raise ValueError("its history has other values than numbers")
+    if [epoch.epoch for epoch in state.history] != list(range(1, len(state.history) + 1)):
+        raise ValueError("its history isn't one row per epoch")
+    # the optimiser takes averages of any shape, and fails at the first step
+    for weight, averages in state.optimiser.state.items():
+        shapes = {tuple(value.shape) for value in averages.values() if torch.is_tensor(value)}
+        if not shapes <= {tuple(weight.shape), ()}:
+            raise ValueError("its optimiser has averages of other shapes than the weights")
 
 
 def train(state: TrainingState, work: Work, net: dict[str, Any]) -> list[EpochFacts]:

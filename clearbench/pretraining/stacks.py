@@ -16,6 +16,7 @@ from clearbench.datasets.lesions.slice_sets import SliceRow, SliceSet, slice_set
 from clearbench.engines.reader import ReadScan, ReadTask, read_ahead, source_of
 from clearbench.errors import BadRequest, UnknownName
 from clearbench.files import write_whole
+from clearbench.npy import check_npy, read_npy
 from clearbench.scans.slices import source_signature
 
 COHORT_FILE = "cohort.csv"
@@ -92,7 +93,7 @@ def _stacked(
 ) -> Iterator[SliceRow]:
     """Read the scans without a stack; then yield every slice of every stack."""
     stacks = {row.scan_id: _stack_file(row, cache) for row in rows}
-    missing = [row for row in rows if not stacks[row.scan_id].is_file()]
+    missing = [row for row in rows if not _is_whole(stacks[row.scan_id])]
     needed = any(row.series_id for row in missing)
     pseudonyms = open_pseudonyms(request.store) if needed and request.store else None
     tasks = [
@@ -112,7 +113,7 @@ def _stacked(
         if on_scan is not None:
             on_scan(done, len(tasks))
     for row in rows:
-        if stacks[row.scan_id].is_file():
+        if _is_whole(stacks[row.scan_id]):
             yield from _slices(row, stacks[row.scan_id], lesions.get(row.scan_id, {}), problems)
 
 
@@ -134,7 +135,7 @@ def _write_stack(read: ReadScan, target: Path) -> str:
     index = read.scan.slice_index
     # the index first: where the stack exists, both files are complete
     # both are pixel data of a patient, or lie next to them
-    where = target.with_suffix(".index.npy")
+    where = _index_file(target)
     write_whole(where, lambda draft: _save(draft, index), private=True)
     write_whole(target, lambda draft: _save(draft, pixels), private=True)
     return ""
@@ -147,12 +148,28 @@ def _save(path: Path, array: "np.ndarray[tuple[int, ...], np.dtype[np.integer]]"
         np.save(file, array)
 
 
+def _index_file(stack: Path) -> Path:
+    """Return the file with the slice index of each row of a stack."""
+    return stack.with_suffix(".index.npy")
+
+
+def _is_whole(stack: Path) -> bool:
+    """Tell whether a stack and its index are there, are undamaged, and belong together."""
+    try:
+        found = check_npy(stack)
+        index = read_npy(_index_file(stack))
+    except (OSError, ValueError):
+        return False
+    fits = index.dtype.kind in "iu" and np.unique(index).shape == found.shape[:1]
+    return fits and found.dtype == np.int16 and len(found.shape) == 3
+
+
 def _slices(
     row: ScanRow, stack: Path, lesions: Mapping[int, list[Lesion]], problems: list[str]
 ) -> Iterator[SliceRow]:
     """Yield the slices of one stack with their boxes; refused boxes are added to `problems`."""
-    shape = np.load(stack, mmap_mode="r").shape
-    places = {int(index): place for place, index in enumerate(_indices(stack))}
+    shape = check_npy(stack).shape
+    places = {int(index): place for place, index in enumerate(read_npy(_index_file(stack)))}
     problems += [
         f"{row.scan_id}: a lesion in slice {index}, but the scan has no such slice"
         for index in sorted(set(lesions) - set(places))
@@ -173,11 +190,3 @@ def _slices(
             boxes=tuple(lesion.box for lesion in valid),
             label=labels.pop() if len(labels) == 1 else "",
         )
-
-
-def _indices(stack: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.integer]]":
-    """Return the slice index of each row of a stack."""
-    found: np.ndarray[tuple[int, ...], np.dtype[np.integer]] = np.load(
-        stack.with_suffix(".index.npy")
-    )
-    return found

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from clearbench.datasets.public.covid_slice_labels import _read_array
 from clearbench.encoders.conformance.vectors import read_vectors
 from clearbench.encoders.families.open_clip import describe
 from clearbench.encoders.families.transformers_cards import describe as describe_transformers
@@ -30,6 +31,7 @@ DOORS: dict[str, Callable[[Path], object]] = {
     "vectors": read_vectors,
     "seen": read_seen,
     "open_clip": lambda path: describe(str(path.parent)),
+    "npy": lambda path: _read_array(path, 2),
     "transformers": lambda path: describe_transformers(str(path.parent)),
 }
 

@@ -21,7 +21,7 @@ from clearbench.store.folder import STORE_FILE, StoreFolder, open_store
 from clearbench.store.forgetting.journal import JOURNAL, read_journal
 from clearbench.store.garbage import find_garbage
 from clearbench.store.records import PINS, RunRecord, read_pins, write_record
-from clearbench.store.result_columns import PREDICTIONS
+from clearbench.store.result_columns import ATTENTION, PREDICTIONS
 from hostile.cases import Case
 from hostile.limits import tried
 from hostile.store_cases import (
@@ -214,15 +214,15 @@ def test_a_damaged_cohort_costs_only_itself(store: StoreFolder) -> None:
 
 def test_a_damaged_result_costs_only_itself(store: StoreFolder) -> None:
     place = store.results / "t"
-    row = {field.name: 0.5 if field.type == pa.float64() else 0 for field in PREDICTIONS}
-    row |= {field.name: "a" for field in PREDICTIONS if field.type == pa.string()}
-    good = pa.Table.from_pylist([row], schema=PREDICTIONS)
+    good, attention = one_row(PREDICTIONS), one_row(ATTENTION)
     cases = {}
     every = [(case, ".json") for case in result_cases(RESULT)]
     every += [(case, ".predictions.parquet") for case in parquet_cases(good, "head")]
+    every += [(case, ".attention.parquet") for case in parquet_cases(attention, "head")]
     every.append((Case("nothing", lambda _: None), ""))
     for number, (case, suffix) in enumerate(every):
         put_table(place / f"{number}.predictions.parquet", good)
+        put_table(place / f"{number}.attention.parquet", attention)
         (place / f"{number}.json").write_text(json.dumps(RESULT))
         if suffix:
             path = place / f"{number}{suffix}"
@@ -233,7 +233,15 @@ def test_a_damaged_result_costs_only_itself(store: StoreFolder) -> None:
     whole = sum(suffix != ".json" for _, suffix in every)
     opened = FeatureStore(store.root)
     assert opened.table("SELECT metric FROM results").num_rows == whole
-    assert opened.table("SELECT score FROM predictions").num_rows == 1
+    for table, column in (("predictions", "score"), ("attention", "weight")):
+        own = sum(suffix == f".{table}.parquet" for _, suffix in every)
+        assert opened.table(f"SELECT {column} FROM {table}").num_rows == whole - own
+
+
+def one_row(schema: pa.Schema) -> pa.Table:
+    row = {field.name: 0.5 if pa.types.is_floating(field.type) else 0 for field in schema}
+    row |= {field.name: "a" for field in schema if field.type == pa.string()}
+    return pa.Table.from_pylist([row], schema=schema)
 
 
 SINGLE: Mapping[str, tuple[Any, Any]] = {

@@ -360,3 +360,22 @@ def test_a_lesion_of_an_unknown_scan_is_named(root: Path, find: Find) -> None:
 def test_training_scans_may_all_be_without_a_lesion(root: Path, find: Find) -> None:
     write_lesions(root, LESIONS[3])
     assert not find().lesion.any()
+
+
+@pytest.mark.parametrize("name", ["s1-*.npy", "s1-*.index.npy"])
+@pytest.mark.parametrize("part", [0, 3, 100, -1])
+def test_a_damaged_stack_is_read_again(find: Find, tmp_path: Path, name: str, part: int) -> None:
+    expected = pixels(find())
+    cache = tmp_path / "cache"
+    damaged = [path for path in cache.glob(name) if name.count(".") == path.name.count(".")]
+    damaged[0].write_bytes(damaged[0].read_bytes()[:part])
+    again = find()
+    np.testing.assert_array_equal(pixels(again), expected)
+    assert again.problems == ()
+
+
+def test_an_index_of_another_stack_is_no_index(find: Find, tmp_path: Path) -> None:
+    expected = pixels(find())
+    index = next((tmp_path / "cache").glob("s1-*.index.npy"))
+    np.save(index, np.zeros(4, np.int64))
+    np.testing.assert_array_equal(pixels(find()), expected)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from clearbench.cohort.columns import MARKS
 from clearbench.datasets.rows import TableRow, read_table_rows, whole
 from clearbench.errors import BadCohort
+from clearbench.npy import read_npy
 
 INDEX = "Index.csv"
 KINDS = ("Slice-level-labels", "Lobe-level-labels")
@@ -97,8 +98,8 @@ def _read_array(path: Path, axes: int) -> Marked:
     """Read an array of so many axes that has only 0 and 1; raises BadCohort for anything else."""
     why = "it can't be read"
     try:
-        array = np.load(path, allow_pickle=False)  # a pickle could run code
-    except (ValueError, OSError, EOFError) as error:
+        array = read_npy(path)
+    except (ValueError, OSError) as error:
         why = f"it can't be read ({error})"
     else:
         if array.ndim == axes and np.isin(array, (0, 1)).all():
