@@ -15,6 +15,16 @@ MB = 2**20
 MOST_MB = 64  # of a record in JSON
 
 
+def size_text(count: float) -> str:
+    """Return a number of bytes as people write it: 512 bytes, 64 MB, 1.5 TB (steps of 1024)."""
+    size, unit = count, "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:,.1f}".removesuffix(".0") + f" {unit}"
+
+
 def open_bytes(path: Path, most_mb: float = MOST_MB) -> BinaryIO:
     """Open a file; raises OSError, also for what is no file or larger than that."""
     try:
@@ -33,7 +43,7 @@ def open_bytes(path: Path, most_mb: float = MOST_MB) -> BinaryIO:
         if not stat.S_ISREG(facts.st_mode):
             raise OSError(errno.EINVAL, "a pipe, socket or device, not a file", str(path))
         if facts.st_size > most_mb * MB:
-            reason = f"{facts.st_size / MB:,.1f} MB, more than {most_mb:g} MB"
+            reason = f"{size_text(facts.st_size)}, more than {size_text(most_mb * MB)}"
             raise OSError(errno.EFBIG, reason, str(path))
     except OSError:
         file.close()

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.bounded import MB, open_bytes
+from clearbench.bounded import open_bytes, size_text
 
 MOST_MB = 4096
 MOST_SIDE = 2**40  # of an axis; numpy fails beyond 2^63, even without numbers
@@ -77,7 +77,7 @@ def _check(file: BinaryIO) -> NpyHeader:
     found, wanted = file.seek(0, 2) - start, math.prod(shape) * dtype.itemsize
     if any(not 0 <= size <= MOST_SIDE for size in shape) or found != wanted:
         raise ValueError(
-            f"it has {found / MB:,.1f} MB of numbers; its header says {str(list(shape))[:50]} "
+            f"it has {size_text(found)} of numbers; its header says {str(list(shape))[:50]} "
             f"of {dtype}"
         )
     return NpyHeader(tuple(int(size) for size in shape), dtype, fortran_order, start)

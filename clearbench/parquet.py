@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from clearbench.bounded import MB, open_bytes
+from clearbench.bounded import MB, open_bytes, size_text
 
 MOST_FILE_MB, MOST_MB = 4096, 4096  # of the file, and of what is unpacked
 MOST_COLUMNS = 5000
@@ -59,7 +59,9 @@ def _check_size(facts: pyarrow.parquet.FileMetaData, size: int) -> None:
     if rows < 0 or rows * max(columns, 1) > most:
         raise _TooLarge(f"{rows:,} rows in {size:,} bytes; it would fill the memory")
     if unpacked > MOST_MB * MB:
-        raise _TooLarge(f"it would unpack to {unpacked / MB:,.0f} MB, more than {MOST_MB:,} MB")
+        raise _TooLarge(
+            f"it would unpack to {size_text(unpacked)}, more than {size_text(MOST_MB * MB)}"
+        )
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -77,7 +79,7 @@ def _unfolded(table: pa.Table) -> pa.Table:
         if _is_text(field.type.value_type):
             letters = sum(map(_letters, column.chunks))
             if letters > MOST_MB * MB / 4:
-                raise _TooLarge(f"column {field.name[:50]} would unpack to {letters / MB:,.0f} MB")
+                raise _TooLarge(f"column {field.name[:50]} would unpack to {size_text(letters)}")
         table = table.set_column(place, field.name, column.cast(field.type.value_type))
     return table
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clearbench.bounded import read_bytes, read_text
+from clearbench.bounded import read_bytes, read_text, size_text
 from clearbench.cards import Card, read_card
 from clearbench.errors import BadCard, BadRequest
 from clearbench.evaluation.bundles.bundle import read_bundle
@@ -23,6 +23,22 @@ def test_text_and_bytes_are_read_whole(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("Müller", encoding="utf-8")
     assert read_text(tmp_path / "a") == "Müller"
     assert read_bytes(tmp_path / "a") == "Müller".encode()
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, "0 bytes"),
+        (1023, "1,023 bytes"),
+        (1024, "1 kB"),
+        (64 * 2**20, "64 MB"),
+        (1.5 * 2**30, "1.5 GB"),
+        (2**41, "2 TB"),
+        (2**70, "1,073,741,824 TB"),
+    ],
+)
+def test_a_size_is_said_as_people_write_it(count: float, said: str) -> None:
+    assert size_text(count) == said
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "large", "missing"])

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from clearbench.bounded import MB, MOST_MB, open_bytes
+from clearbench.bounded import MB, MOST_MB, open_bytes, size_text
 from clearbench.cards import NAME, describe_faults
 from clearbench.errors import BadRequest
 from clearbench.evaluation.task.card import Task, find_task
@@ -72,7 +72,7 @@ def _facts(archive: zipfile.ZipFile, size: int) -> PackFacts:
     # no file is unpacked beyond the size that it has here
     unpacked = sum(member.file_size for member in members)
     if unpacked > MOST_MB * MB + MOST_TIMES * size:
-        raise zipfile.BadZipFile(f"it would unpack to {unpacked / MB:,.0f} MB")
+        raise zipfile.BadZipFile(f"it would unpack to {size_text(unpacked)}")
     facts = PackFacts.model_validate_json(archive.read(FACTS_FILE))
     if sorted(names) != sorted([*facts.files, FACTS_FILE]):
         raise zipfile.BadZipFile(f"its files don't match the list in {FACTS_FILE}")

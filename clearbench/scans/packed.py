@@ -3,6 +3,7 @@
 import zlib
 from pathlib import Path
 
+from clearbench.bounded import size_text
 from clearbench.errors import UnreadableScan
 
 ALLOWED = 2**26  # bytes that any file may unpack to
@@ -14,7 +15,7 @@ def refuse_bomb(path: Path, unpacked: int) -> None:
     """Raise UnreadableScan if a file would unpack to far more bytes than a CT does."""
     if unpacked > max(ALLOWED, MOST_TIMES * path.stat().st_size):
         raise UnreadableScan(
-            f"{path.name} would unpack to {unpacked / 2**20:,.0f} MB, more than {MOST_TIMES} times "
+            f"{path.name} would unpack to {size_text(unpacked)}, more than {MOST_TIMES} times "
             "its size, which no CT does; if it is right, save it unpacked"
         )
 

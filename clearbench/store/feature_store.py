@@ -16,7 +16,7 @@ from clearbench.cohort.pseudonyms import (
     open_pseudonyms,
     read_keys,
 )
-from clearbench.errors import BadQuery, BadRequest, BadStore, UnknownName
+from clearbench.errors import BadQuery, BadRequest, BadStore, UnknownName, check_between
 from clearbench.store.catalogue.check import check_files
 from clearbench.store.catalogue.fold import is_of_catalogue, refresh
 from clearbench.store.catalogue.limits import TIMEOUT_S, Limits
@@ -25,6 +25,8 @@ from clearbench.store.features import FileFacts, map_features, read_file
 from clearbench.store.folder import StoreFolder, open_store
 from clearbench.store.forgetting.journal import JOURNAL, read_journal
 from clearbench.store.records import PINS, EncoderRecord, find_record, list_records, read_pins
+
+MOST_SIMILAR = 1_000_000
 
 
 class FeatureStore:
@@ -112,8 +114,10 @@ class FeatureStore:
 
         The measure is the cosine similarity; only the same view of two slices is compared.
 
-        Raises UnknownName or BadRequest as features does, BadRequest also for a missing slice.
+        Raises UnknownName or BadRequest as features does, BadRequest also for a missing slice,
+        BadArgument for another `k` than 1 to 1,000,000.
         """
+        check_between("k", k, 1, MOST_SIMILAR)
         path = self.facts(encoder, scan_id).path
         if slice_index not in read_file(path).rows.slice_index:
             raise BadRequest(f"{scan_id} has no slice {slice_index}")

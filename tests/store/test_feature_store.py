@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from clearbench.errors import BadQuery, BadRequest, BadStore, UnknownName
+from clearbench.errors import BadArgument, BadQuery, BadRequest, BadStore, UnknownName
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.feature_store import FeatureStore
 from clearbench.store.features import ScanFeatures, write_features
@@ -42,6 +42,32 @@ def test_a_scan_of_two_cohorts_needs_its_cohort(full: StoreFolder, make_scan: Ma
     with pytest.raises(BadRequest, match=r"several cohorts \(c, d\)"):
         store.features("enc-a", "s1")
     np.testing.assert_array_equal(store.features("enc-a", "s1", cohort="d"), scan.features)
+
+
+def test_similar_slices_are_those_of_other_scans_with_the_largest_cosine(
+    full: StoreFolder, make_scan: MakeScan
+) -> None:
+    wanted = make_scan("s1", absent=True)
+    rows = FeatureStore(full.root).similar("s1", int(wanted.slice_index[0]), "enc-a", 4).to_pylist()
+    assert {row["scan_id"] for row in rows} == {"s2"}
+    own = FeatureStore(full.root).features("enc-a", "s1")[0].astype(float)
+    other = FeatureStore(full.root).features("enc-a", "s2").astype(float)
+    norms = np.linalg.norm(other, axis=2) * np.linalg.norm(own, axis=1)
+    cosines = ((other * own).sum(axis=2) / norms).ravel()
+    cosines = np.sort(cosines[~np.isnan(cosines)])[::-1]  # one slice has no features
+    np.testing.assert_allclose([row["cosine"] for row in rows], cosines[:4], atol=1e-3)
+    assert {row["view"] for row in rows} <= {"bone", "lung"}
+
+
+@pytest.mark.parametrize("k", [0, -1, 10**7, 2**63])
+def test_an_absurd_number_of_similar_slices_is_refused(full: StoreFolder, k: int) -> None:
+    with pytest.raises(BadArgument, match=r"k=.*must be from 1 to 1,000,000"):
+        FeatureStore(full.root).similar("s1", 0, "enc-a", k)
+
+
+def test_a_slice_that_is_not_there_has_no_similar_ones(full: StoreFolder) -> None:
+    with pytest.raises(BadRequest, match="s1 has no slice 99"):
+        FeatureStore(full.root).similar("s1", 99, "enc-a")
 
 
 def test_no_store_is_refused(tmp_path: Path) -> None:

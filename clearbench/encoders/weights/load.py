@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
+from clearbench.bounded import size_text
 from clearbench.encoders.card import EncoderCard
 from clearbench.encoders.weights.files import (
     HUBS,
@@ -153,7 +154,7 @@ def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > 2 * path.stat().st_size + FREE_BYTES:
-        raise ValueError(f"it would unpack to {unpacked >> 20:,} MB")
+        raise ValueError(f"it would unpack to {size_text(unpacked)}")
 
 
 def _check_content(state: dict[Any, Any], path: Path) -> None:

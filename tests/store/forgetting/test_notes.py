@@ -21,5 +21,5 @@ def test_a_file_that_is_too_large_to_be_searched_is_named(tmp_path: Path) -> Non
     path = tmp_path / "r.json"
     with path.open("wb") as file:
         file.truncate(2**36)
-    with pytest.raises(BadStore, match=r"r\.json: can't be searched \(65,536.0 MB, more than"):
+    with pytest.raises(BadStore, match=r"r\.json: can't be searched \(64 GB, more than"):
         read_json(path)
