@@ -43,7 +43,7 @@ Seeds = Annotated[
     int | None,
     typer.Option(
         "--seeds",
-        help="Heads per fold; each averages three networks of other seeds. mean-logreg and knn "
+        help="Heads per fold; each averages two networks of other seeds. mean-logreg and knn "
         "have one, as every seed gives the same head. [default: 1; with --preset clear, which "
         "averages none, 3 for a fixed split, or where each group is left out once]",
         show_default=False,

@@ -89,7 +89,7 @@ def test_saved_heads_score_elsewhere_as_they_did_in_the_evaluation(
     assert len(found) == 12
     assert set(found) == set(said)
     for patient, scores in said.items():
-        assert len(scores) == 1, "a fixed split has one head, of three networks"
+        assert len(scores) == 1, "a fixed split has one head, the mean of its networks"
         assert found[patient]["score"] == pytest.approx(scores[0], abs=1e-6)
         assert found[patient]["decision"] == (
             found[patient]["score"] >= found[patient]["threshold"]
