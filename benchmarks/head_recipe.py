@@ -457,7 +457,7 @@ def report(work: Path) -> str:
             ),
             "## A random network on drawn scans",
             "",
-            f"Features of {RANDOM_MODEL} of {RANDOM_PATIENTS} drawn patients: {RANDOM_TRAINED} are "
+            f"Its bags learn more slowly than those of any scene. Features of {RANDOM_MODEL} of {RANDOM_PATIENTS} drawn patients: {RANDOM_TRAINED} are "
             f"trained on, the others tested, {RANDOM_TRIALS} trials.",
             "",
             *table("recipe", random_lines(facts, names)),
