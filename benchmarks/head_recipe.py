@@ -457,8 +457,9 @@ def report(work: Path) -> str:
             ),
             "## A random network on drawn scans",
             "",
-            f"Its bags learn more slowly than those of any scene. Features of {RANDOM_MODEL} of {RANDOM_PATIENTS} drawn patients: {RANDOM_TRAINED} are "
-            f"trained on, the others tested, {RANDOM_TRIALS} trials.",
+            f"Its bags learn more slowly than those of any scene. Features of {RANDOM_MODEL} of "
+            f"{RANDOM_PATIENTS} drawn patients: {RANDOM_TRAINED} are trained on, the others "
+            f"tested, {RANDOM_TRIALS} trials.",
             "",
             *table("recipe", random_lines(facts, names)),
             "## By scene",
