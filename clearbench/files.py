@@ -60,6 +60,15 @@ def write_whole(
     _write(path, write, lambda draft: draft.replace(path), private_rights or rights_at(path))
 
 
+def write_behind(path: Path, write: Callable[[Path], object]) -> None:
+    """Write as write_whole does, but a link stays, and its target is replaced.
+
+    The target has the rights of a file at the link's place. Raises StorageFull.
+    """
+    target = path.resolve()
+    _write(target, write, lambda draft: draft.replace(target), rights_at(path))
+
+
 def write_output(
     path: Path,
     write: Callable[[Path], object],
@@ -245,6 +254,13 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_linked(path: Path) -> None:
+    """Remove a file or a folder, if it is there; of links, what they lead to first."""
+    if path.is_symlink():
+        remove(path.resolve())
+    remove(path)
+
+
 def disk_refuses(path: Path, reason: str) -> StorageFull:
     """Return the error for a file that can't be written."""
     return StorageFull(
@@ -264,12 +280,32 @@ class Draft:
     writer: Literal["running", "killed", "elsewhere"]
 
 
+def everything_below(
+    folder: Path, on_closed: Callable[[OSError], object] | None = None
+) -> list[Path]:
+    """List every file and folder below a folder, hidden ones too, and what is behind links.
+
+    Each folder is listed once, however many links lead to it. `on_closed` gets the error of a
+    folder that can't be listed.
+    """
+    found: list[Path] = []
+    seen: set[Path] = set()
+    for place, folders, files in os.walk(folder, onerror=on_closed, followlinks=True):
+        real = Path(place).resolve()
+        if real in seen:
+            folders.clear()  # os.walk goes on with this very list
+            continue
+        seen.add(real)
+        found += [Path(place, name) for name in (*folders, *files)]
+    return sorted(found)
+
+
 def find_drafts(folder: Path, *, deep: bool = True) -> list[Draft]:
     """List the drafts in a folder, in the order of their paths."""
     ours = re.compile(rf"\..+\.{re.escape(socket.gethostname())}-(\d+)(-\d+)?\.tmp.*")
     theirs = re.compile(r"\..+-\d+-\d+\.tmp.*")
     found = []
-    for path in sorted((folder.rglob if deep else folder.glob)(".*.tmp*")):
+    for path in everything_below(folder) if deep else sorted(folder.glob(".*.tmp*")):
         owner = ours.fullmatch(path.name)
         if owner:
             found.append(Draft(path, "running" if _alive(int(owner[1])) else "killed"))

@@ -89,6 +89,23 @@ def test_what_others_may_read_is_found_and_put_right(tmp_path: Path) -> None:
     assert find_readable(store) == ()
 
 
+def test_what_links_lead_to_is_found_and_closed_and_never_opened(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store", create=True)
+    fill(store)
+    disk = tmp_path / "disk"
+    store.features.rename(disk)
+    store.features.symlink_to(disk)
+    inner = disk / "e-1" / "encoder-more.json"
+    inner.chmod(0o604)
+    disk.chmod(0o755)
+    assert find_readable(store) == (store.features, store.features / "e-1" / inner.name)
+    share(store, group=True)
+    assert find_readable(store) == ()
+    assert (mode(disk), mode(inner), mode(store.cohorts)) == (0o750, 0o600, 0o750)
+    share(store, group=False)
+    assert mode(disk) == 0o700
+
+
 @pytest.mark.usefixtures("umask")
 @pytest.mark.parametrize("name", ["series.csv", "new/cohort.parquet"])
 def test_a_table_with_paths_is_its_owners_alone(tmp_path: Path, name: str) -> None:

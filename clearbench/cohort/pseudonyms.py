@@ -20,7 +20,7 @@ import pyarrow as pa
 from clearbench.bounded import read_bytes
 from clearbench.cohort.columns import SECRET_MARK
 from clearbench.errors import BadCohort, BadStore
-from clearbench.files import write_first, write_whole
+from clearbench.files import write_first, write_output
 
 SECRET_FILE = "secret.key"
 SECRET_BYTES = 32
@@ -134,7 +134,8 @@ def _write_keys(store: Path, keys: Mapping[str, str]) -> Path:
             writer.writerow(["pseudonym", "identifier"])
             writer.writerows(sorted(keys.items()))
 
-    write_whole(path, write, private=True)
+    # a link stays: the key table may be kept in a safer place than the store
+    write_output(path, write, private=True, stream=False)
     return path
 
 

@@ -118,35 +118,34 @@ class _Search:
         self.files = 0
 
     def entries(self, place: Path) -> Iterator[tuple[Path, Path]]:
-        """Yield a place and everything below it, hidden files too; links are not followed."""
+        """Yield a place and everything below it, hidden files too, and what is behind links."""
         yield place, place
-        if place.is_symlink() or not place.is_dir():
+        if not place.is_dir():
             return
+        seen: set[Path] = set()
 
         def closed(error: OSError) -> None:
             self.gaps.append((str(error.filename), error.strerror or "can't be opened"))
 
-        for folder, names, files in os.walk(place, onerror=closed):
-            kept = []
-            for name in sorted(names):
-                path = Path(folder, name)
-                if path.resolve() in self.sources or self._is_skipped(place, path):
-                    self.skipped.add(str(path))
-                    continue
-                kept.append(name)
-                yield place, path
-            names[:] = kept
-            for name in sorted(files):
-                path = Path(folder, name)
-                if self._is_skipped(place, path):
-                    self.skipped.add(str(path))
-                else:
-                    yield place, path
+        for folder, names, files in os.walk(place, onerror=closed, followlinks=True):
+            real = Path(folder).resolve()
+            if real in seen:  # several links may lead to a folder, also from inside it
+                names.clear()
+                continue
+            seen.add(real)
+            names[:] = [name for name in names if not self._skips(place, Path(folder, name))]
+            there = [name for name in files if not self._skips(place, Path(folder, name))]
+            for name in (*sorted(names), *sorted(there)):
+                yield place, Path(folder, name)
 
-    def _is_skipped(self, place: Path, path: Path) -> bool:
-        """Tell whether a path is to be left out."""
+    def _skips(self, place: Path, path: Path) -> bool:
+        """Tell whether a path is to be left out, and remember it then."""
         names = (path.name, path.relative_to(place).as_posix())
-        return any(fnmatch(name, pattern) for name in names for pattern in self.skip)
+        asked = any(fnmatch(name, pattern) for name in names for pattern in self.skip)
+        if asked or (path.is_dir() and path.resolve() in self.sources):
+            self.skipped.add(str(path))
+            return True
+        return False
 
     def look(self, root: Path, path: Path) -> None:
         """Search one file or folder: its name, where a link leads, and what it says."""

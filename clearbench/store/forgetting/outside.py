@@ -7,6 +7,7 @@ from typing import Any
 from clearbench.cohort.ids import ISSUED
 from clearbench.cohort.pseudonyms import KEY_TABLE, patient_hash, read_keys
 from clearbench.errors import name_some
+from clearbench.files import everything_below
 from clearbench.store.cohorts import cohort_names, stored_table
 from clearbench.store.folder import StoreFolder
 from clearbench.store.forgetting.leaving import Leaving, find_in_labels, issued_ids
@@ -71,7 +72,8 @@ def _listed(split: Any, cohorts: frozenset[str]) -> Iterator[str]:
 
 def _bundles(leaving: Leaving, folders: Iterable[Path]) -> Iterator[str]:
     """Yield the saved heads of tasks of a cohort that the patients leave."""
-    for path in sorted({path for folder in folders for path in folder.rglob(BUNDLE)}):
+    everything = {path for folder in folders for path in everything_below(folder)}
+    for path in sorted(path for path in everything if path.name == BUNDLE):
         facts = read_json(path)
         card = facts.get("task_card") if isinstance(facts, dict) else None
         cohort = card.get("cohort") if isinstance(card, dict) else None

@@ -211,7 +211,20 @@ def test_what_counts_as_the_same_text(tmp_path: Path, text: str, inside: str, fo
     assert bool(look(tmp_path, text).findings) == found
 
 
-def test_links_are_read_and_not_followed(tmp_path: Path) -> None:
+def test_what_is_behind_a_link_to_a_folder_is_searched_once(tmp_path: Path) -> None:
+    place, disk = tmp_path / "place", tmp_path / "disk"
+    place.mkdir()
+    disk.mkdir()
+    (disk / "a.txt").write_text(NAME)
+    (disk / "back").symlink_to(place)
+    for name in ("one", "two"):
+        (place / name).symlink_to(disk)
+    assert [finding.path for finding in look(place).findings] == [str(place / "one" / "a.txt")]
+    (tmp_path / "link").symlink_to(place)
+    assert look(tmp_path / "link").files == 1
+
+
+def test_links_are_read(tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()
     (tmp_path / f"{NAME}.txt").write_text("x")
