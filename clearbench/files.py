@@ -6,6 +6,7 @@ that it stays a link. A folder, pipe, socket or device is refused before anythin
 """
 
 import errno
+import fcntl
 import itertools
 import os
 import re
@@ -336,6 +337,22 @@ def in_use(folder: Path) -> Iterator[None]:
     finally:
         with suppress(OSError):
             mark.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process or thread has this lock of a folder, and hold it.
+
+    For files that are read and written again, so that nothing of two writers is lost. A file system
+    without locks has none.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)  # the system lets it go when a process ends
+        yield
+    finally:
+        os.close(handle)
 
 
 def _alive(process: int) -> bool:

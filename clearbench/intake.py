@@ -16,6 +16,7 @@ from clearbench.datasets.series import (
     unlabelled_cohort_table,
 )
 from clearbench.errors import BadRequest
+from clearbench.files import locked
 from clearbench.scans.image_scans import in_window
 from clearbench.scans.images import image_files, window_folders
 from clearbench.scans.inventory import find_scans
@@ -120,7 +121,8 @@ def keep(
 
     With `replace_rows`, scans that only the stored cohort has leave it. A dry run saves nothing.
     """
-    merged = merge_cohort(cohort, store, replace_rows=replace_rows)
-    if not dry_run:
-        save_cohort(merged, store)
+    with locked(store.root):  # of two runs at once, neither may lose the other's scans
+        merged = merge_cohort(cohort, store, replace_rows=replace_rows)
+        if not dry_run:
+            save_cohort(merged, store)
     return merged

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,21 @@ def test_a_stored_cohort_is_found_by_name_and_keeps_its_labels(
     table.write_text("scan_id,patient_id,path\ns1,p1,a.nii.gz\n")
     keep(gather(table, store).cohort, store)
     assert load_cohort(store, "mine").column("ill") == ["1"]
+
+
+def test_tables_that_are_added_at_once_lose_no_scans(tmp_path: Path, store: StoreFolder) -> None:
+    tables = []
+    for half in "ab":
+        rows = [f"{half}{number},p{half}{number},x" for number in range(15)]
+        for number, row in enumerate(rows):
+            table = tmp_path / f"{half}{number}.csv"
+            table.write_text(f"scan_id,patient_id,path\n{row}\n")
+            tables.append(table)
+    with ThreadPoolExecutor(8) as threads:
+        list(
+            threads.map(lambda table: keep(gather(table, store, name="mine").cohort, store), tables)
+        )
+    assert len(load_cohort(store, "mine").column("scan_id")) == 30
 
 
 def test_an_unknown_name_lists_the_cohorts(tmp_path: Path, store: StoreFolder) -> None:
