@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -34,6 +35,7 @@ DISK_REFUSES = (
 )
 MOST_LINKS = 40  # as Linux allows
 IN_USE = "in-use"
+SCRATCH = "clearbench"
 _numbers = itertools.count()
 
 
@@ -89,8 +91,8 @@ def write_output(
         return
     if not stream:
         raise BadRequest(f"{path} is a pipe or a device; name a regular file")
-    with tempfile.TemporaryDirectory(prefix="clearbench-") as folder:  # its owner's alone
-        draft = Path(folder) / path.name
+    with scratch("output") as folder:
+        draft = folder / path.name
         try:
             write(draft)
             with draft.open("rb") as source, _open_stream(path) as opened:
@@ -322,6 +324,34 @@ def sweep_drafts(folder: Path, *, deep: bool = True) -> int:
     for draft in killed:
         remove(draft.path)
     return len(killed)
+
+
+def make_scratch(purpose: str) -> Path:
+    """Make a folder for temporary files that only its owner can read; whoever makes it removes it.
+
+    It is called as a draft is, so that what killed processes left there is found, and removed
+    first: it is data of patients. What belongs to another user stays. Raises OSError.
+    """
+    _sweep_scratch(Path(tempfile.gettempdir()))
+    return Path(tempfile.mkdtemp(prefix=f"{draft_of(Path(f'{SCRATCH}-{purpose}')).name}-"))
+
+
+@cache
+def _sweep_scratch(folder: Path) -> None:
+    """Remove what killed processes left in a folder, once in this process."""
+    for draft in find_drafts(folder, deep=False):
+        if draft.writer == "killed" and draft.path.name.startswith(f".{SCRATCH}-"):
+            shutil.rmtree(draft.path, ignore_errors=True)
+
+
+@contextmanager
+def scratch(purpose: str) -> Iterator[Path]:
+    """Make a folder as make_scratch does, and remove it afterwards."""
+    folder = make_scratch(purpose)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -276,6 +276,26 @@ def test_a_file_of_the_store_takes_the_place_of_what_is_no_file(tmp_path: Path, 
     assert not path.is_symlink()
 
 
+def test_what_a_killed_process_left_in_the_temporary_folder_goes_next_time(tmp_path: Path) -> None:
+    code = """
+        import os, signal, sys, tempfile
+        from clearbench.files import scratch
+        with scratch("search") as folder:
+            (folder / "content").write_text("of a patient")
+            print(folder, oct(folder.stat().st_mode & 0o777), flush=True)
+            if len(sys.argv) > 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    killed = subprocess.run([*command, "x"], env=environment, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGTERM
+    [left] = tmp_path.iterdir()
+    assert killed.stdout.decode().split() == [str(left), "0o700"]
+    subprocess.run(command, env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_behind_links_is_listed_once(tmp_path: Path) -> None:
     place, disk = tmp_path / "place", tmp_path / "disk"
     (disk / ".inner").mkdir(parents=True)

@@ -13,7 +13,6 @@ import lzma
 import mmap
 import re
 import tarfile
-import tempfile
 import warnings
 import zipfile
 import zlib
@@ -27,6 +26,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet
 
+from clearbench.files import scratch
 from clearbench.scans.dicom.identifiers import header_texts
 from clearbench.store.catalogue.texts import database_texts
 from clearbench.store.hdf5_texts import hdf5_texts
@@ -120,8 +120,8 @@ def _inside(
     unpack: Unpack, name: str, on_gap: OnGap, inside: str, depth: int, room: _Room
 ) -> Iterator[Piece]:
     """Yield what the files inside a file say, and their names."""
-    with tempfile.TemporaryDirectory(prefix="clearbench-search-") as folder:
-        target = Path(folder) / "content"
+    with scratch("search") as folder:
+        target = folder / "content"
         report = partial(_report, on_gap, inside)
         for member, content in unpack(target, name, report, room):
             place = f"{inside}/{member}" if inside else member
