@@ -122,12 +122,12 @@ def _issued(leaving: Leaving, store: StoreFolder) -> Iterator[str]:
 
 
 def _in_labels(leaving: Leaving, store: StoreFolder) -> Iterator[str]:
-    """Yield the labels of others that have an id of a patient."""
+    """Yield the labels and sites of others that have an id of a patient."""
     found = find_in_labels(store, leaving.mentions, leaving.patients)
     if found:
         yield (
-            f"labels of others have an id of a patient who leaves, and stay: {name_some(found)}; "
-            "take it out of their table, and add that table again"
+            "labels or sites of others have an id of a patient who leaves, and stay: "
+            f"{name_some(found)}; take it out of their table, and add that table again"
         )
 
 
