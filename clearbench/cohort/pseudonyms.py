@@ -150,6 +150,8 @@ def read_keys(store: Path) -> dict[str, str]:
         return {}
     try:
         text = read_bytes(path, MOST_MB).decode("utf-8")
+        if text and not text.endswith("\n"):
+            raise ValueError("its last line is cut off, so an identifier may be too")
         rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         return {row["pseudonym"]: _cell(row) for row in rows}
     except PermissionError as error:

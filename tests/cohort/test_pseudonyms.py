@@ -163,6 +163,13 @@ def test_a_key_table_that_is_its_owners_is_not_called_damaged(
         read_keys(tmp_path)
 
 
+def test_a_key_table_whose_last_identifier_is_cut_off_is_damaged(tmp_path: Path) -> None:
+    path = remember_keys(tmp_path, {"scan-1": "1.2.3"})
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(BadStore, match="damaged"):
+        read_keys(tmp_path)
+
+
 def test_processes_that_remember_keys_at_once_lose_none(tmp_path: Path) -> None:
     code = """
         import sys
