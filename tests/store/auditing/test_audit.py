@@ -9,6 +9,7 @@ import os
 import pickle
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,9 @@ HIDDEN = {
     "entity.svg": b"<text>Oberl&auml;nder</text>",
     "address.txt": b"file:///x/Oberl%E4nder",
     "pickle.pt": pickle.dumps({"who": NAME}),
+    "object-of-git": zlib.compress(b"blob 99\0" + MANY),
+    "fast.zlib": zlib.compress(bytes(2**22) + MANY, 1),
+    "alone.lzma": lzma.compress(MANY, format=lzma.FORMAT_ALONE),
     "a.parquet": TABLE,
     "dictionary.parquet": parquet(pa.table({"x": pa.array([NAME] * 99).dictionary_encode()})),
     "binary.parquet": parquet(pa.table({"x": [NAME.encode()] * 99})),
@@ -250,11 +254,36 @@ def test_what_can_t_be_searched_is_said_and_is_no_clean_answer(tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"PACK\0\0\0\x02" + zlib.compress(MANY), "a pack of git"),
+        (b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\x01IM\x0f\0\0\0" + bytes(9), "a MATLAB file"),
+        (b"$FL2@(#) SPSS DATA FILE", "an SPSS file"),
+        (b"$FL3@(#) SPSS DATA FILE", "an SPSS file"),
+        (b"Obj\x01\x04", "an Avro file"),
+        (b"\xff\x06\0\0sNaPpY", "compressed with Snappy"),
+        (zlib.compress(MANY * 999, 0)[:-9], "damaged"),
+    ],
+)
+def test_other_compressed_files_are_said(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "a").write_bytes(content)
+    [(_, said)] = look(tmp_path, "Nobody").unsearched
+    assert said.startswith(why)
+
+
+@pytest.mark.parametrize("content", [b"x^2 + y^2", b"x\x9c not zlib", b"x", b"MATLAB 5.0 is old"])
+def test_a_file_that_only_begins_so_is_searched(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a").write_bytes(content)
+    assert look(tmp_path).clean
+
+
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clearbench.store.contents.MOST_BYTES", 2**20)
     (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(2**22)))
     (tmp_path / "b.zip").write_bytes(archive("x", bytes(2**22)))
-    assert len(look(tmp_path).unsearched) == 2
+    (tmp_path / "c").write_bytes(zlib.compress(bytes(2**22)))
+    assert len(look(tmp_path).unsearched) == 3
 
 
 def test_a_long_file_is_searched_to_its_end_and_over_its_parts(
