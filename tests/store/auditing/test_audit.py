@@ -374,6 +374,17 @@ def test_a_short_number_is_looked_for_where_ids_stand_only(export: Path, tmp_pat
     assert audit([place], sources=[export]).clean
 
 
+def test_names_that_many_have_are_left_out_and_counted(tmp_path: Path) -> None:
+    for name in ("049", "050", NAME):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "IM0001.png").touch()
+    wanted = gather_identifiers([tmp_path / "049", tmp_path / "050", tmp_path / NAME])
+    assert [one.text for one in wanted.identifiers] == [NAME]
+    assert wanted.left_out == (
+        ("names of folders and files that many have (IM0001, 049, export)", 3),
+    )
+
+
 def test_the_source_itself_is_left_out(export: Path, tmp_path: Path) -> None:
     assert audit([tmp_path], sources=[export]).clean
     done = audit([export], texts=["MRN-771234"])
