@@ -44,9 +44,13 @@ def draft_of(path: Path) -> Path:
 
     Its name has the host, the process and a new number: several threads may write the same file.
     """
-    unique = f"{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
-    # in the same folder, because a rename is one step only within one file system
-    return path.with_name(f".{path.name}.{unique}.tmp")
+    # in a container, process numbers come again, and a killed one may have left this very name
+    while True:
+        unique = f"{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
+        # in the same folder, because a rename is one step only within one file system
+        draft = path.with_name(f".{path.name}.{unique}.tmp")
+        if not os.path.lexists(draft):
+            return draft
 
 
 def write_whole(

@@ -276,6 +276,19 @@ def test_a_file_of_the_store_takes_the_place_of_what_is_no_file(tmp_path: Path, 
     assert not path.is_symlink()
 
 
+@pytest.mark.parametrize("private", [True, False])
+def test_a_draft_that_is_there_already_is_in_no_way(tmp_path: Path, private: bool) -> None:
+    """In a container every run may be process 1, and a killed one left drafts."""
+    path = tmp_path / "file"
+    number = int(draft_of(path).name.split("-")[-1].removesuffix(".tmp"))
+    for ahead in (1, 2):
+        name = f".file.{socket.gethostname()}-{os.getpid()}-{number + ahead}.tmp"
+        (tmp_path / name).write_text("left")
+    write_whole(path, hello, private=private)
+    assert path.read_text() == "hello"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_what_a_killed_process_left_in_the_temporary_folder_goes_next_time(tmp_path: Path) -> None:
     code = """
         import os, signal, sys, tempfile

@@ -118,7 +118,10 @@ def remember_keys(store: Path, keys: Mapping[str, str]) -> Path:
     """Add pseudonym → identifier pairs to the store's key table: all of them or none."""
     make_folders(store, OWNER_ONLY)
     with locked(store):
-        return _write_keys(store, read_keys(store) | dict(keys))
+        known = read_keys(store)
+        new = keys.items() - known.items()
+        # a store that can't be written into can still name its scans
+        return _write_keys(store, known | dict(new)) if new else store / KEY_TABLE
 
 
 def remove_keys(store: Path, pseudonyms: Collection[str]) -> Path:

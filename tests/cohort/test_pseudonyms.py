@@ -163,6 +163,13 @@ def test_a_key_table_that_is_its_owners_is_not_called_damaged(
         read_keys(tmp_path)
 
 
+def test_known_keys_are_not_written_again(tmp_path: Path) -> None:
+    path = remember_keys(tmp_path, {"scan-1": "1.2.3", "scan-2": "4"})
+    before = path.stat().st_ino
+    remember_keys(tmp_path, {"scan-2": "4"})
+    assert path.stat().st_ino == before
+
+
 def test_a_key_table_whose_last_identifier_is_cut_off_is_damaged(tmp_path: Path) -> None:
     path = remember_keys(tmp_path, {"scan-1": "1.2.3"})
     path.write_bytes(path.read_bytes()[:-3])
