@@ -18,7 +18,13 @@ from clearbench.files import in_use, write_first, write_text, write_whole
 from clearbench.rights import is_group_readable
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import save_cohort
-from clearbench.store.folder import StoreFolder, find_readable, open_store, share
+from clearbench.store.folder import (
+    StoreFolder,
+    find_foreign,
+    find_readable,
+    open_store,
+    share,
+)
 
 TABLE = pa.table({"scan_id": ["s"], "patient_id": ["p"], "path": ["/x/MUELLER"]})
 
@@ -86,6 +92,24 @@ def test_what_others_may_read_is_found_and_put_right(tmp_path: Path) -> None:
     store.features.chmod(0o755)
     assert find_readable(store) == (loose, store.features)
     share(store, group=False)
+    assert find_readable(store) == ()
+
+
+def test_what_belongs_to_another_user_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path / "store", create=True)
+    fill(store)
+    assert find_foreign(store) == ()
+    secret = store.root / "secret.key"
+    plain = Path.stat
+
+    def stat_of(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        facts = plain(path, follow_symlinks=follow_symlinks)
+        return os.stat_result([*facts[:4], 4711, *facts[5:]]) if path == secret else facts
+
+    monkeypatch.setattr(Path, "stat", stat_of)
+    assert find_foreign(store) == (secret,)
     assert find_readable(store) == ()
 
 

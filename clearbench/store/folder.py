@@ -130,6 +130,15 @@ def find_readable(folder: StoreFolder) -> tuple[Path, ...]:
     )
 
 
+def find_foreign(folder: StoreFolder) -> tuple[Path, ...]:
+    """Return the files and folders of a store that belong to another user than its folder does.
+
+    Their owners can read them, whatever their rights are; the superuser can read all anyway.
+    """
+    known = (0, folder.root.stat().st_uid)
+    return tuple(path for path, _ in _everything(folder) if path.stat().st_uid not in known)
+
+
 def _everything(folder: StoreFolder) -> Iterator[tuple[Path, bool]]:
     """Yield every file and folder of a store, and whether it is behind a link."""
     root = folder.root.resolve()
