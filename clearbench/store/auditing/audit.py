@@ -23,7 +23,6 @@ ITS_NAME = "its name"
 KEPT = {
     "keys.csv": "the key table",
     "forgetting.json": "the list of a removal that isn't finished",
-    "catalogue.duckdb": "paths of the cohorts",
     "cohorts/*.parquet": "paths of a cohort",
 }
 

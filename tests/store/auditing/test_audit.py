@@ -27,6 +27,7 @@ from pydicom.dataset import Dataset
 from clearbench.errors import BadRequest
 from clearbench.store.auditing.audit import Audit, audit
 from clearbench.store.auditing.identifiers import Identifier, gather_identifiers
+from clearbench.store.folder import open_store
 from clearbench.store.seal import sealed
 
 WriteCT = Callable[..., list[Path]]
@@ -383,6 +384,21 @@ def test_names_that_many_have_are_left_out_and_counted(tmp_path: Path) -> None:
     assert wanted.left_out == (
         ("names of folders and files that many have (IM0001, 049, export)", 3),
     )
+
+
+def test_only_the_key_table_and_paths_of_cohorts_are_kept_on_purpose(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store", create=True)
+    for place in ("keys.csv", "cohorts/c.parquet", "catalogue.duckdb", "results/t/r.json"):
+        path = store.root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(NAME)
+    found = {Path(one.path).name: one.kept for one in look(store.root).findings}
+    assert found == {
+        "keys.csv": "the key table",
+        "c.parquet": "paths of a cohort",
+        "catalogue.duckdb": "",
+        "r.json": "",
+    }
 
 
 def test_the_source_itself_is_left_out(export: Path, tmp_path: Path) -> None:
