@@ -100,7 +100,7 @@ def audit(
         wanted,
         search.files,
         search.findings(),
-        tuple((search.masked(path), why) for path, why in search.gaps),
+        tuple((search.masked(path), search.masked(why)) for path, why in search.gaps),
         tuple(map(search.masked, sorted(search.skipped))),
     )
 
@@ -188,6 +188,8 @@ class _Search:
                 self._look_at(root, path, texts)
                 size = 0
         self._look_at(root, path, texts)
+        for _, why in gaps:  # libraries quote names of files and what they can't read
+            self.in_names |= self.finder.in_name(why)
         shown = str(path)
         self.gaps += [(f"{shown}: {inside}" if inside else shown, why) for inside, why in gaps]
 
@@ -222,7 +224,7 @@ class _Search:
         return sorted(masks.items(), key=lambda pair: -len(pair[0]))
 
     def masked(self, text: str) -> str:
-        """Return a path without the identifiers that were found in names; after the search."""
+        """Return a path or reason without the identifiers found in such; after the search."""
         for form, mask in self._masks:
             if form.lower() in text.lower():
                 text = re.sub(re.escape(form), mask, text, flags=re.IGNORECASE)

@@ -279,6 +279,20 @@ def test_a_file_that_only_begins_so_is_searched(tmp_path: Path, content: bytes) 
     assert look(tmp_path).clean
 
 
+def test_a_reason_that_quotes_an_identifier_shows_none(tmp_path: Path) -> None:
+    content = bytearray(archive(f"{NAME}.txt", MANY))
+    for place in (6, content.index(b"PK\1\2") + 8):
+        content[place] |= 1  # encrypted
+    (tmp_path / "a.zip").write_bytes(content)
+    done = look(tmp_path)
+    [(path, why)] = done.unsearched
+    assert "encrypted" in why
+    assert NAME not in path + why
+    # found in the reason of one file, and in no name of another
+    (tmp_path / "b.zip").write_bytes(content[:-30])
+    assert NAME not in str(look(tmp_path))
+
+
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clearbench.store.contents.MOST_BYTES", 2**20)
     (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(2**22)))
