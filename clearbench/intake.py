@@ -78,7 +78,11 @@ def _from_folder(
         reasons = "; ".join(
             f"{count} × {reason}" for reason, count in inventory.reasons().most_common(3)
         )
-        raise BadRequest(f"{path}: no scans in it ({reasons or 'an empty folder'})")
+        stored = str(path) in cohort_names(store)
+        hint = (
+            f"; to mean the cohort {path} of {store.root}, work in another folder" if stored else ""
+        )
+        raise BadRequest(f"{path}: no scans in it ({reasons or 'an empty folder'}){hint}")
     pseudonyms = open_pseudonyms(store.root)
     named = name_scans(inventory, pseudonyms, keep_ids=keep_ids)
     remember_keys(store.root, key_table(named))

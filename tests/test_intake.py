@@ -107,6 +107,18 @@ def test_an_unknown_name_lists_the_cohorts(tmp_path: Path, store: StoreFolder) -
         gather(tmp_path / "nothing", store)
 
 
+def test_a_folder_that_hides_a_cohort_of_its_name_is_said(
+    tmp_path: Path, store: StoreFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("scan_id,patient_id,path\ns1,p1,a\n")
+    keep(gather(table, store).cohort, store)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(BadRequest, match=r"no scans in it .*to mean the cohort mine"):
+        gather("mine", store)
+
+
 def test_a_table_under_another_stores_secret_is_refused_before_a_scan_is_read(
     tmp_path: Path, store: StoreFolder
 ) -> None:
