@@ -6,6 +6,7 @@ that it stays a link. A folder, pipe, socket or device is refused before anythin
 """
 
 import errno
+import fcntl
 import itertools
 import os
 import re
@@ -17,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -33,6 +35,7 @@ DISK_REFUSES = (
 )
 MOST_LINKS = 40  # as Linux allows
 IN_USE = "in-use"
+SCRATCH = "clearbench"
 _numbers = itertools.count()
 
 
@@ -41,9 +44,13 @@ def draft_of(path: Path) -> Path:
 
     Its name has the host, the process and a new number: several threads may write the same file.
     """
-    unique = f"{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
-    # in the same folder, because a rename is one step only within one file system
-    return path.with_name(f".{path.name}.{unique}.tmp")
+    # in a container, process numbers come again, and a killed one may have left this very name
+    while True:
+        unique = f"{socket.gethostname()}-{os.getpid()}-{next(_numbers)}"
+        # in the same folder, because a rename is one step only within one file system
+        draft = path.with_name(f".{path.name}.{unique}.tmp")
+        if not os.path.lexists(draft):
+            return draft
 
 
 def write_whole(
@@ -58,6 +65,15 @@ def write_whole(
     """
     private_rights = (GROUP_READS if group else OWNER_ONLY) if private else None
     _write(path, write, lambda draft: draft.replace(path), private_rights or rights_at(path))
+
+
+def write_behind(path: Path, write: Callable[[Path], object]) -> None:
+    """Write as write_whole does, but a link stays, and its target is replaced.
+
+    The target has the rights of a file at the link's place. Raises StorageFull.
+    """
+    target = path.resolve()
+    _write(target, write, lambda draft: draft.replace(target), rights_at(path))
 
 
 def write_output(
@@ -79,8 +95,8 @@ def write_output(
         return
     if not stream:
         raise BadRequest(f"{path} is a pipe or a device; name a regular file")
-    with tempfile.TemporaryDirectory(prefix="clearbench-") as folder:  # its owner's alone
-        draft = Path(folder) / path.name
+    with scratch("output") as folder:
+        draft = folder / path.name
         try:
             write(draft)
             with draft.open("rb") as source, _open_stream(path) as opened:
@@ -245,6 +261,13 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_linked(path: Path) -> None:
+    """Remove a file or a folder, if it is there; of links, what they lead to first."""
+    if path.is_symlink():
+        remove(path.resolve())
+    remove(path)
+
+
 def disk_refuses(path: Path, reason: str) -> StorageFull:
     """Return the error for a file that can't be written."""
     return StorageFull(
@@ -264,12 +287,32 @@ class Draft:
     writer: Literal["running", "killed", "elsewhere"]
 
 
+def everything_below(
+    folder: Path, on_closed: Callable[[OSError], object] | None = None
+) -> list[Path]:
+    """List every file and folder below a folder, hidden ones too, and what is behind links.
+
+    Each folder is listed once, however many links lead to it. `on_closed` gets the error of a
+    folder that can't be listed.
+    """
+    found: list[Path] = []
+    seen: set[Path] = set()
+    for place, folders, files in os.walk(folder, onerror=on_closed, followlinks=True):
+        real = Path(place).resolve()
+        if real in seen:
+            folders.clear()  # os.walk goes on with this very list
+            continue
+        seen.add(real)
+        found += [Path(place, name) for name in (*folders, *files)]
+    return sorted(found)
+
+
 def find_drafts(folder: Path, *, deep: bool = True) -> list[Draft]:
     """List the drafts in a folder, in the order of their paths."""
     ours = re.compile(rf"\..+\.{re.escape(socket.gethostname())}-(\d+)(-\d+)?\.tmp.*")
     theirs = re.compile(r"\..+-\d+-\d+\.tmp.*")
     found = []
-    for path in sorted((folder.rglob if deep else folder.glob)(".*.tmp*")):
+    for path in everything_below(folder) if deep else sorted(folder.glob(".*.tmp*")):
         owner = ours.fullmatch(path.name)
         if owner:
             found.append(Draft(path, "running" if _alive(int(owner[1])) else "killed"))
@@ -287,6 +330,34 @@ def sweep_drafts(folder: Path, *, deep: bool = True) -> int:
     return len(killed)
 
 
+def make_scratch(purpose: str) -> Path:
+    """Make a folder for temporary files that only its owner can read; whoever makes it removes it.
+
+    It is called as a draft is, so that what killed processes left there is found, and removed
+    first: it is data of patients. What belongs to another user stays. Raises OSError.
+    """
+    _sweep_scratch(Path(tempfile.gettempdir()))
+    return Path(tempfile.mkdtemp(prefix=f"{draft_of(Path(f'{SCRATCH}-{purpose}')).name}-"))
+
+
+@cache
+def _sweep_scratch(folder: Path) -> None:
+    """Remove what killed processes left in a folder, once in this process."""
+    for draft in find_drafts(folder, deep=False):
+        if draft.writer == "killed" and draft.path.name.startswith(f".{SCRATCH}-"):
+            shutil.rmtree(draft.path, ignore_errors=True)
+
+
+@contextmanager
+def scratch(purpose: str) -> Iterator[Path]:
+    """Make a folder as make_scratch does, and remove it afterwards."""
+    folder = make_scratch(purpose)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
     """Mark a folder as in use by this process: with a draft that never becomes a file."""
@@ -300,6 +371,22 @@ def in_use(folder: Path) -> Iterator[None]:
     finally:
         with suppress(OSError):
             mark.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process or thread has this lock of a folder, and hold it.
+
+    For files that are read and written again, so that nothing of two writers is lost. A file system
+    without locks has none.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)  # the system lets it go when a process ends
+        yield
+    finally:
+        os.close(handle)
 
 
 def _alive(process: int) -> bool:

@@ -16,6 +16,7 @@ from clearbench.datasets.series import (
     unlabelled_cohort_table,
 )
 from clearbench.errors import BadRequest
+from clearbench.files import locked
 from clearbench.scans.image_scans import in_window
 from clearbench.scans.images import image_files, window_folders
 from clearbench.scans.inventory import find_scans
@@ -77,7 +78,11 @@ def _from_folder(
         reasons = "; ".join(
             f"{count} × {reason}" for reason, count in inventory.reasons().most_common(3)
         )
-        raise BadRequest(f"{path}: no scans in it ({reasons or 'an empty folder'})")
+        stored = str(path) in cohort_names(store)
+        hint = (
+            f"; to mean the cohort {path} of {store.root}, work in another folder" if stored else ""
+        )
+        raise BadRequest(f"{path}: no scans in it ({reasons or 'an empty folder'}){hint}")
     pseudonyms = open_pseudonyms(store.root)
     named = name_scans(inventory, pseudonyms, keep_ids=keep_ids)
     remember_keys(store.root, key_table(named))
@@ -120,7 +125,8 @@ def keep(
 
     With `replace_rows`, scans that only the stored cohort has leave it. A dry run saves nothing.
     """
-    merged = merge_cohort(cohort, store, replace_rows=replace_rows)
-    if not dry_run:
-        save_cohort(merged, store)
+    with locked(store.root):  # of two runs at once, neither may lose the other's scans
+        merged = merge_cohort(cohort, store, replace_rows=replace_rows)
+        if not dry_run:
+            save_cohort(merged, store)
     return merged

@@ -2,6 +2,7 @@ import errno
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import textwrap
@@ -14,13 +15,17 @@ from clearbench.errors import BadRequest, StorageFull
 from clearbench.files import (
     check_output,
     draft_of,
+    everything_below,
     find_drafts,
     in_use,
+    remove_linked,
     sweep_drafts,
+    write_behind,
     write_output,
     write_text,
     write_whole,
 )
+from clearbench.store.folder import open_store
 
 
 def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -269,3 +274,74 @@ def test_a_file_of_the_store_takes_the_place_of_what_is_no_file(tmp_path: Path, 
     write_text(path, "{}")
     assert path.read_text() == "{}"
     assert not path.is_symlink()
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_draft_that_is_there_already_is_in_no_way(tmp_path: Path, private: bool) -> None:
+    """In a container every run may be process 1, and a killed one left drafts."""
+    path = tmp_path / "file"
+    number = int(draft_of(path).name.split("-")[-1].removesuffix(".tmp"))
+    for ahead in (1, 2):
+        name = f".file.{socket.gethostname()}-{os.getpid()}-{number + ahead}.tmp"
+        (tmp_path / name).write_text("left")
+    write_whole(path, hello, private=private)
+    assert path.read_text() == "hello"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_what_a_killed_process_left_in_the_temporary_folder_goes_next_time(tmp_path: Path) -> None:
+    code = """
+        import os, signal, sys, tempfile
+        from clearbench.files import scratch
+        with scratch("search") as folder:
+            (folder / "content").write_text("of a patient")
+            print(folder, oct(folder.stat().st_mode & 0o777), flush=True)
+            if len(sys.argv) > 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    killed = subprocess.run([*command, "x"], env=environment, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGTERM
+    [left] = tmp_path.iterdir()
+    assert killed.stdout.decode().split() == [str(left), "0o700"]
+    subprocess.run(command, env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_behind_links_is_listed_once(tmp_path: Path) -> None:
+    place, disk = tmp_path / "place", tmp_path / "disk"
+    (disk / ".inner").mkdir(parents=True)
+    place.mkdir()
+    (disk / ".inner" / "a").write_text("x")
+    (disk / "back").symlink_to(place)
+    for name in ("one", "two"):
+        (place / name).symlink_to(disk)
+    (place / "gone").symlink_to(tmp_path / "none")
+    found = [path.relative_to(place).as_posix() for path in everything_below(place)]
+    assert found == ["gone", "one", "one/.inner", "one/.inner/a", "one/back", "two"]
+    assert everything_below(tmp_path / "none") == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_that_can_t_be_listed_is_said(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    errors: list[OSError] = []
+    everything_below(tmp_path, errors.append)
+    assert [error.filename for error in errors] == [str(tmp_path / "closed")]
+
+
+def test_a_file_behind_a_link_is_replaced_with_the_rights_of_the_store(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    open_store(store, create=True)
+    target = tmp_path / "target"
+    target.write_text("old")
+    target.chmod(0o644)
+    (store / "link").symlink_to(target)
+    write_behind(store / "link", hello)
+    assert (store / "link").is_symlink()
+    assert target.read_text() == "hello"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    remove_linked(store / "link")
+    assert not target.exists()
+    assert not os.path.lexists(store / "link")

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -86,9 +87,36 @@ def test_a_stored_cohort_is_found_by_name_and_keeps_its_labels(
     assert load_cohort(store, "mine").column("ill") == ["1"]
 
 
+def test_tables_that_are_added_at_once_lose_no_scans(tmp_path: Path, store: StoreFolder) -> None:
+    tables = []
+    for half in "ab":
+        rows = [f"{half}{number},p{half}{number},x" for number in range(15)]
+        for number, row in enumerate(rows):
+            table = tmp_path / f"{half}{number}.csv"
+            table.write_text(f"scan_id,patient_id,path\n{row}\n")
+            tables.append(table)
+    with ThreadPoolExecutor(8) as threads:
+        list(
+            threads.map(lambda table: keep(gather(table, store, name="mine").cohort, store), tables)
+        )
+    assert len(load_cohort(store, "mine").column("scan_id")) == 30
+
+
 def test_an_unknown_name_lists_the_cohorts(tmp_path: Path, store: StoreFolder) -> None:
     with pytest.raises(BadRequest, match="no cohort of that name"):
         gather(tmp_path / "nothing", store)
+
+
+def test_a_folder_that_hides_a_cohort_of_its_name_is_said(
+    tmp_path: Path, store: StoreFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("scan_id,patient_id,path\ns1,p1,a\n")
+    keep(gather(table, store).cohort, store)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(BadRequest, match=r"no scans in it .*to mean the cohort mine"):
+        gather("mine", store)
 
 
 def test_a_table_under_another_stores_secret_is_refused_before_a_scan_is_read(

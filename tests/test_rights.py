@@ -18,7 +18,13 @@ from clearbench.files import in_use, write_first, write_text, write_whole
 from clearbench.rights import is_group_readable
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import save_cohort
-from clearbench.store.folder import StoreFolder, find_readable, open_store, share
+from clearbench.store.folder import (
+    StoreFolder,
+    find_foreign,
+    find_readable,
+    open_store,
+    share,
+)
 
 TABLE = pa.table({"scan_id": ["s"], "patient_id": ["p"], "path": ["/x/MUELLER"]})
 
@@ -87,6 +93,41 @@ def test_what_others_may_read_is_found_and_put_right(tmp_path: Path) -> None:
     assert find_readable(store) == (loose, store.features)
     share(store, group=False)
     assert find_readable(store) == ()
+
+
+def test_what_belongs_to_another_user_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path / "store", create=True)
+    fill(store)
+    assert find_foreign(store) == ()
+    secret = store.root / "secret.key"
+    plain = Path.stat
+
+    def stat_of(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        facts = plain(path, follow_symlinks=follow_symlinks)
+        return os.stat_result([*facts[:4], 4711, *facts[5:]]) if path == secret else facts
+
+    monkeypatch.setattr(Path, "stat", stat_of)
+    assert find_foreign(store) == (secret,)
+    assert find_readable(store) == ()
+
+
+def test_what_links_lead_to_is_found_and_closed_and_never_opened(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store", create=True)
+    fill(store)
+    disk = tmp_path / "disk"
+    store.features.rename(disk)
+    store.features.symlink_to(disk)
+    inner = disk / "e-1" / "encoder-more.json"
+    inner.chmod(0o604)
+    disk.chmod(0o755)
+    assert find_readable(store) == (store.features, store.features / "e-1" / inner.name)
+    share(store, group=True)
+    assert find_readable(store) == ()
+    assert (mode(disk), mode(inner), mode(store.cohorts)) == (0o750, 0o600, 0o750)
+    share(store, group=False)
+    assert mode(disk) == 0o700
 
 
 @pytest.mark.usefixtures("umask")

@@ -1,5 +1,6 @@
 """`clearbench audit`: are there identifiers of patients in some files?"""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,20 @@ from clearbench.exit_codes import ExitCode
 def add_to(app: typer.Typer) -> None:
     """Add this command."""
     app.command()(audit)
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a text file, or of standard input; raises BadRequest."""
+    from clearbench.bounded import read_text
+    from clearbench.errors import BadRequest
+
+    try:
+        return (sys.stdin.read() if str(path) == "-" else read_text(path)).splitlines()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise BadRequest(
+            f"{path}: can't be read ({why}); name a text file of names and ids"
+        ) from error
 
 
 def audit(
@@ -42,6 +57,16 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    lists: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--ids",
+            metavar="FILE",
+            help="Look for each line of this file, or of standard input (-), which nobody sees in "
+            "the list of processes; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     skip: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,9 +87,11 @@ def audit(
     from clearbench.display.removal import SearchProgress
     from clearbench.store.auditing.audit import audit as search
 
+    listed = [line for path in lists or () for line in _lines(path)]
+    wanted_texts = [*(texts or ()), *listed]
     with SearchProgress() as progress:
         done = search(
-            paths, sources=sources or (), texts=texts or (), skip=skip or (), on_file=progress
+            paths, sources=sources or (), texts=wanted_texts, skip=skip or (), on_file=progress
         )
     if as_json:
         wanted = {"identifiers": len(done.wanted.identifiers), "headers": done.wanted.files}

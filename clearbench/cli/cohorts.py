@@ -286,15 +286,17 @@ def add(
     """Add a cohort to the store, or new or changed labels, without embedding again."""
     from clearbench.cohort.files import read_table
     from clearbench.display.scans import show_cohort
+    from clearbench.files import locked
     from clearbench.store.cohorts import save_cohort, with_table
     from clearbench.store.folder import open_store, share
 
     folder = open_store(store_path(store), create=True)
     table = read_table(file, keep_words=True)
-    cohort = with_table(table, name, file, folder, pad_ids=pad_ids, replace_rows=replace_rows)
-    if group_readable:
-        share(folder, group=True)
-    save_cohort(cohort, folder)
+    with locked(folder.root):  # of two runs at once, neither may lose the other's rows
+        cohort = with_table(table, name, file, folder, pad_ids=pad_ids, replace_rows=replace_rows)
+        if group_readable:
+            share(folder, group=True)
+        save_cohort(cohort, folder)
     show_cohort(cohort)
 
 

@@ -188,7 +188,7 @@ def rights(
     from clearbench.display.console import say, show_list
     from clearbench.errors import BadRequest
     from clearbench.rights import is_group_readable
-    from clearbench.store.folder import find_readable, open_store, share
+    from clearbench.store.folder import find_foreign, find_readable, open_store, share
 
     if group_readable and owner_only:
         raise BadRequest("--group-readable and --owner-only exclude each other; leave one out")
@@ -202,7 +202,12 @@ def rights(
     option = "--group-readable" if group else "--owner-only"
     title = f"{len(wider)} files and folders can be read by others; {option} puts that right"
     show_list([str(path) for path in wider], title)
-    raise typer.Exit(ExitCode.FAILED if wider else ExitCode.DONE)
+    foreign = find_foreign(folder)
+    title = (
+        f"{len(foreign)} files and folders belong to another user, who can read them; chown them"
+    )
+    show_list([str(path) for path in foreign], title)
+    raise typer.Exit(ExitCode.FAILED if wider or foreign else ExitCode.DONE)
 
 
 @store_app.command()

@@ -190,7 +190,7 @@ def new(
 
     What it can't know it asks: which of two words is positive, whether 9 means unknown.
     """
-    from clearbench.display.console import say, show_list, warn
+    from clearbench.display.console import say, show_list, store_option, warn
     from clearbench.evaluation.task.new_task import NewTask, checked_name, write_task
     from clearbench.store.cohorts import load_cohort
     from clearbench.store.folder import open_store
@@ -216,7 +216,8 @@ def new(
     if written.problem:
         warn(f"it can't be evaluated yet: {written.problem}")
     else:
-        say(f"next: clearbench evaluate --task {name if output is None else written.path}")
+        task = name if output is None else written.path
+        say(f"next: clearbench evaluate --task {task}{store_option(folder.root)}")
 
 
 def _meant(

@@ -14,6 +14,7 @@ NAMED = re.compile(
     r"accession|instanceuid|(?<!at)(?<!live)(?<!still)(?<!preterm)birth"
     r"(?!weight|length|order|height|defect|rank|mode)|dob\d*$|geburt|naissance|nacimiento|nascita"
     r"|(patient|first|last|full|given|family|sur|middle|maiden|for|physician|doctor)s?names?$"
+    r"|(physicians?|operators?|technologists?|technicians?|radiographers?)(name|ofrecord|initials)?$"
     r"|address|street|strasse|postcode|postalcode|postleitzahl|codigopostal|codepostal|wohnort|anschrift"
     r"|e?mail$|telefon|phone|mobile(no|nr|number)|^fax|filename.+"
     r"|socialsecurity|nhs(number|no|nr)$|insurance(no|nr|number|id)|passport|national(id|no|nr)"
@@ -32,7 +33,8 @@ WHOLE = frozenset(
         "gebdatum", "birthday", "zip", "zipcode", "plz", "city", "wohnort", "address", "adresse",
         "direccion", "indirizzo", "endereco", "referrer", "referringphysician", "referringdoctor",
         "hausarzt", "mail", "fax", "phone", "personnr", "fodselsnummer", "burgerservicenummer",
-        "dni", "curp", "codicefiscale", "ahv", "ahvnr", "fallnr", "fallid",
+        "dni", "curp", "codicefiscale", "ahv", "ahvnr", "fallnr", "fallid", "untersucher", "kurzel",
+        "kuerzel", "фио", "имя", "фамилия", "отчество",
     }
 )  # fmt: skip
 # A word of the name: geb_serial, DOB (years)
@@ -78,6 +80,8 @@ TITLED = re.compile(
     r"(?<![^\W\d_])(Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Herrn|Frau|Mme|Mlle|Monsieur|Madame|Signor|Signora"
     r"|Señor|Señora|Dott|Dhr|Mevr)\.? +(?:(?:Dr|Prof|med)\.? +)*[^\W\d_a-z][^\W\d_]*[a-z'’-]"
 )
+# "SMITH^ANNA" as DICOM writes it, anywhere in a text; 10^9 and x^y are none
+CARET = re.compile(r"(?<![^\W\d_])[^\W\d_]{2,}\^[^\W\d_]{2,}")
 CHINESE = re.compile(
     r"[王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎]"
     r"[\u4e00-\u9fff]{1,2}"
@@ -146,7 +150,7 @@ def why_personal(name: str, cells: Sequence[str | None], patients: Sequence[str 
     if has_ids(name, known):
         return "its values are ids"
     words = {cell for cell in every if re.search(r"[^\W\d_]{2}", cell)}
-    if any(map(TITLED.search, words)):
+    if any(TITLED.search(cell) or CARET.search(cell) for cell in words):
         return "it names a person"
     for pattern, (what, fewest) in PATTERNS.items():
         if len(known) >= fewest and _share(pattern, known) >= MOST:

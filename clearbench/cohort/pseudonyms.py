@@ -20,7 +20,8 @@ import pyarrow as pa
 from clearbench.bounded import read_bytes
 from clearbench.cohort.columns import SECRET_MARK
 from clearbench.errors import BadCohort, BadStore
-from clearbench.files import write_first, write_whole
+from clearbench.files import locked, write_first, write_output
+from clearbench.rights import OWNER_ONLY, make_folders
 
 SECRET_FILE = "secret.key"
 SECRET_BYTES = 32
@@ -115,13 +116,19 @@ def refuse_other_secret(table: pa.Table, source: Path, store: Path) -> None:
 
 def remember_keys(store: Path, keys: Mapping[str, str]) -> Path:
     """Add pseudonym → identifier pairs to the store's key table: all of them or none."""
-    return _write_keys(store, read_keys(store) | dict(keys))
+    make_folders(store, OWNER_ONLY)
+    with locked(store):
+        known = read_keys(store)
+        new = keys.items() - known.items()
+        # a store that can't be written into can still name its scans
+        return _write_keys(store, known | dict(new)) if new else store / KEY_TABLE
 
 
 def remove_keys(store: Path, pseudonyms: Collection[str]) -> Path:
     """Remove pseudonyms and their identifiers from the store's key table: all of them or none."""
-    known = read_keys(store)
-    return _write_keys(store, {k: v for k, v in known.items() if k not in pseudonyms})
+    with locked(store):
+        known = read_keys(store)
+        return _write_keys(store, {k: v for k, v in known.items() if k not in pseudonyms})
 
 
 def _write_keys(store: Path, keys: Mapping[str, str]) -> Path:
@@ -134,7 +141,8 @@ def _write_keys(store: Path, keys: Mapping[str, str]) -> Path:
             writer.writerow(["pseudonym", "identifier"])
             writer.writerows(sorted(keys.items()))
 
-    write_whole(path, write, private=True)
+    # a link stays: the key table may be kept in a safer place than the store
+    write_output(path, write, private=True, stream=False)
     return path
 
 
@@ -145,8 +153,14 @@ def read_keys(store: Path) -> dict[str, str]:
         return {}
     try:
         text = read_bytes(path, MOST_MB).decode("utf-8")
+        if text and not text.endswith("\n"):
+            raise ValueError("its last line is cut off, so an identifier may be too")
         rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         return {row["pseudonym"]: _cell(row) for row in rows}
+    except PermissionError as error:
+        raise BadStore(
+            f"{path}: the key table can't be read ({error.strerror}); its owner can"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise BadStore(
             f"{path}: damaged ({type(error).__name__}); restore its backup, or move it away: then "

@@ -1,6 +1,8 @@
 """Answers go to standard output, progress and problems to standard error."""
 
 import json
+import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -127,6 +129,12 @@ def show_list(lines: Sequence[str], title: str, shown: int = SHOWN) -> None:
             warn(f"  {line}")
         if len(lines) > shown:
             warn(f"  … and {len(lines) - shown} more")
+
+
+def store_option(store: Path | str) -> str:
+    """Return what a command that is proposed needs to find a store; "" for the default one."""
+    default = os.environ.get("CLEARBENCH_STORE") or "clearbench-store"
+    return "" if str(store) == default else f" --store {shlex.quote(str(store))}"
 
 
 def save_text(text: str, target: Path) -> None:

@@ -1,6 +1,5 @@
 """Embedding, as a person sees it: progress, one line per scan without a terminal, the report."""
 
-import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from rich.progress import MofNCompleteColumn, TextColumn
 
-from clearbench.display.console import err, out, say, show_list, warn
+from clearbench.display.console import err, out, say, show_list, store_option, warn
 from clearbench.display.progress import Bar
 from clearbench.display.scans import show_left_out
 from clearbench.engines.events import EmbedReport, EmbedStarted, EncoderRun, ScanOutcome
@@ -92,11 +91,7 @@ def show_report(report: EmbedReport, *, dry_run: bool = False, verbose: bool = F
     written = [run.started.encoder for run in report.runs if run.of("written")]
     if written and not dry_run:
         models = " ".join(f"--model {name}" for name in written)
-        store = (
-            ""
-            if report.store == (os.environ.get("CLEARBENCH_STORE") or "clearbench-store")
-            else f" --store {report.store}"
-        )
+        store = store_option(report.store)
         say(f'next: clearbench query "SELECT * FROM scans LIMIT 5"{store}')
         say(f"      clearbench tasks new NAME --cohort {report.cohort} --labels COLUMNS{store}")
         say(f"      clearbench evaluate --task NAME {models}{store}")

@@ -150,7 +150,10 @@ def show_proof(plan: Plan, proof: Searched) -> None:
         show_list(
             proof.found, "NOT CLEAN: these still have something of a patient", len(proof.found)
         )
-        say("remove these, and run the same command again: it searches again for all ids")
+        say(
+            "remove these (of a cohort, take the text out of its table, and add that table again), "
+            "and run the same command again: it searches again for all ids"
+        )
         return
     patients = name_some(sorted(plan.leaving.patients))
     others = len(mentions.names - plan.leaving.patients)

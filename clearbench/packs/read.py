@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from clearbench.bounded import MB, MOST_MB, open_bytes, size_text
 from clearbench.cards import NAME, describe_faults
 from clearbench.errors import BadRequest
 from clearbench.evaluation.task.card import Task, find_task
+from clearbench.files import scratch
 from clearbench.packs.facts import FACTS_FILE, PackFacts
 from clearbench.store.folder import StoreFolder, open_store
 
@@ -38,8 +38,7 @@ def opened_pack(path: Path) -> Iterator[Pack]:
 
     Raises BadRequest for a file that isn't a pack, or whose files don't match its pack.json.
     """
-    with tempfile.TemporaryDirectory(prefix="clearbench-pack-") as folder:
-        root = Path(folder)
+    with scratch("pack") as root:
         facts = _unpack(path, root)
         task = find_task(str(root / "tasks" / f"{facts.task}.toml"))
         yield Pack(facts, task, open_store(root / "store"), root)

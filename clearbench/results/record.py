@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from clearbench.bounded import read_json
 from clearbench.cards import NAME
 from clearbench.errors import BadRequest, name_some, suggestion
+from clearbench.files import everything_below
 from clearbench.metrics.registry import EVERY_CLASS, ranking_metrics
 
 SCHEMA = 4
@@ -202,9 +203,9 @@ def find_results(folders: Iterable[Path]) -> FoundResults:
     found: dict[tuple[str, ...], Result] = {}
     unreadable: list[str] = []
     for folder in folders:
-        for path in sorted(folder.rglob("*.json")) if folder.is_dir() else ():
+        for path in everything_below(folder):
             # A draft that is being written is a hidden file next to the final one.
-            if path.name.startswith("."):
+            if path.suffix != ".json" or path.name.startswith("."):
                 continue
             try:
                 result = read_result(path)

@@ -13,7 +13,6 @@ import lzma
 import mmap
 import re
 import tarfile
-import tempfile
 import warnings
 import zipfile
 import zlib
@@ -27,6 +26,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet
 
+from clearbench.files import scratch
 from clearbench.scans.dicom.identifiers import header_texts
 from clearbench.store.catalogue.texts import database_texts
 from clearbench.store.hdf5_texts import hdf5_texts
@@ -46,6 +46,14 @@ SEALED = MappingProxyType(
         b"Rar!": "a RAR archive",
         b"(\xb5/\xfd": "compressed with Zstandard",
         b"\x04\x22\x4d\x18": "compressed with LZ4",
+        b"\xff\x06\0\0sNaPpY": "compressed with Snappy",
+        b"\x1f\x9d": "compressed with compress",
+        b"LZIP\x01": "compressed with lzip",
+        b"MSCF\0": "a cabinet of Windows",
+        b"PACK\0\0\0": "a pack of git, which has earlier files too",
+        b"Obj\x01": "an Avro file, which may be compressed",
+        b"$FL2@(#)": "an SPSS file, whose texts may be compressed",
+        b"$FL3@(#)": "an SPSS file, whose texts are compressed",
     }
 )
 MOST_SAID = 200  # letters of a library's sentence
@@ -104,7 +112,7 @@ def _pieces(
         for column, text in _texts(path, name, head, partial(on_gap, inside)):
             yield Piece(inside, column, text)
         yield Piece(inside, CELL, raw)
-    why = next((why for magic, why in SEALED.items() if head.startswith(magic)), "")
+    why = _why_sealed(head)
     if why:
         on_gap(inside, why)
     unpack = _unpacker(path, head)
@@ -116,12 +124,20 @@ def _pieces(
     yield from _inside(unpack, name, on_gap, inside, depth + 1, room)
 
 
+def _why_sealed(head: bytes) -> str:
+    """Return why a file has texts that can't be read, by its first bytes; "" if it has none."""
+    # of a MATLAB file, the kind of its first variable, in either order of bytes
+    if head.startswith(b"MATLAB 5.0") and head[128:132] in (b"\x0f\0\0\0", b"\0\0\0\x0f"):
+        return "a MATLAB file, whose variables are compressed"
+    return next((why for magic, why in SEALED.items() if head.startswith(magic)), "")
+
+
 def _inside(
     unpack: Unpack, name: str, on_gap: OnGap, inside: str, depth: int, room: _Room
 ) -> Iterator[Piece]:
     """Yield what the files inside a file say, and their names."""
-    with tempfile.TemporaryDirectory(prefix="clearbench-search-") as folder:
-        target = Path(folder) / "content"
+    with scratch("search") as folder:
+        target = folder / "content"
         report = partial(_report, on_gap, inside)
         for member, content in unpack(target, name, report, room):
             place = f"{inside}/{member}" if inside else member
@@ -306,16 +322,29 @@ def _unpacker(path: Path, head: bytes) -> Unpack | None:
         b"\x1f\x8b\x08": gzip.open,
         b"BZh": bz2.open,
         b"\xfd7zXZ\0": lzma.open,
+        b"]\0\0": lzma.open,
     }
     opened = next((each for magic, each in streams.items() if head.startswith(magic)), None)
     if opened is bz2.open and head[4:10] != b"1AY&SY":
         opened = None
     if opened is not None:
         return partial(_stream, opened, path)
+    if _is_zlib(head):
+        return partial(_zlib, path)
     if head[257:262] == b"ustar":
         return partial(_tar, path)
     # DICOM of more than a few bytes may hold a zip's marks by chance
     return partial(_zip, path) if head.startswith(b"PK") or _ends_as_zip(path) else None
+
+
+def _is_zlib(head: bytes) -> bool:
+    """Tell whether a file is bare zlib, as every object of git is; its mark has only two bytes."""
+    if head[:1] != b"x" or len(head) < 2 or int.from_bytes(head[:2], "big") % 31:
+        return False
+    try:
+        return bool(zlib.decompressobj().decompress(head))
+    except zlib.error:
+        return False
 
 
 def _ends_as_zip(path: Path) -> bool:
@@ -341,6 +370,29 @@ def _stream(
         yield member, target
     else:
         on_gap("", TOO_MUCH)
+
+
+def _zlib(
+    path: Path, target: Path, _name: str, on_gap: OnGap, room: _Room
+) -> Iterator[tuple[str, Path]]:
+    """Yield what is compressed in a file of bare zlib."""
+    inflate = zlib.decompressobj()
+    with path.open("rb") as source, target.open("wb") as file:
+        while not inflate.eof:
+            part = inflate.unconsumed_tail or source.read(PART)
+            try:
+                content = inflate.decompress(part, PART)
+                if not part and not content:
+                    raise zlib.error("it is cut off")
+            except zlib.error as error:
+                on_gap("", f"damaged ({error})")
+                break
+            room.left -= len(content)
+            if room.left < 0:
+                on_gap("", TOO_MUCH)
+                return
+            file.write(content)
+    yield "content", target
 
 
 def _zip(

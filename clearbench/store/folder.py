@@ -2,11 +2,12 @@
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from clearbench.errors import BadStore
-from clearbench.files import write_whole
+from clearbench.files import everything_below, write_whole
 from clearbench.rights import (
     GROUP,
     GROUP_READS,
@@ -112,24 +113,38 @@ def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
 def share(folder: StoreFolder, *, group: bool) -> None:
     """Let the group read a store, or its owner alone; later files have the same rights.
 
-    The secret, the key table and the list of a removal are the owner's always. Raises StorageFull.
+    The secret, the key table and the list of a removal are the owner's always. What links lead to
+    is closed too, and never opened, as it may be more than the store's. Raises StorageFull.
     """
     write_schema(folder, read_schema(folder), group=group)
-    for path in [folder.root, *folder.root.rglob("*")]:
-        if not path.is_symlink():
-            set_rights(path, _rights_of(path, group))
+    for path, linked in _everything(folder):
+        rights = _rights_of(path, group)
+        set_rights(path, rights & path.stat().st_mode if linked else rights)
 
 
 def find_readable(folder: StoreFolder) -> tuple[Path, ...]:
     """Return the files and folders of a store that others may read, against its setting."""
     group = is_group_readable(folder.root)
     return tuple(
-        path
-        for path in [folder.root, *sorted(folder.root.rglob("*"))]
-        if path.exists()  # a draft may be gone meanwhile
-        and not path.is_symlink()
-        and readable_by_others(path, _rights_of(path, group))
+        path for path, _ in _everything(folder) if readable_by_others(path, _rights_of(path, group))
     )
+
+
+def find_foreign(folder: StoreFolder) -> tuple[Path, ...]:
+    """Return the files and folders of a store that belong to another user than its folder does.
+
+    Their owners can read them, whatever their rights are; the superuser can read all anyway.
+    """
+    known = (0, folder.root.stat().st_uid)
+    return tuple(path for path, _ in _everything(folder) if path.stat().st_uid not in known)
+
+
+def _everything(folder: StoreFolder) -> Iterator[tuple[Path, bool]]:
+    """Yield every file and folder of a store, and whether it is behind a link."""
+    root = folder.root.resolve()
+    for path in [folder.root, *everything_below(folder.root)]:
+        if path.exists():  # a draft may be gone meanwhile, and a link may lead to nothing
+            yield path, not path.resolve().is_relative_to(root)
 
 
 def _rights_of(path: Path, group: bool) -> int:

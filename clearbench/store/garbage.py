@@ -13,7 +13,7 @@ from typing import Literal
 
 from clearbench.bounded import read_text
 from clearbench.errors import BadStore, name_some
-from clearbench.files import Draft, find_drafts
+from clearbench.files import Draft, everything_below, find_drafts
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import cohort_names, load_cohort, scans_of_cohort
 from clearbench.store.folder import StoreFolder
@@ -106,9 +106,12 @@ def delete_garbage(found: FoundGarbage, store: StoreFolder, *, other_sets: bool 
         for path in item.paths:
             freed += size_of(path)
             # unlike a draft's own writer, it says so if the disk refuses
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            target = path.resolve()  # the bytes are where a link leads to
+            shutil.rmtree(target) if path.is_dir() else target.unlink(missing_ok=True)
+            if path.is_symlink():
+                path.unlink()
     for folder in store.features.glob("*/*/"):
-        if not any(folder.iterdir()):
+        if not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
     # from nothing, so that it is small too, and has nothing of what went
     refresh(store, rebuild=True)
@@ -135,8 +138,9 @@ def _sets(store: StoreFolder) -> Iterator[_Set]:
 def _named(folders: Iterable[Path], store: StoreFolder) -> tuple[frozenset[str], list[str]]:
     """Return the fingerprints in results and bundles, and the files that can't be read."""
     found, unreadable = set[str](), []
-    bundles = store.root.rglob(BUNDLE)
-    for path in {*bundles, *(p for folder in folders for p in folder.rglob("*.json"))}:
+    bundles = (path for path in everything_below(store.root) if path.name == BUNDLE)
+    below = (path for folder in folders for path in everything_below(folder))
+    for path in {*bundles, *(path for path in below if path.suffix == ".json")}:
         if path.name.startswith("."):
             continue
         try:

@@ -1,5 +1,6 @@
 """`clearbench audit` and `clearbench store rights`: what they say, and their exit codes."""
 
+import io
 import json
 import stat
 import sys
@@ -43,6 +44,24 @@ def test_what_is_found_is_listed_without_being_shown(
         ("", "given"),
     ]
     assert NAME not in json.dumps(facts)
+
+
+def test_ids_in_a_file_or_on_standard_input_are_looked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "notes.txt").write_text(f"Frau {NAME}")
+    ids = tmp_path / "ids.txt"
+    ids.write_text(f"\n4711-0815\n{NAME}\n\n")
+    assert run("audit", tmp_path / "place", "--ids", ids) == 1
+    assert "looked for 2 identifiers" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{NAME}\n"))
+    assert run("audit", tmp_path / "place", "--ids", "-") == 1
+    ids.write_bytes(b"\xff\xfe\xfd")
+    capsys.readouterr()
+    assert run("audit", tmp_path / "place", "--ids", ids) == 2
+    assert "ids.txt: can't be read (it is no text in UTF-8)" in capsys.readouterr().err
+    assert run("audit", tmp_path / "place", "--ids", tmp_path / "none") == 2
 
 
 def test_nothing_found_is_said_and_exit_code_0(

@@ -124,8 +124,12 @@ def test_a_new_task_that_can_not_be_scored_yet_says_so(
     save(store, 30)
     assert run("tasks", "new", "many", "--cohort", "own", "--labels", "ill") == 0
     said = capsys.readouterr()
-    assert "next: clearbench evaluate --task many" in said.out
+    assert "next: clearbench evaluate --task many\n" in said.out
     assert said.err == ""
+    store.root.rename("a store")
+    more = ("--cohort", "own", "--labels", "ill", "--store", "a store")
+    assert run("tasks", "new", "other", *more) == 0
+    assert "next: clearbench evaluate --task other --store 'a store'\n" in capsys.readouterr().out
 
 
 def test_a_new_task_names_the_labels_that_are_too_rare(

@@ -17,7 +17,9 @@ ROWS = ("p1", "p2", "p3", "p4", "p5")
      "Überweiser", "Referrer", "ReferringPhysicianName", "Initials", "Fallnummer", "Fall-Nr.",
      "hospital_no", "national_id", "Personnummer", "geb", "geb_serial", "DOB (years)", "PatientDOB",
      "Straße", "Wohnort", "PLZ", "zipcode2", "filename_orig", "birth year", "Versichertennummer",
-     "성명", "Fødselsnummer", "patient_address", "PatientPhone", "mobile number", "home address"],
+     "성명", "Fødselsnummer", "patient_address", "PatientPhone", "mobile number", "home address",
+     "OperatorsName", "operator", "RequestingPhysician", "PhysiciansOfRecord", "technologist",
+     "Untersucher", "Kürzel", "ФИО", "Имя"],
 )  # fmt: skip
 def test_some_names_say_it(name: str) -> None:
     assert "its name says" in why_personal(name, ["1", "2"], ["p1", "p2"])
@@ -28,7 +30,8 @@ def test_some_names_say_it(name: str) -> None:
     [
         (["Anna Roth", "Ben Maas", "Eva Lind"], "names of people"),
         (["Roth, Anna", "Maas, Ben J.", "O’Neil, Eva"], "names of people"),
-        (["ROTH^ANNA", "MAAS^BEN", "LIND^EVA"], "names of people"),
+        (["ROTH^ANNA", "MAAS^BEN", "LIND^EVA"], "names a person"),
+        (["normal", "see Roth^Anna", "normal", "normal"], "names a person"),
         (["Anna Roth", "Anna Roth", "Eva Lind", "Ben Maas"], "names of people"),
         (["Müller", "Schmidt", "Schneider", "Fischer", "Weber"], "differ for every patient"),
         (["1960-03-04", "1971-12-31", "1955-01-01"], "dates"),
@@ -98,6 +101,7 @@ def test_contents_say_it(cells: list[str], words: str) -> None:
         ["IIIA", "IB", "IIA", "IVB", "IIIB"],
         ["3+4", "4+3", "3+3", "4+4", "4+5"],
         ["EGFR L858R", "KRAS G12C", "ALK", "wild type", "ROS1"],
+        ["10^9/L", "x^y", "10^6", "mm^2", "cells^2/L"],
         ["10/12", "3/12", "0/12", "5/12", "7/12"],
         ["mask_001.nii.gz", "mask_002.nii.gz", "lung_mask_3.nii.gz", "m4.nii", "m5.nii"],
         [", ".join(str(n * x) for x in range(9)) for n in range(5)],

@@ -3,6 +3,9 @@
 import pickle
 import shutil
 import stat
+import subprocess
+import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -145,3 +148,44 @@ def test_keys_that_are_removed_leave_the_others(tmp_path: Path) -> None:
     path = remove_keys(tmp_path, ["patient-1", "patient-9"])
     assert read_keys(tmp_path) == {"patient-2": "b"}
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_key_table_that_is_its_owners_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember_keys(tmp_path, {"scan-1": "1.2.3"})
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("clearbench.cohort.pseudonyms.read_bytes", refuse)
+    with pytest.raises(BadStore, match=r"can't be read \(Permission denied\)"):
+        read_keys(tmp_path)
+
+
+def test_known_keys_are_not_written_again(tmp_path: Path) -> None:
+    path = remember_keys(tmp_path, {"scan-1": "1.2.3", "scan-2": "4"})
+    before = path.stat().st_ino
+    remember_keys(tmp_path, {"scan-2": "4"})
+    assert path.stat().st_ino == before
+
+
+def test_a_key_table_whose_last_identifier_is_cut_off_is_damaged(tmp_path: Path) -> None:
+    path = remember_keys(tmp_path, {"scan-1": "1.2.3"})
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(BadStore, match="damaged"):
+        read_keys(tmp_path)
+
+
+def test_processes_that_remember_keys_at_once_lose_none(tmp_path: Path) -> None:
+    code = """
+        import sys
+        from pathlib import Path
+        from clearbench.cohort.pseudonyms import remember_keys
+        for number in range(40):
+            remember_keys(Path(sys.argv[1]), {f"{sys.argv[2]}-{number}": "x"})
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
+    running = [subprocess.Popen([*command, name]) for name in "ab"]
+    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    assert len(read_keys(tmp_path)) == 80

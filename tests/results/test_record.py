@@ -75,3 +75,11 @@ def test_of_equal_results_that_of_the_first_folder_is_taken(
         saved(with_value("a", value), tmp_path / name / "a.json")
     [found] = find_results([tmp_path / "mine", tmp_path / "published"]).results
     assert found.score()["value"] == 0.6
+
+
+def test_results_behind_a_link_to_a_folder_are_found(with_value: Make, tmp_path: Path) -> None:
+    for name in ("disk", "results"):
+        (tmp_path / name).mkdir()
+    saved(with_value("a", 0.6), tmp_path / "disk" / "a.json")
+    (tmp_path / "results" / "t").symlink_to(tmp_path / "disk")
+    assert len(find_results([tmp_path / "results"]).results) == 1

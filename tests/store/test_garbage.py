@@ -174,6 +174,27 @@ def test_an_empty_set_goes_and_replaces_nothing(
     assert [path.name for path in store.features.iterdir()] == ["enc-a-aaaaaaaa"]
 
 
+def test_a_set_behind_a_link_goes_with_what_the_link_leads_to(
+    store: StoreFolder, cohort: Cohort, add_set: AddSet, tmp_path: Path
+) -> None:
+    save_cohort(cohort, store)
+    add_set("enc-a", OLD)
+    age(store.features, 10)
+    add_set("enc-a", NEW)
+    (store.features / "enc-a-aaaaaaaa").rename(tmp_path / "disk")
+    (store.features / "enc-a-aaaaaaaa").symlink_to(tmp_path / "disk")
+    bundles = tmp_path / "bundles"
+    bundles.mkdir()
+    (store.root / "heads").symlink_to(bundles)
+    (bundles / "bundle.json").write_text(json.dumps({"fingerprint": OLD}))
+    assert find_garbage(store).items == ()
+    (bundles / "bundle.json").unlink()
+    assert [kind for kind, _ in kinds(store)] == ["superseded set"]
+    delete_garbage(find_garbage(store), store)
+    assert not (tmp_path / "disk").exists()
+    assert [path.name for path in store.features.iterdir()] == ["enc-a-bbbbbbbb"]
+
+
 def test_a_set_that_a_run_writes_into_is_left_alone(
     store: StoreFolder, cohort: Cohort, add_set: AddSet
 ) -> None:

@@ -23,7 +23,6 @@ ITS_NAME = "its name"
 KEPT = {
     "keys.csv": "the key table",
     "forgetting.json": "the list of a removal that isn't finished",
-    "catalogue.duckdb": "paths of the cohorts",
     "cohorts/*.parquet": "paths of a cohort",
 }
 
@@ -101,7 +100,7 @@ def audit(
         wanted,
         search.files,
         search.findings(),
-        tuple((search.masked(path), why) for path, why in search.gaps),
+        tuple((search.masked(path), search.masked(why)) for path, why in search.gaps),
         tuple(map(search.masked, sorted(search.skipped))),
     )
 
@@ -118,35 +117,34 @@ class _Search:
         self.files = 0
 
     def entries(self, place: Path) -> Iterator[tuple[Path, Path]]:
-        """Yield a place and everything below it, hidden files too; links are not followed."""
+        """Yield a place and everything below it, hidden files too, and what is behind links."""
         yield place, place
-        if place.is_symlink() or not place.is_dir():
+        if not place.is_dir():
             return
+        seen: set[Path] = set()
 
         def closed(error: OSError) -> None:
             self.gaps.append((str(error.filename), error.strerror or "can't be opened"))
 
-        for folder, names, files in os.walk(place, onerror=closed):
-            kept = []
-            for name in sorted(names):
-                path = Path(folder, name)
-                if path.resolve() in self.sources or self._is_skipped(place, path):
-                    self.skipped.add(str(path))
-                    continue
-                kept.append(name)
-                yield place, path
-            names[:] = kept
-            for name in sorted(files):
-                path = Path(folder, name)
-                if self._is_skipped(place, path):
-                    self.skipped.add(str(path))
-                else:
-                    yield place, path
+        for folder, names, files in os.walk(place, onerror=closed, followlinks=True):
+            real = Path(folder).resolve()
+            if real in seen:  # several links may lead to a folder, also from inside it
+                names.clear()
+                continue
+            seen.add(real)
+            names[:] = [name for name in names if not self._skips(place, Path(folder, name))]
+            there = [name for name in files if not self._skips(place, Path(folder, name))]
+            for name in (*sorted(names), *sorted(there)):
+                yield place, Path(folder, name)
 
-    def _is_skipped(self, place: Path, path: Path) -> bool:
-        """Tell whether a path is to be left out."""
+    def _skips(self, place: Path, path: Path) -> bool:
+        """Tell whether a path is to be left out, and remember it then."""
         names = (path.name, path.relative_to(place).as_posix())
-        return any(fnmatch(name, pattern) for name in names for pattern in self.skip)
+        asked = any(fnmatch(name, pattern) for name in names for pattern in self.skip)
+        if asked or (path.is_dir() and path.resolve() in self.sources):
+            self.skipped.add(str(path))
+            return True
+        return False
 
     def look(self, root: Path, path: Path) -> None:
         """Search one file or folder: its name, where a link leads, and what it says."""
@@ -190,6 +188,8 @@ class _Search:
                 self._look_at(root, path, texts)
                 size = 0
         self._look_at(root, path, texts)
+        for _, why in gaps:  # libraries quote names of files and what they can't read
+            self.in_names |= self.finder.in_name(why)
         shown = str(path)
         self.gaps += [(f"{shown}: {inside}" if inside else shown, why) for inside, why in gaps]
 
@@ -224,7 +224,7 @@ class _Search:
         return sorted(masks.items(), key=lambda pair: -len(pair[0]))
 
     def masked(self, text: str) -> str:
-        """Return a path without the identifiers that were found in names; after the search."""
+        """Return a path or reason without the identifiers found in such; after the search."""
         for form, mask in self._masks:
             if form.lower() in text.lower():
                 text = re.sub(re.escape(form), mask, text, flags=re.IGNORECASE)

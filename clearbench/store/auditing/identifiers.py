@@ -18,6 +18,7 @@ LONG = 6  # letters and digits; a shorter one may be a part of any word or numbe
 FEWEST = 3  # letters of a short one, which is looked for as a whole word
 GIVEN = "given"
 NAMED = "name of a folder or file"
+GENERIC = "names of folders and files that many have (IM0001, 049, export)"
 IDS = frozenset({"patient id", "accession number"})
 FREE = frozenset({"free text", "station", "institution", "study id", "serial number"})
 DATE = re.compile(r"(\d{4})(\d\d)(\d\d)(\d{6})?.*")
@@ -66,8 +67,11 @@ def gather_identifiers(folders: Iterable[Path], texts: Iterable[str] = ()) -> Wa
     left: dict[str, set[str]] = {}
     read = 0
     for folder in folders:
-        for kind, text in _names(folder):
-            _sort(kind, text, found, left)
+        for text in _names(folder):
+            if is_generic(text):
+                left.setdefault(GENERIC, set()).add(text)
+            else:
+                _sort(NAMED, text, found, left)
         for file in walk(folder).files:
             pairs = list(header_identifiers(file))
             read += bool(pairs)
@@ -77,15 +81,13 @@ def gather_identifiers(folders: Iterable[Path], texts: Iterable[str] = ()) -> Wa
     return Wanted(tuple(sorted(found)), tuple(sorted(counts.items())), read)
 
 
-def _names(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the names of a folder and of what is below it that say more than IM0001."""
+def _names(folder: Path) -> Iterator[str]:
+    """Yield the names of a folder and of what is below it, without suffixes."""
     names = {folder.resolve().name}
     for file in walk(folder).files:
         names |= set(file.relative_to(folder).parts)
     for name in sorted(names):
-        stem = re.sub(r"(\.nii\.gz|\.[A-Za-z]{2,4})$", "", name)
-        if not is_generic(stem):
-            yield NAMED, stem
+        yield re.sub(r"(\.nii\.gz|\.[A-Za-z]{2,4})$", "", name)
 
 
 def _sort(kind: str, text: str, found: set[Identifier], left: dict[str, set[str]]) -> None:

@@ -4,7 +4,6 @@ import atexit
 import math
 import os
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clearbench.errors import BadArgument, BadQuery
-from clearbench.files import draft_of, find_drafts
+from clearbench.files import draft_of, make_scratch
 
 TIMEOUT_S = 600.0
 MEMORY_SHARE = 0.4  # of what the machine or the container has; the answer may take as much again
@@ -26,7 +25,7 @@ MOST_S, MOST_GB = 1e9, 1e5  # DuckDB's settings overflow above
 GRACE_S = 5.0  # in which a query stops by itself
 MEMORY_GRACE_S = 0.5
 LOOK_S = 0.05
-SCRATCH = THREAD = "clearbench-query"
+THREAD = "clearbench-query"
 STATM = Path("/proc/self/statm")
 
 Answer = TypeVar("Answer")
@@ -127,9 +126,7 @@ def scratch_folder() -> Path | None:
     owner can read it: what a query spills is data of patients.
     """
     try:
-        _sweep(Path(tempfile.gettempdir()))
-        prefix = f"{draft_of(Path(SCRATCH)).name}-"
-        folder = Path(tempfile.mkdtemp(prefix=prefix))
+        folder = make_scratch("query")
     except OSError:
         return None
     atexit.register(remove_scratch)
@@ -142,13 +139,6 @@ def remove_scratch() -> None:
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
     scratch_folder.cache_clear()
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes left; what belongs to another user stays."""
-    for draft in find_drafts(folder, deep=False):
-        if draft.writer == "killed" and draft.path.name.startswith(f".{SCRATCH}."):
-            shutil.rmtree(draft.path, ignore_errors=True)
 
 
 def run_watched(connection: Any, limits: SetLimits, work: Callable[[], Answer]) -> Answer:

@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from clearbench.cohort.pseudonyms import patient_hash, remove_keys
 from clearbench.errors import BadRequest, BadStore, name_some
-from clearbench.files import remove, write_text, write_whole
+from clearbench.files import remove_linked, write_behind
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import stored_table
 from clearbench.store.folder import StoreFolder
@@ -124,7 +124,7 @@ def forget(plan: Plan, on_file: OnFile | None = None) -> Searched:
     for trace in plan.traces:
         REMOVERS[trace.kind](trace, plan)
     for folder in sorted(store.features.glob("*/*/")):
-        if not any(folder.iterdir()):
+        if not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
     # from nothing: a changed copy may still have the old bytes in free blocks
     refresh(store, rebuild=True)
@@ -148,7 +148,7 @@ def _proof(plan: Plan, on_file: OnFile | None) -> Searched:
 def _delete(trace: Trace, plan: Plan) -> None:
     """Delete a file or a draft."""
     del plan
-    remove(trace.path)
+    remove_linked(trace.path)
 
 
 def _drop_rows(trace: Trace, plan: Plan) -> None:
@@ -160,12 +160,17 @@ def _mark_result(trace: Trace, plan: Plan) -> None:
     """Take the ids out of a result's notes, and write how many patients have left."""
     facts = without_names(read_json(trace.path), plan.leaving.mentions)
     if isinstance(facts, str):
-        write_text(trace.path, facts)
+        _write_text(trace.path, facts)
         return
     if isinstance(facts, dict) and trace.mark is not None:
         facts["forgotten"] = trace.mark
     text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
-    write_text(trace.path, text)
+    _write_text(trace.path, text)
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a text, where a link leads to if it is one; raises StorageFull."""
+    write_behind(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def _drop_keys(trace: Trace, plan: Plan) -> None:
@@ -178,7 +183,7 @@ def _drop_seen(trace: Trace, plan: Plan) -> None:
     """Take hashes out of a list of patients."""
     hashes = {patient_hash(patient) for patient in plan.leaving.patients}
     lines = trace.path.read_text(encoding="utf-8").split()
-    write_text(trace.path, "".join(f"{line}\n" for line in lines if line not in hashes))
+    _write_text(trace.path, "".join(f"{line}\n" for line in lines if line not in hashes))
 
 
 def _drop_scans(trace: Trace, plan: Plan) -> None:
@@ -187,9 +192,9 @@ def _drop_scans(trace: Trace, plan: Plan) -> None:
     theirs = pc.is_in(table.column("patient_id"), value_set=pa.array(sorted(plan.leaving.patients)))
     kept = table.filter(pc.invert(theirs))
     if kept.num_rows:
-        write_whole(trace.path, lambda draft: pyarrow.parquet.write_table(kept, draft))
+        write_behind(trace.path, lambda draft: pyarrow.parquet.write_table(kept, draft))
     else:
-        trace.path.unlink()
+        remove_linked(trace.path)
 
 
 REMOVERS: MappingProxyType[Kind, Callable[[Trace, Plan], None]] = MappingProxyType(

@@ -21,6 +21,7 @@ from clearbench.store.records import every_record
 
 PSEUDONYM = re.compile(r"patient-[0-9a-f]{12}")
 FEWEST_LETTERS = 3  # of an id that is looked for among labels
+GROUPS = ("site", "split")  # texts of the user's, as labels are
 IDS = ("scan_id", "patient_id", "study_id", "series_id")
 
 
@@ -128,14 +129,15 @@ def issued_ids(name: str, keys: Mapping[str, str]) -> list[str]:
 def find_in_labels(
     store: StoreFolder, mentions: Mentions, patients: Collection[str] = (), exact: str = ""
 ) -> list[str]:
-    """Return the labels that mention ids: cohort, column and rows, without those of `patients`.
+    """Return the labels and sites that mention ids: cohort, column and rows, without `patients`.
 
     exact: an id that also counts where it is a whole cell, however short it is
     """
     found: dict[str, int] = {}
     for cohort in cohort_names(store):
         table = stored_table(store, cohort)
-        for column in filter(is_label, table.column_names):
+        texts = [name for name in table.column_names if is_label(name) or name in GROUPS]
+        for column in texts:
             pairs = zip(*(table.column(c).to_pylist() for c in ("patient_id", column)), strict=True)
             cells = Counter(cell for owner, cell in pairs if cell and owner not in patients)
             hits = [cell for cell in cells if cell == exact or mentions.in_text(cell)]

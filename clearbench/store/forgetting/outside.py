@@ -7,6 +7,7 @@ from typing import Any
 from clearbench.cohort.ids import ISSUED
 from clearbench.cohort.pseudonyms import KEY_TABLE, patient_hash, read_keys
 from clearbench.errors import name_some
+from clearbench.files import everything_below
 from clearbench.store.cohorts import cohort_names, stored_table
 from clearbench.store.folder import StoreFolder
 from clearbench.store.forgetting.leaving import Leaving, find_in_labels, issued_ids
@@ -71,7 +72,8 @@ def _listed(split: Any, cohorts: frozenset[str]) -> Iterator[str]:
 
 def _bundles(leaving: Leaving, folders: Iterable[Path]) -> Iterator[str]:
     """Yield the saved heads of tasks of a cohort that the patients leave."""
-    for path in sorted({path for folder in folders for path in folder.rglob(BUNDLE)}):
+    everything = {path for folder in folders for path in everything_below(folder)}
+    for path in sorted(path for path in everything if path.name == BUNDLE):
         facts = read_json(path)
         card = facts.get("task_card") if isinstance(facts, dict) else None
         cohort = card.get("cohort") if isinstance(card, dict) else None
@@ -120,12 +122,12 @@ def _issued(leaving: Leaving, store: StoreFolder) -> Iterator[str]:
 
 
 def _in_labels(leaving: Leaving, store: StoreFolder) -> Iterator[str]:
-    """Yield the labels of others that have an id of a patient."""
+    """Yield the labels and sites of others that have an id of a patient."""
     found = find_in_labels(store, leaving.mentions, leaving.patients)
     if found:
         yield (
-            f"labels of others have an id of a patient who leaves, and stay: {name_some(found)}; "
-            "take it out of their table, and add that table again"
+            "labels or sites of others have an id of a patient who leaves, and stay: "
+            f"{name_some(found)}; take it out of their table, and add that table again"
         )
 
 

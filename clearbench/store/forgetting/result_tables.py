@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from clearbench.bounded import read_text
-from clearbench.files import write_text, write_whole
+from clearbench.files import everything_below, remove_linked, write_behind
 from clearbench.scans.damage import why
 from clearbench.store.forgetting.mentions import is_telling
 from clearbench.store.parquet_files import damaged_parquet, read_parquet
@@ -38,8 +38,9 @@ class OwnedRow:
 
 def files_below(folders: Iterable[Path], suffix: str) -> list[Path]:
     """Return the files of a suffix below some folders, without drafts."""
-    found = (path for folder in folders for path in folder.rglob(f"*{suffix}"))
-    return sorted({path for path in found if not path.name.startswith(".") and path.is_file()})
+    found = {path for folder in folders for path in everything_below(folder)}
+    named = (path for path in found if path.name.endswith(suffix) and path.name[0] != ".")
+    return sorted(filter(Path.is_file, named))
 
 
 def facts_beside(table: Path) -> dict[str, Any]:
@@ -109,11 +110,12 @@ def keep_rows(path: Path, cells: Collection[str]) -> None:
     table = read_parquet(path, AGAIN)
     kept = table.filter(pc.invert(rows_with(table, cells)))
     if kept.num_rows:
-        write_whole(
+        # a link that is replaced would leave the rows where it led to
+        write_behind(
             path, lambda draft: pyarrow.parquet.write_table(kept, draft, compression="zstd")
         )
     else:
-        path.unlink()
+        remove_linked(path)
 
 
 def count_rows(path: Path, cells: Collection[str]) -> int:
@@ -147,8 +149,8 @@ def _keep_csv_rows(path: Path, cells: Collection[str]) -> None:
     header, rows = _csv(path)
     kept = [row for row in rows if not _has(header, row, cells)]
     if not kept:
-        path.unlink()
+        remove_linked(path)
         return
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([header, *kept])
-    write_text(path, text.getvalue())
+    write_behind(path, lambda draft: draft.write_text(text.getvalue(), encoding="utf-8"))

@@ -9,6 +9,7 @@ import os
 import pickle
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from pydicom.dataset import Dataset
 from clearbench.errors import BadRequest
 from clearbench.store.auditing.audit import Audit, audit
 from clearbench.store.auditing.identifiers import Identifier, gather_identifiers
+from clearbench.store.folder import open_store
 from clearbench.store.seal import sealed
 
 WriteCT = Callable[..., list[Path]]
@@ -101,6 +103,9 @@ HIDDEN = {
     "entity.svg": b"<text>Oberl&auml;nder</text>",
     "address.txt": b"file:///x/Oberl%E4nder",
     "pickle.pt": pickle.dumps({"who": NAME}),
+    "object-of-git": zlib.compress(b"blob 99\0" + MANY),
+    "fast.zlib": zlib.compress(bytes(2**22) + MANY, 1),
+    "alone.lzma": lzma.compress(MANY, format=lzma.FORMAT_ALONE),
     "a.parquet": TABLE,
     "dictionary.parquet": parquet(pa.table({"x": pa.array([NAME] * 99).dictionary_encode()})),
     "binary.parquet": parquet(pa.table({"x": [NAME.encode()] * 99})),
@@ -211,7 +216,20 @@ def test_what_counts_as_the_same_text(tmp_path: Path, text: str, inside: str, fo
     assert bool(look(tmp_path, text).findings) == found
 
 
-def test_links_are_read_and_not_followed(tmp_path: Path) -> None:
+def test_what_is_behind_a_link_to_a_folder_is_searched_once(tmp_path: Path) -> None:
+    place, disk = tmp_path / "place", tmp_path / "disk"
+    place.mkdir()
+    disk.mkdir()
+    (disk / "a.txt").write_text(NAME)
+    (disk / "back").symlink_to(place)
+    for name in ("one", "two"):
+        (place / name).symlink_to(disk)
+    assert [finding.path for finding in look(place).findings] == [str(place / "one" / "a.txt")]
+    (tmp_path / "link").symlink_to(place)
+    assert look(tmp_path / "link").files == 1
+
+
+def test_links_are_read(tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()
     (tmp_path / f"{NAME}.txt").write_text("x")
@@ -237,11 +255,50 @@ def test_what_can_t_be_searched_is_said_and_is_no_clean_answer(tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"PACK\0\0\0\x02" + zlib.compress(MANY), "a pack of git"),
+        (b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\x01IM\x0f\0\0\0" + bytes(9), "a MATLAB file"),
+        (b"$FL2@(#) SPSS DATA FILE", "an SPSS file"),
+        (b"$FL3@(#) SPSS DATA FILE", "an SPSS file"),
+        (b"Obj\x01\x04", "an Avro file"),
+        (b"\xff\x06\0\0sNaPpY", "compressed with Snappy"),
+        (zlib.compress(MANY * 999, 0)[:-9], "damaged"),
+    ],
+)
+def test_other_compressed_files_are_said(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "a").write_bytes(content)
+    [(_, said)] = look(tmp_path, "Nobody").unsearched
+    assert said.startswith(why)
+
+
+@pytest.mark.parametrize("content", [b"x^2 + y^2", b"x\x9c not zlib", b"x", b"MATLAB 5.0 is old"])
+def test_a_file_that_only_begins_so_is_searched(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a").write_bytes(content)
+    assert look(tmp_path).clean
+
+
+def test_a_reason_that_quotes_an_identifier_shows_none(tmp_path: Path) -> None:
+    content = bytearray(archive(f"{NAME}.txt", MANY))
+    for place in (6, content.index(b"PK\1\2") + 8):
+        content[place] |= 1  # encrypted
+    (tmp_path / "a.zip").write_bytes(content)
+    done = look(tmp_path)
+    [(path, why)] = done.unsearched
+    assert "encrypted" in why
+    assert NAME not in path + why
+    # found in the reason of one file, and in no name of another
+    (tmp_path / "b.zip").write_bytes(content[:-30])
+    assert NAME not in str(look(tmp_path))
+
+
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clearbench.store.contents.MOST_BYTES", 2**20)
     (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(2**22)))
     (tmp_path / "b.zip").write_bytes(archive("x", bytes(2**22)))
-    assert len(look(tmp_path).unsearched) == 2
+    (tmp_path / "c").write_bytes(zlib.compress(bytes(2**22)))
+    assert len(look(tmp_path).unsearched) == 3
 
 
 def test_a_long_file_is_searched_to_its_end_and_over_its_parts(
@@ -330,6 +387,32 @@ def test_a_short_number_is_looked_for_where_ids_stand_only(export: Path, tmp_pat
     place.mkdir()
     (place / "a.csv").write_text("slices,share\n4711,0.4711\n")
     assert audit([place], sources=[export]).clean
+
+
+def test_names_that_many_have_are_left_out_and_counted(tmp_path: Path) -> None:
+    for name in ("049", "050", NAME):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "IM0001.png").touch()
+    wanted = gather_identifiers([tmp_path / "049", tmp_path / "050", tmp_path / NAME])
+    assert [one.text for one in wanted.identifiers] == [NAME]
+    assert wanted.left_out == (
+        ("names of folders and files that many have (IM0001, 049, export)", 3),
+    )
+
+
+def test_only_the_key_table_and_paths_of_cohorts_are_kept_on_purpose(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store", create=True)
+    for place in ("keys.csv", "cohorts/c.parquet", "catalogue.duckdb", "results/t/r.json"):
+        path = store.root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(NAME)
+    found = {Path(one.path).name: one.kept for one in look(store.root).findings}
+    assert found == {
+        "keys.csv": "the key table",
+        "c.parquet": "paths of a cohort",
+        "catalogue.duckdb": "",
+        "r.json": "",
+    }
 
 
 def test_the_source_itself_is_left_out(export: Path, tmp_path: Path) -> None:

@@ -281,10 +281,13 @@ def test_an_id_in_the_labels_of_others_is_said(store: StoreFolder) -> None:
     """A column of ids under a name of its own became a label."""
     cohort = load_cohort(store, "own").with_column("comes_with", [TWO, "MRN4712", TEN])
     save_cohort(cohort, store)
+    cohort = cohort.with_column("site", [f"house {TWO}", None, None])
+    save_cohort(cohort, store)
     said = " ".join(plan_removal(store, [TWO]).outside)
-    assert "labels of others have an id of a patient who leaves" in said
+    assert "labels or sites of others have an id of a patient who leaves" in said
     assert "column comes_with of cohort own (1 row)" in said
-    assert "labels of others" not in " ".join(plan_removal(store, [ONE]).outside)
+    assert "column site of cohort own (1 row)" in said
+    assert "sites of others" not in " ".join(plan_removal(store, [ONE]).outside)
     with pytest.raises(UnknownName, match=r"labels have it.*column comes_with of cohort own"):
         plan_removal(store, ["MRN4712"])
     with pytest.raises(UnknownName) as refused:
