@@ -134,7 +134,7 @@ def _places(along_mm: NDArray[np.float64]) -> list[list[int]]:
 def _when(item: Slice) -> tuple[float, str, str, int]:
     """Return the sort key of slices at one place: the earlier acquisition is first."""
     number = item.phase.acquisition
-    when = float(number) if number.replace(".", "", 1).isdigit() else 0.0
+    when = float(number) if number.replace(".", "", 1).isdecimal() else 0.0
     return when, item.phase.clock, str(item.path), item.frame or 0
 
 
