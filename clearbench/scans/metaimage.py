@@ -18,6 +18,7 @@ from clearbench.errors import UnreadableScan
 from clearbench.scans.grid import (
     grid_volume,
     refuse_labels,
+    refuse_place,
     refuse_shape,
     refuse_spacing,
     spans_space,
@@ -42,6 +43,15 @@ SYNONYMS = {
     **{"Origin": "Offset", "Position": "Offset"},
     "ElementByteOrderMSB": "BinaryDataByteOrderMSB",
 }
+
+USED = frozenset(
+    {
+        *("NDims", "ElementNumberOfChannels", "BinaryData", "BinaryDataByteOrderMSB", "DimSize"),
+        *("TransformMatrix", "Offset", "ElementSpacing", "ElementType", "CompressedData"),
+        *("HeaderSize", LAST_KEY),
+    }
+)
+FLAGS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -90,13 +100,18 @@ def open_metaimage(path: Path) -> MetaHeader:
         )
     if _flag(fields, "BinaryData", True) is False:
         raise UnreadableScan("its voxels are written as text; save it as binary data")
-    shape = tuple(int(size) for size in _numbers(fields, "DimSize", 3))
+    sizes = _numbers(fields, "DimSize", 3)
+    if not all(map(float.is_integer, sizes)):
+        raise UnreadableScan(f"its DimSize is {fields['DimSize']}, not whole numbers")
+    shape = tuple(map(int, sizes))
     refuse_shape(shape)
+    origin = np.array(_numbers(fields, "Offset", 3, (0.0, 0.0, 0.0)))
+    refuse_place(origin)
     data, start = _data_file(path, fields, start)
     return MetaHeader(
         shape_xyz=shape,
         axes_lps_mm=_axes(fields),
-        origin_lps_mm=np.array(_numbers(fields, "Offset", 3, (0.0, 0.0, 0.0))),
+        origin_lps_mm=origin,
         dtype=_dtype(fields),
         compressed=_flag(fields, "CompressedData", False),
         data=data,
@@ -116,15 +131,23 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
         key, equals, value = line.decode("latin-1").partition("=")
         if not equals:
             break
-        fields[SYNONYMS.get(key.strip(), key.strip())] = value.strip()
-        if key.strip() == LAST_KEY:
+        name = SYNONYMS.get(key.strip(), key.strip())
+        if fields.setdefault(name, value.strip()) != value.strip() and name in USED:
+            raise UnreadableScan(
+                f"its header says {name} twice ({fields[name][:60]}; {value.strip()[:60]}); find "
+                "out which is right, and leave the other out"
+            )
+        if name == LAST_KEY:
             return fields, end
     raise UnreadableScan(f"not a readable MetaImage file (no line {LAST_KEY} in its header)")
 
 
 def _flag(fields: dict[str, str], key: str, default: bool) -> bool:
-    """Read one True or False."""
-    return fields.get(key, str(default)).lower() in ("true", "1")
+    """Read one True or False; raises UnreadableScan for another word."""
+    word = fields.get(key, str(default)).lower()
+    if word not in FLAGS:
+        raise UnreadableScan(f"its {key} is {fields[key][:60]!r}, neither True nor False")
+    return FLAGS[word]
 
 
 def _numbers(
