@@ -23,7 +23,7 @@ def grey_values(image: Image.Image) -> NDArray[np.uint8]:
     """
     if _has_alpha(image) and np.asarray(image.convert("RGBA"))[..., 3].min() < OPAQUE:
         raise UnreadableScan("it has transparent parts; save it as grey values, without them")
-    if image.mode == "P" and image.getextrema()[1] >= _colours(image):
+    if image.mode == "P" and int(np.asarray(image).max()) >= _colours(image):
         raise UnreadableScan("its palette has fewer colours than its pixels use; save it again")
     if image.mode not in ("L", "LA"):
         _refuse_colours(np.asarray(image.convert("RGB")).astype(np.int16))
