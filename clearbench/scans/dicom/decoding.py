@@ -19,6 +19,7 @@ from clearbench.scans.dicom.records import Slice
 from clearbench.scans.hu import TOP_HU, Pixels
 from clearbench.scans.packed import refuse_bomb
 
+KEPT_FILES = 2  # a comparison is of two slices
 # JPEG of 12 bits, which the codecs for 8 bits try and give up
 TWELVE_BITS = ("1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")
 
@@ -178,15 +179,38 @@ def _as_stored(value: Any, dtype: np.dtype[Any]) -> int:
 
 def have_same_pixels(one: Slice, other: Slice) -> bool:
     """Tell whether two slices have the same stored values; False if one can't be decoded."""
-    try:
-        # slices are compared while a folder is sorted, where a fault must cost no other scan
-        with damage_as_unreadable():
-            # shallow=True would compare only size and time; equal files need no decoding
-            if one.frame == other.frame and filecmp.cmp(one.path, other.path, shallow=False):
-                return True
-            first, second = (
-                decode(item.path, item.path.name).frame(item.frame) for item in (one, other)
-            )
-    except UnreadableScan:
-        return False
-    return np.array_equal(first.values, second.values)
+    return PixelComparison()(one, other)
+
+
+class PixelComparison:
+    """Compares slices as `have_same_pixels`, and decodes a multi-frame file only once."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Path, Stored | None] = {}
+
+    def __call__(self, one: Slice, other: Slice) -> bool:
+        """Tell whether two slices have the same stored values; False if one can't be decoded."""
+        try:
+            # slices are compared while a folder is sorted, where a fault must cost no other scan
+            with damage_as_unreadable():
+                # shallow=True would compare only size and time; equal files need no decoding
+                whole = one.frame == other.frame and one.path != other.path
+                if whole and filecmp.cmp(one.path, other.path, shallow=False):
+                    return True
+                return np.array_equal(self._frame(one).values, self._frame(other).values)
+        except UnreadableScan:
+            return False
+
+    def _frame(self, item: Slice) -> Stored:
+        """Return the stored values of a slice; raises UnreadableScan."""
+        if item.frame is None:
+            return decode(item.path, item.path.name)
+        if item.path not in self._kept:
+            if len(self._kept) == KEPT_FILES:
+                del self._kept[next(iter(self._kept))]
+            self._kept[item.path] = None  # stays, if it can't be decoded
+            self._kept[item.path] = decode(item.path, item.path.name)
+        stored = self._kept[item.path]
+        if stored is None:
+            raise UnreadableScan(f"{item.path.name} can't be decoded")
+        return stored.frame(item.frame)

@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedCTImageStorage
 
 from clearbench.errors import UnreadableScan
+from clearbench.scans.dicom import decoding
 from clearbench.scans.inventory import find_scans
 from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series
@@ -383,3 +384,19 @@ def test_every_syntax_of_the_real_slice_is_tested(shared_data: Path) -> None:
     files = set((shared_data / CORNERSTONE).glob("CTImage.dcm_*.dcm"))
     tested = [*EXACT, *LOSSY_HU, ".4.51", ".4.53", ".4.55"]
     assert {of_syntax(shared_data, ending) for ending in tested} == files
+
+
+def test_many_frames_at_one_place_are_decoded_once(
+    tmp_path: Path, hu: NDArray[np.int16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(frame: Dataset, number: int) -> None:
+        frame.PlanePositionSequence = Sequence(
+            [_item(ImagePositionPatient=[0, 0, 5.0 * (number % 4)])]
+        )
+
+    write_enhanced(tmp_path / "e.dcm", hu, [0, 1, 2, 3] * 20, edit)
+    opened = []
+    whole = decoding.open_whole
+    monkeypatch.setattr(decoding, "open_whole", lambda path: opened.append(path) or whole(path))
+    np.testing.assert_array_equal(read(tmp_path / "e.dcm"), hu)
+    assert len(opened) == 2  # to compare its frames, and to read them
