@@ -31,6 +31,15 @@ LONGEST = 1800  # letters of a message
 LONGEST_NAME = 200  # of a name that may be a misspelt one
 
 
+def is_text(name: str) -> bool:
+    """Tell whether a name is UTF-8; Python holds other bytes as halves of letters."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class ClearbenchError(Exception):
     """Any error that clearbench raises on purpose."""
 

@@ -6,6 +6,7 @@ Commands import heavy libraries inside their functions, so that --help stays fas
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -26,8 +27,11 @@ from clearbench.cli import (
 )
 from clearbench.cli.refusals import argument_sentence, file_sentence
 from clearbench.cli.sections import Program
+from clearbench.cli.streams import give_up_output, mend_streams
+from clearbench.cli.surroundings import check_surroundings
 from clearbench.errors import BadArgument, ClearbenchError, plain_text
 from clearbench.exit_codes import ExitCode
+from clearbench.files import DISK_REFUSES
 from clearbench.processes import SAFE_PATH
 
 app = typer.Typer(
@@ -79,14 +83,26 @@ def _typed_params() -> Sequence[Any]:
 
 def _complain(sentence: str) -> None:
     """Print what stopped the command, on one line, without codes that a terminal obeys."""
-    sys.stderr.write(f"clearbench: {plain_text(sentence)}\n")
+    # where standard error can't be written to either, the exit code still tells
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"clearbench: {plain_text(sentence)}\n")
+
+
+def _run() -> None:
+    """Run the command that was typed, until all of its answer is written."""
+    check_surroundings(sys.argv[1:])
+    try:
+        app()
+    finally:
+        sys.stdout.flush()
 
 
 def main() -> None:
     """Run the command line; errors of clearbench become one sentence and their exit code."""
     os.environ.setdefault(SAFE_PATH, "1")  # of every process that a library starts, too
+    mend_streams()
     try:
-        app()
+        _run()
     except BadArgument as error:
         _complain(argument_sentence(error, _typed_params()))
         sys.exit(error.exit_code)
@@ -94,10 +110,13 @@ def main() -> None:
         _complain(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()  # else Python complains of the closed pipe at its exit
+        give_up_output()
         sys.exit(ExitCode.DONE)
     except OSError as error:
         _complain(file_sentence(error))
+        if error.filename is None and error.errno in DISK_REFUSES:
+            give_up_output()
+            sys.exit(ExitCode.FAILED)
         sys.exit(ExitCode.REFUSED)
     except SystemExit as done:
         if done.code == ExitCode.STOPPED:

@@ -291,7 +291,7 @@ def leaderboard(
     from clearbench.board.rendering import board_csv, board_json, board_markdown
     from clearbench.board.tables import leaderboard as make
     from clearbench.display.boards import show_leaderboard
-    from clearbench.display.console import out, save_text, show_list
+    from clearbench.display.console import save_text, show_list, write_for_programs
     from clearbench.errors import BadArgument
 
     if fmt not in FORMATS:
@@ -305,7 +305,7 @@ def leaderboard(
         text = {"md": board_markdown, "csv": board_csv, "json": board_json}.get(
             fmt, board_markdown
         )(found)
-        save_text(text, output) if output else out.out(text, end="")
+        save_text(text, output) if output else write_for_programs(text)
     show_list(found.unreadable, "left out, as they can't be read")
     raise typer.Exit(ExitCode.FAILED if found.unreadable else ExitCode.DONE)
 

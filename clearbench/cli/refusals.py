@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from clearbench.errors import BadArgument
+from clearbench.files import DISK_REFUSES
 
 # Parameters of the Python functions whose option has another name.
 OPTIONS = MappingProxyType(
@@ -61,7 +62,10 @@ def file_sentence(error: OSError) -> str:
     """Name the folder or file that the system refuses."""
     path = Path(str(error.filename)) if error.filename else None
     if path is None:
-        return str(error)
+        if error.errno not in DISK_REFUSES:
+            return str(error)
+        # files of ours are named, and refused as StorageFull
+        return f"the output can't be written ({error.strerror}); choose another place for it"
     # Drafts are next to the file that they become; the user knows the folder, not the draft.
     place = path.parent if path.suffix == ".tmp" else path
     return f"{place}: {error.strerror}; allow it, or choose another place"

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from clearbench.errors import BadQuery
 
+MOST_S = 10
 # Else the SQL could read files or Python's variables, load code, spill rows, or never end.
 ALONE = {
     "enable_external_access": "false",
@@ -12,7 +13,9 @@ ALONE = {
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
     "temp_directory": "",
-    "max_execution_time": "600000",  # milliseconds
+    # a table of series is small: its ranks take a second
+    "max_execution_time": f"{MOST_S * 1000}",  # milliseconds
+    "memory_limit": "1GB",
 }
 
 
@@ -25,6 +28,10 @@ def best_series(table: pa.Table, where: str, order: str) -> dict[str, tuple[str,
     try:
         with duckdb.connect(config=ALONE) as connection:
             return {study: tuple(ids) for study, ids in _ranked(connection, table, where, order)}
+    except duckdb.InterruptException as error:
+        raise BadQuery(
+            f"pick: stopped after {MOST_S} s; rank by columns, without a query in it"
+        ) from error
     except duckdb.Error as error:
         columns = ", ".join(table.column_names)
         raise BadQuery(f"pick: {str(error).splitlines()[0]}. Columns: {columns}") from error

@@ -12,7 +12,7 @@ from clearbench.cohort.doubts import find_doubts
 from clearbench.cohort.faults import find_faults
 from clearbench.cohort.files import read_table
 from clearbench.cohort.tidy import tidy
-from clearbench.errors import BadCohort, UnknownName, name_some, suggestion
+from clearbench.errors import BadCohort, UnknownName, is_text, name_some, suggestion
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,11 @@ def check_cohort(table: pa.Table, name: str, source: Path) -> Cohort:
     if faults:
         raise BadCohort(f"{source}: " + "; ".join(faults))
     paths = [_absolute(Path(text), source.parent) for text in table.column("path").to_pylist()]
+    unnamed = [path for path in paths if not is_text(str(path))]
+    if unnamed:
+        raise BadCohort(
+            f"{source}: a name in {unnamed[0]} isn't UTF-8, which no table holds; rename it"
+        )
     index = table.column_names.index("path")
     table = table.set_column(index, "path", pa.array([str(path) for path in paths]))
     return Cohort(name, table, (*notes, *find_doubts(table, paths)), tuple(notes))

@@ -24,6 +24,7 @@ def tidy(table: pa.Table, source: Path) -> Tidied:
     """
     steps: tuple[Callable[[pa.Table, Path], Tidied], ...] = (
         without_index,
+        without_headers,
         _usual_names,
         _one_patient_column,
         _days_for_dates,
@@ -44,6 +45,18 @@ def without_index(table: pa.Table, _: Path) -> Tidied:
     out = [name for name in table.column_names if is_index(name, table.column(name).to_pylist())]
     notes = [f"column {name} is left out: it has no name and numbers the rows" for name in out]
     return table.drop_columns(out), notes
+
+
+def without_headers(table: pa.Table, _: Path) -> Tidied:
+    """Leave out rows that repeat the names of the columns, as joined tables have them."""
+    names = tuple(table.column_names)
+    if not names or names[0] not in table.column(0).to_pylist():
+        return table, []
+    rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
+    kept = [tuple(map(str, row)) != names for row in rows]
+    count = kept.count(False)
+    text = f"{count} row{'s' if count > 1 else ''} left out: the names of the columns again"
+    return table.filter(pa.array(kept)), [text] if count else []
 
 
 def _usual_names(table: pa.Table, source: Path) -> Tidied:

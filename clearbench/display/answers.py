@@ -1,11 +1,10 @@
 """Answers of SQL: a table on the screen, or a CSV, JSON or Parquet file."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from clearbench.display.console import show_rows, warn
+from clearbench.display.console import show_rows, warn, write_for_programs
 from clearbench.errors import BadArgument
 from clearbench.files import write_output
 from clearbench.store.answers import as_csv, as_json, for_screen, write_parquet
@@ -46,7 +45,7 @@ def _texts(table: Any, fmt: str) -> Iterator[str]:
 def _print_pieces(pieces: Iterator[str]) -> None:
     """Print pieces of text as they come."""
     for piece in pieces:
-        sys.stdout.write(piece)
+        write_for_programs(piece)
 
 
 def _write_pieces(pieces: Iterator[str], draft: Path) -> None:

@@ -23,9 +23,9 @@ WIDTH_IN_FILES = 240  # columns, where there is no terminal to fit
 def _console(*, stderr: bool) -> Console:
     """Return a console as wide as its terminal; in a file or pipe it doesn't fold lines."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(
-        stderr=stderr, highlight=False, width=None if stream.isatty() else WIDTH_IN_FILES
-    )
+    # a caller may have closed it, and then there is none
+    in_terminal = stream is not None and stream.isatty()
+    return Console(stderr=stderr, highlight=False, width=None if in_terminal else WIDTH_IN_FILES)
 
 
 out = _console(stderr=False)
@@ -53,7 +53,18 @@ def dump(value: Any) -> None:
     """Print records as JSON."""
     text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
     # a file's name may have bytes that are no text
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
+    write_for_programs(text.encode("utf-8", "backslashreplace").decode())
+
+
+def write_for_programs(text: str) -> None:
+    """Write a part of JSON or CSV to standard output, in UTF-8 whatever the terminal knows.
+
+    Another letter in its place would be another value.
+    """
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None and sys.stdout.encoding.lower() != "utf-8":
+        reconfigure(encoding="utf-8")
+    sys.stdout.write(text)
 
 
 def show_rows(

@@ -23,6 +23,8 @@ def grey_values(image: Image.Image) -> NDArray[np.uint8]:
     """
     if _has_alpha(image) and np.asarray(image.convert("RGBA"))[..., 3].min() < OPAQUE:
         raise UnreadableScan("it has transparent parts; save it as grey values, without them")
+    if image.mode == "P" and int(np.asarray(image).max()) >= _colours(image):
+        raise UnreadableScan("its palette has fewer colours than its pixels use; save it again")
     if image.mode not in ("L", "LA"):
         _refuse_colours(np.asarray(image.convert("RGB")).astype(np.int16))
     found: NDArray[np.uint8] = np.asarray(image.convert("L"))
@@ -48,6 +50,11 @@ def refuse_mask(pixels: NDArray[np.uint8]) -> None:
     low, high = pixels.min(), pixels.max()
     if low < high and bool(((pixels == low) | (pixels == high)).all()):
         raise UnreadableScan(f"a mask: it has the values {low} and {high} only, not a CT's greys")
+
+
+def _colours(image: Image.Image) -> int:
+    """Return how many colours the palette of an image has."""
+    return len(image.getpalette() or ()) // len("RGB")
 
 
 def _has_alpha(image: Image.Image) -> bool:

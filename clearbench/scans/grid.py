@@ -16,6 +16,7 @@ MOST_SIDE = 2**15
 MOST_VOXELS = 2**33  # 16 GB; a whole body in 0.5 mm has 2 ** 32
 LEAST_SPACING_MM = 0.05
 MOST_SPACING_MM = 20.0
+MOST_PLACE_MM = 1e5
 EVEN_REGIONS = 0.5  # of a segmentation's voxels, more than this share have an equal neighbour
 
 
@@ -92,6 +93,13 @@ def refuse_spacing(lengths_mm: NDArray[np.float64]) -> None:
             f"a spacing of {spacing} mm; a CT has {LEAST_SPACING_MM:g} to {MOST_SPACING_MM:g} mm: "
             "check the unit in its header"
         )
+
+
+def refuse_place(first_mm: NDArray[np.float64]) -> None:
+    """Refuse a first voxel where no scanner reaches, or nowhere; raises UnreadableScan."""
+    if not (np.abs(first_mm) <= MOST_PLACE_MM).all():  # NaN is nowhere
+        place = " \\ ".join(f"{mm + 0.0:g}" for mm in first_mm)
+        raise UnreadableScan(f"its first voxel is at {place} mm, where no scanner reaches")
 
 
 def refuse_labels(data: Pixels) -> None:

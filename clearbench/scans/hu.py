@@ -194,8 +194,8 @@ def clean_hu(hu: Pixels) -> Pixels:
         bad = int(hu.size - np.isfinite(hu).sum())
         if bad:
             raise UnreadableScan(f"{bad:,} of {hu.size:,} pixels are NaN or infinite")
-        hu = np.maximum(hu, AIR_HU)
-        # an empty array has no maximum of its own
-        whole = hu.max(initial=AIR_HU) <= TOP_HU and bool((hu == np.rint(hu)).all())
+        # in 64 bits, a value may be one that becomes infinite in 32
+        hu = np.clip(hu, AIR_HU, TOP_HU)
+        whole = bool((hu == np.rint(hu)).all())
         return hu.astype(np.int16 if whole else np.float32)
     return np.clip(hu, AIR_HU, TOP_HU).astype(np.int16)

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from clearbench.scans.dicom.records import LeftOut
 from clearbench.scans.found import FoundScan, Inventory, by_path
-from clearbench.scans.images import UNNAMED_WINDOW, image_files, why_not_images, window_folders
+from clearbench.scans.images import (
+    UNNAMED_WINDOW,
+    image_files,
+    notes_beside,
+    why_ambiguous,
+    why_not_images,
+    window_folders,
+)
 from clearbench.scans.notes import Note
 from clearbench.scans.volume import ScanFacts
 from clearbench.windows import WINDOWS_HU, parse_window
@@ -39,6 +46,7 @@ def image_scan(folder: Path) -> FoundScan:
     windows = window_folders(folder)
     parts = [image_files(inner) for inner in (windows or {"": folder}).values()]
     unequal = len(set(map(len, parts))) > 1
+    notes = ((UNEQUAL,) if unequal else ()) + notes_beside(folder)
     name = next(iter(windows), "")
     return FoundScan(
         path=folder,
@@ -46,8 +54,9 @@ def image_scan(folder: Path) -> FoundScan:
         shape=(max(map(len, parts)),),
         orientation="axial",
         windows=tuple(windows),
-        facts=ScanFacts(notes=(UNEQUAL,) if unequal else ()),
-        error=why_not_images([file for files in parts for file in files], name),
+        facts=ScanFacts(notes=notes),
+        error=why_ambiguous(folder)
+        or why_not_images([file for files in parts for file in files], name),
     )
 
 

@@ -18,6 +18,10 @@ from clearbench.scans.volume import Scan
 from clearbench.scans.walk import is_file
 from clearbench.windows import WINDOWS_HU, parse_window
 
+# Pillow opens dozens of formats whatever a file's name is, some of them with other programs
+FORMATS = ("PNG", "JPEG")
+BITS_AT = 24  # the byte of a PNG that has the bits of a value
+LARGEST_NUMBER = 2**31 - 1
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 DEEPLESION_OFFSET = 32768  # DeepLesion stores HU + 32768 in its 16-bit PNGs
 DEEPLESION_SERIES = re.compile(r"\d{6}_\d\d_\d\d")  # its folder names: patient, study, series
@@ -27,6 +31,8 @@ UNNAMED_WINDOW = (
 )
 NO_WINDOW = "16-bit images have HU, not a window; leave the window out"
 EACH_ITS_ROW = "if each is a scan of its own, give each its row in a table, with its path"
+UNREADABLE = "not a readable image, PNG or JPEG"
+DEEP_BITS = 16
 MOST_PIXELS = 2**26
 UNKNOWN_SPACING = (float("nan"), float("nan"), float("nan"))
 
@@ -38,6 +44,32 @@ def window_folders(folder: Path) -> dict[str, Path]:
         for path in sorted(folder.iterdir(), key=lambda path: path.name.lower())
         if path.name.lower() in WINDOWS_HU and path.is_dir() and image_files(path)
     }
+
+
+def why_ambiguous(folder: Path) -> str:
+    """Return which window, or which slice of a window, a folder has twice; "" if none."""
+    found = window_folders(folder)
+    for inner in sorted(folder.iterdir()):
+        first = found.get(inner.name.lower(), inner)
+        if first != inner and inner.is_dir() and image_files(inner):
+            return f"{first.name} and {inner.name} are folders of one window; keep one of them"
+    for inner in found.values():
+        files: dict[str, Path] = {}
+        for path in image_files(inner):
+            first = files.setdefault(path.stem, path)
+            if first != path:
+                return (
+                    f"{inner.name} has {first.name} and {path.name}, which are one slice by their "
+                    "names; keep one of them"
+                )
+    return ""
+
+
+def notes_beside(folder: Path) -> tuple[Note, ...]:
+    """Note the images that lie next to folders of windows, and are in none of them."""
+    count = len(image_files(folder)) if window_folders(folder) else 0
+    text = f"{count} image{'s' if count > 1 else ''} next to the windows' folders left out"
+    return (Note("files", text),) if count else ()
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -63,8 +95,12 @@ def read_image_folder(folder: Path, rules: HuRules = NO_RULES) -> Scan:
     Raises UnreadableScan with the name of an image that is damaged or of another size or depth.
     """
     folders = window_folders(folder)
+    reason = why_ambiguous(folder)
+    if reason:
+        raise UnreadableScan(reason)
     if folders:
-        return _read_windows(folders)
+        scan = _read_windows(folders)
+        return replace(scan, facts=scan.facts.with_notes(*notes_beside(folder)))
     paths = image_files(folder)
     if not paths:
         raise UnreadableScan("no DICOM, NIfTI or image file in this folder")
@@ -160,7 +196,9 @@ def read_hu_image(path: Path) -> Pixels:
 def _scan(pixels: Pixels, present: Pixels, paths: Sequence[Path], windows: tuple[str, ...]) -> Scan:
     """Make the scan; images have no spacing and no position."""
     numbers = [_number(path) for path in paths]
-    known = len(set(numbers)) == len(numbers) and min(numbers) >= 0
+    # a time of day, such as 20240101123456, is no number of a slice
+    usable = min(numbers) >= 0 and max(numbers) <= LARGEST_NUMBER
+    known = usable and len(set(numbers)) == len(numbers)
     index = numbers if known else list(range(len(paths)))
     return Scan(
         pixels=pixels,
@@ -199,8 +237,8 @@ def why_not_images(files: Sequence[Path], window: str = "") -> str:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image that a slice of a CT can be; raises UnreadableScan with the file's name."""
     try:
-        with refused("not a readable image"), Image.open(path) as image:
-            reason = _why_too_large(image) or why_not_upright_greys(image)
+        with refused(UNREADABLE), Image.open(path, formats=FORMATS) as image:
+            reason = _why_not_one(image, path) or why_not_upright_greys(image)
             if reason:
                 raise UnreadableScan(reason)
             yield image
@@ -208,12 +246,20 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise UnreadableScan(f"{path.name}: {error}") from error
 
 
-def _why_too_large(image: Image.Image) -> str:
-    """Return the fault of an image of far more pixels than a slice has; "" for others."""
+def _why_not_one(image: Image.Image, path: Path) -> str:
+    """Return why an opened image can't be one slice; "" if it can."""
     width, height = image.size
-    if width * height <= MOST_PIXELS:
-        return ""
-    return f"an image of {height:,} × {width:,} pixels, which no slice of a CT has"
+    if width * height > MOST_PIXELS:
+        return f"an image of {height:,} × {width:,} pixels, which no slice of a CT has"
+    count = getattr(image, "n_frames", 1)
+    if count > 1:
+        return f"it holds {count} images; save each as a file of its own"
+    if image.format == "PNG" and not image.mode.startswith("I"):
+        with path.open("rb") as file:
+            bits = file.read(BITS_AT + 1)[BITS_AT]
+        if bits == DEEP_BITS:  # Pillow leaves out the lower 8
+            return "16-bit colours or transparency; save it as 16-bit grey values"
+    return ""
 
 
 def _open(path: Path) -> Pixels:

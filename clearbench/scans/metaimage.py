@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.errors import UnreadableScan
+from clearbench.errors import UnreadableScan, plain_text
 from clearbench.scans.grid import (
     grid_volume,
     refuse_labels,
+    refuse_place,
     refuse_shape,
     refuse_spacing,
     spans_space,
@@ -30,6 +31,7 @@ from clearbench.scans.walk import is_file
 SUFFIXES = (".mhd", ".mha")
 LAST_KEY = "ElementDataFile"
 LONGEST_NAME = 255
+QUOTED = 60  # letters of a value in a sentence
 HEADER_LIMIT = 65_536  # bytes; a usual header has a few hundred
 TYPES = {
     **{"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2"},
@@ -42,6 +44,16 @@ SYNONYMS = {
     **{"Origin": "Offset", "Position": "Offset"},
     "ElementByteOrderMSB": "BinaryDataByteOrderMSB",
 }
+
+USED = frozenset(
+    {
+        *("NDims", "ElementNumberOfChannels", "BinaryData", "BinaryDataByteOrderMSB", "DimSize"),
+        *("TransformMatrix", "Offset", "ElementSpacing", "ElementType", "CompressedData"),
+        *("HeaderSize", LAST_KEY),
+    }
+)
+CHANNELS = {"ElementNumberOfChannels": "1"}
+FLAGS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -85,18 +97,24 @@ def open_metaimage(path: Path) -> MetaHeader:
     fields, start = _fields(path)
     if fields.get("NDims") != "3" or fields.get("ElementNumberOfChannels", "1") != "1":
         raise UnreadableScan(
-            f"{fields.get('NDims', 'no')} dimensions with "
-            f"{fields.get('ElementNumberOfChannels', '1')} channels; a scan has three with one"
+            f"{_quoted({'NDims': 'no'} | fields, 'NDims')} dimensions with "
+            f"{_quoted(CHANNELS | fields, 'ElementNumberOfChannels')} channels; a scan has three "
+            "with one"
         )
     if _flag(fields, "BinaryData", True) is False:
         raise UnreadableScan("its voxels are written as text; save it as binary data")
-    shape = tuple(int(size) for size in _numbers(fields, "DimSize", 3))
+    sizes = _numbers(fields, "DimSize", 3)
+    if not all(map(float.is_integer, sizes)):
+        raise UnreadableScan(f"its DimSize is {_quoted(fields, 'DimSize')}, not whole numbers")
+    shape = tuple(map(int, sizes))
     refuse_shape(shape)
+    origin = np.array(_numbers(fields, "Offset", 3, (0.0, 0.0, 0.0)))
+    refuse_place(origin)
     data, start = _data_file(path, fields, start)
     return MetaHeader(
         shape_xyz=shape,
         axes_lps_mm=_axes(fields),
-        origin_lps_mm=np.array(_numbers(fields, "Offset", 3, (0.0, 0.0, 0.0))),
+        origin_lps_mm=origin,
         dtype=_dtype(fields),
         compressed=_flag(fields, "CompressedData", False),
         data=data,
@@ -116,15 +134,29 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
         key, equals, value = line.decode("latin-1").partition("=")
         if not equals:
             break
-        fields[SYNONYMS.get(key.strip(), key.strip())] = value.strip()
-        if key.strip() == LAST_KEY:
+        name = SYNONYMS.get(key.strip(), key.strip())
+        if fields.setdefault(name, value.strip()) != value.strip() and name in USED:
+            raise UnreadableScan(
+                f"its header says {name} twice ({_quoted(fields, name)}; "
+                f"{plain_text(value.strip()[:QUOTED])}); find "
+                "out which is right, and leave the other out"
+            )
+        if name == LAST_KEY:
             return fields, end
     raise UnreadableScan(f"not a readable MetaImage file (no line {LAST_KEY} in its header)")
 
 
+def _quoted(fields: dict[str, str], key: str) -> str:
+    """Return what a header says, as a sentence quotes it: any bytes may stand there."""
+    return plain_text(fields.get(key, "missing")[:QUOTED])
+
+
 def _flag(fields: dict[str, str], key: str, default: bool) -> bool:
-    """Read one True or False."""
-    return fields.get(key, str(default)).lower() in ("true", "1")
+    """Read one True or False; raises UnreadableScan for another word."""
+    word = fields.get(key, str(default)).lower()
+    if word not in FLAGS:
+        raise UnreadableScan(f"its {key} is {fields[key][:60]!r}, neither True nor False")
+    return FLAGS[word]
 
 
 def _numbers(
@@ -136,7 +168,7 @@ def _numbers(
     except ValueError:
         found = ()
     if len(found) != count or not all(math.isfinite(number) for number in found):
-        raise UnreadableScan(f"its header has no usable {key} ({fields.get(key, 'missing')})")
+        raise UnreadableScan(f"its header has no usable {key} ({_quoted(fields, key)})")
     return found
 
 
@@ -155,14 +187,15 @@ def _dtype(fields: dict[str, str]) -> np.dtype[np.generic]:
     """Return the voxels' type in the file's byte order."""
     name = fields.get("ElementType", "missing")
     if name not in TYPES:
-        raise UnreadableScan(f"its ElementType is {name}, not HU")
+        raise UnreadableScan(f"its ElementType is {plain_text(name[:QUOTED])}, not HU")
     order = ">" if _flag(fields, "BinaryDataByteOrderMSB", False) else "<"
     return np.dtype(order + TYPES[name])
 
 
 def _data_file(path: Path, fields: dict[str, str], start: int) -> tuple[Path, int]:
     """Return the file of the voxels and the byte where they begin."""
-    name = fields[LAST_KEY]
+    # any byte is a letter so far, but names of files are UTF-8
+    name = fields[LAST_KEY].encode("latin-1").decode("utf-8", "surrogateescape")
     if name.upper() == "LOCAL":
         return path, start
     if name.upper().startswith("LIST") or "%" in name:
@@ -182,7 +215,7 @@ def _voxels(header: MetaHeader) -> Pixels:
     """Read the voxels [x, y, z]; raises UnreadableScan if there are too few or too many."""
     expected = math.prod(header.shape_xyz) * header.dtype.itemsize
     if not is_file(header.data):
-        raise UnreadableScan(f"its data file {header.data.name} is missing")
+        raise UnreadableScan(f"its data file {plain_text(header.data.name)} is missing")
     if header.compressed:
         refuse_bomb(header.data, expected)
     content = _content(header, expected)

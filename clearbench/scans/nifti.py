@@ -19,6 +19,7 @@ from clearbench.scans.damage import refused
 from clearbench.scans.grid import (
     grid_volume,
     refuse_labels,
+    refuse_place,
     refuse_shape,
     refuse_spacing,
     spans_space,
@@ -95,7 +96,27 @@ def open_nifti(path: Path) -> Any:
     _refuse_other_steps(image)
     _refuse_no_spacing(image, path)
     refuse_spacing(np.linalg.norm(affine_mm(image)[:3, :3], axis=0))
+    refuse_place(affine_mm(image)[:3, 3])
+    _refuse_voxels_in_header(image)
+    _refuse_endless_scale(image, path)
     return image
+
+
+def _refuse_voxels_in_header(image: Any) -> None:
+    """Refuse voxels that begin within the header: nibabel would take its bytes for HU."""
+    start, size = int(image.dataobj.offset), int(image.header.sizeof_hdr)
+    if start < size:
+        raise UnreadableScan(
+            f"its vox_offset is {start}, but its header has {size} bytes; save it again"
+        )
+
+
+def _refuse_endless_scale(image: Any, path: Path) -> None:
+    """Refuse a slope or intercept of infinity: nibabel leaves both out, in silence."""
+    raw = type(image.header)(_raw_header(image, path), check=False)
+    for name in ("scl_slope", "scl_inter"):
+        if name in raw and np.isinf(raw[name]):
+            raise UnreadableScan(f"its {name} is {float(raw[name]):g}: the values are not HU")
 
 
 def _refuse_no_spacing(image: Any, path: Path) -> None:

@@ -114,9 +114,15 @@ def _refuse_size(path: Path, header: NpzHeader) -> None:
 
 def _array(path: Path) -> Pixels:
     """Unpack the voxels."""
-    # a pickle can run code
-    with refused(UNREADABLE), np.load(path, allow_pickle=False) as archive:
-        return np.asarray(archive[ARRAY])
+    # np.load takes a file that doesn't begin as an archive for a pickle, and advises to open it
+    with (
+        refused(UNREADABLE),
+        zipfile.ZipFile(path) as archive,
+        archive.open(f"{ARRAY}.npy") as file,
+    ):
+        voxels: Pixels = np.lib.format.read_array(file, allow_pickle=False)
+        file.read()  # the checksum is compared at the end
+    return voxels
 
 
 def _first_voxel_mm(shape: tuple[int, ...]) -> NDArray[np.float64]:

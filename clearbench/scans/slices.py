@@ -34,7 +34,7 @@ from clearbench.scans.volume import Scan, Volume, upright
 from clearbench.scans.walk import NO_FILE, Walked, is_file, walk, why_unnamed
 
 # raise it when the same files may give other pixels or facts, or be refused
-READING_RULES = 4
+READING_RULES = 5
 
 
 @dataclass(frozen=True)

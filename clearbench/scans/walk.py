@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearbench.errors import plain_text
+from clearbench.errors import is_text, plain_text
 from clearbench.rights import is_store
 
 GONE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)  # of a link: its file is missing
@@ -74,16 +74,7 @@ def _kind(entry: Path) -> str:
         raise
     if not stat.S_ISREG(mode):
         return "odd"
-    return "files" if _is_text(str(entry)) else "unnamed"
-
-
-def _is_text(name: str) -> bool:
-    """Tell whether a name is UTF-8; Python holds other bytes as lone surrogates."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return "files" if is_text(str(entry)) else "unnamed"
 
 
 def _entries(path: Path, closed: list[tuple[Path, str]]) -> list[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearbench.errors import BadStore
+from clearbench.errors import BadStore, is_text
 from clearbench.files import everything_below, write_whole
 from clearbench.rights import (
     GROUP,
@@ -93,6 +93,8 @@ def open_store(root: Path | str, *, create: bool = False) -> StoreFolder:
             )
         if folder.root.exists() and not folder.root.is_dir():
             raise BadStore(f"{folder.root} is a file, not a folder")
+        if not is_text(str(folder.root.absolute())):
+            raise BadStore(f"{folder.root}: a name in it isn't UTF-8; name another place")
         write_schema(folder, SCHEMA)
         return folder
     schema = read_schema(folder)

@@ -86,3 +86,13 @@ def test_a_cohort_without_rows_of_words(tmp_path: Path) -> None:
     )
     assert again.column_names == table.column_names
     assert notes == []
+
+
+def test_joined_tables_leave_their_second_header_out(tmp_path: Path) -> None:
+    """Else there would be a scan called scan_id, of a patient called patient_id."""
+    path = tmp_path / "mine.csv"
+    head = "scan_id,patient_id,path,y\n"
+    path.write_text(f"{head}a,1,.,0\n{head}b,2,.,1\n{head}")
+    read = read_cohort(path)
+    assert read.column("scan_id") == ["a", "b"]
+    assert "2 rows left out: the names of the columns again" in read.problems

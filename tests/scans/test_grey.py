@@ -1,5 +1,7 @@
 """What isn't a picture of greys is refused, whatever its file says it is."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,45 @@ def test_what_is_no_picture_of_greys_is_refused(
 ) -> None:
     with pytest.raises(UnreadableScan, match=says):
         read(saved(image, tmp_path / name))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "WEBP", "EPS"])
+def test_another_format_under_the_name_of_a_png_is_not_opened(tmp_path: Path, kind: str) -> None:
+    """Pillow would start another program for some of them."""
+    path = tmp_path / "1.png"
+    Image.fromarray(GREY).save(path, kind)
+    with pytest.raises(UnreadableScan, match=r"1\.png: not a readable image, PNG or JPEG"):
+        read(path)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("PNG", "1.png"), ("MPO", "1.jpg")])
+def test_several_images_in_one_file_are_refused(tmp_path: Path, kind: str, name: str) -> None:
+    image, other = Image.fromarray(GREY), Image.fromarray(255 - GREY)
+    image.save(tmp_path / name, kind, save_all=True, append_images=[other, other])
+    with pytest.raises(UnreadableScan, match="it holds 3 images; save each"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("bits", "kind", "row", "says"),
+    [
+        (16, 2, b"\x80\x01" * 3 * 20, "16-bit colours or transparency"),
+        (16, 4, b"\x80\x01\xff\xff" * 20, "16-bit colours or transparency"),
+        (8, 3, bytes(range(20)), "its palette has fewer colours than its pixels use"),
+    ],
+)
+def test_what_pillow_would_take_for_other_greys_is_refused(
+    tmp_path: Path, bits: int, kind: int, row: bytes, says: str
+) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        checksum = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
+
+    head = struct.pack(">IIBBBBB", 20, 20, bits, kind, 0, 0, 0)
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress((b"\0" + row) * 20))
+    (tmp_path / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts + chunk(b"IEND", b""))
+    with pytest.raises(UnreadableScan, match=says):
+        read(tmp_path / "1.png")
 
 
 def test_an_image_on_its_side_is_refused_before_it_is_read(tmp_path: Path) -> None:

@@ -185,3 +185,39 @@ def test_an_unknown_window_is_quoted(tmp_path: Path) -> None:
     assert found.error.startswith("no window is called 'W1500 L-600': one of brain, subdural")
     deep(tmp_path / "2.png", 40)
     assert with_window(one_image(tmp_path / "2.png"), "W1500 L-600").error == ""
+
+
+def test_a_time_of_day_in_a_name_is_no_number_of_a_slice(tmp_path: Path) -> None:
+    for second in (56, 57):
+        deep(tmp_path / f"202401011234{second}.png", second)
+    scan = read(tmp_path)
+    assert scan.slice_index.tolist() == [0, 1]
+    assert scan.pixels[:, 0, 0].tolist() == [56, 57]
+
+
+def test_two_folders_of_one_window_are_refused(tmp_path: Path) -> None:
+    grey(tmp_path / "lung" / "1.png")
+    grey(tmp_path / "Lung" / "1.png")
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("this file system doesn't tell their names apart")
+    words = "Lung and lung are folders of one window"
+    with pytest.raises(UnreadableScan, match=words):
+        read(tmp_path)
+    (found,) = find_scans(tmp_path).scans
+    assert words in found.error
+
+
+def test_two_images_of_one_slice_are_refused(tmp_path: Path) -> None:
+    grey(tmp_path / "lung" / "1.png")
+    grey(tmp_path / "lung" / "1.jpg")
+    with pytest.raises(UnreadableScan, match=r"lung has 1\.jpg and 1\.png, which are one slice"):
+        read(tmp_path)
+
+
+def test_images_next_to_folders_of_windows_are_noted(tmp_path: Path) -> None:
+    grey(tmp_path / "lung" / "1.png")
+    deep(tmp_path / "2.png", 40)
+    words = ("1 image next to the windows' folders left out",)
+    assert read(tmp_path).facts.problems == words
+    (found,) = find_scans(tmp_path).scans
+    assert found.facts.problems == words

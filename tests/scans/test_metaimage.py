@@ -114,6 +114,14 @@ def test_padding_becomes_air(tmp_path: Path, hu: NDArray[np.int16]) -> None:
         ({"DimSize": "5 6 9"}, "240 bytes of voxels, expected 540"),
         ({"DimSize": "0 6 4"}, "image is empty"),
         ({"HeaderSize": "-1"}, "HeaderSize is negative"),
+        ({"Offset": "0 0 1e30"}, r"first voxel is at 0 \\ 0 \\ 1e\+30 mm, where no scanner"),
+        ({"NDims": "\x003"}, r"^\\x003 dimensions"),
+        ({"Offset": "\x070 0 0"}, r"no usable Offset \(\\x070 0 0\)"),
+        ({"ElementType": "\x1b[31m"}, r"ElementType is \\x1b\[31m, not HU"),
+        ({"DimSize": "5.5 6 4"}, r"DimSize is 5\.5 6 4, not whole numbers"),
+        ({"BinaryDataByteOrderMSB": "yes"}, "is 'yes', neither True nor False"),
+        ({"Orientation": "0 1 0 1 0 0 0 0 1"}, "its header says TransformMatrix twice"),
+        ({"ElementByteOrderMSB": "True"}, "its header says BinaryDataByteOrderMSB twice"),
         ({"ElementDataFile": "LIST"}, "one file per slice"),
         ({"ElementDataFile": "%03d.raw"}, "one file per slice"),
     ],
@@ -177,3 +185,12 @@ def test_other_voxels_under_the_same_header_are_another_source(
     before = source_signature(path)
     (tmp_path / "a.raw").write_bytes(b"\0" * 241)
     assert source_signature(path) != before
+
+
+def test_a_data_file_may_have_any_letters_in_its_name(
+    tmp_path: Path, hu: NDArray[np.int16]
+) -> None:
+    path = write(tmp_path / "a.mhd", hu)
+    (tmp_path / "a.raw").rename(tmp_path / "Müller.raw")
+    path.write_bytes(path.read_bytes().replace(b"a.raw", "Müller.raw".encode()))
+    np.testing.assert_array_equal(read(path).pixels, hu)

@@ -268,3 +268,39 @@ def test_a_sform_against_pixdim_is_refused(tmp_path: Path, hu: NDArray[np.int16]
     (tmp_path / "a.nii").write_bytes(content)
     with pytest.raises(UnreadableScan, match=r"a spacing of 1 × 1 × 3, its pixdim 1 × 1 × 0\.6"):
         read(tmp_path / "a.nii")
+
+
+FIELDS = {
+    "vox_offset": (108, 0.0),
+    "scl_slope": (112, np.inf),
+    "srow_x[3]": (292, np.nan),
+    "srow_z[3]": (324, 1e30),
+}  # the byte, and a value that can't be
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("vox_offset", "its vox_offset is 0, but its header has 348 bytes"),
+        ("scl_slope", "its scl_slope is inf: the values are not HU"),
+        ("srow_x[3]", r"first voxel is at nan \\ 0 \\ 0 mm, where no scanner reaches"),
+        ("srow_z[3]", r"first voxel is at 0 \\ 0 \\ 1e\+30 mm"),
+    ],
+)
+def test_a_field_that_would_be_taken_in_silence_is_refused(
+    tmp_path: Path, hu: NDArray[np.int16], field: str, words: str
+) -> None:
+    path = two_forms(tmp_path / "a.nii", hu, GOOD, GOOD)
+    content, (at, value) = bytearray(path.read_bytes()), FIELDS[field]
+    content[at : at + 4] = np.float32(value).tobytes()
+    path.write_bytes(content)
+    with pytest.raises(UnreadableScan, match=words):
+        read(path)
+
+
+def test_values_beyond_32_bits_are_cut_off_and_noted(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).normal(0, 300, (12, 12, 12))
+    data[5] = 1e300
+    scan = read(save(tmp_path / "a.nii", data, GOOD))
+    assert scan.pixels.max() == 32767
+    assert any("cut off at 32767 HU" in text for text in scan.facts.problems)

@@ -76,3 +76,12 @@ def test_garbage_within_the_voxels_is_damage_too(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(UnreadableScan, match=r"not a readable \.npz file"):
         read(path)
+
+
+def test_an_archive_after_a_program_is_still_an_archive(
+    tmp_path: Path, clipped: NDArray[np.int16]
+) -> None:
+    """Not a pickle: numpy's advice to load one must reach nobody."""
+    path = write(tmp_path / "a.npz", ct=clipped)
+    path.write_bytes(b"MZ" * 500 + path.read_bytes())
+    np.testing.assert_array_equal(read(path).pixels, clipped[::-1])

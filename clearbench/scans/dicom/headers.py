@@ -78,6 +78,8 @@ def _frames(path: Path, header: Dataset) -> tuple[Slice, ...] | LeftOut:
         return LeftOut(
             path, "a CT image of several frames without a position for each", damaged=True
         )
+    if several:
+        _refuse_other_count(header)
     frames = list(frame_tags(header)) if several else [Tags([header])]
     reasons = [why_not_hu(tags) for tags in frames]
     if all(reasons):
@@ -95,6 +97,16 @@ def _frames(path: Path, header: Dataset) -> tuple[Slice, ...] | LeftOut:
         for reason, count in gone.items()
     )
     return tuple(replace(item, facts=item.facts.with_notes(*notes)) for item in slices)
+
+
+def _refuse_other_count(header: Dataset) -> None:
+    """Raise ValueError for an enhanced file that places more or fewer frames than it has."""
+    groups, count = header.get("PerFrameFunctionalGroupsSequence"), header.get("NumberOfFrames")
+    if not groups:
+        raise ValueError("no PerFrameFunctionalGroupsSequence: its frames have no places")
+    if count is None or int(count) != len(groups):
+        shown = "missing" if count is None else count
+        raise ValueError(f"NumberOfFrames is {shown}, but {len(groups)} frames have a place")
 
 
 def _is_placeless(tags: Tags) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan, name_some
-from clearbench.scans.dicom.decoding import have_same_pixels
+from clearbench.scans.dicom.decoding import PixelComparison
 from clearbench.scans.dicom.grouping import SAME_AXIS, count_repeated, too_many_repeated
 from clearbench.scans.dicom.records import Identity, Slice
 from clearbench.scans.grid import refuse_spacing
@@ -55,7 +55,7 @@ class Series:
         return plane_name(self.directions, tilted=self.facts.gantry_tilt_deg is not None)
 
 
-def order_series(slices: Sequence[Slice], *, same_pixels: SamePixels = have_same_pixels) -> Series:
+def order_series(slices: Sequence[Slice], *, same_pixels: SamePixels | None = None) -> Series:
     """Order the slices of one scan along their normal, never by file name or InstanceNumber.
 
     Raises UnreadableScan if they differ in size, pixel distance or orientation, or if several are
@@ -67,7 +67,7 @@ def order_series(slices: Sequence[Slice], *, same_pixels: SamePixels = have_same
     normal = np.cross(row, column)
     # the sign that makes the largest component positive: towards the head for axial slices
     normal = normal * (np.sign(normal[np.abs(normal).argmax()]) or 1.0) / np.linalg.norm(normal)
-    kept, doubles = _one_per_place(slices, normal, same_pixels)
+    kept, doubles = _one_per_place(slices, normal, same_pixels or PixelComparison())
     positions = np.array([item.position_mm for item in kept])
     along = positions @ normal
     order = sorted(range(len(kept)), key=lambda i: (along[i], kept[i].sop_uid))
@@ -134,7 +134,7 @@ def _places(along_mm: NDArray[np.float64]) -> list[list[int]]:
 def _when(item: Slice) -> tuple[float, str, str, int]:
     """Return the sort key of slices at one place: the earlier acquisition is first."""
     number = item.phase.acquisition
-    when = float(number) if number.replace(".", "", 1).isdigit() else 0.0
+    when = float(number) if number.replace(".", "", 1).isdecimal() else 0.0
     return when, item.phase.clock, str(item.path), item.frame or 0
 
 

@@ -27,6 +27,20 @@ READ = [
 ]  # fmt: skip
 
 
+SHARED = "SharedFunctionalGroupsSequence"
+# of DICOM PS3.3 A.38.1.4 and A.70.3, those that hold a tag in use
+FUNCTIONAL_GROUPS = (
+    "PixelMeasuresSequence", "FrameContentSequence", "PlanePositionSequence",
+    "PlaneOrientationSequence", "CardiacSynchronizationSequence", "ContrastBolusUsageSequence",
+    "TemporalPositionSequence", "PixelValueTransformationSequence", "CTImageFrameTypeSequence",
+    "CTAcquisitionTypeSequence", "CTAcquisitionDetailsSequence", "CTTableDynamicsSequence",
+    "CTPositionSequence", "CTGeometrySequence", "CTReconstructionSequence", "CTExposureSequence",
+    "CTXRayDetailsSequence", "FrameAnatomySequence",
+    "UnassignedSharedConvertedAttributesSequence",
+    "UnassignedPerFrameConvertedAttributesSequence",
+)  # fmt: skip
+
+
 class BadTag(ValueError):
     """A tag has no value of its kind; `plain` says so without the text that is there instead."""
 
@@ -134,11 +148,15 @@ def _listed(value: Any) -> Sequence[Any]:
 
 def frame_tags(header: Dataset) -> Iterator[Tags]:
     """Yield the tags of every frame: its own, the shared ones, the header's."""
-    shared = _items(header.SharedFunctionalGroupsSequence[0])
+    shared = [item for group in header.get(SHARED) or () for item in _items(group)]
     for group in header.PerFrameFunctionalGroupsSequence:
         yield Tags([*_items(group), *shared, header])
 
 
 def _items(group: Dataset) -> list[Dataset]:
-    """Return the first item of each functional group."""
-    return [element.value[0] for element in group if element.VR == "SQ" and element.value]
+    """Return the first item of each functional group that describes the frame itself.
+
+    Others, such as private ones and references, hold the tags of other images.
+    """
+    found = (group.get(name) for name in FUNCTIONAL_GROUPS)
+    return [items[0] for items in found if isinstance(items, MutableSequence) and items]

@@ -1,6 +1,7 @@
 """Stored values become HU, whatever their sign, scale, frame order or transfer syntax."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedCTImageStorage
 
 from clearbench.errors import UnreadableScan
+from clearbench.scans.dicom import decoding
 from clearbench.scans.inventory import find_scans
 from clearbench.scans.slices import ScanSource, read_scan
 from clearbench.scans.write import DicomHeader, seeded_uid, write_dicom_series
@@ -97,6 +99,38 @@ def test_bits_beyond_those_stored_are_ignored(stored: Callable[..., Path]) -> No
     values = [24 | 0x8000, 1024 | 0x1000, 3024]
     hu = read(stored(values, BitsStored=12, HighBit=11))
     assert hu.ravel().tolist() == [-1000, 0, 2000]
+
+
+def test_values_at_the_top_of_their_bits_are_refused(stored: Callable[..., Path]) -> None:
+    """Codecs take the lowest bits, so such values would be 16 times too large."""
+    values = [24 << 4, 1024 << 4, 3024 << 4]
+    with pytest.raises(UnreadableScan, match="HighBit 15 with BitsStored 12"):
+        read(stored(values, BitsStored=12, HighBit=15))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("LO", "abc"), ("US", [5, 6000]), ("DS", "nan"), ("FD", 1e308)]
+)
+def test_a_padding_that_is_no_number_costs_only_its_scan(
+    tmp_path: Path, hu: NDArray[np.int16], write_ct: WriteCT, kind: str, value: object
+) -> None:
+    """Slices at one place are compared while the folder is sorted, before any scan is read."""
+
+    def edit(dataset: pydicom.FileDataset, _: int, number: int) -> None:
+        dataset.AcquisitionTime, dataset.SOPInstanceUID = f"10000{number}", seeded_uid(str(number))
+        dataset.PixelData = bytes([number]) * len(dataset.PixelData)
+        dataset.add_new("PixelPaddingValue", kind, value)
+
+    for number in range(3):
+        write_ct(tmp_path / f"{number}", hu, edit=partial(edit, number=number))
+    write_ct(tmp_path / "good", hu, patient_id="good", series="good")
+    *bad, good = sorted(find_scans(tmp_path).scans, key=lambda scan: scan.path.name == "good")
+    np.testing.assert_array_equal(read(good.path), hu)
+    assert bad
+    for scan in bad:
+        assert scan.identity is not None
+        with pytest.raises(UnreadableScan, match="PixelPaddingValue that can't be used"):
+            read_scan(ScanSource(scan.path, scan.identity.series_uid))
 
 
 def test_slices_may_have_scales_of_their_own(tmp_path: Path, write_ct: WriteCT) -> None:
@@ -198,6 +232,54 @@ def test_frames_of_an_enhanced_ct_are_ordered_by_position(
 def test_an_enhanced_ct_of_one_frame_is_read(tmp_path: Path, hu: NDArray[np.int16]) -> None:
     write_enhanced(tmp_path / "e.dcm", hu, order=[0])
     np.testing.assert_array_equal(read(tmp_path / "e.dcm"), hu[:1])
+
+
+@pytest.mark.parametrize("count", [1, 3, 6, None])
+def test_other_frames_than_places_are_refused(
+    tmp_path: Path, hu: NDArray[np.int16], count: int | None
+) -> None:
+    """Else one picture would be at four places, or some of the pictures nowhere."""
+    write_enhanced(tmp_path / "e.dcm", hu, order=[0, 1, 2, 3])
+    dataset = pydicom.dcmread(tmp_path / "e.dcm")
+    dataset.NumberOfFrames = count
+    dataset.save_as(tmp_path / "e.dcm")
+    words = f"NumberOfFrames is {count or 'missing'}, but 4 frames have a place"
+    with pytest.raises(UnreadableScan, match=words):
+        read(tmp_path / "e.dcm")
+
+
+@pytest.mark.parametrize("name", ["DerivationImageSequence", "private"])
+def test_tags_of_other_images_are_not_a_frame_s(
+    tmp_path: Path, hu: NDArray[np.int16], name: str
+) -> None:
+    def edit(frame: Dataset, number: int) -> None:
+        place = [0, 0, -number]
+        other = _item(RescaleSlope=3, RescaleIntercept=5, ImagePositionPatient=place)
+        if name == "private":
+            frame.private_block(0x0019, "OTHER", create=True).add_new(1, "SQ", Sequence([other]))
+        else:
+            setattr(frame, name, Sequence([other]))
+
+    write_enhanced(tmp_path / "e.dcm", hu, [0, 1, 2, 3], edit)
+    scan = read_scan(ScanSource(tmp_path / "e.dcm"))
+    np.testing.assert_array_equal(scan.pixels, hu)
+    assert scan.z_mm.tolist() == [0, 5, 10, 15]
+
+
+def test_an_enhanced_ct_without_shared_groups_has_them_in_its_frames(
+    tmp_path: Path, hu: NDArray[np.int16]
+) -> None:
+    def edit(frame: Dataset, _: int) -> None:
+        frame.PixelMeasuresSequence = Sequence([_item(PixelSpacing=[0.8, 0.7])])
+        frame.PlaneOrientationSequence = Sequence(
+            [_item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])]
+        )
+
+    write_enhanced(tmp_path / "e.dcm", hu, [0, 1, 2, 3], edit)
+    dataset = pydicom.dcmread(tmp_path / "e.dcm")
+    del dataset.SharedFunctionalGroupsSequence
+    dataset.save_as(tmp_path / "e.dcm")
+    np.testing.assert_array_equal(read(tmp_path / "e.dcm"), hu)
 
 
 def test_an_enhanced_ct_of_other_units_is_left_out(tmp_path: Path, hu: NDArray[np.int16]) -> None:
@@ -302,3 +384,19 @@ def test_every_syntax_of_the_real_slice_is_tested(shared_data: Path) -> None:
     files = set((shared_data / CORNERSTONE).glob("CTImage.dcm_*.dcm"))
     tested = [*EXACT, *LOSSY_HU, ".4.51", ".4.53", ".4.55"]
     assert {of_syntax(shared_data, ending) for ending in tested} == files
+
+
+def test_many_frames_at_one_place_are_decoded_once(
+    tmp_path: Path, hu: NDArray[np.int16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(frame: Dataset, number: int) -> None:
+        frame.PlanePositionSequence = Sequence(
+            [_item(ImagePositionPatient=[0, 0, 5.0 * (number % 4)])]
+        )
+
+    write_enhanced(tmp_path / "e.dcm", hu, [0, 1, 2, 3] * 20, edit)
+    opened = []
+    whole = decoding.open_whole
+    monkeypatch.setattr(decoding, "open_whole", lambda path: opened.append(path) or whole(path))
+    np.testing.assert_array_equal(read(tmp_path / "e.dcm"), hu)
+    assert len(opened) == 2  # to compare its frames, and to read them
