@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ def test_commands_killed_at_random_moments_lose_nothing(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        # commands of other tests set PYTHONSAFEPATH, and a script imports its neighbours
+        env={**os.environ, "PYTHONSAFEPATH": ""},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split("|")[2:] for line in done.stdout.splitlines() if line.startswith("| `")]
