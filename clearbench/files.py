@@ -262,8 +262,8 @@ def remove(path: Path) -> None:
 
 
 def remove_linked(path: Path) -> None:
-    """Remove a file or a folder, if it is there; of links, what they lead to first."""
-    if path.is_symlink():
+    """Remove a file or a folder, if it is there; of a link to a file, that file first."""
+    if path.is_symlink() and path.is_file():
         remove(path.resolve())
     remove(path)
 

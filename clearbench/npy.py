@@ -6,7 +6,7 @@ A header of a few bytes may claim more numbers than any machine has room for.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,14 +60,22 @@ def check_npy(path: Path) -> NpyHeader:
         return _check(file)
 
 
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, "np.dtype[Any]"]:
+    """Return the shape of an array, whether it is in Fortran's order, and its type.
+
+    Raises whatever numpy raises for a header that is none.
+    """
+    later = np.lib.format.read_magic(file) != (1, 0)
+    read: Any = np.lib.format.read_array_header_2_0 if later else FIRST_VERSION
+    shape, fortran_order, dtype = read(file)
+    return tuple(int(size) for size in shape), fortran_order, dtype
+
+
 def _check(file: BinaryIO) -> NpyHeader:
     """Return a header, if the rest of the file is its array."""
     try:
-        version = np.lib.format.read_magic(file)
-        later = version != (1, 0)
-        read: Any = np.lib.format.read_array_header_2_0 if later else FIRST_VERSION
-        shape, fortran_order, dtype = read(file)
-    # whatever numpy raises for a header that is none
+        shape, fortran_order, dtype = read_header(file)
+    # as numpy may raise anything
     except Exception as error:
         first = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise ValueError(f"no header of a .npy file ({first[:100]})") from error
@@ -80,7 +88,7 @@ def _check(file: BinaryIO) -> NpyHeader:
             f"it has {size_text(found)} of numbers; its header says {str(list(shape))[:50]} "
             f"of {dtype}"
         )
-    return NpyHeader(tuple(int(size) for size in shape), dtype, fortran_order, start)
+    return NpyHeader(shape, dtype, fortran_order, start)
 
 
 FIRST_VERSION: Any = np.lib.format.read_array_header_1_0

@@ -116,7 +116,7 @@ FACTS = {
 
 @pytest.fixture
 def with_value() -> Callable[..., Result]:
-    """Make a result with one score and no predictions beside it."""
+    """Make a result with one score and no predictions next to it."""
 
     def make(encoder: str, value: float | None, **more: Any) -> Result:
         scores = {"auroc": {"value": value, "low": value, "high": value}}

@@ -43,7 +43,7 @@ COMMANDS = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two dozen small scans, with modules of well-known names beside them."""
+    """Two dozen small scans, with modules of well-known names next to them."""
     rng = np.random.default_rng(0)
     rows = ["path,ill"]
     for number in range(24):

@@ -57,7 +57,7 @@ def dump(value: Any) -> None:
 
 
 def write_for_programs(text: str) -> None:
-    """Write a part of JSON or CSV to standard output, in UTF-8 whatever the terminal knows.
+    """Write a part of JSON or CSV to standard output, in UTF-8 whatever the terminal can show.
 
     Another letter in its place would be another value.
     """

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearbench.errors import UnreadableScan
+from clearbench.npy import read_header
 from clearbench.scans.damage import refused
 from clearbench.scans.grid import grid_volume, refuse_shape
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu
@@ -29,7 +30,6 @@ MOST_HEADER = 2**16  # bytes before the voxels
 AXES = "IPL"  # the array's axes run towards Inferior, Posterior, Left
 AXES_LPS = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
 UNREADABLE = "not a readable .npz file"
-FIRST_VERSION = np.lib.format.read_array_header_1_0
 ASSUMED = Note("geometry", "no geometry in its file; taken as RAD-ChestCT's: head first, 0.8 mm")
 
 
@@ -74,10 +74,8 @@ def _header(path: Path) -> NpzHeader:
         if not names or not names[0].endswith(".npy"):
             return NpzHeader(names)
         with archive.open(names[0]) as file:
-            later = np.lib.format.read_magic(file) != (1, 0)
-            read = np.lib.format.read_array_header_2_0 if later else FIRST_VERSION
-            shape, _, dtype = read(file)
-    return NpzHeader(names, tuple(int(size) for size in shape), dtype)
+            shape, _, dtype = read_header(file)
+    return NpzHeader(names, shape, dtype)
 
 
 def read_npz(path: Path, rules: HuRules = NO_RULES) -> Volume:

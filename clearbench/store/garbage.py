@@ -13,7 +13,7 @@ from typing import Literal
 
 from clearbench.bounded import read_text
 from clearbench.errors import BadStore, name_some
-from clearbench.files import Draft, everything_below, find_drafts
+from clearbench.files import Draft, everything_below, find_drafts, remove_linked
 from clearbench.store.catalogue.fold import refresh
 from clearbench.store.cohorts import cohort_names, load_cohort, scans_of_cohort
 from clearbench.store.folder import StoreFolder
@@ -21,6 +21,8 @@ from clearbench.store.records import EncoderRecord, damaged_records, list_record
 
 ABANDONED_S = 7 * 24 * 3600  # after a week, a draft of another host counts as abandoned
 BUNDLE = "bundle.json"
+# What a store writes into the folder of a set of features
+OF_A_SET = ("*/*.h5", "runs/*.json", "encoder.json", "seen-patients.txt", ".*.tmp*", "*/.*.tmp*")
 
 Kind = Literal["draft", "superseded set", "other set", "scans of no cohort", "empty set"]
 
@@ -105,17 +107,32 @@ def delete_garbage(found: FoundGarbage, store: StoreFolder, *, other_sets: bool 
             continue
         for path in item.paths:
             freed += size_of(path)
-            # unlike a draft's own writer, it says so if the disk refuses
-            target = path.resolve()  # the bytes are where a link leads to
-            shutil.rmtree(target) if path.is_dir() else target.unlink(missing_ok=True)
-            if path.is_symlink():
-                path.unlink()
+            _delete(path)
     for folder in store.features.glob("*/*/"):
         if not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
     # from nothing, so that it is small too, and has nothing of what went
     refresh(store, rebuild=True)
     return freed
+
+
+def _delete(path: Path) -> None:
+    """Delete a file or folder; behind a link, the files that a store writes and nothing else.
+
+    Raises OSError if the disk refuses, as a draft's own writer doesn't.
+    """
+    if not path.is_symlink():
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        return
+    if path.is_dir():  # of another disk, say; it may have more than the store's
+        for own in (file for pattern in OF_A_SET for file in path.glob(pattern)):
+            own.unlink()
+        for folder in (*path.glob("*/"), path.resolve()):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        path.unlink()
+    else:
+        remove_linked(path)
 
 
 def _abandoned(draft: Draft) -> bool:

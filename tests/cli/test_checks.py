@@ -122,10 +122,10 @@ def test_random_weights_are_said_aloud(
 
 def test_json_holds_every_finding(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", "mine", "--device", "cpu", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["passed"] is True
-    assert told["random_weights"] is False
-    alone = next(one for one in told["findings"] if one["check"] == "alone")
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["passed"] is True
+    assert printed["random_weights"] is False
+    alone = next(one for one in printed["findings"] if one["check"] == "alone")
     assert alone["status"] == "pass"
     assert 0 <= alone["measured"] <= 1e-4
     assert alone["limit"] == "≤ 0.0001"

@@ -25,7 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_doctor_says_what_can_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run("doctor") == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for words in (
         "torch 2.",
         "cpu: ",
@@ -36,14 +36,14 @@ def test_the_doctor_says_what_can_run(capsys: pytest.CaptureFixture[str], tmp_pa
         f"store: {tmp_path / 'kept'} (does not exist yet), ",
         "nothing is broken",
     ):
-        assert words in told
+        assert words in printed
 
 
 def test_machines_read_the_doctor_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["sound"] is True
-    states = {card["encoder"]: card["state"] for card in told["cards"]}
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["sound"] is True
+    states = {card["encoder"]: card["state"] for card in printed["cards"]}
     assert states["random-vit-tiny"] == "ready"
     assert run("models", "list", "--json") == 0
     listed = {row["encoder"]: row["ready"] for row in json.loads(capsys.readouterr().out)}
@@ -56,8 +56,8 @@ def test_something_broken_is_exit_code_1(
     (tmp_path / "registry").mkdir()
     (tmp_path / "registry" / "odd.toml").write_text("titel = 1")
     assert run("doctor") == 1
-    told = capsys.readouterr()
-    assert "odd.toml" in told.err
-    assert "something is broken: see above" in told.out
+    printed = capsys.readouterr()
+    assert "odd.toml" in printed.err
+    assert "something is broken: see above" in printed.out
     assert run("models", "list") == 1
     assert "odd.toml" in capsys.readouterr().err

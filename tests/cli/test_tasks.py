@@ -74,8 +74,8 @@ def test_a_frozen_split_lies_beside_its_card_and_is_taken(
     assert "to replace it, run: clearbench tasks freeze" in capsys.readouterr().err
     assert Path("tasks/t.split.json").read_bytes() == first
     assert freeze("--replace") == 0
-    [anew] = prepare_from_store(find_task("t"), store)
-    assert sum(len(fold.test) for fold in anew.folds) == 2 * 36
+    [again] = prepare_from_store(find_task("t"), store)
+    assert sum(len(fold.test) for fold in again.folds) == 2 * 36
 
 
 def test_freezing_again_changes_nothing(store: StoreFolder) -> None:

@@ -113,8 +113,8 @@ def try_each(cases: Iterable[Case], root: Path, check: Callable[[Case, Path], ob
         # pytest's own failure is no Exception
         except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001
             lines = [line for line in str(error).splitlines() if line.strip()]
-            told = " / ".join(lines[:2])[:300]
-            fallen.append(f"{case.name}: {type(error).__name__}: {told}")
+            said = " / ".join(lines[:2])[:300]
+            fallen.append(f"{case.name}: {type(error).__name__}: {said}")
         shutil.rmtree(folder, ignore_errors=True)
     assert not fallen, "\n" + "\n".join(fallen)
 

@@ -1,4 +1,4 @@
-"""Each malformed card ends in its own sentence, and the cards beside it are listed."""
+"""Each malformed card ends in its own sentence, and the cards next to it are listed."""
 
 from pathlib import Path
 

@@ -33,7 +33,7 @@ def test_a_malformed_scan_costs_only_itself(kind: str, tmp_path: Path) -> None:
 
 
 def check_with_a_good_one(case: Case, folder: Path) -> None:
-    """Something is said of the case, and the good scan beside it is read."""
+    """Something is said of the case, and the good scan next to it is read."""
     other = folder.with_name("a good one")
     other.mkdir(exist_ok=True)
     (other / "scan.nii").write_bytes(GOOD)

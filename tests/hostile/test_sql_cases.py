@@ -32,7 +32,7 @@ outside = pa.table({"secret": [PLANTED]})
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreFolder:
-    """A store whose paths name a patient, as do a file beside it, the environment, and Python."""
+    """A store whose paths name a patient, as do a file next to it, the environment, and Python."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLEARBENCH_PLANTED", PLANTED)
     (tmp_path / "planted.csv").write_text(f"secret\n{PLANTED}\n")

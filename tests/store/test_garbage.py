@@ -195,6 +195,24 @@ def test_a_set_behind_a_link_goes_with_what_the_link_leads_to(
     assert [path.name for path in store.features.iterdir()] == ["enc-a-bbbbbbbb"]
 
 
+def test_what_is_not_the_stores_stays_behind_a_link(
+    store: StoreFolder, cohort: Cohort, add_set: AddSet, tmp_path: Path
+) -> None:
+    save_cohort(cohort, store)
+    add_set("enc-a", OLD)
+    age(store.features, 10)
+    add_set("enc-a", NEW)
+    (store.features / "enc-a-aaaaaaaa").rename(tmp_path / "disk")
+    (store.features / "enc-a-aaaaaaaa").symlink_to(tmp_path / "disk")
+    thesis = tmp_path / "disk" / "thesis" / "chapter.tex"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    delete_garbage(find_garbage(store), store)
+    assert thesis.read_text() == "years of work"
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["thesis"]
+    assert [path.name for path in store.features.iterdir()] == ["enc-a-bbbbbbbb"]
+
+
 def test_a_set_that_a_run_writes_into_is_left_alone(
     store: StoreFolder, cohort: Cohort, add_set: AddSet
 ) -> None:

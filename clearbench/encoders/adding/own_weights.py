@@ -67,13 +67,13 @@ def take_weights(
     if ema is None and not taken.network.averaged:
         _refuse_unfit_average(parts, chosen, checkpoint)
     load_strictly(trunk, dict(taken.state), checkpoint)
-    beside = _beside(taken, networks)
+    not_taken = _not_taken(taken, networks)
     return OwnWeights(
         card=_with_facts(card, chosen),
         trunk=trunk,
         chosen=chosen,
-        dropped=tuple(sorted(beside)),
-        reasons=_reasons(beside, chosen, card, unused),
+        dropped=tuple(sorted(not_taken)),
+        reasons=_reasons(not_taken, chosen, card, unused),
         notes=(*notes, *_resampled(taken, card)),
     )
 
@@ -137,7 +137,7 @@ def _with_facts(card: EncoderCard, chosen: Chosen) -> EncoderCard:
     return card.model_copy(update={"weights": card.weights.model_copy(update=facts)})
 
 
-def _beside(taken: Fitted, networks: Sequence[SavedNetwork]) -> list[str]:
+def _not_taken(taken: Fitted, networks: Sequence[SavedNetwork]) -> list[str]:
     """Return the keys of the same state dict that are not in the encoder."""
     used = {value.data_ptr() for value in taken.state.values()}
     # positions that were resampled have another place in memory, and the same name
@@ -150,12 +150,12 @@ def _beside(taken: Fitted, networks: Sequence[SavedNetwork]) -> list[str]:
 
 
 def _reasons(
-    beside: Sequence[str], chosen: Chosen, card: EncoderCard, unused: Sequence[str]
+    not_taken: Sequence[str], chosen: Chosen, card: EncoderCard, unused: Sequence[str]
 ) -> tuple[str, ...]:
     """Count left-out keys by the first word of their names, with the reason."""
     others = {word for other in chosen.others for word in other.place}
     heads = {key.partition(".")[0] for key in (*CLASSIFIERS, *card.weights.unused)}
-    counts = Counter((key.partition(".")[0], key.startswith(tuple(unused))) for key in beside)
+    counts = Counter((key.partition(".")[0], key.startswith(tuple(unused))) for key in not_taken)
     return tuple(
         f"{count} of {word} ({_reason(word, yours, others, heads, card)})"
         for (word, yours), count in sorted(counts.items())

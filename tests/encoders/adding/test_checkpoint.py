@@ -501,7 +501,7 @@ def test_the_command_writes_into_the_folder_registry(
 
 
 def test_a_lecl_network_may_be_inside_another_training(tmp_path: Path, folder: Path) -> None:
-    """A Lightning file of a student and its teacher, with a loss beside them."""
+    """A Lightning file of a student and its teacher, with a loss next to them."""
     raw, teacher = network("vssm", 1), network("vssm", 2)
     state = {f"student.{key}": value for key, value in published(raw, "vssm").items()}
     state |= {f"teacher.{key}": value for key, value in published(teacher, "vssm").items()}

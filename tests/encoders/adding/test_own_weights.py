@@ -114,7 +114,7 @@ PAIRS: dict[str, tuple[State, str, str]] = {
         "state_dict.model",
         "callbacks.EMACallback.ema_state_dict.model",
     ),
-    "an EMA's module beside its network": (
+    "an EMA's module next to its network": (
         {
             "state_dict": under("model.", RAW_STATE)
             | under("ema.online_model.", RAW_STATE)

@@ -66,7 +66,7 @@ def test_the_shorter_side_is_padded_with_air(make_card: MakeCard, shape: tuple[i
 
 
 def test_padding_of_raw_hu_does_not_depend_on_neighbours(make_card: MakeCard) -> None:
-    """A slice of tissue only, alone and beside one of air."""
+    """A slice of tissue only, alone and next to one of air."""
     card = make_card(input={**PLAIN, "channels": "hu", "default_views": [], "size_px": 8})
     views = choose_views(card)
     tissue, air = torch.full((1, 8, 4), 40.0), torch.full((1, 8, 4), -1000.0)
