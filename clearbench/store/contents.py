@@ -47,7 +47,6 @@ SEALED = MappingProxyType(
         b"(\xb5/\xfd": "compressed with Zstandard",
         b"\x04\x22\x4d\x18": "compressed with LZ4",
         b"\xff\x06\0\0sNaPpY": "compressed with Snappy",
-        b"\x1f\x9d": "compressed with compress",
         b"LZIP\x01": "compressed with lzip",
         b"MSCF\0": "a cabinet of Windows",
         b"PACK\0\0\0": "a pack of git, which has earlier files too",
@@ -129,7 +128,20 @@ def _why_sealed(head: bytes) -> str:
     # of a MATLAB file, the kind of its first variable, in either order of bytes
     if head.startswith(b"MATLAB 5.0") and head[128:132] in (b"\x0f\0\0\0", b"\0\0\0\x0f"):
         return "a MATLAB file, whose variables are compressed"
+    if _is_lzw(head):
+        return "compressed with compress"
     return next((why for magic, why in SEALED.items() if head.startswith(magic)), "")
+
+
+def _is_lzw(head: bytes) -> bool:
+    """Tell whether a file is one of `compress`, not numbers that begin with its two bytes by chance.
+
+    The third byte gives the width of codes, 9 to 16 bits, with two bits unused. The first code has
+    9 bits and is a letter, so its highest bit is 0.
+    """
+    if len(head) < 5 or head[:2] != b"\x1f\x9d":
+        return False
+    return not head[2] & 0x60 and 9 <= head[2] & 0x1F <= 16 and not head[4] & 1
 
 
 def _inside(

@@ -20,6 +20,7 @@ FOLDER = published_results() / "ct-ich-hemorrhage"
 STEM = "efficientnet-lite0-5865fde3--mean-logreg--default"
 GOOD = (FOLDER / f"{STEM}.json").read_bytes()
 FACTS: dict[str, Any] = json.loads(GOOD)
+SECONDS = f'"seconds": {FACTS["seconds"]}'
 NAME, TABLE = "bad.json", "bad.predictions.parquet"
 VALUES: dict[str, Any] = {
     "null": None,
@@ -73,9 +74,16 @@ def wrong_values() -> Iterator[Case]:
                 yield Case(f"result/no {name} in {key}", put(NAME, text.encode()), refused=True)
 
 
+def replaced(old: str, new: str) -> str:
+    """Return the good record with something else in the place of `old`, which it must have."""
+    text = GOOD.decode()
+    if old not in text:
+        raise ValueError(f"the good record lacks {old}")
+    return text.replace(old, new)
+
+
 def no_results() -> Iterator[Case]:
     """Yield files that are no JSON, and bombs."""
-    text = GOOD.decode()
     contents: dict[str, bytes] = {
         "a list": b"[]",
         "a number": b"1",
@@ -84,20 +92,20 @@ def no_results() -> Iterator[Case]:
         "lists in lists": b"[" * 100_000,
         "closed lists in lists": b"[" * 100_000 + b"]" * 100_000,
         "tables in tables": b'{"a":' * 100_000,
-        "deep scores": text.replace('"scores": {', '"scores": {"a":' + '{"a":' * 900).encode(),
-        "a number of 5,000 digits": text.replace('"seeds": 1', f'"seeds": {"9" * 5000}').encode(),
-        "NaN": text.replace('"seconds": 2.09', '"seconds": NaN').encode(),
-        "Infinity": text.replace('"seconds": 2.09', '"seconds": -Infinity').encode(),
-        "1e999": text.replace('"seconds": 2.09', '"seconds": 1e999').encode(),
-        "a key twice": text.replace('"seeds": 1', '"seeds": 1, "seeds": 2').encode(),
-        "a key of scores twice": text.replace('"brier": {', '"f1": {').encode(),
-        "another key": text.replace('"seeds": 1', '"seeds": 1, "sceds": 2').encode(),
-        "another schema": text.replace('"schema": 4', '"schema": 99').encode(),
-        "an older schema": text.replace('"schema": 4', '"schema": 3').encode(),
-        "half a character": text.replace('"outputs"', '"licence": "\\ud800", "outputs"').encode(),
+        "deep scores": replaced('"scores": {', '"scores": {"a":' + '{"a":' * 900).encode(),
+        "a number of 5,000 digits": replaced('"seeds": 1', f'"seeds": {"9" * 5000}').encode(),
+        "NaN": replaced(SECONDS, '"seconds": NaN').encode(),
+        "Infinity": replaced(SECONDS, '"seconds": -Infinity').encode(),
+        "1e999": replaced(SECONDS, '"seconds": 1e999').encode(),
+        "a key twice": replaced('"seeds": 1', '"seeds": 1, "seeds": 2').encode(),
+        "a key of scores twice": replaced('"brier": {', '"f1": {').encode(),
+        "another key": replaced('"seeds": 1', '"seeds": 1, "sceds": 2').encode(),
+        "another schema": replaced('"schema": 4', '"schema": 99').encode(),
+        "an older schema": replaced('"schema": 4', '"schema": 3').encode(),
+        "half a character": replaced('"outputs"', '"licence": "\\ud800", "outputs"').encode(),
         "half a character in a key": b'{"\\udfff": 1}',
         "UTF-16": GOOD.decode().encode("utf-16"),
-        "Latin-1": text.replace("Intra", "\xfc").encode("latin-1"),
+        "Latin-1": replaced("Intra", "\xfc").encode("latin-1"),
         "comments": b"// x\n" + GOOD,
         "quotes of Python": str(FACTS).encode(),
         "two records": GOOD + GOOD,

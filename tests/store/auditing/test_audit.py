@@ -180,6 +180,21 @@ def test_a_damaged_table_is_no_clean_answer(tmp_path: Path) -> None:
     assert all("only its bytes" in why for _, why in done.unsearched)
 
 
+LZW = b"\x1f\x9d\x90a\xc4\x8c\x01"  # what `compress` writes of "abc"
+
+
+def test_a_file_of_compress_is_no_clean_answer_and_numbers_like_it_are_one(tmp_path: Path) -> None:
+    (tmp_path / "letter.Z").write_bytes(LZW)
+    done = look(tmp_path)
+    assert [why for _, why in done.unsearched] == ["compressed with compress"]
+    (tmp_path / "letter.Z").unlink()
+    widths = [byte for byte in range(256) if byte & 0x60 or not 9 <= byte & 0x1F <= 16]
+    for width in widths:
+        (tmp_path / f"{width}.bin").write_bytes(b"\x1f\x9d" + bytes([width]) + bytes(13))
+    (tmp_path / "code.bin").write_bytes(b"\x1f\x9d\x90\xff\xff" + bytes(11))
+    assert look(tmp_path).clean
+
+
 def test_many_archives_in_archives_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clearbench.store.contents.MOST_BYTES", 2**22)
     memory = io.BytesIO()
