@@ -27,6 +27,7 @@ from clearbench.evaluation.protocol.retrained import with_retrained
 from clearbench.evaluation.protocol.sketches import read_sketches
 from clearbench.evaluation.task.card import Task
 from clearbench.evaluation.task.prepared import prepare_from_store
+from clearbench.files import check_folder
 from clearbench.results.copies import write_copies
 from clearbench.results.record import Result
 from clearbench.results.stale import find_stale
@@ -65,7 +66,13 @@ class Evaluator:
     only: frozenset[str] | None = None  # names of features, name@fp8
 
     def run(self, models: Sequence[str], load: Callable[..., EncoderData]) -> list[Result]:
-        """Evaluate every encoder on every test cohort of the task; floors come first."""
+        """Evaluate every encoder on every test cohort of the task; floors come first.
+
+        Raises BadRequest before any head is trained if what is found can't be written.
+        """
+        for folder in (self.results, self.saved_heads):
+            if folder is not None:
+                check_folder(folder)
         found: list[Result] = []
         for prepared in prepare_from_store(self.task, self.store):
             records = [

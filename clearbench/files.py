@@ -112,11 +112,18 @@ def check_output(path: Path) -> Path:
     """Return a path that a user typed, if write_output can write there; raises BadRequest."""
     if _is_stream(path):
         return path
-    target = _behind_links(path)
-    folder = next(above for above in target.absolute().parents if above.exists())
-    if not folder.is_dir():
-        raise BadRequest(f"{folder} is a file, not a folder; name another place")
+    check_folder(_behind_links(path).absolute().parent)
     return path
+
+
+def check_folder(folder: Path) -> None:
+    """Raise BadRequest if no file can be written into a folder, which may not exist yet."""
+    whole = folder.absolute()
+    there = next(each for each in (whole, *whole.parents) if each.exists())
+    if not there.is_dir():
+        raise BadRequest(f"{there} is a file, not a folder; name another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BadRequest(f"you can't write into {there}; name another place")
 
 
 def _is_stream(path: Path) -> bool:

@@ -189,7 +189,7 @@ def evaluate(  # noqa: PLR0913  options of a command
     turns it off. `fractions` ("16,32,all") adds scores of the declared head with fewer training
     patients. `save_heads` is a folder for trained heads: <task>/<name of the result>/, for `apply`.
     With `stale`, only stored results are repeated whose card, labels or split changed since; of
-    `models`, if any are named. Raises UnknownName, BadArgument, BadTask, BadStore.
+    `models`, if any are named. Raises UnknownName, BadRequest, BadTask, BadStore.
     """
     tasks, models, heads = as_names(tasks), as_names(models), as_names(heads)
     if not tasks:

@@ -254,6 +254,13 @@ def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
     assert check_output(tmp_path / "new" / "deeper" / "out")
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into every folder")
+def test_a_folder_of_others_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(BadRequest, match="you can't write into .*closed"):
+        check_output(tmp_path / "closed" / "deeper" / "out")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
 def test_a_device_that_is_full_is_named() -> None:
     with pytest.raises(StorageFull, match="/dev/full"):

@@ -546,6 +546,21 @@ def test_a_head_that_is_none_is_refused_before_floors_are_trained(tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_results_that_can_not_be_written_are_refused_before_a_head_is_trained(
+    tmp_path: Path,
+) -> None:
+    store, card = planted(tmp_path), tmp_path / "planted-task.toml"
+    card.write_text(CARD)
+    (tmp_path / "file").touch()
+    steps: list[object] = []
+    for results, heads in ((tmp_path / "file", None), (None, tmp_path / "file" / "heads")):
+        with pytest.raises(BadRequest, match="file is a file, not a folder"):
+            pipeline.evaluate(
+                [str(card)], store=store, results=results, save_heads=heads, on_step=steps.append
+            )
+    assert not steps
+
+
 def test_a_task_without_features_names_the_command(cohort: Path, tmp_path: Path) -> None:
     from clearbench.errors import BadTask
 

@@ -192,7 +192,8 @@ def rights(
 
     if group_readable and owner_only:
         raise BadRequest("--group-readable and --owner-only exclude each other; leave one out")
-    folder = open_store(store_path(store), create=group_readable or owner_only)
+    # a group's store may be made before the first scan; a new store is its owner's without this
+    folder = open_store(store_path(store), create=group_readable)
     if group_readable or owner_only:
         share(folder, group=group_readable)
     group = is_group_readable(folder.root)

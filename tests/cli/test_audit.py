@@ -111,7 +111,9 @@ def test_a_store_that_others_can_read_is_named_and_closed(
     assert stat.S_IMODE((store.root / "store.json").stat().st_mode) == 0o600
     both = ("store", "rights", "--owner-only", "--group-readable")
     assert run(*both, "--store", store.root) == 2
-    assert run("store", "rights", "--store", tmp_path / "none") == 2
+    for option in ((), ("--owner-only",)):  # a wrong name makes no new store
+        assert run("store", "rights", *option, "--store", tmp_path / "none") == 2
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("first", ["embed", "rights"])
