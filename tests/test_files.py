@@ -257,7 +257,7 @@ def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write into every folder")
 def test_a_folder_of_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
-    with pytest.raises(BadRequest, match="you can't write into .*closed"):
+    with pytest.raises(BadRequest, match=r"you can't write into .*closed"):
         check_output(tmp_path / "closed" / "deeper" / "out")
 
 

@@ -21,6 +21,7 @@ from clearbench.encoders.inputs.volumes import prepare_volume
 from clearbench.encoders.plugins import FAMILIES, family_builder
 from clearbench.encoders.registry import Build, Registered, find_encoder
 from clearbench.encoders.unseen.refusal import refuse_unseen
+from clearbench.encoders.weights.drawn import draw_alike
 from clearbench.encoders.weights.hub import fetch_code
 from clearbench.encoders.weights.load import code_sha256, file_sha256, find_weights, module_sha256
 from clearbench.errors import BadCard, BadRequest, ClearbenchError, NoMemory, UnreadableScan
@@ -269,6 +270,9 @@ def _built(found: Registered, build: Build, file: Path | None) -> nn.Module:
         raise BadCard(
             f"{found.name}: its builder returns a {type(network).__name__}, not a torch module"
         )
+    if ours and file is None:
+        other = found.card.with_random_weights(found.card.seed + 1)
+        draw_alike(network, build(other, None), found.card.seed)
     return network
 
 

@@ -134,7 +134,7 @@ def _why_sealed(head: bytes) -> str:
 
 
 def _is_lzw(head: bytes) -> bool:
-    """Tell whether a file is one of `compress`, not numbers that begin with its two bytes by chance.
+    """Tell whether a file is one of `compress`: numbers may begin with its two bytes by chance.
 
     The third byte gives the width of codes, 9 to 16 bits, with two bits unused. The first code has
     9 bits and is a letter, so its highest bit is 0.
