@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# A worker per core, each with one thread: networks of tests are too small for more.
+PYTEST := -m pytest -q -n auto --dist loadfile
 READY  := $(VENV)/.ready
 PAGES  := README.md leaderboard/README.md $(wildcard docs/*.md)
 
@@ -12,14 +14,14 @@ demo: $(READY)
 	$(BIN)/clearbench demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -m "not weights and not gpu and not slow"
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m "not weights and not gpu and not slow"
 
 # The same tests with the lowest allowed version of every dependency, in an environment of its own.
 test-lowest: pyproject.toml
 	$(PYTHON) -m venv .venv-lowest
 	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/constraints.txt -e ".[dev]"
-	.venv-lowest/bin/python -m pytest -q -m "not weights and not gpu and not slow" \
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-lowest/bin/python $(PYTEST) -m "not weights and not gpu and not slow" \
 	    -W "ignore::DeprecationWarning" -W "ignore::PendingDeprecationWarning"
 
 # Known faults of the packages that are installed, from a database on the network.
