@@ -211,6 +211,19 @@ def test_random_weights_that_round_badly_are_a_warning(
     assert found.passed
 
 
+@pytest.mark.parametrize("random", [True, False])
+def test_random_weights_that_hardly_see_a_shift_are_a_warning(
+    check_network: CheckNetwork, honest: type[nn.Module], random: bool
+) -> None:
+    def far(features: Tensor) -> Tensor:
+        return (features.double() * 4e-6 + 1).float()
+
+    card = {"source": "none"} if random else {}
+    network = planted(honest, far)
+    found = check_network(network, card, random_weights=random, only=("window shift",))
+    assert finding(found, "window shift").status == ("warn" if random else "fail")
+
+
 def test_slices_that_are_hardly_told_apart_are_a_warning(
     check_network: CheckNetwork, honest: type[nn.Module]
 ) -> None:
