@@ -26,7 +26,7 @@ from clearbench.scans.grid import (
 )
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu
 from clearbench.scans.notes import Note
-from clearbench.scans.packed import refuse_bomb
+from clearbench.scans.packed import refuse_bomb, refuse_members
 from clearbench.scans.volume import Volume
 
 # What it repairs is a note of the scan, not a line among the progress.
@@ -65,18 +65,24 @@ def _checked(image: Any, path: Path) -> Any:
     """
     voxels = math.prod(int(size) for size in image.shape) * image.dataobj.dtype.itemsize
     most = int(image.dataobj.offset) + voxels + PADDING
-    if not path.name.lower().endswith(".gz"):
+    if not _is_packed(path):
         if path.stat().st_size < most - PADDING:
             raise UnreadableScan(
                 f"{UNREADABLE} (cut off: {path.stat().st_size:,} bytes of {most - PADDING:,})"
             )
         return image
     refuse_bomb(path, most)
+    refuse_members(path, whole=True)
     with gzip.open(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise UnreadableScan(f"it unpacks to more than the {voxels:,} bytes of its header")
     return type(image).from_bytes(content)
+
+
+def _is_packed(path: Path) -> bool:
+    """Tell whether a file is compressed, as nibabel does: by its name."""
+    return path.name.lower().endswith(".gz")
 
 
 def open_nifti(path: Path) -> Any:
@@ -85,6 +91,8 @@ def open_nifti(path: Path) -> Any:
     Raises UnreadableScan if it is damaged, isn't one volume, or has no usable geometry.
     """
     with refused(UNREADABLE):
+        if _is_packed(path):
+            refuse_members(path, whole=False)
         image = nibabel.load(path)
         shape = tuple(int(size) for size in image.shape)
     if len(shape) < 3 or any(size != 1 for size in shape[3:]):

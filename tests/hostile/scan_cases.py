@@ -216,6 +216,15 @@ def nifti_cases() -> Iterator[Case]:
     yield Case("nifti.gz/64 MB beyond its header's size", put("scan.nii.gz", big))
     yield Case("nifti.gz/a bomb of 8 GB", lambda folder: gzip_bomb(folder / "scan.nii.gz", good))
     yield Case("nifti.gz/gzip in gzip", put("scan.nii.gz", gzip.compress(packed)))
+    empty = gzip.compress(b"") * 100_000
+    for what, content in {
+        "100,000 empty members before it": empty + packed,
+        "100,000 empty members after it": packed + empty,
+        "100,000 members of 1 byte": packed + gzip.compress(b"x") * 100_000,
+    }.items():
+        yield Case(f"nifti.gz/{what}", put("scan.nii.gz", content), refused=True)
+    halves = (gzip.compress(good[: len(good) // 2]), gzip.compress(good[len(good) // 2 :]))
+    yield Case("nifti.gz/two members", put("scan.nii.gz", b"".join(halves)), refused=False)
     yield Case("nifti/gzip without its suffix", put("scan.nii", packed))
     yield Case("nifti.gz/not packed", put("scan.nii.gz", good))
     complex_ = nibabel.Nifti1Image(np.zeros((4, 4, 4), np.complex64), np.eye(4))
