@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from clearbench.cohort.files import write_table
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, counted
 from clearbench.evaluation.bags.load import lacking_features
 from clearbench.evaluation.guards.copies import FoundCopies, find_copies, grouped_patients
 from clearbench.evaluation.guards.report import (
@@ -87,7 +87,7 @@ def _summary(prepared: PreparedTask) -> str:
     tested = f", tested on {prepared.test_cohort}" if prepared.test_cohort else ""
     return (
         f"{prepared.task.name}: {len(units.ids)} {prepared.task.card.unit} units of "
-        f"{len(set(units.patients))} patients, {folds} {'fold' if folds == 1 else 'folds'}{tested}"
+        f"{counted(len(set(units.patients)), 'patient')}, {counted(folds, 'fold')}{tested}"
     )
 
 

@@ -162,6 +162,11 @@ def plain_text(text: str) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a number of things: "1 scan", "1,200 scans"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def name_some(names: Sequence[str], shown: int = 5, separator: str = ", ") -> str:
     """Return "a, b, c, d, e and 3 more": the first `shown` names, and a count of the rest."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""

@@ -9,7 +9,7 @@ from clearbench.cohort.columns import REQUIRED, SECRET_MARK, columns_of
 from clearbench.cohort.ids import MOST_DIGITS, lacks_zeros, pad_id, plain_id, with_nearest
 from clearbench.cohort.table import Cohort, check_cohort
 from clearbench.cohort.tidy import without_index
-from clearbench.errors import BadCohort, check_between, name_some, suggestion
+from clearbench.errors import BadCohort, check_between, counted, name_some, suggestion
 
 # new labels never change these
 FIXED = (*REQUIRED, "cohort", "public", "study_id", "series_id", SECRET_MARK)
@@ -76,7 +76,7 @@ def _regrouped(cohort: Cohort, labels: pa.Table, key: str) -> tuple[bool, tuple[
         return False, (
             f"column patient_id is not taken: {name_some(unknown)} is no patient of {cohort.name}",
         )
-    return True, (f"patient_id of {len(changed)} scans changed",)
+    return True, (f"patient_id of {counted(len(changed), 'scan')} changed",)
 
 
 def with_usual_ids(labels: pa.Table) -> pa.Table:

@@ -19,7 +19,7 @@ from clearbench.datasets.people import (
     issued_by_several,
     name_people,
 )
-from clearbench.errors import BadArgument, name_some, plain_text
+from clearbench.errors import BadArgument, counted, name_some, plain_text
 from clearbench.scans.dicom.records import Identity
 from clearbench.scans.found import FoundScan, Inventory
 from clearbench.scans.kernels import is_soft_kernel
@@ -144,7 +144,7 @@ def _issuers(scans: Sequence[NamedScan], in_clear: bool) -> list[str]:
 def _placeholders(scans: Sequence[NamedScan]) -> tuple[str, ...]:
     """Return how many scans have a PatientID that is not used, by reason."""
     notes = (n.text for s in scans for n in s.scan.facts.notes if n.tag == "PatientID")
-    return tuple(f"{count} scans: {text}" for text, count in Counter(notes).items())
+    return tuple(f"{counted(count, 'scan')}: {text}" for text, count in Counter(notes).items())
 
 
 def _without_patient(scans: Sequence[NamedScan], likely: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from clearbench.display.console import show_rows, warn, write_for_programs
-from clearbench.errors import BadArgument
+from clearbench.errors import BadArgument, counted
 from clearbench.files import write_output
 from clearbench.store.answers import as_csv, as_json, for_screen, write_parquet
 
@@ -34,7 +34,7 @@ def show_answer(table: Any, fmt: str, target: Path | None) -> None:
         write_parquet(table, target)
     else:
         write_output(target, lambda draft: _write_pieces(_texts(table, fmt), draft))
-    warn(f"written: {target} ({table.num_rows:,} rows)")
+    warn(f"written: {target} ({counted(table.num_rows, 'row')})")
 
 
 def _texts(table: Any, fmt: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """An audit, as a person sees it: where identifiers are, without showing them."""
 
 from clearbench.display.console import say, show_list, show_rows, warn
+from clearbench.errors import counted
 from clearbench.store.auditing.audit import Audit
 
 SHOWN = 200
@@ -9,8 +10,9 @@ SHOWN = 200
 def show_audit(done: Audit) -> None:
     """Print what was looked for, where it was found, and what could not be searched."""
     wanted = done.wanted
-    headers = f" of {wanted.files} DICOM files" if wanted.files else ""
-    warn(f"looked for {len(wanted.identifiers)} identifiers{headers}, in {done.files} files")
+    headers = f" of {counted(wanted.files, 'DICOM file')}" if wanted.files else ""
+    looked_for = counted(len(wanted.identifiers), "identifier")
+    warn(f"looked for {looked_for}{headers}, in {counted(done.files, 'file')}")
     for reason, count in wanted.left_out:
         warn(f"not looked for: {count} × {reason}")
     rows = [
@@ -33,7 +35,7 @@ def show_audit(done: Audit) -> None:
     show_list(gaps, f"{len(gaps)} not searched, so they may have anything", len(gaps))
     files = len({finding.path for finding in done.findings})
     if files:
-        say(f"found: {files} files or folders have identifiers")
+        say(f"found: identifiers in {counted(files, 'place')}")
     elif gaps:
         say("nothing was found, but not everything could be searched")
     else:

@@ -5,6 +5,7 @@ from typing import Any
 
 from clearbench.display.console import say, warn
 from clearbench.encoders.conformance.findings import CheckResult, Conformance
+from clearbench.errors import counted
 
 COLUMNS = ("check", "result", "measured", "limit", "finding")
 RANDOM = (
@@ -74,7 +75,10 @@ def show_vectors(written: Any) -> None:
     """Name the file of reference vectors that was written, and its size."""
     slices, views, dim = written.vectors.features.shape
     kilobytes = written.path.stat().st_size / 1000
-    say(f"written: {written.path} ({slices} slices, {views} views, {dim}-d, {kilobytes:.0f} kB)")
+    say(
+        f"written: {written.path} ({counted(slices, 'slice')}, {counted(views, 'view')}, "
+        f"{dim}-d, {kilobytes:.0f} kB)"
+    )
     warn("keep it with the card: `clearbench models check` compares features with it")
 
 

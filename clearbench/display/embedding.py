@@ -11,7 +11,7 @@ from clearbench.display.console import err, out, say, show_list, store_option, w
 from clearbench.display.progress import Bar
 from clearbench.display.scans import show_left_out
 from clearbench.engines.events import EmbedReport, EmbedStarted, EncoderRun, ScanOutcome
-from clearbench.errors import name_some
+from clearbench.errors import counted, name_some
 from clearbench.store.feature_store import Verified
 
 EXAMPLES = 3  # scans that are named per reason
@@ -102,14 +102,14 @@ def _show_run(run: EncoderRun, dry_run: bool, verbose: bool, *, named: bool) -> 
     written, skipped, failed = (run.of(status) for status in ("written", "skipped", "failed"))
     if dry_run:
         say(
-            f"{run.started.encoder}: {len(written)} scans would be embedded, {len(skipped)} are "
-            "done"
+            f"{run.started.encoder}: {counted(len(written), 'scan')} would be embedded, "
+            f"{len(skipped)} are done"
         )
         return
     out.print(
         f"[green]✓[/] {f'{run.started.encoder}: ' if named else ''}"
-        f"{len(written)} scans, {run.slices:,} slices written   ↷ {len(skipped)} done "
-        "before   "
+        f"{counted(len(written), 'scan')}, {counted(run.slices, 'slice')} written   "
+        f"↷ {len(skipped)} done before   "
         f"{'[red]✗[/]' if failed else '✗'} {len(failed)} failed"
     )
     _show_reasons(failed, lambda outcome: outcome.reason, "failed", verbose)

@@ -9,7 +9,7 @@ from rich.progress import MofNCompleteColumn, TextColumn
 
 from clearbench.display.console import say, show_list, show_rows, warn
 from clearbench.display.progress import Bar
-from clearbench.errors import name_some
+from clearbench.errors import counted, name_some
 from clearbench.store.forgetting.forget import Plan
 from clearbench.store.forgetting.search import Searched
 from clearbench.store.forgetting.traces import Trace
@@ -77,12 +77,12 @@ def _number(size: int) -> str:
 def show_cohort_to_remove(cohort: CohortWeight) -> None:
     """Print what a cohort has, and what stays of it."""
     say(
-        f"{cohort.name}: {cohort.scans} scans of {cohort.patients} patients, labels "
-        f"{', '.join(cohort.labels) or 'none'}"
+        f"{cohort.name}: {counted(cohort.scans, 'scan')} of "
+        f"{counted(cohort.patients, 'patient')}, labels {', '.join(cohort.labels) or 'none'}"
     )
     say(
-        f"features of {cohort.name}: {cohort.files} files, {_mb(cohort.size)}; they stay until "
-        "`clearbench store gc --delete`, and results stay"
+        f"features of {cohort.name}: {counted(cohort.files, 'file')}, {_mb(cohort.size)}; they "
+        "stay until `clearbench store gc --delete`, and results stay"
     )
 
 
@@ -158,7 +158,8 @@ def show_proof(plan: Plan, proof: Searched) -> None:
     patients = name_some(sorted(plan.leaving.patients))
     others = len(mentions.names - plan.leaving.patients)
     say(
-        f"searched {proof.files} files: none has {patients}, or one of {others} other ids and paths"
+        f"searched {counted(proof.files, 'file')}: none has {patients}, or one of {others} other "
+        "ids and paths"
     )
     if mentions.short:
         say(

@@ -8,7 +8,7 @@ from clearbench.cohort.table import Cohort
 from clearbench.datasets.own.folder import BuiltCohort
 from clearbench.datasets.series import NamedScan, people_notes
 from clearbench.display.console import say, show_list, show_rows, warn
-from clearbench.errors import name_some
+from clearbench.errors import counted, name_some
 from clearbench.scans.found import Inventory
 
 NAMES_SHOWN = 3
@@ -25,7 +25,7 @@ def show_inventory(inventory: Inventory, scans: Sequence[NamedScan]) -> None:
     unreadable = sum(1 for item in scans if item.scan.error)
     noted = sum(1 for item in scans if item.scan.facts.notes and not item.scan.error)
     warn(
-        f"{len(rows)} scans"
+        counted(len(rows), "scan")
         + (f"; {noted} with notes" if noted else "")
         + (f"; {unreadable} of them can't be embedded as they are" if unreadable else "")
     )
@@ -71,7 +71,7 @@ def show_left_out_files(inventory: Inventory) -> None:
 def show_built(built: BuiltCohort, target: Path, pick: str) -> None:
     """Print what a cohort was made of, and what did not match."""
     labelled = len(built.scans) - len(built.unmatched_scans)
-    say(f"{target}: {len(built.scans)} scans, {labelled} with labels")
+    say(f"{target}: {counted(len(built.scans), 'scan')}, {labelled} with labels")
     warn(f"one series per study, by: {pick}")
     for key, count in built.decided.most_common():
         studies = f"{count} stud{'ies' if count > 1 else 'y'} of several series"
@@ -83,7 +83,7 @@ def show_built(built: BuiltCohort, target: Path, pick: str) -> None:
     show_list(built.unmatched_labels, f"{len(built.unmatched_labels)} label rows without a scan")
     show_list(
         built.unmatched_scans,
-        f"{len(built.unmatched_scans)} scans without a label row (kept, labels blank)",
+        f"{counted(len(built.unmatched_scans), 'scan')} without a label row (kept, labels blank)",
     )
     show_list(built.without, f"{len(built.without)} studies without a usable series")
     show_list(built.unreadable, f"{len(built.unreadable)} series can't be embedded as they are")
@@ -93,8 +93,8 @@ def show_cohort(cohort: Cohort) -> None:
     """Print a cohort's size, its labels with their values, and its problems."""
     patients = len(set(cohort.column("patient_id")))
     say(
-        f"{cohort.name}: {cohort.table.num_rows} scans of {patients} "
-        f"patients{', public' if cohort.public else ''}"
+        f"{cohort.name}: {counted(cohort.table.num_rows, 'scan')} "
+        f"of {counted(patients, 'patient')}{', public' if cohort.public else ''}"
     )
     rows = []
     for name in ("split", "site", *cohort.labels):

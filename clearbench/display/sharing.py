@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from clearbench.display.console import say, show_list, show_rows, warn
+from clearbench.errors import counted
 from clearbench.evaluation.bundles.apply import Applied
 from clearbench.packs.facts import PackFacts
 from clearbench.packs.reproduce import TOLERANCE, Reproduction
@@ -30,9 +31,11 @@ def show_applied(applied: Applied) -> None:
 
 def show_pack(facts: PackFacts, target: Path) -> None:
     """Print what is in a pack, what is left out, and the notice about patient data."""
-    cohorts = ", ".join(f"{one.name} ({one.patients} patients)" for one in facts.cohorts)
+    cohorts = ", ".join(f"{one.name} ({counted(one.patients, 'patient')})" for one in facts.cohorts)
     features = ", ".join(f"{one.encoder}@{one.fingerprint[:8]}" for one in facts.features)
-    say(f"{target}: {facts.task} · {cohorts} · {features} · {len(facts.results)} results")
+    say(
+        f"{target}: {facts.task} · {cohorts} · {features} · {counted(len(facts.results), 'result')}"
+    )
     show_list(facts.left_out, "left out")
     warn(facts.notice)
     if facts.results:

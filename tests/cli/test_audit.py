@@ -34,7 +34,7 @@ def test_what_is_found_is_listed_without_being_shown(
     said = capsys.readouterr()
     assert "notes.txt" in said.out
     assert "O…r (11)" in said.out
-    assert "found: 2 files or folders have identifiers" in said.out
+    assert "found: identifiers in 2 places" in said.out
     assert NAME not in said.out + said.err
     assert run("audit", tmp_path, "--id", NAME, "--json") == 1
     facts = json.loads(capsys.readouterr().out)

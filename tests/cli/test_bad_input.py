@@ -78,7 +78,7 @@ def evaluate(*options: object) -> int:
         ([0, 1, 0, 1], "4 patients can't make 5 folds; label more of cohort own, or lower folds"),
         ([""] * 30, "no patient of cohort own has a value of ill; bring labels: clearbench cohort"),
         ([12.5, 33] * 15, "has the values 12.5 (15 scans), 33 (15 scans); the task allows"),
-        (["maybe", *HALF[1:]], "of cohort own has the values maybe (1 scans); the task allows 0"),
+        (["maybe", *HALF[1:]], "of cohort own has the values maybe (1 scan); the task allows 0"),
     ],
     ids=["one class", "fewer patients than folds", "all blank", "numbers", "one wrong word"],
 )

@@ -93,7 +93,7 @@ def test_an_audit_searches_files_of_any_name(
     with pytest.raises(SystemExit) as done:
         main()
     assert done.value.code == 1
-    assert "in 1 files" in capsys.readouterr().err
+    assert "in 1 file" in capsys.readouterr().err
 
 
 def test_python_refuses_such_names_too(named: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_table_by_scan_may_give_scans_to_other_patients(cohort: Cohort) -> Non
     """As a proposal of one patient per copy does."""
     found = update_labels(cohort, news(scan_id=["c"], patient_id=["1"]), NEWS)
     assert found.column("patient_id") == ["1", "1", "1"]
-    assert "patient_id of 1 scans changed" in found.problems
+    assert "patient_id of 1 scan changed" in found.problems
 
 
 def test_sites_and_technical_columns_come_later_too(cohort: Cohort) -> None:

@@ -146,7 +146,7 @@ store = cb.FeatureStore("store")
 print(store.features("texture-small", scan).shape, "EMBEDDED")
 """
     output = python(code, sample, where=tmp_path)
-    assert "1 scans, 3 slices written" in output
+    assert "1 scan, 3 slices written" in output
     assert "(3, 2, 48) EMBEDDED" in output
 
 

@@ -8,7 +8,7 @@ from clearbench.cohort.columns import LOOSE_STUDIES, named_columns
 from clearbench.cohort.ids import find_nobody
 from clearbench.datasets.own.label_table import LabelRow, LabelTable
 from clearbench.datasets.series import NamedScan, people_notes
-from clearbench.errors import BadCohort, name_some
+from clearbench.errors import BadCohort, counted, name_some
 
 MANY = 3  # patients to one value of a study's column, so that it seems to name no studies
 MakeId = Callable[[str, str], str]  # kind ("patient", "study"), identifier in clear → id
@@ -118,8 +118,8 @@ def _whose(scans: list[NamedScan], stated: Mapping[str, str], table: LabelTable)
     if not (stated and table.patients):
         return ()
     notes = [
-        f"patients are those of column {table.patients}: {len(stated)} scans of "
-        f"{len(set(stated.values()))} patients",
+        f"patients are those of column {table.patients}: {counted(len(stated), 'scan')} of "
+        f"{counted(len(set(stated.values())), 'patient')}",
     ]
     headers: dict[str, set[str]] = defaultdict(set)
     patients: dict[str, set[str]] = defaultdict(set)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from clearbench.cohort.table import Cohort
-from clearbench.errors import BadTask, name_some
+from clearbench.errors import BadTask, counted, name_some
 from clearbench.evaluation.task.card import TaskCard
 from clearbench.evaluation.task.words import (
     TIME,
@@ -119,7 +119,7 @@ def _allowed(task: TaskCard) -> dict[str, int]:
 def _not_allowed(name: str, cohort: Cohort, task: TaskCard, bad: Sequence[str]) -> str:
     """Return the error for values that the card doesn't allow, with their counts."""
     counts = Counter(cohort.label(name))
-    listed = name_some([f"{text} ({counts[text]} scans)" for text in bad])
+    listed = name_some([f"{text} ({counted(counts[text], 'scan')})" for text in bad])
     wanted = ", ".join(task.classes) if task.classes else "0, 1, yes, no, true, false"
     return (
         f"label {name} of cohort {cohort.name} has the values {listed}; the task allows {wanted}. "
@@ -141,7 +141,9 @@ def _notes_on_times(cohort: Cohort, task: TaskCard) -> list[str]:
     """Return a note on words in the times that count as unknown."""
     name, unknown = task.labels[0], {fold(each) for each in task.unknown}
     counts = Counter(text for text in cohort.label(name) if text and _is_no_time(text, unknown))
-    words = ", ".join(f"{text} ({count} scans)" for text, count in sorted(counts.items()))
+    words = ", ".join(
+        f"{text} ({counted(count, 'scan')})" for text, count in sorted(counts.items())
+    )
     return [f"label {name}: {words} counts as unknown"] if words else []
 
 
@@ -152,7 +154,7 @@ def notes_on_sides(cohort: Cohort, task: TaskCard) -> tuple[str, ...]:
     column = task.split.column
     counts = Counter(cohort.label(column)) if column else Counter[str | None]()
     read = [
-        f"{text} ({count} scans) is {side}"
+        f"{text} ({counted(count, 'scan')}) is {side}"
         for text, count in counts.items()
         if text and (side := _side(text)) in SIDES.values() and text.lower() not in SIDES
     ]
@@ -165,8 +167,8 @@ def _notes_on_groups(column: str, counts: Counter[str | None]) -> tuple[str, ...
     known = [texts for value, texts in found.items() if not is_unknown(value, (), ())]
     same = "; ".join(" = ".join(sorted(texts)) for texts in known if len(texts) > 1)
     lost = [t for value in found if is_unknown(value, (), ()) for t in sorted(found[value])]
-    words = [f"{text} ({counts[text]} scans)" for text in lost]
-    words += [f"blank ({counts[None]} scans)"] if counts[None] else []
+    words = [f"{text} ({counted(counts[text], 'scan')})" for text in lost]
+    words += [f"blank ({counted(counts[None], 'scan')})"] if counts[None] else []
     one = (f"column {column}: read as one value each: {same}",) if same else ()
     if not words:
         return one
@@ -178,16 +180,16 @@ def _notes_on(cohort: Cohort, name: str, task: TaskCard) -> list[str]:
     """Return the notes on one label."""
     found = spellings(text for text in cohort.label(name) if text is not None)
     classes, unknown = set(_allowed(task)), {fold(each) for each in task.unknown}
-    counted = {value: sum(texts.values()) for value, texts in found.items()}
+    times = {value: sum(texts.values()) for value, texts in found.items()}
     words = [
-        f"{usual(texts)} ({counted[value]} scans)"
+        f"{usual(texts)} ({counted(times[value], 'scan')})"
         for value, texts in found.items()
         if is_unknown(value, {fold(each) for each in classes}, unknown)
     ]
     same = [" = ".join(sorted(texts)) for texts in found.values() if len(texts) > 1]
     notes = [f"label {name}: {', '.join(words)} counts as unknown"] if words else []
     blank = cohort.label(name).count(None) if task.blank == "negative" else 0
-    notes += [f"label {name}: blank ({blank} scans) counts as negative"] if blank else []
+    notes += [f"label {name}: blank ({counted(blank, 'scan')}) counts as negative"] if blank else []
     return notes + ([f"label {name}: read as one value each: {'; '.join(same)}"] if same else [])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.errors import BadTask
+from clearbench.errors import BadTask, counted
 from clearbench.evaluation.task.card import Task
 from clearbench.evaluation.task.splits import Fold, known_labels, patient_labels
 from clearbench.evaluation.task.units import Units
@@ -75,7 +75,7 @@ class _Counted:
     def why_rare(self, column: int, name: str) -> str:
         """Return why an output can't be scored; "" if it can."""
         sides = self.tests if self.task.card.split.test else [*self.tests, *self.trains]
-        counted = sorted({row for rows in sides for row in rows})
+        tested = sorted({row for rows in sides for row in rows})
         per_fold = [self.rarer(column, rows) for rows in self.tests]
         group = self.task.card.split.group
         if group:
@@ -84,18 +84,18 @@ class _Counted:
         else:
             enough = min(per_fold) >= LEAST_PER_FOLD
             needed = f"{LEAST_PER_FOLD} per fold"
-        if self.rarer(column, counted) < LEAST_PATIENTS or not enough:
-            known = int((self.positive | self.negative)[counted, column].sum())
+        if self.rarer(column, tested) < LEAST_PATIENTS or not enough:
+            known = int((self.positive | self.negative)[tested, column].sum())
             who = "tested patients" if self.task.card.split.test else "patients"
             return (
-                f"{name}: {int(self.positive[counted, column].sum())} of {known} {who} "
+                f"{name}: {int(self.positive[tested, column].sum())} of {known} {who} "
                 f"are positive, and a test fold has {min(per_fold)} of the rarer class; "
                 f"{LEAST_PATIENTS} patients of each class and {needed} are needed"
             )
         taught = min(self.rarer(column, rows) for rows in self.trains)
         if taught < LEAST_PER_FOLD:
             return (
-                f"{name}: training has {taught} patients of the rarer class; at least "
+                f"{name}: training has {counted(taught, 'patient')} of the rarer class; at least "
                 f"{LEAST_PER_FOLD} are needed"
             )
         return ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from clearbench.cohort.table import Cohort
-from clearbench.errors import BadTask, name_some
+from clearbench.errors import BadTask, counted, name_some
 from clearbench.evaluation.task.words import (
     TIME,
     UNKNOWN,
@@ -100,7 +100,7 @@ class _Column:
         codes = [code for code in asked(tuple(self.known)) if code not in self.said]
         if codes:
             listed = " and ".join(
-                f"{self.shown[code]} ({self.known[code]} scans)" for code in codes
+                f"{self.shown[code]} ({counted(self.known[code], 'scan')})" for code in codes
             )
             rest = _typed(self.shown[value] for value in self.known)
             raise BadTask(
@@ -124,8 +124,8 @@ class _Column:
         if not blank or len(self.known) != 1:
             return ""
         return (
-            f"; blank ({blank} scans) counts as unknown: if it means negative, write 0 there, or "
-            'blank = "negative" in a card of classes 0 and 1'
+            f"; blank ({counted(blank, 'scan')}) counts as unknown: if it means negative, write 0 "
+            'there, or blank = "negative" in a card of classes 0 and 1'
         )
 
 
@@ -173,7 +173,9 @@ def _as_said(column: _Column, wishes: Wishes) -> Understood:
     lost = [value for value in column.known if value not in named]
     absent = [text for text in wishes.classes if fold(text) not in column.known]
     if lost:
-        listed = ", ".join(f"{column.shown[value]} ({column.known[value]} scans)" for value in lost)
+        listed = ", ".join(
+            f"{column.shown[value]} ({counted(column.known[value], 'scan')})" for value in lost
+        )
         codes = _typed(column.shown[value] for value in lost)
         raise BadTask(
             f"label {column.name} has values that are no class: {listed}; add them to the classes, "
@@ -202,7 +204,7 @@ def _yes_no(column: _Column) -> Understood:
     for value, count in column.known.items():
         counts[YES_NO[value]] += count
     words = {side: [column.shown[v] for v in column.known if YES_NO[v] == side] for side in (1, 0)}
-    parts = (f"{', '.join(words[side])} ({counts[side]} scans)" for side in (1, 0))
+    parts = (f"{', '.join(words[side])} ({counted(counts[side], 'scan')})" for side in (1, 0))
     says = "positive: {}; negative: {}".format(*parts)
     if not all(words.values()):
         raise BadTask(f"label {column.name} has fewer than two values ({says}){column.hint()}")
@@ -224,8 +226,8 @@ def _two_words(column: _Column, values: list[str], positive: str) -> Understood:
     [negative] = [value for value in values if value != wanted]
     classes = tuple(column.shown.get(value, value) for value in (negative, wanted))
     says = (
-        f"positive: {classes[1]} ({column.known.get(wanted, 0)} scans); negative: {classes[0]} "
-        f"({column.known.get(negative, 0)} scans)",
+        f"positive: {classes[1]} ({counted(column.known.get(wanted, 0), 'scan')}); "
+        f"negative: {classes[0]} ({counted(column.known.get(negative, 0), 'scan')})",
         *column.says(),
     )
     return Understood("binary", classes, classes[1], says)

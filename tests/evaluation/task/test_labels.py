@@ -30,11 +30,11 @@ def test_yes_and_no_have_several_words(
 def test_values_outside_the_tasks_are_named(make_cohort: Make, make_task: Make) -> None:
     with pytest.raises(
         BadTask,
-        match=r"label x of cohort c has the values 2 \(1 scans\), maybe \(1 scans\); the task",
+        match=r"label x of cohort c has the values 2 \(1 scan\), maybe \(1 scan\); the task",
     ):
         read_labels(make_cohort(x=["1", "maybe", "2"]), make_task().card)
     with pytest.raises(
-        BadTask, match=r"the values IV \(1 scans\); the task allows I, II, III\..*unknown ="
+        BadTask, match=r"the values IV \(1 scan\); the task allows I, II, III\..*unknown ="
     ):
         read_labels(make_cohort(x=["IV", "i", "II"]), make_task(**STAGES).card)
 
@@ -72,7 +72,7 @@ def test_unknown_is_what_the_card_says(make_cohort: Make, make_task: Make) -> No
 def test_what_was_read_otherwise_than_written_is_noted(make_cohort: Make, make_task: Make) -> None:
     cohort = make_cohort(x=["Yes", "yes", "9", "no", "unknown"])
     assert notes_on_labels(cohort, make_task(unknown=["9"]).card) == (
-        "label x: 9 (1 scans), unknown (1 scans) counts as unknown",
+        "label x: 9 (1 scan), unknown (1 scan) counts as unknown",
         "label x: read as one value each: Yes = yes",
     )
 
@@ -98,7 +98,7 @@ def test_unknown_words_are_never_negative(make_cohort: Make, make_task: Make) ->
 def test_blank_is_negative_for_one_label_too(make_cohort: Make, make_task: Make) -> None:
     cohort, card = make_cohort(x=["1", None, "NA"]), make_task(blank="negative").card
     np.testing.assert_array_equal(read_labels(cohort, card), [[1, 0, np.nan]])
-    assert "label x: blank (1 scans) counts as negative" in notes_on_labels(cohort, card)
+    assert "label x: blank (1 scan) counts as negative" in notes_on_labels(cohort, card)
 
 
 def test_several_labels_share_two_words(make_cohort: Make, make_task: Make) -> None:
@@ -113,7 +113,7 @@ def test_a_time_is_never_a_code_for_unknown(make_cohort: Make, make_task: Make) 
     cohort = make_cohort(days=["9", "9.0", "lost", "4"], dead=["1", "0", "1", "9"])
     values = read_labels(cohort, task.card)
     np.testing.assert_array_equal(values, [[9, 9, np.nan, np.nan], [1, 0, np.nan, np.nan]])
-    assert "label days: lost (1 scans) counts as unknown" in notes_on_labels(cohort, task.card)
+    assert "label days: lost (1 scan) counts as unknown" in notes_on_labels(cohort, task.card)
 
 
 def test_a_scan_without_time_or_event_has_neither(make_cohort: Make, make_task: Make) -> None:
@@ -142,7 +142,7 @@ def test_sides_have_their_usual_names_and_groups_their_own(
     assert read_sides(cohort, make_task().card) == [""] * 5
     assert read_sides(usual, fixed.card) == ["train", "tune", "test", "test", "tune"]
     assert notes_on_sides(usual, fixed.card)[0].startswith(
-        "column side: Test_Set (1 scans) is test, Training set (1 scans) is train, dev set (1"
+        "column side: Test_Set (1 scan) is test, Training set (1 scan) is train, dev set (1"
     )
 
 
@@ -154,7 +154,7 @@ def test_spellings_of_a_site_are_one_and_an_unknown_site_is_none(
     assert read_sides(cohort, card) == ["Bonn"] * 4 + ["Ulm"] + [""] * 4
     same, unknown = notes_on_sides(cohort, card)
     assert same == "column site: read as one value each: BONN  = Bonn = bonn"
-    assert "? (1 scans), unknown (1 scans), blank (2 scans) counts as unknown" in unknown
+    assert "? (1 scan), unknown (1 scan), blank (2 scans) counts as unknown" in unknown
     assert notes_on_sides(make_cohort(site=["A", "B"], x=["1", "0"]), card) == ()
 
 

@@ -46,5 +46,5 @@ def test_only_patients_of_the_test_cohort_make_a_test_set(
 def test_training_needs_both_classes(make_cohort: Make, make_task: Make) -> None:
     task = make_task(split={"test": ["d"]})
     one = make_cohort(x=["1"] + ["0"] * 39)
-    with pytest.raises(BadTask, match="x: training has 1 patients of the rarer class"):
+    with pytest.raises(BadTask, match="x: training has 1 patient of the rarer class"):
         prepare_task(task, one, make_cohort(x=["1", "0"] * 20, name="d"))

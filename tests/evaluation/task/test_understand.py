@@ -29,7 +29,7 @@ def test_the_alphabet_never_decides_which_word_is_positive(tmp_path: Path) -> No
     assert (found.target, found.classes, found.positive) == (
         "binary", ("normal", "abnormal"), "abnormal"
     )  # fmt: skip
-    assert found.says == ("positive: abnormal (1 scans); negative: normal (2 scans)",)
+    assert found.says == ("positive: abnormal (1 scan); negative: normal (2 scans)",)
     with pytest.raises(
         BadTask, match=r"which one is positive\? Say --positive left or --positive r"
     ):
@@ -50,7 +50,7 @@ def test_yes_and_no_in_any_spelling(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "way"),
     [
-        ("0 1 9", "does 9 .1 scans. mean unknown. If so: --unknown 9; if it is a class: --classes"),
+        ("0 1 9", "does 9 .1 scan. mean unknown. If so: --unknown 9; if it is a class: --classes"),
         ("0 1 -1 -1", "does -1 .2 scans. mean unknown. If so: --unknown -1"),
         ("T1 T2 TX", "--unknown TX; if it is a class: --classes T1,T2,TX"),
     ],
@@ -88,7 +88,7 @@ def test_an_order_is_offered_and_taken(tmp_path: Path) -> None:
     assert "if these have an order: --order I,II,III" in read(tmp_path, "I II III").says
     found = read(tmp_path, "I II III", classes=("I", "II", "III"), ordered=True)
     assert found.target == "ordinal"
-    with pytest.raises(BadTask, match=r"no class: III \(1 scans\)"):
+    with pytest.raises(BadTask, match=r"no class: III \(1 scan\)"):
         read(tmp_path, "I II III", classes=("I", "II"), ordered=True)
 
 
@@ -98,7 +98,7 @@ def test_a_time_and_an_event(tmp_path: Path) -> None:
         understand(both, ("days", "dead"), Wishes(survival=True))
     found = understand(both, ("days", "dead"), Wishes(survival=True, positive="2"))
     assert (found.target, found.classes, found.positive) == ("survival", ("1", "2"), "2")
-    assert found.says == ("event: 2 (2 scans); none: 1 (1 scans)",)
+    assert found.says == ("event: 2 (2 scans); none: 1 (1 scan)",)
     with pytest.raises(BadTask, match=r"a time is a number of one unit, .*, not soon"):
         understand(cohort(tmp_path, days="1 soon 3", dead="1 0 1"), ("days", "dead"),
                    Wishes(survival=True))  # fmt: skip
@@ -108,14 +108,14 @@ def test_several_labels_are_each_yes_or_no(tmp_path: Path) -> None:
     found = understand(cohort(tmp_path, a="1 0 1", b="no yes no"), ("a", "b"), Wishes())
     assert found.target == "multilabel"
     assert found.says == ("a: 2 of 3 scans are positive", "b: 1 of 3 scans are positive")
-    with pytest.raises(BadTask, match=r"does -1 .1 scans. mean unknown"):
+    with pytest.raises(BadTask, match=r"does -1 .1 scan. mean unknown"):
         understand(cohort(tmp_path, a="1 0 -1", b="no yes no"), ("a", "b"), Wishes())
 
 
 def test_unknown_codes_are_the_event_s_and_a_time_of_9_stays(tmp_path: Path) -> None:
     both = cohort(tmp_path, days="9 2 3 4", dead="1 0 9 0")
     found = understand(both, ("days", "dead"), Wishes(survival=True, unknown=("9",)))
-    assert found.says == ("event: 1 (1 scans); none: 0 (2 scans)", "dead, unknown (scans): 9 1")
+    assert found.says == ("event: 1 (1 scan); none: 0 (2 scans)", "dead, unknown (scans): 9 1")
     words = cohort(tmp_path, days="9 lost NA -5", dead="1 0 1 0")
     found = understand(words, ("days", "dead"), Wishes(survival=True, unknown=("lost", "-5")))
     assert found.says[-1] == "days, unknown (scans): -5 1, NA 1, lost 1"
