@@ -32,8 +32,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,7 @@ SCANS, SLICES, SIZE_PX = 24, 4, 48
 PATIENCE_S = 20.0
 UNREADABLE = "can't be read"
 MOUNT = ("mount", "-t", "tmpfs", "-o")
+WORK: Callable[[int], Any]  # of forked_workers
 FAULTS = ("running", "damaged", "fails", "differs", "drafts")
 # What two undisturbed runs of `evaluate` don't share.
 OF_A_RUN = ("created", "seconds", "slices_per_s", "path")
@@ -343,8 +346,9 @@ def faults_after(bench: Bench) -> set[str]:
     return faults
 
 
-def killed(rng: random.Random) -> Disturb:
+def killed(seed: str) -> Disturb:
     """Return what kills a command at a random moment."""
+    rng = random.Random(seed)
 
     def kill(bench: Bench, number: int) -> tuple[bool, bool]:
         child = forked(typed(bench.command.words), bench.place.inputs, bench.place.log)
@@ -463,25 +467,53 @@ OTHERS: tuple[tuple[str, Command, Disturb], ...] = (
 
 
 def run_all(options: argparse.Namespace, root: Path) -> dict[str, Tally]:
-    """Kill every command its share of times, and disturb in the other ways."""
+    """Kill every command its share of times, and disturb in the other ways; several at once."""
     torch.set_num_threads(1)  # a fork of a process with threads may hang
-    rng, wanted = random.Random(options.seed), options.only
+    work = chosen_work(options)
+
+    def one(number: int) -> Tally:
+        _, command, disturb, times = work[number]
+        with folder(root / str(number)) as inner:
+            return disturb_often(command, disturb, times, Place(inner))
+
+    found = {}
+    with forked_workers(options.jobs, one, len(work)) as tallies:
+        for (name, *_), tally in zip(work, tallies, strict=True):
+            found[name] = tally
+            print(f"{name}: {tally}", flush=True)
+    return found
+
+
+def chosen_work(options: argparse.Namespace) -> list[tuple[str, Command, Disturb, int]]:
+    """Return what is done: its name, the command, the disturbance, and how often."""
+    wanted = options.only
     chosen = [each for each in COMMANDS if not wanted or each.name in wanted]
     work: list[tuple[str, Command, Disturb, int]] = []
     for number, command in enumerate(chosen):
         share = options.kills // len(chosen) + (number < options.kills % len(chosen))
-        work.append((command.name, command, killed(rng), share))
+        work.append((command.name, command, killed(f"{options.seed} {command.name}"), share))
     mounts = may_mount()
     for name, command, disturb in OTHERS:
         if (not wanted or name in wanted) and (mounts or name != SMALL_DISK):
             work.append((f"{command.name}: {name}", command, disturb, options.others))
-    found = {}
-    for name, command, disturb, times in work:
-        if times:
-            with folder(root) as inner:
-                found[name] = disturb_often(command, disturb, times, Place(inner))
-            print(f"{name}: {found[name]}", flush=True)
-    return found
+    return [each for each in work if each[3]]
+
+
+@contextmanager
+def forked_workers(
+    jobs: int, work: Callable[[int], Tally], count: int
+) -> Iterator[Iterator[Tally]]:
+    """Do numbered pieces of work in `jobs` forks, which share them out; yields what they return."""
+    global WORK
+    WORK = work  # forks inherit what can't be pickled
+    with ProcessPoolExecutor(jobs, get_context("fork")) as pool:
+        yield pool.map(call_work, range(count))
+
+
+def call_work(number: int) -> Tally:
+    """Do one piece of work."""
+    done: Tally = WORK(number)
+    return done
 
 
 @contextmanager
@@ -511,10 +543,10 @@ def report(found: dict[str, Tally], options: argparse.Namespace) -> str:
             f"--seed {options.seed}`",
             "",
             f"{options.kills} kills at random moments, SIGKILL and SIGTERM in turn, and other "
-            f"faults {options.others} times each; {os.cpu_count()} cores, {SCANS} synthetic "
-            "scans. After each, `store verify` runs, and then the same command again. *Ended "
-            "well*: before the kill, or in spite of the fault. *Differs*: something is lost or "
-            "there twice. *Longest*: the fault, its check and the second run.",
+            f"faults {options.others} times each; {os.cpu_count()} cores, {options.jobs} commands "
+            f"at once, {SCANS} synthetic scans. After each, `store verify` runs, and then the same "
+            "command again. *Ended well*: before the kill, or in spite of the fault. *Differs*: "
+            "something is lost or there twice. *Longest*: the fault, its check and the second run.",
             "",
             "| command | times | ended well | still running | damaged | fails again | differs "
             "| drafts left | longest, s |",
@@ -531,6 +563,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--others", type=int, default=5, help="times for each other fault")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="commands at once")
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--work", type=Path, help="where stores with faults are kept")
     parser.add_argument("-o", "--output", type=Path)
