@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# A worker per core, each with one thread: networks of tests are too small for more.
-PYTEST := -m pytest -q -n auto --dist loadfile
+# A worker of 1.5 GB per core, each with one thread: networks of tests are too small for more.
+PYTEST := -m pytest -q -n auto --maxprocesses 8 --dist loadfile
 READY  := $(VENV)/.ready
 PAGES  := README.md leaderboard/README.md $(wildcard docs/*.md)
 
