@@ -1,32 +1,17 @@
 """`clearbench audit`: are there identifiers of patients in some files?"""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from clearbench.cli.options import Json
+from clearbench.cli.options import Json, lines_of
 from clearbench.exit_codes import ExitCode
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this command."""
     app.command()(audit)
-
-
-def _lines(path: Path) -> list[str]:
-    """Return the lines of a text file, or of standard input; raises BadRequest."""
-    from clearbench.bounded import read_text
-    from clearbench.errors import BadRequest
-
-    try:
-        return (sys.stdin.read() if str(path) == "-" else read_text(path)).splitlines()
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
-        raise BadRequest(
-            f"{path}: can't be read ({why}); name a text file of names and ids"
-        ) from error
 
 
 def audit(
@@ -87,7 +72,7 @@ def audit(
     from clearbench.display.removal import SearchProgress
     from clearbench.store.auditing.audit import audit as search
 
-    listed = [line for path in lists or () for line in _lines(path)]
+    listed = [line for path in lists or () for line in lines_of(path)]
     wanted_texts = [*(texts or ()), *listed]
     with SearchProgress() as progress:
         done = search(

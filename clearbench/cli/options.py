@@ -1,11 +1,13 @@
 """Options that several commands share."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from clearbench.errors import BadArgument
+from clearbench.bounded import read_text
+from clearbench.errors import BadArgument, BadRequest
 from clearbench.files import check_output
 from clearbench.store.folder import default_store
 from clearbench.windows import WINDOWS_HU, parse_window
@@ -14,6 +16,17 @@ from clearbench.windows import WINDOWS_HU, parse_window
 def writable(path: Path | None) -> Path | None:
     """Return a file to write, if it is none or can be one; raises BadRequest before any work."""
     return path and check_output(path)
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a text file, or of standard input; raises BadRequest."""
+    try:
+        return (sys.stdin.read() if str(path) == "-" else read_text(path)).splitlines()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise BadRequest(
+            f"{path}: can't be read ({why}); name a text file of names and ids"
+        ) from error
 
 
 Store = Annotated[

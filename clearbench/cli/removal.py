@@ -7,7 +7,7 @@ import typer
 
 from clearbench.cli.cohorts import cohort_app
 from clearbench.cli.embedding import store_app
-from clearbench.cli.options import Store, TaskFolders, store_path
+from clearbench.cli.options import Store, TaskFolders, lines_of, store_path
 from clearbench.exit_codes import ExitCode
 
 PRETRAINING = Path("pretraining")  # where `clearbench pretrain` writes by default
@@ -73,6 +73,16 @@ def forget(
             show_default=False,
         ),
     ] = None,
+    lists: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--ids",
+            metavar="FILE",
+            help="Each line of this file, or of standard input (-), is a patient's id, which "
+            "nobody sees in the list of processes; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     cohort: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,12 +116,14 @@ def forget(
     from clearbench.store.forgetting.forget import plan_removal
     from clearbench.store.forgetting.traces import Folders
 
-    if not patient:
+    lines = [line.strip() for path in lists or () for line in lines_of(path)]
+    patients = [*(patient or ()), *filter(None, lines)]
+    if not patients:
         raise BadArgument("patient", "", "name a patient, by its id in the cohort")
     usual = [PRETRAINING] if PRETRAINING.is_dir() else []
     plan = plan_removal(
         open_store(store_path(store)),
-        patient,
+        patients,
         cohorts=cohort or (),
         folders=Folders(tuple(results or ()), tuple(pretraining or usual)),
         split_files=[

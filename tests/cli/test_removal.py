@@ -1,5 +1,6 @@
 """Typed: `store gc`, `store forget`, `cohort remove`, `cohort add --replace-rows`."""
 
+import io
 import json
 import re
 import sys
@@ -104,6 +105,19 @@ def test_a_patient_leaves_only_with_yes(
     assert not (store.features / "enc-01234567" / "mine" / "scan-0.h5").exists()
     assert type_in(*command, "--yes") == 2
     assert 'no patient of this store is called "patient-0"' in capsys.readouterr().err
+
+
+def test_ids_of_a_file_or_of_the_input_leave(
+    store: StoreFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is typed stands in the list of processes."""
+    (tmp_path / "leaving.txt").write_text("patient-0\n\n")
+    assert type_in("store", "forget", "--ids", str(tmp_path / "leaving.txt"), "--yes") == 0
+    assert not (store.features / "enc-01234567" / "mine" / "scan-0.h5").exists()
+    monkeypatch.setattr("sys.stdin", io.StringIO("patient-1\n"))
+    assert type_in("store", "forget", "--ids", "-", "--yes") == 0
+    assert not (store.features / "enc-01234567" / "mine" / "scan-1.h5").exists()
+    assert type_in("store", "forget", "--ids", str(tmp_path / "none.txt")) == 2
 
 
 def test_a_file_with_the_id_fails_the_command(
