@@ -72,16 +72,26 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _unfolded(table: pa.Table) -> pa.Table:
     """Return a table without dictionaries; refuses one whose words would fill the memory."""
-    for place, field in enumerate(table.schema):
-        if not pa.types.is_dictionary(field.type):
-            continue
-        column = table.column(place)
-        if _is_text(field.type.value_type):
-            letters = sum(map(_letters, column.chunks))
-            if letters > MOST_MB * MB / 4:
-                raise _TooLarge(f"column {field.name[:50]} would unpack to {size_text(letters)}")
-        table = table.set_column(place, field.name, column.cast(field.type.value_type))
-    return table
+    if not any(pa.types.is_dictionary(field.type) for field in table.schema):
+        return table
+    # all at once: to set one column of thousands copies the list of all
+    columns = [
+        _plain(column, field.name)
+        for column, field in zip(table.columns, table.schema, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, table.column_names, metadata=table.schema.metadata)
+
+
+def _plain(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Return a column without a dictionary; refuses one whose words would fill the memory."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    kind = column.type.value_type
+    if _is_text(kind):
+        letters = sum(map(_letters, column.chunks))
+        if letters > MOST_MB * MB / 4:
+            raise _TooLarge(f"column {name[:50]} would unpack to {size_text(letters)}")
+    return column.cast(kind)
 
 
 def _letters(chunk: pa.DictionaryArray) -> int:

@@ -38,6 +38,7 @@ def read_commas(
     kinds = {name: _kind(table.column(name).to_pylist()) for name in names}
     sure = Comma.DECIMAL in kinds.values()
     notes = []
+    columns = dict(zip(table.column_names, table.columns, strict=True))
     for name, kind in kinds.items():
         if kind is None:
             continue
@@ -49,9 +50,9 @@ def read_commas(
         if read is not Comma.LIST:
             point = "." if read is Comma.DECIMAL else ""
             plain = [text and text.replace(",", point) for text in texts]
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, pa.array(plain, pa.string()))
-    return table, notes
+            columns[name] = pa.chunked_array([pa.array(plain, pa.string())])
+    # all at once: to set one column of thousands copies the list of all
+    return pa.table(columns, metadata=table.schema.metadata), notes
 
 
 def _unsure(texts: Sequence[str | None]) -> str:

@@ -17,16 +17,20 @@ GUARDED = re.compile(r"'+[=+\-@\t\r].*[0-9A-Za-z]", re.DOTALL)
 
 def guard_formulas(table: pa.Table) -> pa.Table:
     """Return a table in which no text is a formula; numbers such as -5 stay."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            column = table.column(place)
-            risky = pc.match_substring_regex(column, FORMULA)
-            number = pc.match_substring_regex(column, f"(?i){NUMBER}")
-            guarded = pc.replace_substring_regex(column, FORMULA, r"'\1")
-            chosen = pc.if_else(pc.and_not(risky, number), guarded, column)
-            table = table.set_column(place, field, chosen.cast(field.type))
-    names = [_guarded_name(name) for name in table.column_names]
-    return table.rename_columns(names)
+    fields = [field.with_name(_guarded_name(field.name)) for field in table.schema]
+    # all at once: to set one column of thousands copies the list of all
+    columns = [_guarded(column) for column in table.columns]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, table.schema.metadata))
+
+
+def _guarded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column in which no text is a formula."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    risky = pc.match_substring_regex(column, FORMULA)
+    number = pc.match_substring_regex(column, f"(?i){NUMBER}")
+    guarded = pc.replace_substring_regex(column, FORMULA, r"'\1")
+    return pc.if_else(pc.and_not(risky, number), guarded, column).cast(column.type)
 
 
 def _guarded_name(name: str) -> str:
