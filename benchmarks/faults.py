@@ -540,11 +540,11 @@ def report(found: dict[str, Tally], options: argparse.Namespace) -> str:
             "# Killed and disturbed commands",
             "",
             f"`python benchmarks/faults.py --kills {options.kills} --others {options.others} "
-            f"--seed {options.seed}`",
+            f"--seed {options.seed} --jobs {options.jobs}`",
             "",
             f"{options.kills} kills at random moments, SIGKILL and SIGTERM in turn, and other "
-            f"faults {options.others} times each; {os.cpu_count()} cores, {options.jobs} commands "
-            f"at once, {SCANS} synthetic scans. After each, `store verify` runs, and then the same "
+            f"faults {options.others} times each; {os.cpu_count()} cores, {options.jobs} at "
+            f"once, {SCANS} synthetic scans. After each, `store verify` runs, and then the same "
             "command again. *Ended well*: before the kill, or in spite of the fault. *Differs*: "
             "something is lost or there twice. *Longest*: the fault, its check and the second run.",
             "",
