@@ -150,7 +150,8 @@ def odd_columns() -> dict[str, tuple[Any, bool | None]]:
     stamp = datetime.datetime(2020, 1, 2, 3, 4, 5)
     return {
         "far dates": (days.cast(pa.date32()), True),
-        "far times in s": (far.view(pa.timestamp("s")), True),
+        # new versions of Arrow don't write them, and older ones write other times
+        "far times in s": (far.view(pa.timestamp("s")), None),
         "far times in ns": (far.view(pa.timestamp("ns")), None),
         "times before all": (
             pa.array([-(2**62)] * count, pa.int64()).view(pa.timestamp("us")), True,

@@ -7,7 +7,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
 from typing import Any
 
@@ -42,6 +42,7 @@ PLAIN: tuple[Any, ...] = (
 )
 if torch.__version__ >= "2.7":  # compared as versions; from then on with names that numpy 2 moved
     PLAIN += tuple((SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))
+DATA = "data"  # the folder of a torch archive with the numbers
 FREE_BYTES = 2**24  # that an archive of tensors may unpack to more than twice its size
 MOST_TABLES = 30_000  # in a checkpoint; an optimiser has one for each tensor
 
@@ -120,11 +121,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises WeightsUnavailable for a damaged file, or a pickle with code.
     """
     check_kind(path)
+    room = path.stat().st_size
     try:
         if path.suffix == ".safetensors" or _is_safetensors(path):
             state: Any = dict(load_file(path))
         else:
-            _check_archive(path)
+            room = _check_archive(path) or room
             with warnings.catch_warnings(), torch.serialization.safe_globals([*PLAIN]):
                 warnings.simplefilter("ignore")  # torch warns about pickles in old formats
                 state = torch.load(path, map_location="cpu", weights_only=True)
@@ -143,29 +145,38 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightsUnavailable(f"{path}: not a readable file of weights ({line})") from error
     if not isinstance(state, dict):
         raise WeightsUnavailable(f"{path}: no state dict in it")
-    _check_content(state, path)
+    _check_content(state, path, room)
     return state
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse a zip archive that unpacks to more than it has: torch stores what it writes."""
+def _check_archive(path: Path) -> int:
+    """Refuse a zip archive that unpacks to more than it has: torch stores what it writes.
+
+    Returns the bytes of its numbers; 0 if the file is no archive, or keeps them elsewhere.
+    """
     if not zipfile.is_zipfile(path):
-        return
+        return 0
     with zipfile.ZipFile(path) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
+        members = archive.infolist()
+    unpacked = sum(member.file_size for member in members)
     if unpacked > 2 * path.stat().st_size + FREE_BYTES:
         raise ValueError(f"it would unpack to {size_text(unpacked)}")
+    return sum(
+        each.file_size for each in members if PurePosixPath(each.filename).parent.name == DATA
+    )
 
 
-def _check_content(state: dict[Any, Any], path: Path) -> None:
-    """Refuse tensors that aren't plain, and tables in tables without end.
+def _check_content(state: dict[Any, Any], path: Path, room: int) -> None:
+    """Refuse tensors that aren't plain, or have more than `room` bytes, and tables without end.
 
     A tensor may claim a million rows and have the numbers of one; a table may hold itself.
     """
     waiting: list[tuple[str, Any]] = [("", state)]
     plain: set[int] = set()
+    tensors: list[torch.Tensor] = []
     for _ in range(MOST_TABLES):
         if not waiting:
+            _refuse_missing(tensors, path, room)
             return
         place, level = waiting.pop()
         inner = level.items() if isinstance(level, Mapping) else enumerate(level)
@@ -174,6 +185,7 @@ def _check_content(state: dict[Any, Any], path: Path) -> None:
                 continue
             if isinstance(value, torch.Tensor) and _is_plain(value):
                 plain.add(id(value))
+                tensors.append(value)
             elif isinstance(value, torch.Tensor):
                 raise WeightsUnavailable(
                     f"{path}: {place}{key} is not a plain tensor ({value.layout}, "
@@ -182,6 +194,17 @@ def _check_content(state: dict[Any, Any], path: Path) -> None:
             elif isinstance(value, Mapping | list | tuple):
                 waiting.append((f"{place}{key}."[:200], value))
     raise WeightsUnavailable(f"{path}: more than {MOST_TABLES:,} tables or lists in each other")
+
+
+def _refuse_missing(tensors: Sequence[torch.Tensor], path: Path, room: int) -> None:
+    """Refuse tensors with more bytes than their file: torch 2.6 fills them up with anything."""
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    claimed = sum({each.data_ptr(): each.nbytes() for each in storages}.values())
+    if claimed > room:
+        raise WeightsUnavailable(
+            f"{path}: its tensors have {size_text(claimed)}, but the file {size_text(room)} of "
+            "numbers: it is cut off; download it again"
+        )
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
