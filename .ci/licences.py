@@ -45,6 +45,9 @@ class Found:
         return bool(ALLOWED.search(self.licence)) and not REFUSED.search(self.licence)
 
 
+OF_CUDA = "nvidia-"
+
+
 def canonical(name: str) -> str:
     """Return a package's name as indexes write it."""
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -82,7 +85,7 @@ def find_all(start: str = PACKAGE) -> list[Found]:
     while waiting:
         name, extras, by = waiting.pop()
         needed.setdefault(name, set()).add(by)
-        if (name, extras) in seen:
+        if (name, extras) in seen or name.startswith(OF_CUDA):
             continue
         seen.add((name, extras))
         try:
@@ -119,8 +122,9 @@ def report(found: list[Found]) -> str:
             "`python .ci/licences.py -o docs/licences.md`",
             "",
             "Every package that `pip install clearbench` brings on Linux without a GPU, with the "
-            "version that was looked at. clearbench itself is under Apache-2.0. Weights of "
-            "encoders have licences of their own: `clearbench models show NAME`.",
+            "version that was looked at. A build of torch for CUDA also brings NVIDIA's libraries, "
+            "under NVIDIA's terms. clearbench itself is under Apache-2.0. Weights of encoders have "
+            "licences of their own: `clearbench models show NAME`.",
             "",
             "| package | version | licence | needed by |",
             "|---|---|---|---|",
