@@ -399,7 +399,7 @@ def locked(folder: Path) -> Iterator[None]:
 def _alive(process: int) -> bool:
     """Return True if a process of this host is running."""
     try:
-        os.kill(process, 0)  # signal 0 only asks whether the process exists
+        os.kill(process, 0)  # signal 0 only checks whether the process exists
     except ProcessLookupError:
         return False
     except PermissionError:  # it runs, under another user

@@ -40,7 +40,7 @@ def reader_pool(workers: int) -> "ProcessPoolExecutor":
     """Return a pool of reader processes, which ignore Ctrl-C and end with this one."""
     from loky import ProcessPoolExecutor
 
-    # A reader whose parent is killed while it starts has another one already when it asks.
+    # A reader whose parent is killed while it starts has another one already when it checks.
     follow = partial(_follow, os.getpid())
     # a helper process of the pool starts here, the readers when they get work
     with safe_children():

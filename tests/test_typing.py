@@ -48,11 +48,12 @@ def test_right_calls_pass_and_each_wrong_one_is_found(tmp_path: Path) -> None:
     wrong = checked(RIGHT + "\n".join(WRONG), tmp_path)
     first = RIGHT.count("\n") + 1
     for line, (code, error) in enumerate(WRONG.items(), start=first):
-        assert any(f":{line}:" in told and f"[{error}]" in told for told in wrong.splitlines()), (
-            f"{code}: {wrong}"
-        )
-    faults = [told for told in wrong.splitlines() if ": error:" in told]
-    assert all(int(told.split(":")[1]) >= first for told in faults), wrong
+        assert any(
+            f":{line}:" in line_said and f"[{error}]" in line_said
+            for line_said in wrong.splitlines()
+        ), f"{code}: {wrong}"
+    faults = [line_said for line_said in wrong.splitlines() if ": error:" in line_said]
+    assert all(int(line_said.split(":")[1]) >= first for line_said in faults), wrong
 
 
 def test_every_public_name_is_loaded_lazily_and_typed() -> None:

@@ -19,14 +19,18 @@ def writable(path: Path | None) -> Path | None:
 
 
 def lines_of(path: Path) -> list[str]:
-    """Return the lines of a text file, or of standard input; raises BadRequest."""
+    """Return the lines of a text file, or of standard input, without blank ones.
+
+    Raises BadRequest for a file that can't be read.
+    """
     try:
-        return (sys.stdin.read() if str(path) == "-" else read_text(path)).splitlines()
+        text = sys.stdin.read() if str(path) == "-" else read_text(path)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise BadRequest(
             f"{path}: can't be read ({why}); name a text file of names and ids"
         ) from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 Store = Annotated[

@@ -66,6 +66,6 @@ def file_sentence(error: OSError) -> str:
             return str(error)
         # files of ours are named, and refused as StorageFull
         return f"the output can't be written ({error.strerror}); choose another place for it"
-    # Drafts are next to the file that they become; the user knows the folder, not the draft.
+    # Drafts are next to the file that they become; the user typed the folder, not the draft.
     place = path.parent if path.suffix == ".tmp" else path
     return f"{place}: {error.strerror}; allow it, or choose another place"

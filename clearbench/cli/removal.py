@@ -116,8 +116,7 @@ def forget(
     from clearbench.store.forgetting.forget import plan_removal
     from clearbench.store.forgetting.traces import Folders
 
-    lines = [line.strip() for path in lists or () for line in lines_of(path)]
-    patients = [*(patient or ()), *filter(None, lines)]
+    patients = [*(patient or ()), *(line for path in lists or () for line in lines_of(path))]
     if not patients:
         raise BadArgument("patient", "", "name a patient, by its id in the cohort")
     usual = [PRETRAINING] if PRETRAINING.is_dir() else []

@@ -188,7 +188,7 @@ def new(
 ) -> None:
     """Write a task card for your own cohort; target and classes come from its labels.
 
-    What it can't know it asks: which of two words is positive, whether 9 means unknown.
+    It refuses to guess: say which of two words is positive, or whether 9 means unknown.
     """
     from clearbench.display.console import say, show_list, store_option, warn
     from clearbench.evaluation.task.new_task import NewTask, checked_name, write_task

@@ -11,7 +11,7 @@ from clearbench.cohort.commas import read_commas
 from clearbench.cohort.days import days_since_first, read_dates
 from clearbench.cohort.files import UNSURE, is_index
 from clearbench.cohort.personal import why_personal
-from clearbench.errors import BadCohort
+from clearbench.errors import BadCohort, counted
 
 Tidied = tuple[pa.Table, list[str]]
 
@@ -55,7 +55,7 @@ def without_headers(table: pa.Table, _: Path) -> Tidied:
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
     kept = [tuple(map(str, row)) != names for row in rows]
     count = kept.count(False)
-    text = f"{count} row{'s' if count > 1 else ''} left out: the names of the columns again"
+    text = f"{counted(count, 'row')} left out: the names of the columns again"
     return table.filter(pa.array(kept)), [text] if count else []
 
 
@@ -154,7 +154,7 @@ def _unknown_words(table: pa.Table, _: Path) -> Tidied:
         cells = table.column(name).to_pylist()
         words = [cell for cell in cells if cell is not None and cell.lower() in UNSURE]
         if words and is_label(name):
-            rows = f"{len(words)} {'row' if len(words) == 1 else 'rows'}"
+            rows = counted(len(words), "row")
             notes.append(
                 f"column {name}: {', '.join(sorted(set(words)))} ({rows}) counts as unknown, "
                 "unless a task's card has it as a class"

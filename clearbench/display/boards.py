@@ -20,7 +20,7 @@ from clearbench.board.tables import Board, Leaderboard, Row
 from clearbench.display.board_table import board_table
 from clearbench.display.console import err, out, say, warn
 from clearbench.display.progress import Bar
-from clearbench.errors import name_some, plain_text
+from clearbench.errors import counted, name_some, plain_text
 from clearbench.results.record import Result
 from clearbench.results.stale import StaleResult
 
@@ -56,7 +56,7 @@ def show_seeds(results: Sequence[Result], seeds: int | None) -> None:
 
 
 def show_stale(stale: Sequence[StaleResult]) -> None:
-    """Say which stored results answer another question than their task asks now."""
+    """Say which stored results are of another question than their task has now."""
     tasks: dict[str, list[StaleResult]] = defaultdict(list)
     for each in stale:
         tasks[each.result.task].append(each)
@@ -94,7 +94,7 @@ def _show_hidden(rows: Sequence[Row]) -> None:
     """Count the rows that are not shown, and name the option that shows them."""
     if rows:
         heads = name_some(sorted({row.head for row in rows}))
-        count = f"{len(rows)} {'row' if len(rows) == 1 else 'rows'}"
+        count = counted(len(rows), "row")
         say("")
         say(f"{count} of other heads ({heads}) not shown: clearbench leaderboard --all-heads")
 

@@ -103,11 +103,7 @@ def show_plan(plan: Plan) -> None:
 
 def _scans(scans: Sequence[str]) -> str:
     """Count scans and name the first."""
-    return (
-        f"{len(scans)} scan{'' if len(scans) == 1 else 's'} ({name_some(scans)})"
-        if scans
-        else "no scan"
-    )
+    return f"{counted(len(scans), 'scan')} ({name_some(scans)})" if scans else "no scan"
 
 
 def _rows(plan: Plan) -> list[dict[str, Any]]:
@@ -163,6 +159,6 @@ def show_proof(plan: Plan, proof: Searched) -> None:
     )
     if mentions.short:
         say(
-            f"{len(mentions.short)} of these are so short that they may be any word: they were "
-            "searched for in columns of ids, names of files and notes of results only"
+            f"so short that it may be any word: {len(mentions.short)} of these; searched for in "
+            "columns of ids, names of files and notes of results only"
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from clearbench.cohort.table import Cohort, ScanRow
 from clearbench.encoders.card import EncoderCard
-from clearbench.errors import BadArgument, name_some
+from clearbench.errors import BadArgument, counted, name_some
 from clearbench.scans.images import window_folders
 from clearbench.windows import WINDOWS_HU
 
@@ -61,4 +61,4 @@ def _different(cohort: str, scans: dict[Windows, list[str]]) -> str:
 
 def _count(ids: Sequence[str]) -> str:
     """Return how many scans these are, and the first of them."""
-    return f"{len(ids)} {'scan' if len(ids) == 1 else 'scans'}: {name_some(ids, 3)}"
+    return f"{counted(len(ids), 'scan')}: {name_some(ids, 3)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from clearbench.errors import UnreadableScan
+from clearbench.errors import UnreadableScan, counted
 from clearbench.scans.damage import refused
 from clearbench.scans.grey import grey_values, refuse_mask, why_not_upright_greys
 from clearbench.scans.hu import NO_RULES, HuRules, Pixels, checked_hu, clean_hu
@@ -68,7 +68,7 @@ def why_ambiguous(folder: Path) -> str:
 def notes_beside(folder: Path) -> tuple[Note, ...]:
     """Note the images that lie next to folders of windows, and are in none of them."""
     count = len(image_files(folder)) if window_folders(folder) else 0
-    text = f"{count} image{'s' if count > 1 else ''} next to the windows' folders left out"
+    text = f"{counted(count, 'image')} next to the windows' folders left out"
     return (Note("files", text),) if count else ()
 
 

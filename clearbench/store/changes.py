@@ -6,7 +6,7 @@ from typing import Any
 
 from clearbench.cohort.columns import REQUIRED
 from clearbench.cohort.table import Cohort
-from clearbench.errors import name_some
+from clearbench.errors import counted, name_some
 
 Rows = dict[str, dict[str, Any]]
 
@@ -38,10 +38,10 @@ class CohortChanges:
             text
             for text in (
                 self._looks_other(),
-                _counted(self.appeared, "new", "new"),
-                _counted(self.moved, "at another path", "at other paths"),
+                _changed(self.appeared, "new", "new"),
+                _changed(self.moved, "at another path", "at other paths"),
                 self._lost(),
-                _counted(self.patients, "of another patient now", "of other patients now"),
+                _changed(self.patients, "of another patient now", "of other patients now"),
                 _columns(self.columns),
                 *(_cells(name, scans) for name, scans in self.cells),
                 self._left() if replaced else self._kept(),
@@ -54,9 +54,10 @@ class CohortChanges:
         if len(self.vanished) < self.stored:
             return ""
         return (
-            f"no scan of this table is in the stored cohort {self.cohort} ({_scans(self.stored)}): "
-            "it looks like another cohort. If it is, add it under a name of its own (--name), and "
-            f"add the table of {self.cohort} again with --replace-rows"
+            f"no scan of this table is in the stored cohort {self.cohort} "
+            f"({counted(self.stored, 'scan')}): it looks like another cohort. If it is, add it "
+            f"under a name of its own (--name), and add the table of {self.cohort} again with "
+            "--replace-rows"
         )
 
     def _lost(self) -> str:
@@ -64,8 +65,8 @@ class CohortChanges:
         if not self.lost:
             return ""
         return (
-            f"{_scans(len(self.lost))}: the path in this table doesn't exist, so the stored one, "
-            f"which does, is kept: {name_some(self.lost)}"
+            f"{counted(len(self.lost), 'scan')}: the path in this table doesn't exist, so the "
+            f"stored one, which does, is kept: {name_some(self.lost)}"
         )
 
     def _kept(self) -> str:
@@ -73,7 +74,7 @@ class CohortChanges:
         if not self.vanished:
             return ""
         return (
-            f"{_scans(len(self.vanished))} of the stored cohort {self.cohort} "
+            f"{counted(len(self.vanished), 'scan')} of the stored cohort {self.cohort} "
             f"{'is' if len(self.vanished) == 1 else 'are'} not in this table any more and "
             f"{'is' if len(self.vanished) == 1 else 'are'} kept: {name_some(self.vanished)}; "
             "--replace-rows (replace_rows=True) makes the table the truth"
@@ -84,7 +85,7 @@ class CohortChanges:
         if not self.vanished:
             return ""
         return (
-            f"{_scans(len(self.vanished))} left the cohort {self.cohort}: "
+            f"{counted(len(self.vanished), 'scan')} left the cohort {self.cohort}: "
             f"{name_some(self.vanished)}. Features and earlier results stay: `clearbench store gc` "
             "lists such features, `clearbench store forget --patient ID` removes every trace of a "
             "patient"
@@ -132,17 +133,12 @@ def rows_by_scan(cohort: Cohort) -> Rows:
     return {row["scan_id"]: row for row in cohort.table.to_pylist()}
 
 
-def _scans(count: int) -> str:
-    """Return "1 scan" or "3 scans"."""
-    return f"{count} scan{'' if count == 1 else 's'}"
-
-
-def _counted(scans: Sequence[str], one: str, several: str) -> str:
+def _changed(scans: Sequence[str], one: str, several: str) -> str:
     """Return "2 scans are new: a, b"; "" for none."""
     if not scans:
         return ""
     what = f"is {one}" if len(scans) == 1 else f"are {several}"
-    return f"{_scans(len(scans))} {what}: {name_some(scans)}"
+    return f"{counted(len(scans), 'scan')} {what}: {name_some(scans)}"
 
 
 def _columns(names: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ Kind = Literal["draft", "superseded set", "other set", "scans of no cohort", "em
 class Garbage:
     """Files and folders that can go together, the reason, and their size in bytes.
 
-    An "other set" goes only if the user asks for it: its views or its precision are others.
+    An "other set" goes only if the user wants it: its views or its precision are others.
     """
 
     kind: Kind
@@ -128,7 +128,7 @@ def _delete(path: Path) -> None:
         for own in (file for pattern in OF_A_SET for file in path.glob(pattern)):
             own.unlink()
         for folder in (*path.glob("*/"), path.resolve()):
-            if not any(folder.iterdir()):
+            if not folder.is_symlink() and not any(folder.iterdir()):
                 folder.rmdir()
         path.unlink()
     else:

@@ -1,4 +1,4 @@
-"""The user's SQL that ranks series ends by itself, whatever it asks for."""
+"""The user's SQL that ranks series ends by itself, whatever it computes."""
 
 import pyarrow as pa
 import pytest

@@ -1,4 +1,4 @@
-"""Damaged feature files and records of a store: each damages one good file where it lies."""
+"""Damaged feature files and records of a store: each damages one good file in its place."""
 
 import json
 import os

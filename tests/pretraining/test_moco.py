@@ -1,4 +1,4 @@
-"""MoCo v3's two encoders: who follows whom, who learns, and which slices are compared."""
+"""MoCo v3's two encoders: which one follows, which one learns, and which slices are compared."""
 
 from collections.abc import Callable
 from typing import Any

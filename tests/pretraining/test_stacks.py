@@ -128,10 +128,10 @@ def test_a_cohort_without_a_split_is_taken_whole(root: Path, find: Find) -> None
 def test_a_second_call_reads_nothing_anew(root: Path, tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
     request, cache = DataRequest(root, workers=0), tmp_path / "cache"
-    first = find_slices(request, cache, lambda *told: heard.append(told))
+    first = find_slices(request, cache, lambda *facts: heard.append(facts))
     assert heard == [(1, 2), (2, 2)]
     before = stacks(cache)
-    again = find_slices(request, cache, lambda *told: heard.append(told))
+    again = find_slices(request, cache, lambda *facts: heard.append(facts))
     assert len(heard) == 2
     assert stacks(cache) == before
     assert again.files.tolist() == first.files.tolist()

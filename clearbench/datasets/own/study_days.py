@@ -9,7 +9,7 @@ from clearbench.cohort.columns import DATE, columns_of
 from clearbench.cohort.days import days_since_first, read_dates
 from clearbench.datasets.own.label_table import Labels
 from clearbench.datasets.series import NamedScan
-from clearbench.errors import BadCohort
+from clearbench.errors import BadCohort, counted
 
 Days = Sequence[str | None]
 
@@ -78,6 +78,6 @@ def _disagreement(patients: list[str], headers: Days, table: Days, column: str) 
     if not odd:
         return ()
     return (
-        f"the day of {odd} scan{'s' if odd > 1 else ''} differs between the headers' StudyDate and "
+        f"the day of {counted(odd, 'scan')} differs between the headers' StudyDate and "
         f"column {column}; the headers are followed",
     )

@@ -47,7 +47,7 @@ def kind(network: SavedNetwork) -> str:
 def choose_network(
     networks: Sequence[SavedNetwork], ema: bool | None, where: Path, part: str = ""
 ) -> Chosen:
-    """Choose one of the networks that fit; `ema` asks for the average (True) or the raw one.
+    """Choose one of the networks that fit; `ema` means the average (True) or the raw one.
 
     Without `ema`, the average is taken where its method evaluates it: an EMA as timm's loader does,
     a teacher; not MoCo's momentum encoder. Raises BadArgument if the checkpoint has no such

@@ -27,6 +27,8 @@ def _drawn(values: Tensor, rng: np.random.Generator) -> Tensor:
     """Draw a tensor with the mean and standard deviation of another."""
     # rounded, because they come from torch's last bits
     spread = float(f"{values.double().std(correction=0).item():.2e}")
-    middle = round(values.double().mean().item() / spread, 1) * spread if spread else 0.0
+    middle = values.double().mean().item()
+    # in steps of a tenth of the spread: the mean of draws around 0 is 0
+    middle = round(middle / spread, 1) * spread if spread else float(f"{middle:.2e}")
     uniform = 2 * rng.random(tuple(values.shape)) - 1
-    return torch.from_numpy(middle + sqrt(3) * spread * uniform)
+    return torch.from_numpy(np.asarray(middle + sqrt(3) * spread * uniform))

@@ -44,7 +44,7 @@ def _with_facts_of_hub(card: EncoderCard, info: Any, repository: str) -> Encoder
     names = [name for name in (card.weights.file, *USUAL_FILES) if name in files]
     if not names:
         raise WeightsUnavailable(f"{repository} has no weights ({', '.join(USUAL_FILES)})")
-    # the hub knows the sha256 only of files in LFS
+    # the hub has the sha256 only of files in LFS
     stored = files[names[0]].lfs
     licence = getattr(info.card_data, "license", None) if info.card_data else None
     unknown = card.weights.licence == "unknown" and isinstance(licence, str)

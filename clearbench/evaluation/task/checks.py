@@ -1,5 +1,5 @@
-"""Check numbers of what a task asks: labels, scans and their pixels. Two results with other numbers
-are not of one question.
+"""Check numbers of what a task needs: labels, scans and their pixels. Two results with other
+numbers are not of one question.
 """
 
 import hashlib

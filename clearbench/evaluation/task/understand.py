@@ -82,7 +82,7 @@ class _Column:
         self.said = {fold(wishes.positive)} if wishes.positive else set[str]()
         self.same = [sorted(several) for several in found.values() if len(several) > 1]
 
-    def counted(self, values: list[str] | tuple[str, ...]) -> str:
+    def with_counts(self, values: list[str] | tuple[str, ...]) -> str:
         """Return values with their numbers of scans."""
         return ", ".join(
             f"{self.shown.get(value, value)} {self.known.get(value, 0)}" for value in values
@@ -143,7 +143,7 @@ def _one_label(column: _Column, wishes: Wishes) -> Understood:
     if len(values) < 2:
         raise BadTask(
             f"label {column.name} has fewer than two values "
-            f"({column.counted(values) or 'all blank'}){column.hint()}"
+            f"({column.with_counts(values) or 'all blank'}){column.hint()}"
         )
     if not wishes.positive and all(value in YES_NO for value in values):
         return _yes_no(column)
@@ -151,8 +151,8 @@ def _one_label(column: _Column, wishes: Wishes) -> Understood:
         return _two_words(column, values, wishes.positive)
     if wishes.positive:
         raise BadTask(
-            f"label {column.name} has {len(values)} values ({column.counted(values)}); a positive "
-            "one is for two: name both (--classes), and the rest as unknown (--unknown)"
+            f"label {column.name} has {len(values)} values ({column.with_counts(values)}); a "
+            "positive one is for two: name both (--classes), and the rest as unknown (--unknown)"
         )
     if len(values) > MOST_CLASSES:
         shown = ", ".join(column.shown[value] for value in values[:4])
@@ -163,7 +163,7 @@ def _one_label(column: _Column, wishes: Wishes) -> Understood:
     classes = tuple(column.shown[value] for value in values)
     ordered = [f"if these have an order: --order {_typed(classes)}"]
     hint = ordered if all(ORDERED.fullmatch(value) for value in values) else []
-    says = (f"classes (scans): {column.counted(values)}", *column.says(), *hint)
+    says = (f"classes (scans): {column.with_counts(values)}", *column.says(), *hint)
     return Understood("multiclass", classes, says=says)
 
 
@@ -191,9 +191,9 @@ def _as_said(column: _Column, wishes: Wishes) -> Understood:
         return Understood("binary", wishes.classes, found.positive, (*found.says, *says))
     target = "ordinal" if wishes.ordered else "multiclass"
     head = (
-        f"classes, lowest first (scans): {column.counted(named)}"
+        f"classes, lowest first (scans): {column.with_counts(named)}"
         if wishes.ordered
-        else (f"classes (scans): {column.counted(named)}")
+        else (f"classes (scans): {column.with_counts(named)}")
     )
     return Understood(target, wishes.classes, says=(head, *column.says(), *says))
 
@@ -220,7 +220,7 @@ def _two_words(column: _Column, values: list[str], positive: str) -> Understood:
             f"--positive {_typed([column.shown.get(value, value)])}" for value in values
         )
         raise BadTask(
-            f"label {column.name} has the values {column.counted(values)} (scans); {what} "
+            f"label {column.name} has the values {column.with_counts(values)} (scans); {what} "
             f"Say {usage}{column.hint()}"
         )
     [negative] = [value for value in values if value != wanted]
@@ -263,8 +263,8 @@ def _words_of_all(cohort: Cohort, columns: Sequence[_Column], wishes: Wishes) ->
     raise BadTask(
         "several labels must each be 0 or 1, or have the same two words, such as absent and "
         f"present; {odd.name} has the values "
-        f"{name_some([odd.counted([value]) for value in odd.known])} (scans). Write 0 and 1 in the "
-        f"table, or make a task of each label{survival if len(columns) == 2 else ''}"
+        f"{name_some([odd.with_counts([value]) for value in odd.known])} (scans). Write 0 and "
+        f"1 in the table, or make a task of each label{survival if len(columns) == 2 else ''}"
     )
 
 
@@ -275,7 +275,7 @@ def _survival(cohort: Cohort, labels: tuple[str, ...], wishes: Wishes) -> Unders
     found = _one_label(column, wishes) if len(column.known) > 1 else None
     if found is None or found.target != "binary":
         raise BadTask(
-            f"label {event} has the values {column.counted(list(column.known)) or 'all blank'} "
+            f"label {event} has the values {column.with_counts(list(column.known)) or 'all blank'} "
             "(scans); an event is 0 or 1, or two words of which one is positive (--positive dead)"
         )
     says = tuple(

@@ -26,11 +26,11 @@ ASKED = re.compile(
     r"|indeterminate|uncertain|unsure|not sure|equivocal|unclear|pending|tbd|-|\.|other"
     r"|(non|not) (diagnostic|evaluated|interpretable)"
 )
-# Beside yes and no they are perhaps unknown; in a scale (definite, probable, possible) they aren't.
+# Next to yes and no they are perhaps unknown; in a scale (definite, possible) they aren't.
 DOUBTFUL = re.compile(
     r"probabl[ey]|possibl[ey]|likely|suspected|questionable|doubtful|maybe|perhaps"
 )
-# Beside "negative", it is perhaps the same.
+# Next to "negative", it is perhaps the same.
 NOT_FOUND = re.compile(r"(not|non) (detected|seen|found)|undetected|nicht nachweisbar")
 CODES = frozenset(
     {"-1", "-7", "-8", "-9", "-77", "-88", "-99", "-777", "-888", "-999", "-9999"}
@@ -48,7 +48,7 @@ PAIRS = (
     ("sain", "malade"), ("benigno", "maligno"), ("sano", "enfermo"), ("absent", "présent"),
     ("assente", "presente"), ("ausente", "presente"),
 )  # fmt: skip
-# Beside a finding, these are the negative one.
+# Next to a finding, these are the negative one.
 NOTHING = frozenset(
     {"none", "nil", "nothing", "no finding", "no findings", "unremarkable", "normal", "absent",
      "healthy", "control", "clear"}
@@ -67,7 +67,7 @@ OPEN = re.compile(
     r"|resect|operab|assess|evalua|eligib|visib|compress|discharge|reliab|ambula|remit|ventilat"
     r"|perfus|aerat|pcr|known|specific).*|\d+|.|cr|pr"
 )
-# Beside a healthy word, these are no finding.
+# Next to a healthy word, these are no finding.
 NO_FINDING = re.compile(
     r"(not|non|no|poor|bad|limited|insufficient|inadequate|missing|failed|other)( .*)?"
     r"|(non|un(know|clear|evalu|interpret|diagnos|specif|avail)).*"

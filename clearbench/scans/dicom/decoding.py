@@ -136,7 +136,7 @@ def _why(dataset: Any, error: Exception) -> str:
     syntax = _syntax(dataset)
     if syntax.is_compressed and isinstance(error, RuntimeError | NotImplementedError):
         if _is_decodable(syntax):
-            return f"its {syntax.name} ({syntax}) is damaged, or of a kind that no codec here knows"
+            return f"its {syntax.name} ({syntax}) is damaged, or of a kind that no codec here reads"
         return (
             f"no installed codec decodes {syntax.name} ({syntax}) in {dataset.BitsStored} bits; "
             "convert it to an uncompressed or lossless syntax"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from clearbench.errors import UnreadableScan, name_some
+from clearbench.errors import UnreadableScan, counted, name_some
 from clearbench.scans.dicom.decoding import PixelComparison
 from clearbench.scans.dicom.grouping import SAME_AXIS, count_repeated, too_many_repeated
 from clearbench.scans.dicom.records import Identity, Slice
@@ -284,7 +284,7 @@ def _uneven(steps: NDArray[np.float64]) -> list[str]:
     if whole.all():
         missing = int(np.rint(ratio[gaps] - 1).sum())
         return [
-            f"{missing} slice{'s' if missing > 1 else ''} missing "
+            f"{counted(missing, 'slice')} missing "
             f"(gaps of up to {steps.max():.2f} mm, usually {usual:.2f})"
         ]
     return [f"uneven slice distance, {steps.min():.2f} to {steps.max():.2f} mm"]

@@ -26,7 +26,7 @@ _ONE_STORE = "a query sees one store; --store names it"
 _OUT = "-o FILE and --format write an answer"
 _NO_EFFECTS = "a query only reads"
 
-# What is said of each kind of statement; a test asks for every kind that DuckDB has.
+# What is said of each kind of statement; a test needs one for every kind that DuckDB has.
 REFUSED = MappingProxyType(
     {
         "INSERT": _OWN_COMMANDS,

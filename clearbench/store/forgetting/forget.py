@@ -1,7 +1,7 @@
 """The story: list every trace of some patients, remove it, and prove it by a search.
 
 A journal is written first and removed last. So a run that was interrupted is finished by the next
-one, which knows the ids that are gone already.
+one, which has the ids that are gone already.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Who leaves, and under which ids the store knows them."""
+"""Who leaves, and under which ids they are in the store."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ from pathlib import Path
 from clearbench.cohort.columns import is_label
 from clearbench.cohort.ids import ISSUED
 from clearbench.cohort.pseudonyms import SECRET_FILE, open_pseudonyms, read_keys
-from clearbench.errors import BadArgument, BadStore, UnknownName, name_some
+from clearbench.errors import BadArgument, BadStore, UnknownName, counted, name_some
 from clearbench.store.catalogue.texts import owners_of_files
 from clearbench.store.cohorts import cohort_names, stored_table
 from clearbench.store.features import read_facts
@@ -143,7 +143,7 @@ def find_in_labels(
             hits = [cell for cell in cells if cell == exact or mentions.in_text(cell)]
             if hits:
                 found[f"column {column} of cohort {cohort}"] = sum(cells[cell] for cell in hits)
-    return [f"{place} ({count} row{'s' if count > 1 else ''})" for place, count in found.items()]
+    return [f"{place} ({counted(count, 'row')})" for place, count in found.items()]
 
 
 def resume_leaving(store: StoreFolder, saved: Leaving, results: Sequence[Path] = ()) -> Leaving:

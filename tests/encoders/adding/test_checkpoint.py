@@ -317,7 +317,7 @@ def test_blocks_beyond_the_ninth_are_counted(tmp_path: Path, folder: Path) -> No
 def test_the_heads_of_a_vit_are_the_users_to_tell(tmp_path: Path, folder: Path) -> None:
     made = network("vit", num_heads=4)
     path = saved(published(made, "vit"), tmp_path)
-    assert agrees(convert_checkpoint("told", path, "vit", folder, num_heads=4), made, "vit")
+    assert agrees(convert_checkpoint("stated", path, "vit", folder, num_heads=4), made, "vit")
     assert not agrees(convert_checkpoint("guessed", path, "vit", folder), made, "vit")
     with pytest.raises(BadCard, match="embed_dim 64 is not a multiple of num_heads"):
         convert_checkpoint("wrong", path, "vit", folder, num_heads=5)

@@ -437,7 +437,7 @@ def test_a_pooling_that_a_network_lacks_is_refused(
 
 def test_weights_of_another_network_are_refused(tmp_path: Path, card_of: MakeCard) -> None:
     path = saved(made("Dinov2Model", PATCHED), tmp_path)
-    # Copies: the file is mapped, and is written anew below.
+    # Copies: the file is mapped, and is written again below.
     whole = {key: value.clone() for key, value in load_file(path).items()}
     card = card_of("dinov2", PATCHED, "cls", 32)
 

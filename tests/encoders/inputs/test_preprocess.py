@@ -71,8 +71,8 @@ def test_padding_of_raw_hu_does_not_depend_on_neighbours(make_card: MakeCard) ->
     views = choose_views(card)
     tissue, air = torch.full((1, 8, 4), 40.0), torch.full((1, 8, 4), -1000.0)
     alone = prepare(tissue, (), views, card.input)
-    beside = prepare(torch.cat([tissue, air]), (), views, card.input)[:1]
-    torch.testing.assert_close(alone, beside)
+    together = prepare(torch.cat([tissue, air]), (), views, card.input)[:1]
+    torch.testing.assert_close(alone, together)
     assert float(alone[0, 0, 0, 0, 0]) == -1024.0
 
 
@@ -138,7 +138,7 @@ def test_raw_hu_are_clipped_and_standardised(make_card: MakeCard) -> None:
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [0.5, 1.0]]))
 
 
-def test_padding_beside_raw_hu_is_the_lower_bound(make_card: MakeCard) -> None:
+def test_padding_together_raw_hu_is_the_lower_bound(make_card: MakeCard) -> None:
     facts = {"channels": "hu", "clip_hu": [-500.0, 500.0], "mean": [0.0], "std": [1.0]}
     card = make_card(input={"size_px": 4, "views": "free", "default_views": [], **facts})
     [[[found]]] = prepare(torch.zeros(1, 2, 4), (), choose_views(card), card.seen)

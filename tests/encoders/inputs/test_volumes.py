@@ -22,7 +22,7 @@ def block(shape: tuple[int, int, int] = (6, 8, 10)) -> NDArray[np.float32]:
 
 
 def bright(volume: torch.Tensor) -> list[float]:
-    """Return where the bright part's middle lies along each axis, from 0 to 1."""
+    """Return the place of the bright part's middle along each axis, from 0 to 1."""
     places = (volume[0, 0] > 0.5).nonzero().float().mean(dim=0)
     return (places / (torch.tensor(volume.shape[2:]) - 1)).tolist()
 
@@ -47,7 +47,7 @@ def test_values_are_clipped_and_scaled() -> None:
 def test_axes_point_where_the_card_says(
     axes: str, shape: tuple[int, ...], high: tuple[bool, ...]
 ) -> None:
-    """The box lies towards head, front and right; a letter says where its axis runs."""
+    """The box is towards head, front and right; a letter says where its axis runs."""
     found = prepare_volume(block(), (1, 1, 1), VolumeFacts(**PLAIN, axes=axes), CPU)
     assert found.shape[2:] == shape
     assert tuple(place > 0.5 for place in bright(found)) == high

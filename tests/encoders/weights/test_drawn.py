@@ -59,8 +59,15 @@ print(load_encoder("random-vit-tiny", device="cpu", precision="float32").weights
 """
 
 
+def test_a_random_parameter_of_one_number_stays() -> None:
+    made, other = nn.Linear(1, 1), nn.Linear(1, 1)
+    nn.init.constant_(made.weight, 0.123456)
+    draw_alike(made, other, 0)
+    assert made.weight.item() == pytest.approx(0.123, rel=1e-6)
+
+
 def test_a_card_has_the_weights_of_its_seed_without_vector_units() -> None:
-    """A published fingerprint is that of every machine; another digest makes all boards anew."""
+    """A published fingerprint is that of every machine; another digest needs new boards."""
     plain = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
     command = [sys.executable, "-P", "-c", PRINTED]
     said = subprocess.run(command, env=plain, capture_output=True, text=True, check=True)

@@ -33,7 +33,7 @@ def series(tmp_path: Path, write_ct: WriteCT) -> Callable[[Edit], Path]:
 
 
 def read(folder: Path, rules: HuRules = NO_RULES) -> Scan:
-    """Read a scan as a user who knows `rules` about it."""
+    """Read a scan as a user who gives `rules` for it."""
     return read_scan(ScanSource(folder, rules=rules))
 
 

@@ -418,7 +418,7 @@ def test_what_stays_is_named(store: StoreFolder, tmp_path: Path) -> None:
 
 
 def test_an_id_that_was_changed_later_is_named(store: StoreFolder) -> None:
-    """Results have the scan under the old id; only the user knows if it is the same person."""
+    """Results have the scan under the old id; only the user can say if it is the same person."""
     table = load_cohort(store, "own").table
     renamed = table.set_column(1, "patient_id", [["new-1", TEN, TWO]])
     save_cohort(check_cohort(renamed, "own", Path("/data/c.csv")), store)
